@@ -1,0 +1,27 @@
+"""1-bit weights and calibrated uncertainty for spiking networks built with snnTorch or Norse.
+
+>>> import torch, snntorch_binary as sb
+>>> net = torch.nn.Sequential(torch.nn.Linear(64, 10), sb.nn.Leaky(beta=0.9))
+>>> _ = sb.binarize_(net, sb.Bernoulli())                                      # every Linear and Conv is 1-bit now
+>>> optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=1 / 1000)    # the training loop stays as it is
+>>> sb.predict(net, torch.rand(25, 4, 64), num_samples=10).probs.shape
+torch.Size([4, 10])
+"""
+
+from snntorch_binary import nn as nn
+from snntorch_binary import optim as optim
+from snntorch_binary.convert import binarize_ as binarize_
+from snntorch_binary.convert import freeze as freeze
+from snntorch_binary.convert import reset as reset
+from snntorch_binary.convert import summary as summary
+from snntorch_binary.convert import unbinarize_ as unbinarize_
+from snntorch_binary.inference import Ensemble as Ensemble
+from snntorch_binary.inference import predict as predict
+from snntorch_binary.optim.priors import kl_divergence as kl_divergence
+from snntorch_binary.optim.priors import set_prior_ as set_prior_
+from snntorch_binary.weights import Bernoulli as Bernoulli
+from snntorch_binary.weights import Sign as Sign
+from snntorch_binary.weights import resample_ as resample_
+from snntorch_binary.weights import sampled as sampled
+
+__version__ = "0.1.0"

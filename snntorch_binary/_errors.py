@@ -1,0 +1,36 @@
+"""The one sentence every bad argument gets, and the one every missing optional package gets."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+
+def expected(name: str, what: str, got: object) -> str:
+    """Return the sentence "Expected argument `name` to be what, but got got."."""
+    return f"Expected argument `{name}` to be {what}, but got {got}."
+
+
+class MissingPackageError(ImportError):
+    """An optional package is needed and not installed; the message holds the pip command."""
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional module, or say in one sentence how to install it.
+
+    Args:
+        module: dotted name of the module, for example ``"tonic"``.
+        extra: the extra of this package that brings it, for example ``"events"``.
+
+    Raises:
+        MissingPackageError: the package is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
+            raise
+        raise MissingPackageError(
+            f"{module.split('.')[0]} is not installed; install it with "
+            f"`pip install 'snntorch-binary[{extra}]'`."
+        ) from None

@@ -1,0 +1,411 @@
+"""Models that exist: `binarize_`, `unbinarize_`, `freeze`, `summary` and `reset`."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from snntorch_binary._errors import expected
+from snntorch_binary.nn.binary import BINARY_TWINS, BinaryLayer, Scale, check_rule, check_scale
+from snntorch_binary.weights import Bernoulli, WeightRule, binary_layers, require_binary_layers, sampled
+from snntorch_binary.weights.registry import unregister
+from snntorch_binary.weights.rule import KINDS, Kind
+
+Model = TypeVar("Model", bound=nn.Module)
+
+_PARAMETERS_OF_TORCH_LAYERS = {"weight", "bias"}
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """One row of a :class:`ConversionReport`: a module that holds weights, and what became of it."""
+
+    name: str
+    module: str
+    converted: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class ConversionReport:
+    """What :func:`binarize_` converted and what not, and why; ``print(report)`` shows it as a table."""
+
+    rows: tuple[Conversion, ...]
+
+    @property
+    def converted(self) -> tuple[str, ...]:
+        """Names of the modules that are binary now."""
+        return tuple(row.name for row in self.rows if row.converted)
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Names of the modules that hold weights and stayed as they were, with the reason."""
+        return {row.name: row.reason for row in self.rows if not row.converted}
+
+    def __str__(self) -> str:
+        cells = [(row.name or "(the model)", row.module, row.reason) for row in self.rows]
+        return _table(("name", "module", "what happened"), cells)
+
+
+def binarize_(
+    model: nn.Module,
+    rule: WeightRule,
+    filter_fn: Callable[[nn.Module, str], bool] | None = None,
+    *,
+    scale: Scale = "fan_in",
+) -> ConversionReport:
+    """Give every Linear and Conv layer of a model binary weights, in place.
+
+    Names, hooks, biases, devices and the weight Parameters themselves stay: a converted layer's ``latent`` is the
+    Parameter its ``weight`` was, so that weight tying and optimizers made before still hold. Learning starts from the
+    existing weights as the rule says (:class:`Sign`: the weight; :class:`Bernoulli`: its sign times ``init_scale``).
+    With ``scale="channel"`` the gain of each output starts where scale · (±1) has the mean magnitude of its weights.
+
+    Args:
+        model: any module; nested containers and the recurrent layers inside neurons (``snn.RLeaky.recurrent``) too.
+        rule: :class:`Sign` or :class:`Bernoulli`.
+        filter_fn: ``filter_fn(module, name) -> bool`` says which Linear and Conv layers are converted; all by default.
+        scale: as in :class:`snntorch_binary.nn.BinaryLinear`.
+
+    Returns:
+        A report of what was converted and what not, and why.
+
+    Raises:
+        TypeError: ``rule`` is not a weight rule.
+        ValueError: there is nothing to convert, or the model has binary layers already.
+
+    Example:
+        >>> import torch, snntorch_binary as sb
+        >>> net = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.LayerNorm(4), torch.nn.Linear(4, 2))
+        >>> report = sb.binarize_(net, sb.Bernoulli(), lambda module, name: name != "2")
+        >>> report.converted, report.skipped
+        (('0',), {'2': 'filter_fn said no'})
+    """
+    check_rule(rule)
+    check_scale(scale)
+    binary = list(binary_layers(model))
+    if binary:
+        raise ValueError(
+            expected("model", "a model without binary layers", f"one where {binary[0] or 'it'!r} is binary")
+        )
+    modules = dict(model.named_modules())
+    reasons = {name: _reason_to_skip(module, name, filter_fn) for name, module in modules.items()}
+    real = {id(module) for name, module in modules.items() if reasons[name] is not None}
+    users = _users_of_parameters(model)
+    rows: list[Conversion] = []
+    chosen: list[nn.Module] = []
+    for name, module in modules.items():
+        reason = reasons[name]
+        strangers = [user for user in users.get(id(module._parameters.get("weight")), []) if id(user) in real]
+        if reason is None and strangers:
+            reason = f"its weight is shared with {type(strangers[0]).__name__}, which stays real"
+        if reason is None:
+            chosen.append(module)
+            rows.append(Conversion(name, type(module).__name__, True, f"binary by {rule!r}"))
+        elif reason:
+            rows.append(Conversion(name, type(module).__name__, False, reason))
+    if not chosen:
+        report = ConversionReport(tuple(rows))
+        raise ValueError(
+            expected("model", "a model with a Linear or Conv layer to convert", type(model).__name__)
+            + (f"\n{report}" if rows else "")
+        )
+    gains = [
+        _gain_like(module) if scale == "channel" else None for module in chosen
+    ]  # before tied latents change
+    for module, gain in zip(chosen, gains, strict=True):
+        _convert(module, rule, scale, gain)
+    return ConversionReport(tuple(rows))
+
+
+def _gain_like(module: nn.Module) -> Tensor:
+    """Return the gain of each output with which scale · (±1) has the mean magnitude of a float layer's weights."""
+    weight: Tensor = module.weight.detach()  # type: ignore[operator]
+    gain = weight.flatten(1).abs().mean(1) * max(1, weight[0].numel()) ** 0.5
+    return torch.where(gain > 0, gain, torch.ones_like(gain))
+
+
+def _convert(module: nn.Module, rule: WeightRule, scale: Scale, gain: Tensor | None) -> None:
+    # The class changes and the object stays, as torch's own lazy modules do it: hooks and references survive.
+    module.__class__ = BINARY_TWINS[type(module)]
+    assert isinstance(module, BinaryLayer)
+    module._become_binary(rule, scale)
+    if module.gain is not None and gain is not None:
+        with torch.no_grad():
+            module.gain.copy_(gain)
+
+
+def _users_of_parameters(model: nn.Module) -> dict[int, list[nn.Module]]:
+    users: dict[int, list[nn.Module]] = {}
+    for module in model.modules():
+        for parameter in module._parameters.values():
+            if parameter is not None:
+                users.setdefault(id(parameter), []).append(module)
+    return users
+
+
+def _reason_to_skip(
+    module: nn.Module, name: str, filter_fn: Callable[[nn.Module, str], bool] | None
+) -> str | None:
+    """Return ``None`` to convert, a reason not to, or an empty one for a module without weight matrices."""
+    if isinstance(module, nn.modules.lazy.LazyModuleMixin) and module.has_uninitialized_params():
+        return "not initialised yet: run the model once before"
+    matrices = [key for key, value in module._parameters.items() if value is not None and value.dim() >= 2]
+    if type(module) not in BINARY_TWINS:
+        if not matrices:
+            return "parametrized" if hasattr(module, "parametrizations") else ""
+        if isinstance(module, tuple(BINARY_TWINS)):
+            return f"a subclass of {type(module).__mro__[1].__name__} may use its weight in another way"
+        return f"{type(module).__name__} has no binary form: {', '.join(matrices)} stays real"
+    if set(module._parameters) != _PARAMETERS_OF_TORCH_LAYERS or not isinstance(module.weight, nn.Parameter):
+        return "its weight is computed by weight_norm or pruning"
+    if not module.weight.is_floating_point():
+        return f"its weight is of type {module.weight.dtype}"
+    if filter_fn is not None and not filter_fn(module, name):
+        return "filter_fn said no"
+    return None
+
+
+def unbinarize_(model: nn.Module) -> nn.Module:
+    """Turn every binary layer of a model back into torch's own, with a trainable real weight, in place.
+
+    For :class:`Sign` the weight is the latent, so that ``binarize_`` and ``unbinarize_`` without training between them
+    change nothing; for :class:`Bernoulli` it is the posterior mean, scale · tanh(w_r).
+
+    Args:
+        model: a model with binary layers.
+
+    Returns:
+        The same model.
+
+    Raises:
+        ValueError: the model has no binary layer.
+        TypeError: one of its binary layers is of a class of your own, whose plain form is unknown.
+
+    Example:
+        >>> import torch, snntorch_binary as sb
+        >>> net = torch.nn.Linear(4, 2); before = net.weight.clone()
+        >>> _ = sb.binarize_(net, sb.Sign()); _ = sb.unbinarize_(net)
+        >>> type(net).__name__, bool((net.weight == before).all())
+        ('Linear', True)
+    """
+    layers = require_binary_layers(model)
+    for layer in layers.values():
+        _plain_class(layer)
+    new = {}
+    with sampled(model, "mean"), torch.no_grad():
+        for layer in layers.values():
+            latent = layer.latent
+            new[id(latent)] = _plain(layer.weight) if isinstance(layer.rule, Bernoulli) else latent.clone()  # type: ignore[operator, arg-type]
+    for layer in layers.values():
+        latent = layer.latent
+        _become_plain(layer)
+        layer.weight.data.copy_(new[id(latent)])  # type: ignore[operator, union-attr]
+    return model
+
+
+def freeze(model: Model, kind: Kind = "mode", generator: torch.Generator | None = None) -> Model:
+    """Return a copy of a model in plain torch modules whose weights are fixed at scale · (±1).
+
+    The copy needs nothing of this package: it can be traced, exported, or handed to another library. The scale is part
+    of the weight, so a sum may be rounded differently than in the binary layer, which scales after the product. Plain
+    convolutions do not take [T, B, C, ...]: put :class:`snntorch_binary.nn.TimeFirst` around those that get it.
+
+    Args:
+        model: a model with binary layers; it is left as it was.
+        kind: ``"mode"`` (most probable weights), ``"binary"`` (one draw from the posterior), ``"mean"`` or ``"relaxed"``.
+        generator: where the draw of ``"binary"`` and ``"relaxed"`` comes from.
+
+    Returns:
+        The frozen copy, whose former binary weights do not require gradients.
+
+    Raises:
+        ValueError: the kind is unknown, or the model has no binary layer.
+        TypeError: one of its binary layers is of a class of your own, whose plain form is unknown.
+
+    Example:
+        >>> import torch, snntorch_binary as sb
+        >>> net = sb.nn.BinaryLinear(4, 2, weight=sb.Bernoulli())
+        >>> frozen = sb.freeze(net)
+        >>> type(frozen).__name__, frozen.weight.abs().unique().tolist()
+        ('Linear', [0.5])
+    """
+    if kind not in KINDS:
+        raise ValueError(expected("kind", f"one of {list(KINDS)}", repr(kind)))
+    for layer in require_binary_layers(model).values():
+        _plain_class(layer)
+    frozen = copy_model(model)
+    with sampled(frozen, kind, generator), torch.no_grad():
+        weights = {name: _plain(layer.weight) for name, layer in binary_layers(frozen).items()}  # type: ignore[arg-type]
+    for name, layer in binary_layers(frozen).items():
+        _become_plain(layer)
+        layer.weight = nn.Parameter(weights[name], requires_grad=False)
+    return frozen
+
+
+def _plain(weight: Tensor) -> Tensor:
+    return weight.detach().as_subclass(Tensor).clone()
+
+
+def _plain_class(layer: nn.Module) -> type[nn.Module]:
+    """Return torch's class of a binary layer."""
+    for plain, binary in BINARY_TWINS.items():
+        if type(layer) is binary:
+            return plain
+    own = ", ".join(binary.__name__ for binary in BINARY_TWINS.values())
+    raise TypeError(expected("model", f"one whose binary layers are {own}", f"a {type(layer).__name__}"))
+
+
+def _become_plain(layer: nn.Module) -> None:
+    """Make a binary layer torch's own again; its ``weight`` is the Parameter its latent was."""
+    latent, bias = layer.latent, layer.bias
+    unregister(layer)  # type: ignore[arg-type]
+    plain = _plain_class(layer)
+    for name in ("gain", "latent", "bias"):
+        layer._parameters.pop(name, None)
+    layer._buffers.pop("prior_latent", None)
+    layer._non_persistent_buffers_set.discard("prior_latent")
+    for name in ("draw", "scale"):
+        del layer.__dict__[name]
+    layer.__class__ = plain
+    layer.register_parameter("weight", latent)  # type: ignore[arg-type]
+    layer.register_parameter("bias", bias)  # type: ignore[arg-type]
+
+
+def copy_model(model: Model) -> Model:
+    """Return a deep copy; membrane potentials that are part of an autograd graph are copied detached."""
+    memo: dict[int, object] = {}
+    for module in model.modules():
+        for value in [*module._buffers.values(), *module.__dict__.values()]:
+            if isinstance(value, Tensor) and not value.is_leaf:
+                memo[id(value)] = value.detach().clone()
+    return copy.deepcopy(model, memo)
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """One row of a :class:`ModelSummary`."""
+
+    name: str
+    module: str
+    rule: str
+    binary_weights: int
+    real_parameters: int
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """Bits, parameters and memory of a model; ``print(summary)`` shows it as a table."""
+
+    rows: tuple[LayerSummary, ...]
+
+    @property
+    def binary_weights(self) -> int:
+        """Number of 1-bit weights, tied ones once."""
+        return sum(row.binary_weights for row in self.rows)
+
+    @property
+    def real_parameters(self) -> int:
+        """Number of real parameters."""
+        return sum(row.real_parameters for row in self.rows)
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Mean bits per parameter of the deployed network, a real parameter counted as 32."""
+        total = self.binary_weights + self.real_parameters
+        return (self.binary_weights + 32 * self.real_parameters) / total if total else 0.0
+
+    @property
+    def bytes_binary(self) -> int:
+        """Bytes of the deployed network: one bit per binary weight, four bytes per real parameter."""
+        return sum((row.binary_weights + 7) // 8 + 4 * row.real_parameters for row in self.rows)
+
+    @property
+    def bytes_float32(self) -> int:
+        """Bytes of the same network with float32 weights."""
+        return 4 * (self.binary_weights + self.real_parameters)
+
+    def __str__(self) -> str:
+        cells = [
+            (
+                row.name or "(the model)",
+                row.module,
+                row.rule,
+                f"{row.binary_weights:,}",
+                f"{row.real_parameters:,}",
+            )
+            for row in self.rows
+        ]
+        table = _table(("name", "module", "weights", "1-bit", "real"), cells)
+        ratio = self.bytes_float32 / self.bytes_binary if self.bytes_binary else 1.0
+        return (
+            f"{table}\n{self.binary_weights:,} binary weights, {self.real_parameters:,} real parameters, "
+            f"{self.bits_per_weight:.2f} bits per weight\n"
+            f"{self.bytes_binary:,} bytes deployed, {self.bytes_float32:,} in float32: {ratio:.1f}x smaller"
+        )
+
+
+def summary(model: nn.Module) -> ModelSummary:
+    """Count a model's binary weights and real parameters, and its memory against float32.
+
+    Args:
+        model: any module; parameters shared between modules count once.
+
+    Returns:
+        The summary; print it.
+
+    Example:
+        >>> import snntorch_binary as sb
+        >>> result = sb.summary(sb.nn.BinaryLinear(784, 10))
+        >>> result.binary_weights, result.real_parameters, result.bytes_binary
+        (7840, 10, 1020)
+    """
+    seen: set[int] = set()
+    rows = []
+    for name, module in model.named_modules():
+        own = [value for value in module._parameters.values() if value is not None and id(value) not in seen]
+        seen.update(id(value) for value in own)
+        if not own:
+            continue
+        latent = module.latent if isinstance(module, BinaryLayer) else None
+        binary = sum(value.numel() for value in own if value is latent)
+        rule = repr(module.rule) if isinstance(module, BinaryLayer) else "real"
+        real = sum(value.numel() for value in own if value is not latent)
+        rows.append(LayerSummary(name, type(module).__name__, rule, binary, real))
+    return ModelSummary(tuple(rows))
+
+
+def reset(model: nn.Module) -> None:
+    """Start a new sequence: reset the state of every stateful neuron of this model, and of no other.
+
+    ``snntorch.utils.reset`` looks at direct children only, misses copies and subclasses, and resets all networks of the
+    process; this walks the model's own modules and calls their ``reset_mem()``.
+
+    Args:
+        model: any module with snnTorch neurons or neurons of this package, at any depth.
+
+    Example:
+        >>> import snntorch as snn, torch, snntorch_binary as sb
+        >>> net = torch.nn.Sequential(torch.nn.Sequential(snn.Leaky(beta=0.9, init_hidden=True)))
+        >>> _ = net(torch.full((1, 2), 0.4)); sb.reset(net)
+        >>> net[0][0].mem.tolist()
+        [[0.0, 0.0]]
+    """
+    for module in model.modules():
+        reset_mem = getattr(module, "reset_mem", None)
+        if callable(reset_mem):
+            reset_mem()
+
+
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [header, *rows]
+    ]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])

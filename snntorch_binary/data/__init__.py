@@ -1,0 +1,13 @@
+"""Data sets as spikes, and the encoders that make spikes of values."""
+
+from snntorch_binary.data.dataset import SpikeDataset as SpikeDataset
+from snntorch_binary.data.dataset import collate as collate
+from snntorch_binary.data.encoders import Encoder as Encoder
+from snntorch_binary.data.encoders import LatencyEncoder as LatencyEncoder
+from snntorch_binary.data.encoders import PopulationEncoder as PopulationEncoder
+from snntorch_binary.data.encoders import RateEncoder as RateEncoder
+from snntorch_binary.data.folders import CorruptDataError as CorruptDataError
+from snntorch_binary.data.folders import DataNotFoundError as DataNotFoundError
+from snntorch_binary.data.registry import load as load
+from snntorch_binary.data.registry import names as names
+from snntorch_binary.data.splits import Splits as Splits

@@ -1,0 +1,204 @@
+"""N-MNIST and POKER-DVS: recordings of event cameras as binary frames."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from snntorch_binary._errors import require
+from snntorch_binary.data.folders import CorruptDataError, DataNotFoundError, cache_dir, find
+from snntorch_binary.data.frames import Array, Events, read_frames
+from snntorch_binary.data.splits import Source, hold_out
+
+_NMNIST_SIZE, _POKER_SIZE = 34, 35
+_SUITS = {"cl": 0, "he": 1, "di": 2, "sp": 3}  # Tonic's names and numbers
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """One copy of a data set: its files in the order of class and number, their labels, its own test part."""
+
+    files: tuple[Path, ...]
+    labels: Tensor
+    test: Tensor
+
+    @classmethod
+    def of(cls, examples: Sequence[tuple[Path, int, bool]]) -> _Copy:
+        return cls(
+            files=tuple(file for file, _, _ in examples),
+            labels=torch.tensor([label for _, label, _ in examples], dtype=torch.int64),
+            test=torch.tensor([test for _, _, test in examples], dtype=torch.bool),
+        )
+
+    def covers(self, classes: Sequence[int], part: Tensor) -> bool:
+        """Say whether `part` [N] has an example of each class."""
+        return set(classes) <= set(self.labels[part].tolist())
+
+    def count(self, classes: Sequence[int]) -> int:
+        return int(torch.isin(self.labels, torch.tensor(classes)).sum())
+
+    def test_part(self, classes: Sequence[int]) -> Tensor:
+        """Return the mask [N] of its own test part, or else of the last fifth of each class."""
+        if self.covers(classes, self.test):
+            return self.test
+        return self.test | hold_out(self.labels, ~self.test, 0.2, key=None)
+
+
+def read_nmnist(data_dir: str | PathLike[str] | None, classes: Sequence[int]) -> Source:
+    """Return N-MNIST (Orchard et al. 2015): 34×34 pixels, 2 polarities, about 0.3 s, 10 digits.
+
+    Of several copies (archives of parts) the one with the most examples of the wanted classes is taken.
+
+    Raises:
+        DataNotFoundError: no copy has training examples of every wanted class.
+    """
+    copies = [_nmnist_copy(homes) for homes in find(data_dir, "NMNIST", ("Train/[0-9]", "Test/[0-9]"))]
+    covering = [copy for copy in copies if copy.covers(classes, ~copy.test)]
+    if not covering:
+        held = [sorted(set(copy.labels[~copy.test].tolist())) for copy in copies]
+        raise DataNotFoundError(
+            _not_found("N-MNIST", data_dir, "NMNIST/Train/6/00014.bin, Train/6/00014.bin")
+            if not copies
+            else f"N-MNIST in {data_dir} has training examples of the classes "
+            f"{' or '.join(map(str, held))} only, but {sorted(classes)} were asked for."
+        )
+    best = max(covering, key=lambda copy: copy.count(classes))
+    return _source(
+        best, best.test_part(classes), read_nmnist_events, _NMNIST_SIZE, tuple(map(str, range(10)))
+    )
+
+
+def read_poker_dvs(data_dir: str | PathLike[str] | None, pooled: bool) -> Source:
+    """Return POKER-DVS (Serrano-Gotarredona and Linares-Barranco 2015): 35×35 pixels, 2 polarities, 4 suits.
+
+    Args:
+        data_dir: as `load`.
+        pooled: take all examples as one pool: the copy with the most, which are the 131 original recordings.
+            Else a copy with its own test part (Tonic's 48 + 20 files) comes first.
+
+    Raises:
+        DataNotFoundError: there is no copy with every suit.
+    """
+    patterns = ("pips_train/cl", "pips_test/cl", "xclub*.aedat")
+    classes = tuple(_SUITS.values())
+    copies = [copy for homes in find(data_dir, "POKERDVS", patterns) for copy in _poker_copies(homes)]
+    copies = [copy for copy in copies if copy.covers(classes, ~copy.test)]
+    if not copies:
+        files = "POKERDVS/pips_train/cl/0.npy, POKERDVS/xclub01.aedat"
+        raise DataNotFoundError(_not_found("POKER-DVS", data_dir, files))
+    best = max(copies, key=lambda copy: (not pooled and copy.covers(classes, copy.test), len(copy.files)))
+    return _source(
+        best, best.test_part(classes), read_poker_events, _POKER_SIZE, ("club", "heart", "diamond", "spade")
+    )
+
+
+def read_nmnist_events(file: Path) -> Events:
+    """Read an N-MNIST recording through Tonic: 5 bytes an event.
+
+    Raises:
+        CorruptDataError: the file is truncated.
+        MissingPackageError: Tonic is not installed.
+    """
+    size = file.stat().st_size
+    if size % 5:
+        raise CorruptDataError(f"The event file {file} is truncated: {size} bytes are not 5 an event.")
+    tonic = require("tonic", "events")
+    events = tonic.io.read_mnist_file(str(file), dtype=tonic.datasets.NMNIST.dtype)
+    return Events(events["x"], events["y"], events["t"], events["p"])
+
+
+def read_poker_events(file: Path) -> Events:
+    """Read a POKER-DVS recording: Tonic's ``.npy`` or an original ``.aedat``.
+
+    Raises:
+        CorruptDataError: the file is truncated or not what its name says.
+    """
+    x, y, time, polarity = _read_npy(file) if file.suffix == ".npy" else _read_aedat2(file)
+    return Events(x, y, time - time[:1], polarity)
+
+
+def _read_npy(file: Path) -> tuple[Array, Array, Array, Array]:
+    """Read an array of events [E, 4] with the columns t, x, y, p."""
+    try:
+        events = np.load(file, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise CorruptDataError(f"The event file {file} is truncated or damaged ({error}).") from None
+    if events.ndim != 2 or events.shape[1] != 4 or events.dtype.kind not in "iu":
+        raise CorruptDataError(f"The event file {file} should hold whole numbers of shape [E, 4].")
+    time, x, y, polarity = events.astype(np.int64).T
+    return x, y, time, polarity
+
+
+def _read_aedat2(file: Path) -> tuple[Array, Array, Array, Array]:
+    """Read AEDAT 2.0: comment lines, then an event is two big-endian uint32, address and time in µs.
+
+    Address of the DVS128: bit 0 polarity (0 = ON), bits 1-7 column, bits 8-14 row.
+    """
+    data = file.read_bytes()
+    if not data.startswith(b"#!AER-DAT2.0"):
+        raise CorruptDataError(f"The event file {file} is no AEDAT-2.0 file.")
+    start = 0
+    while data[start : start + 1] == b"#":
+        start = data.find(b"\n", start) + 1 or len(data)
+    if (len(data) - start) % 8:
+        raise CorruptDataError(
+            f"The event file {file} is truncated: {len(data) - start} bytes are not 8 an event."
+        )
+    address, time = np.frombuffer(data, ">u4", offset=start).reshape(-1, 2).astype(np.int64).T
+    return (address >> 1) & 127, (address >> 8) & 127, time, 1 - (address & 1)
+
+
+def _nmnist_copy(homes: Sequence[Path]) -> _Copy:
+    return _Copy.of(
+        [
+            (file, label, part == "Test")
+            for label in range(10)
+            for part in ("Train", "Test")
+            for home in homes
+            for file in sorted((home / part / str(label)).glob("*.bin"))
+        ]
+    )
+
+
+def _poker_copies(homes: Sequence[Path]) -> list[_Copy]:
+    """Return Tonic's files and the original recordings as two copies: they are the same examples."""
+    tonic = [
+        (file, label, part == "pips_test")
+        for suit, label in _SUITS.items()
+        for part in ("pips_train", "pips_test")
+        for home in homes
+        for file in sorted((home / part / suit).glob("*.npy"), key=lambda file: (len(file.stem), file.stem))
+    ]
+    original = [
+        (file, _SUITS[suit[1]], False)
+        for home in homes
+        for file in sorted(home.glob("x*.aedat"))
+        if (suit := re.match(r"x(cl|he|di|sp)[a-z]*\d", file.name))
+    ]
+    return [_Copy.of(examples) for examples in (tonic, original) if examples]
+
+
+def _source(
+    copy: _Copy, test: Tensor, read_events: Callable[[Path], Events], size: int, class_names: tuple[str, ...]
+) -> Source:
+    return Source(
+        labels=copy.labels,
+        test=test,
+        read=lambda indices, num_steps: read_frames(
+            [copy.files[index] for index in indices.tolist()], read_events, num_steps, size
+        ),
+        class_names=class_names,
+        foldable=True,
+    )
+
+
+def _not_found(title: str, data_dir: str | PathLike[str] | None, files: str) -> str:
+    where = data_dir if data_dir is not None else f"the cache folder {cache_dir()} (no `data_dir` was given)"
+    return f"{title} was not found in {where}: looked for {files} and archives (zip, tar) of these."

@@ -1,0 +1,197 @@
+"""MNIST and Fashion-MNIST from their four idx files, packed (.gz) or not."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import http.client
+import math
+import os
+import tempfile
+import urllib.request
+import zlib
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from snntorch_binary.data.encoders import RateEncoder
+from snntorch_binary.data.folders import CorruptDataError, DataNotFoundError, cache_dir, find
+from snntorch_binary.data.splits import Source, permutation
+
+_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+_PATTERNS = ("raw/train-labels-idx1-ubyte*", "train-labels-idx1-ubyte*")
+
+
+@dataclass(frozen=True)
+class _Set:
+    title: str
+    folder: str
+    class_names: tuple[str, ...]
+    labels_md5: str  # of the training labels as bytes: the files of both sets have the same names
+    mirrors: tuple[str, ...]
+    md5: tuple[str, ...]  # of the .gz files, in the order of _FILES
+
+
+_SETS = {
+    "mnist": _Set(
+        title="MNIST",
+        folder="MNIST",
+        class_names=tuple(map(str, range(10))),
+        labels_md5="e86ee40d66677c011a9abda399ec8c4d",
+        mirrors=(
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ),
+        md5=(
+            "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            "d53e105ee54ea40749a09fcbcd1e9432",
+            "9fb629c4189551a2d022fa330f9573f3",
+            "ec29112dd5afa0611ce80d1b7f02629c",
+        ),
+    ),
+    "fashion-mnist": _Set(
+        title="Fashion-MNIST",
+        folder="FashionMNIST",
+        class_names=(
+            "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+            "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+        ),
+        labels_md5="3236f6424fc25388b2834cb19942cf7e",
+        mirrors=(
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        ),
+        md5=(
+            "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            "25c81989df183df01b3e8a0aad5dffbe",
+            "bef4ecab320f06d8554ea6380940ec79",
+            "bb300cfdad3c16e7a12a480ee83cd310",
+        ),
+    ),
+}  # fmt: skip
+
+
+def read(name: str, data_dir: str | PathLike[str] | None, download: bool) -> Source:
+    """Return the images as uint8 [N, 784]; 5,000 of the 60,000 training images validate.
+
+    Args:
+        name: ``"mnist"`` or ``"fashion-mnist"``.
+        data_dir: as `load`.
+        download: fetch the files into the cache when `data_dir` does not have them.
+
+    Raises:
+        DataNotFoundError: the files were not found, or not fetched.
+        CorruptDataError: a file is truncated or no idx file.
+    """
+    which = _SETS[name]
+    raw = _find(which, data_dir) or (_download(which) if download else None)
+    if raw is None:
+        where = (
+            data_dir if data_dir is not None else f"the cache folder {cache_dir()} (no `data_dir` was given)"
+        )
+        raise DataNotFoundError(
+            f"{which.title} was not found in {where}: looked for {', '.join(_FILES)} (or .gz) "
+            f"in {which.folder}/raw, raw and the folder itself, and for archives of these; "
+            "`download=True` fetches it."
+        )
+    train_images, train_labels, test_images, test_labels = map(read_idx, _files(raw))
+    for images, labels, part in ((train_images, train_labels, "train"), (test_images, test_labels, "t10k")):
+        if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
+            raise CorruptDataError(f"The images and labels of {raw}/{part}-* do not fit each other.")
+    images = torch.cat([train_images, test_images]).flatten(1)
+    index = torch.arange(len(images))
+    validation = torch.zeros(len(images), dtype=torch.bool)
+    validation[permutation(len(train_images), "mnist validation")[: len(train_images) // 12]] = True
+    return Source(
+        labels=torch.cat([train_labels, test_labels]).long(),
+        test=index >= len(train_images),
+        validation=validation,
+        read=lambda indices, num_steps: images[indices],
+        class_names=which.class_names,
+        encoder=RateEncoder(),
+    )
+
+
+def read_idx(file: Path) -> Tensor:
+    """Read an idx file of bytes: 0, 0, 8, number of axes, the sizes as big-endian uint32, then the bytes.
+
+    Args:
+        file: the file, packed when its name ends in ``.gz``.
+
+    Returns:
+        uint8 tensor of the shape the header gives.
+
+    Raises:
+        CorruptDataError: the file is truncated, too long or no idx file of bytes.
+    """
+    try:
+        data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise CorruptDataError(f"The file {file} is truncated or damaged ({error}).") from None
+    axes = data[3] if len(data) >= 4 else 0
+    if data[:3] != b"\0\0\x08" or axes == 0 or len(data) < 4 + 4 * axes:
+        raise CorruptDataError(f"The file {file} is no idx file of bytes.")
+    shape = [int.from_bytes(data[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(axes)]
+    content = torch.frombuffer(bytearray(data), dtype=torch.uint8)[4 + 4 * axes :]
+    if len(content) != math.prod(shape):
+        raise CorruptDataError(
+            f"The file {file} should hold {math.prod(shape)} bytes after its header, but has {len(content)}."
+        )
+    return content.view(shape)
+
+
+def _find(which: _Set, data_dir: str | PathLike[str] | None) -> Path | None:
+    """Return the folder of the idx files, passing over the other set's, whose files have the same names."""
+    others = {other.labels_md5 for other in _SETS.values()} - {which.labels_md5}
+    for home in (home for copy in find(data_dir, which.folder, _PATTERNS) for home in copy):
+        for raw in (home / "raw", home):
+            files = _files(raw)
+            if len(files) == len(_FILES):
+                labels = read_idx(files[1])
+                if hashlib.md5(bytes(labels.tolist()), usedforsecurity=False).hexdigest() not in others:
+                    return raw
+    return None
+
+
+def _files(raw: Path) -> list[Path]:
+    """Return those of the four files that are in `raw`, unpacked ones before packed ones."""
+    pairs = ((raw / name, raw / f"{name}.gz") for name in _FILES)
+    return [present[0] for pair in pairs if (present := [file for file in pair if file.is_file()])]
+
+
+def _download(which: _Set) -> Path:
+    """Fetch the four files into the cache, each checked against its md5 sum before it gets its name."""
+    raw = cache_dir(which.folder, "raw")
+    for name, md5 in zip(_FILES, which.md5, strict=True):
+        target = raw / f"{name}.gz"
+        if not target.is_file():
+            content = _fetch([f"{mirror}{name}.gz" for mirror in which.mirrors], md5)
+            with tempfile.TemporaryDirectory(dir=raw) as scratch:
+                part = Path(scratch, target.name)
+                part.write_bytes(content)
+                os.replace(part, target)
+    return raw
+
+
+def _fetch(addresses: list[str], md5: str) -> bytes:
+    """Return the content of the first address that has the right one."""
+    reasons = []
+    for address in addresses:
+        try:
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                content: bytes = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            reasons.append(f"{address}: {error}")
+            continue
+        if hashlib.md5(content, usedforsecurity=False).hexdigest() == md5:
+            return content
+        reasons.append(f"{address}: its md5 sum is not {md5}")
+    raise DataNotFoundError(f"The download failed ({'; '.join(reasons)}).")

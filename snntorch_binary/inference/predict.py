@@ -1,0 +1,125 @@
+"""From a posterior over binary weights to an answer with its uncertainty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from snntorch_binary._errors import expected
+from snntorch_binary.inference.readout import Readout, check_readout, logits
+from snntorch_binary.inference.run import check_input, run, state_put_back
+from snntorch_binary.weights import require_binary_layers, sampled
+
+
+def entropy(probabilities: Tensor) -> Tensor:
+    """Return the entropy over the last dimension, in nats."""
+    return torch.special.entr(probabilities).sum(-1)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Class probabilities of an ensemble of networks and how far its members agree.
+
+    Attributes:
+        samples: probabilities of each member, [K, B, C].
+        mode_probs: probabilities of the most probable network, [B, C], or ``None`` where there is no such network.
+            Look at both: with a broad posterior the mode can be far worse than the ensemble.
+    """
+
+    samples: Tensor
+    mode_probs: Tensor | None = None
+
+    @property
+    def probs(self) -> Tensor:
+        """Mean probabilities [B, C]: the Bayesian predictive distribution."""
+        return self.samples.mean(0)
+
+    @property
+    def entropy(self) -> Tensor:
+        """Total uncertainty [B], in nats: the entropy of the mean probabilities."""
+        return entropy(self.probs)
+
+    @property
+    def mutual_information(self) -> Tensor:
+        """Disagreement of the members [B], in nats: total entropy less the members' mean entropy, at least 0."""
+        return (self.entropy - entropy(self.samples).mean(0)).clamp_min(0)
+
+    @property
+    def labels(self) -> Tensor:
+        """The most probable class [B]."""
+        return self.probs.argmax(-1)
+
+
+@torch.no_grad()
+def predict(
+    net: nn.Module,
+    x: Tensor,
+    num_samples: int = 10,
+    *,
+    readout: Readout = "rate",
+    readout_scale: float | None = None,
+    step: bool | None = None,
+    generator: torch.Generator | None = None,
+) -> Prediction:
+    r"""Average the class probabilities of networks drawn from the posterior.
+
+    .. math::
+        p(y | x) \approx \frac1K \sum_{k=1}^K \mathrm{softmax}(\mathrm{net}_{w_k}(x))_y, \qquad w_k \sim q(w)
+
+    Every network sees the same input x and runs in evaluation mode; the neurons' state and the mode are restored
+    afterwards.
+
+    Args:
+        net: a network with binary layers: snnTorch style with a loop inside ``forward`` and ``(spk, mem)`` outputs, an
+            ``nn.Sequential`` of neurons with ``init_hidden=True``, or our time-first layers.
+        x: its input; [T, B, ...] where the network takes one step at a time or is time-first.
+        num_samples: networks drawn, at least 1. Where no weight is random (:class:`Sign`) one is enough and is used.
+        readout: see :func:`snntorch_binary.inference.logits`.
+        readout_scale: see :func:`snntorch_binary.inference.logits`.
+        step: whether the network takes one time step at a time; implied by ``init_hidden=True``.
+        generator: where the draws come from; torch's global generator by default.
+
+    Returns:
+        A :class:`Prediction` with ``probs``, ``entropy``, ``mutual_information``, ``mode_probs`` and ``samples``.
+
+    Raises:
+        TypeError: x is not a floating-point tensor.
+        ValueError: an argument is out of its range, x is not finite, or the network has no binary layer.
+
+    Example:
+        >>> import torch, snntorch as snn, snntorch_binary as sb
+        >>> net = torch.nn.Sequential(torch.nn.Linear(16, 3), snn.Leaky(beta=0.9, init_hidden=True))
+        >>> _ = sb.binarize_(net, sb.Bernoulli())
+        >>> prediction = sb.predict(net, torch.rand(25, 8, 16), num_samples=5)
+        >>> prediction.probs.shape, prediction.entropy.shape
+        (torch.Size([8, 3]), torch.Size([8]))
+    """
+    if not isinstance(num_samples, int) or num_samples < 1:
+        raise ValueError(expected("num_samples", "an integer of at least 1", num_samples))
+    check_readout(readout)
+    check_input(x)
+    layers = require_binary_layers(net)
+    if not any(layer.rule.needs_noise("binary") for layer in layers.values()):
+        num_samples = 1
+    training = [(module, module.training) for module in net.modules()]
+    net.eval()
+
+    def probabilities() -> Tensor:
+        return logits(run(net, x, step), readout, readout_scale).softmax(-1)
+
+    try:
+        with state_put_back(net):
+            with sampled(net, "mode"):
+                mode = probabilities()
+            samples = []
+            for _ in range(num_samples):
+                with sampled(net, "binary", generator):
+                    samples.append(probabilities())
+    finally:
+        for module, was_training in training:
+            module.training = was_training
+        for layer in layers.values():
+            layer.refresh()
+    return Prediction(torch.stack(samples), mode)

@@ -1,0 +1,73 @@
+"""Running a network over one sequence, whether it takes all time steps at once or one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snntorch_binary._errors import expected
+from snntorch_binary.convert import reset
+
+
+def is_stepwise(net: nn.Module) -> bool:
+    """Say whether a network takes one time step at a time: one of its neurons keeps its state (``init_hidden=True``)."""
+    return any(getattr(module, "init_hidden", False) for module in net.modules())
+
+
+def check_input(x: Tensor) -> None:
+    """Refuse input that no network can answer.
+
+    Raises:
+        TypeError: the input is no tensor of floating-point numbers.
+        ValueError: it holds NaN or infinite values.
+    """
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        raise TypeError(
+            expected("x", "a floating-point tensor", x.dtype if isinstance(x, Tensor) else type(x).__name__)
+        )
+    if not bool(torch.isfinite(x).all()):
+        raise ValueError(expected("x", "finite", "NaN or infinite values"))
+
+
+@contextmanager
+def state_put_back(net: nn.Module) -> Iterator[None]:
+    """Give every neuron its state (membrane potentials) back afterwards."""
+    neurons = [module for module in net.modules() if callable(getattr(module, "reset_mem", None))]
+    before = [(neuron, dict(neuron.__dict__), dict(neuron._buffers)) for neuron in neurons]
+    try:
+        yield
+    finally:
+        for neuron, attributes, buffers in before:
+            neuron.__dict__.update(attributes)
+            neuron._buffers.update(buffers)
+
+
+def run(net: nn.Module, x: Tensor, step: bool | None = None) -> Any:
+    """Return a network's output for a new sequence: its state is reset before, never after.
+
+    Args:
+        net: a network that takes a whole input at once (a loop inside ``forward``, or our time-first layers), or one
+            time step at a time.
+        x: the input; [T, B, ...] for a stepwise network.
+        step: whether the network takes one time step at a time; by default if one of its neurons has
+            ``init_hidden=True``. Pass ``False`` for a network that has such neurons and loops inside ``forward``.
+
+    Returns:
+        What ``net(x)`` returns; of a stepwise network the outputs stacked over time, [T, ...] each.
+
+    Raises:
+        ValueError: a stepwise network got no time step.
+    """
+    reset(net)
+    if not (is_stepwise(net) if step is None else step):
+        return net(x)
+    if x.dim() < 2 or x.shape[0] == 0:
+        raise ValueError(expected("x", "of shape [T, B, ...] with T >= 1", tuple(x.shape)))
+    outputs = [net(x_t) for x_t in x]
+    if isinstance(outputs[0], Tensor):
+        return torch.stack(outputs)
+    return tuple(torch.stack(values) for values in zip(*outputs, strict=True))

@@ -1,0 +1,13 @@
+"""BiSNN's two learning rules as LightningModules, with data and the comparison of the rules."""
+
+from snntorch_binary._errors import require
+
+for _package in ("lightning", "torchmetrics"):
+    require(_package, "lightning")
+
+from snntorch_binary.lightning.data import SpikeDataModule as SpikeDataModule  # noqa: E402
+from snntorch_binary.lightning.modules import BayesBiSNN as BayesBiSNN  # noqa: E402
+from snntorch_binary.lightning.modules import NonFiniteLossError as NonFiniteLossError  # noqa: E402
+from snntorch_binary.lightning.modules import SpikingClassifier as SpikingClassifier  # noqa: E402
+from snntorch_binary.lightning.modules import STBiSNN as STBiSNN  # noqa: E402
+from snntorch_binary.lightning.networks import SpikingMLP as SpikingMLP  # noqa: E402

@@ -1,0 +1,370 @@
+"""The two learning rules of BiSNN, and their full-precision baseline, as LightningModules around any network."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
+
+from snntorch_binary._errors import expected
+from snntorch_binary.convert import binarize_, reset
+from snntorch_binary.inference import logits, predict, run
+from snntorch_binary.inference.readout import ReadoutName, check_readout
+from snntorch_binary.nn.binary import Scale
+from snntorch_binary.optim import BayesBiSNN as BayesBiSNNOptimizer
+from snntorch_binary.weights import Bernoulli, Sign, WeightRule, binary_layers, resample_
+
+
+class NonFiniteLossError(RuntimeError):
+    """The loss became NaN or infinite; the last checkpoint before it is kept."""
+
+
+class SpikingClassifier(L.LightningModule):
+    """Cross-entropy training of a spiking network through time; the full-precision baseline of the two rules.
+
+    A batch is ``(x, labels)``: x as the network takes it, time-first [T, B, ...], labels int64 [B]. The network returns
+    [T, B, C] or a tuple ``(spikes, ..., membrane potential)`` of such tensors; one that takes a single time step (neurons
+    with ``init_hidden=True``) is stepped over x. State is reset before every batch.
+
+    Logged are the loss, and accuracy, NLL and ECE (15 bins, l1) in validation and test, of each prediction by name:
+    ``single`` here and for :class:`STBiSNN`, ``mode`` and ``ensemble`` for :class:`BayesBiSNN`.
+
+    Args:
+        net: the network.
+        num_classes: number of classes C.
+        lr: Adam's learning rate.
+        readout: ``"rate"`` reads the network's first output, ``"membrane"`` its last; see
+            :func:`snntorch_binary.inference.logits`.
+        readout_scale: scores are that many times the mean over time; by default T for ``"rate"``, 1 for ``"membrane"``.
+        step: whether the network takes one time step at a time; implied by ``init_hidden=True``.
+        cosine: let learning rates fall to zero along a cosine over the whole training.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    predictions: tuple[str, ...] = ("single",)
+
+    def __init__(
+        self,
+        net: nn.Module,
+        num_classes: int,
+        lr: float = 1e-3,
+        readout: ReadoutName = "membrane",
+        readout_scale: float | None = None,
+        step: bool | None = None,
+        cosine: bool = True,
+    ) -> None:
+        super().__init__()
+        if num_classes < 2:
+            raise ValueError(expected("num_classes", "an integer of at least 2", num_classes))
+        if not lr > 0:
+            raise ValueError(expected("lr", "a positive float", lr))
+        check_readout(readout)
+        self.save_hyperparameters(ignore=["net"])
+        self.net = net
+        self.num_classes = num_classes
+        self.lr = lr
+        self.readout: ReadoutName = readout
+        self.readout_scale = readout_scale
+        self.step = step
+        self.cosine = cosine
+        self.validation_metrics = nn.ModuleDict(
+            {name: self._metrics(f"val_{name}_") for name in self.predictions}
+        )
+        self.test_metrics = nn.ModuleDict({name: self._metrics(f"test_{name}_") for name in self.predictions})
+
+    def _metrics(self, prefix: str) -> MetricCollection:
+        return MetricCollection(
+            {
+                "accuracy": MulticlassAccuracy(self.num_classes, average="micro"),
+                "ece": MulticlassCalibrationError(self.num_classes, n_bins=15, norm="l1"),
+                "nll": MeanMetric(),
+            },
+            prefix=prefix,
+            compute_groups=False,
+        )
+
+    # ---- what the rules differ in --------------------------------------------------------------------------------------
+
+    def configure_optimizer(self) -> torch.optim.Optimizer:
+        """Return the rule's optimizer."""
+        return torch.optim.Adam(self.net.parameters(), lr=self.lr)
+
+    def loss(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean cross-entropy of one training batch."""
+        return F.cross_entropy(self(x), labels)
+
+    def probabilities(self, x: Tensor, final: bool) -> dict[str, Tensor]:
+        """Return class probabilities [B, C] of each prediction by name; ``final`` asks for the full ensemble."""
+        return {"single": self(x).softmax(-1)}
+
+    # ---- what they share -----------------------------------------------------------------------------------------------
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return class scores [B, C] for a new sequence, with the weights in force."""
+        return logits(run(self.net, x, self.step), self.readout, self.readout_scale)
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer, with a cosine schedule over all steps where asked for."""
+        optimizer = self.configure_optimizer()
+        if not self.cosine:
+            return optimizer
+        steps = self.trainer.estimated_stepping_batches
+        if not math.isfinite(steps):
+            raise ValueError(
+                expected("cosine", "False where neither max_epochs nor max_steps is given", True)
+            )
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, int(steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_epoch_start(self) -> None:
+        """Tell data sets whose noise is a function of the epoch which one it is."""
+        set_epoch = getattr(getattr(self.trainer.train_dataloader, "dataset", None), "set_epoch", None)
+        if callable(set_epoch):
+            set_epoch(self.current_epoch)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Return the loss of one batch.
+
+        Raises:
+            NonFiniteLossError: the loss is NaN or infinite.
+        """
+        x, labels = batch
+        loss = self.loss(x, labels)
+        if not torch.isfinite(loss):
+            raise NonFiniteLossError(
+                f"The loss became {loss.item()} at step {self.global_step} (epoch {self.current_epoch}, "
+                f"batch {batch_idx}); training stopped, the last checkpoint is kept."
+            )
+        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(labels))
+        return loss
+
+    def on_train_end(self) -> None:
+        """Drop membrane potentials, which hold the last batch's autograd graph."""
+        reset(self.net)
+
+    def _evaluate(self, batch: tuple[Tensor, Tensor], metrics: nn.ModuleDict, final: bool) -> None:
+        x, labels = batch
+        for name, probabilities in self.probabilities(x, final).items():
+            collection = metrics[name]
+            collection["accuracy"].update(probabilities, labels)  # type: ignore[operator, index]
+            collection["ece"].update(probabilities, labels)  # type: ignore[operator, index]
+            nll = -probabilities.gather(1, labels[:, None]).clamp_min(torch.finfo(torch.float32).tiny).log()
+            collection["nll"].update(nll)  # type: ignore[operator, index]
+            self.log_dict(collection, on_step=False, on_epoch=True, batch_size=len(labels))  # type: ignore[arg-type]
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Log accuracy, NLL and ECE of every prediction on validation data."""
+        self._evaluate(batch, self.validation_metrics, final=False)
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Log accuracy, NLL and ECE of every prediction on test data."""
+        self._evaluate(batch, self.test_metrics, final=True)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        """Return class probabilities of every prediction by name, for ``x`` or ``(x, labels)``."""
+        x = batch[0] if isinstance(batch, (tuple, list)) else batch
+        return self.probabilities(x, final=True)
+
+
+def _give_rule_(net: nn.Module, rule: WeightRule, scale: Scale) -> None:
+    """Make a float network binary; one that is binary already must follow this kind of rule."""
+    layers = binary_layers(net)
+    if not layers:
+        binarize_(net, rule, scale=scale)
+        return
+    for name, layer in layers.items():
+        if not isinstance(layer.rule, type(rule)):
+            raise ValueError(
+                expected(
+                    "net", f"a network with {type(rule).__name__} weights", f"{layer.rule!r} in {name!r}"
+                )
+            )
+
+
+class STBiSNN(SpikingClassifier):
+    """ST-BiSNN: binary weights by straight-through and surrogate gradients, with Adam.
+
+    A float network becomes binary; latents start at ±0.5 with the sign of its weights, so that ``latent_lr`` means the
+    same in every layer, and are kept in [-1, 1].
+
+    Args:
+        net: the network, float or with :class:`Sign` weights (whose latents then stay as they are).
+        num_classes: number of classes C.
+        lr: learning rate of the real parameters.
+        latent_lr: learning rate of the latents.
+        straight_through: ``"clipped"`` or ``"identity"``, for a float network.
+        scale: scale of the binary layers, for a float network.
+        readout: as in :class:`SpikingClassifier`.
+        readout_scale: as in :class:`SpikingClassifier`.
+        step: as in :class:`SpikingClassifier`.
+        cosine: as in :class:`SpikingClassifier`.
+
+    Raises:
+        ValueError: an argument is out of its range, or the network follows another rule.
+
+    Example:
+        >>> import torch, snntorch_binary as sb
+        >>> from snntorch_binary.lightning import SpikingMLP, STBiSNN
+        >>> module = STBiSNN(SpikingMLP(64, [32], 10), num_classes=10)
+        >>> module(torch.ones(10, 2, 64)).shape
+        torch.Size([2, 10])
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        num_classes: int,
+        lr: float = 1e-3,
+        latent_lr: float = 1e-2,
+        straight_through: Literal["clipped", "identity"] = "clipped",
+        scale: Literal["fan_in", "channel"] | float = "channel",
+        readout: ReadoutName = "membrane",
+        readout_scale: float | None = None,
+        step: bool | None = None,
+        cosine: bool = True,
+    ) -> None:
+        if not latent_lr > 0:
+            raise ValueError(expected("latent_lr", "a positive float", latent_lr))
+        was_float = not binary_layers(net)
+        _give_rule_(net, Sign(straight_through), scale)
+        if was_float:
+            with torch.no_grad():
+                for layer in binary_layers(net).values():
+                    layer.latent.copy_(torch.where(layer.latent >= 0, 0.5, -0.5))  # type: ignore[operator, union-attr]
+        super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine)
+        self.latent_lr = latent_lr
+
+    def configure_optimizer(self) -> torch.optim.Optimizer:
+        """Return Adam, with the latents in a group of their own."""
+        latents = self._latents()
+        known = {id(latent) for latent in latents}
+        rest = [parameter for parameter in self.net.parameters() if id(parameter) not in known]
+        return torch.optim.Adam([{"params": latents, "lr": self.latent_lr}, {"params": rest, "lr": self.lr}])
+
+    def _latents(self) -> list[nn.Parameter]:
+        return list({id(layer.latent): layer.latent for layer in binary_layers(self.net).values()}.values())  # type: ignore[misc]
+
+    def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
+        """Keep latents in [-1, 1], where the clipped straight-through gradient can still move them."""
+        with torch.no_grad():
+            for latent in self._latents():
+                latent.clamp_(-1, 1)
+
+
+class BayesBiSNN(SpikingClassifier):
+    """Bayes-BiSNN: a Bernoulli posterior over binary weights by natural gradient, answering with an ensemble.
+
+    Args:
+        net: the network, float or with :class:`Bernoulli` weights (which then stay as they are).
+        num_classes: number of classes C.
+        lr: learning rate of the natural parameters.
+        rho: weight of the KL term in a per-example mean loss; ``None`` is Bayes' rule, 1 / (number of training examples).
+        base_lr: learning rate of the real parameters.
+        betas: Adam-normalised natural gradient, or ``None`` for the paper's plain step.
+        momentum: momentum of the plain step.
+        tau: temperature of the relaxed sample, for a float network.
+        prior: prior probability P(w = +1), for a float network.
+        estimator: ``"hard"`` or ``"gumbel"``, for a float network.
+        init_scale: |w_r| at the start, for a float network.
+        scale: scale of the binary layers, for a float network.
+        num_train_samples: draws from the posterior per training step.
+        num_validation_samples: members of the ensemble in validation.
+        num_test_samples: members of the ensemble in test and predict.
+        shared_noise: let all processes of a distributed run draw the same weights, for a float network.
+        readout: as in :class:`SpikingClassifier`.
+        readout_scale: as in :class:`SpikingClassifier`.
+        step: as in :class:`SpikingClassifier`.
+        cosine: as in :class:`SpikingClassifier`.
+
+    Raises:
+        ValueError: an argument is out of its range, or the network follows another rule.
+
+    Example:
+        >>> import torch
+        >>> from snntorch_binary.lightning import BayesBiSNN, SpikingMLP
+        >>> module = BayesBiSNN(SpikingMLP(64, [32], 10), num_classes=10)
+        >>> sorted(module.eval().probabilities(torch.ones(10, 2, 64), final=True))
+        ['ensemble', 'mode']
+    """
+
+    predictions = ("mode", "ensemble")
+
+    def __init__(
+        self,
+        net: nn.Module,
+        num_classes: int,
+        lr: float = 0.15,
+        rho: float | None = None,
+        base_lr: float = 1e-3,
+        betas: tuple[float, float] | None = (0.9, 0.999),
+        momentum: float = 0.0,
+        tau: float = 1.0,
+        prior: float = 0.5,
+        estimator: Literal["hard", "gumbel"] = "hard",
+        init_scale: float = 3.0,
+        scale: Literal["fan_in", "channel"] | float = "channel",
+        num_train_samples: int = 1,
+        num_validation_samples: int = 3,
+        num_test_samples: int = 10,
+        shared_noise: bool = False,
+        readout: ReadoutName = "membrane",
+        readout_scale: float | None = None,
+        step: bool | None = None,
+        cosine: bool = True,
+    ) -> None:
+        counts = {
+            "num_train_samples": num_train_samples,
+            "num_validation_samples": num_validation_samples,
+            "num_test_samples": num_test_samples,
+        }
+        for name, count in counts.items():
+            if count < 1:
+                raise ValueError(expected(name, "an integer of at least 1", count))
+        _give_rule_(net, Bernoulli(tau, prior, estimator, init_scale, shared_noise), scale)
+        super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine)
+        self.rho = rho
+        self.base_lr = base_lr
+        self.betas = None if betas is None else (betas[0], betas[1])
+        self.momentum = momentum
+        self.num_train_samples = num_train_samples
+        self.num_validation_samples = num_validation_samples
+        self.num_test_samples = num_test_samples
+
+    def configure_optimizer(self) -> torch.optim.Optimizer:
+        """Return the Bayesian optimizer."""
+        rho = self.rho
+        if rho is None:
+            self.trainer.fit_loop.setup_data()
+            rho = 1 / len(self.trainer.train_dataloader.dataset)  # type: ignore[union-attr]
+        return BayesBiSNNOptimizer(
+            self.net.parameters(), self.lr, rho, self.momentum, self.betas, base_lr=self.base_lr
+        )
+
+    def loss(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean cross-entropy over the draws; the KL term is the optimizer's."""
+        loss = super().loss(x, labels)
+        for _ in range(self.num_train_samples - 1):
+            resample_(self.net)
+            loss = loss + super().loss(x, labels)
+        return loss / self.num_train_samples
+
+    def probabilities(self, x: Tensor, final: bool) -> dict[str, Tensor]:
+        """Return the probabilities of the mode and of the ensemble, [B, C] each."""
+        prediction = predict(
+            self.net,
+            x,
+            self.num_test_samples if final else self.num_validation_samples,
+            readout=self.readout,
+            readout_scale=self.readout_scale,
+            step=self.step,
+        )
+        assert prediction.mode_probs is not None
+        return {"mode": prediction.mode_probs, "ensemble": prediction.probs}

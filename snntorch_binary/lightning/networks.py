@@ -1,0 +1,62 @@
+"""The networks of the shipped experiments, as plain float modules; a rule makes them binary."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import nn
+
+from snntorch_binary._errors import expected
+from snntorch_binary.nn.leaky import Leaky
+from snntorch_binary.nn.surrogate import ArcTan
+
+
+class SpikingMLP(nn.Sequential):
+    """A fully connected time-first network of leaky neurons whose last layer is read out as input current.
+
+    Args:
+        input_size: features per time step; further feature dimensions are flattened.
+        hidden_sizes: neurons of the hidden layers.
+        num_classes: outputs C.
+        beta: decay of the membrane potential per time step, in [0, 1].
+        threshold: firing threshold; the membrane potential is reset by subtraction.
+        drive: weights start uniform in ±drive/sqrt(fan_in); torch's own start is 1, too little for neurons with a
+            threshold of 1 to fire.
+
+    Shape:
+        spikes [T, B, ...] -> currents [T, B, C].
+
+    Raises:
+        ValueError: a size or the drive is not positive.
+
+    Example:
+        >>> import torch
+        >>> net = SpikingMLP(64, [32], 10)
+        >>> net(torch.ones(10, 2, 64)).shape
+        torch.Size([10, 2, 10])
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_sizes: Sequence[int],
+        num_classes: int,
+        beta: float = 0.9,
+        threshold: float = 1.0,
+        drive: float = 3.0,
+    ) -> None:
+        sizes = [input_size, *hidden_sizes, num_classes]
+        if min(sizes) < 1:
+            raise ValueError(expected("sizes", "positive integers", sizes))
+        if not drive > 0:
+            raise ValueError(expected("drive", "a positive float", drive))
+        modules: list[nn.Module] = [nn.Flatten(2)]
+        for index, (fan_in, size) in enumerate(zip(sizes, sizes[1:], strict=False)):
+            linear = nn.Linear(fan_in, size)
+            nn.init.uniform_(linear.weight, -drive / math.sqrt(fan_in), drive / math.sqrt(fan_in))
+            nn.init.zeros_(linear.bias)
+            modules.append(linear)
+            if index < len(hidden_sizes):
+                modules.append(Leaky(beta=beta, threshold=threshold, spike_grad=ArcTan()))
+        super().__init__(*modules)

@@ -1,0 +1,186 @@
+"""Results as tables in the terminal: what each rule reached, and which differences are more than a tie."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from snntorch_binary._errors import expected, require
+from snntorch_binary.metrics.bootstrap import Difference
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_KEYS = (
+    "dataset", "rule", "credit", "prediction", "seed", "accuracy", "ece", "nll", "brier", "bits_per_weight",
+    "train_seconds",
+)  # fmt: skip
+
+
+class _Score(NamedTuple):
+    """How a score of results.json is shown."""
+
+    heading: str
+    factor: int
+    decimals: int
+    larger_is_better: bool
+
+
+_SCORES = {
+    "accuracy": _Score("accuracy %", 100, 2, larger_is_better=True),
+    "ece": _Score("ECE %", 100, 2, larger_is_better=False),
+    "nll": _Score("NLL", 1, 3, larger_is_better=False),
+    "brier": _Score("Brier", 1, 3, larger_is_better=False),
+}
+
+
+def results_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a table of the scores of each rule and prediction, averaged over seeds.
+
+    Rows of the same rule, credit assignment and prediction are one line: the mean and, below it, the sample
+    standard deviation over seeds (none for a single seed). The columns fit a terminal of 80 characters.
+
+    Args:
+        rows: as in ``results.json``: the keys ``dataset, rule, credit, prediction, seed, accuracy, ece, nll,
+            brier, bits_per_weight, train_seconds`` (further ones are left alone); accuracy and ECE as
+            fractions, time in seconds; all of one dataset.
+
+    Raises:
+        MissingPackageError: rich is not installed.
+        ValueError: no rows, a missing key, more than one dataset, or a seed twice on one line.
+
+    Example:
+        >>> row = {"dataset": "digits", "rule": "st", "credit": "through-time", "prediction": "single",
+        ...        "seed": 0, "accuracy": 0.97, "ece": 0.01, "nll": 0.1, "brier": 0.05,
+        ...        "bits_per_weight": 1.0, "train_seconds": 12.0, "epochs": 20}
+        >>> results_table([row, {**row, "seed": 1}]).row_count
+        1
+    """
+    escape = require("rich.markup", "lightning").escape
+    groups = _grouped(rows)
+    several_credits = len({credit for _, credit, _ in groups}) > 1
+    num_seeds = [len(group) for group in groups.values()]
+    table = _table(escape(rows[0]["dataset"]), _caption(num_seeds))
+    table.add_column("rule", overflow="fold", min_width=len("full-precision"))
+    table.add_column("prediction", overflow="fold", min_width=len("prediction"))
+    table.add_column("bits/\nweight", justify="right", no_wrap=True)
+    for score in _SCORES.values():
+        table.add_column(score.heading.replace(" ", "\n"), justify="right", no_wrap=True)
+    table.add_column("training\ntime", justify="right", no_wrap=True)
+    for (rule, credit, prediction), group in groups.items():
+        label = f"{rule}, {credit}" if several_credits else rule
+        bits = f"{statistics.fmean(row['bits_per_weight'] for row in group):.3g}"
+        scores = [
+            _mean_and_spread([score.factor * row[name] for row in group], score.decimals)
+            for name, score in _SCORES.items()
+        ]
+        time = _duration(statistics.fmean(row["train_seconds"] for row in group))
+        table.add_row(escape(label), escape(prediction), bits, *scores, time)
+    return table
+
+
+def differences_table(differences: Mapping[str, Mapping[str, Difference]], confidence: float = 0.95) -> Table:
+    """Return a table of paired differences with their intervals, a tie called a tie.
+
+    Args:
+        differences: for each comparison (``"bayes ensemble - full precision"``: the first minus the second)
+            what `paired_differences` returned. "better" says that the first is better.
+        confidence: coverage of the intervals, as it was given there.
+
+    Raises:
+        MissingPackageError: rich is not installed.
+        ValueError: nothing to show, or an unknown score.
+
+    Example:
+        >>> differences_table({"bayes - st": {"nll": Difference(-0.04, -0.05, -0.03)}}).row_count
+        1
+    """
+    escape = require("rich.markup", "lightning").escape
+    if not differences:
+        raise ValueError(expected("differences", "at least one comparison", "none"))
+    interval = f"{100 * confidence:g} % interval"
+    caption = f"paired bootstrap over test examples and seeds\na tie: the {interval} contains 0"
+    table = _table("paired differences", caption)
+    table.add_column("comparison", overflow="fold")
+    table.add_column("score", no_wrap=True)
+    table.add_column("difference", justify="right", no_wrap=True)
+    table.add_column(interval, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for comparison, of_score in differences.items():
+        lines = [_difference_line(name, difference) for name, difference in of_score.items()]
+        table.add_row(
+            escape(comparison), *("\n".join(column) for column in zip(*lines, strict=True)), end_section=True
+        )
+    return table
+
+
+def _table(title: str, caption: str) -> Table:
+    """Return an empty table without vertical lines: eight columns do fit into 80 characters then."""
+    table: Table = require("rich.table", "lightning").Table(
+        title=title,
+        caption=caption,
+        box=require("rich.box", "lightning").SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+    )
+    return table
+
+
+def _grouped(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, str], list[Mapping[str, Any]]]:
+    """Return the rows of each (rule, credit, prediction), in order of appearance, or say what is wrong."""
+    if not rows:
+        raise ValueError(expected("rows", "at least one result", "none"))
+    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        missing = [key for key in _KEYS if key not in row]
+        if missing:
+            raise ValueError(expected("rows", f"dictionaries with the key {missing[0]!r}", sorted(row)))
+        group = groups.setdefault((row["rule"], row["credit"], row["prediction"]), [])
+        if any(row["seed"] == other["seed"] for other in group):
+            line = f"seed {row['seed']} twice for {row['rule']}, {row['prediction']}"
+            raise ValueError(expected("rows", "one row for each seed", line))
+        group.append(row)
+    datasets = sorted({row["dataset"] for row in rows})
+    if len(datasets) > 1:
+        raise ValueError(expected("rows", "of one dataset", ", ".join(datasets)))
+    return groups
+
+
+def _caption(num_seeds: Collection[int]) -> str:
+    fewest, most = min(num_seeds), max(num_seeds)
+    if most == 1:
+        return "one seed"
+    seeds = f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
+    return f"mean over {seeds}; ± their sample standard deviation"
+
+
+def _mean_and_spread(values: Sequence[float], decimals: int) -> str:
+    mean = f"{statistics.fmean(values):.{decimals}f}"
+    return mean if len(values) == 1 else f"{mean}\n±{statistics.stdev(values):.{decimals}f}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def _difference_line(name: str, difference: Difference) -> tuple[str, str, str, str]:
+    """Return score, difference, interval and verdict, as shown."""
+    if name not in _SCORES:
+        raise ValueError(expected("differences", f"of {', '.join(_SCORES)}", repr(name)))
+    score = _SCORES[name]
+    middle, low, high = (
+        # Adding 0.0 turns a rounded -0.0 into 0.0.
+        f"{round(score.factor * value, score.decimals) + 0.0:+.{score.decimals}f}"
+        for value in (difference.difference, difference.low, difference.high)
+    )
+    if difference.tie:
+        verdict = "tie"
+    elif (difference.low > 0) == score.larger_is_better:
+        verdict = "[green]better[/green]"
+    else:
+        verdict = "[red]worse[/red]"
+    return score.heading, middle, f"[{low}, {high}]", verdict

@@ -1,0 +1,38 @@
+"""A stand-in for `torch.nn`: its Linear and Conv layers have binary weights, every other name is torch's.
+
+``from snntorch_binary import nn`` in place of ``import torch.nn as nn`` is the one changed line for ST-BiSNN.
+Beside torch's names stand the layers and neurons of this package.
+"""
+
+import torch.nn as _torch_nn
+from torch.nn import *  # noqa: F403
+from torch.nn import functional as functional
+from torch.nn import init as init
+from torch.nn import parallel as parallel
+from torch.nn import utils as utils
+
+from snntorch_binary.nn.binary import BinaryConv1d as BinaryConv1d
+from snntorch_binary.nn.binary import BinaryConv2d as BinaryConv2d
+from snntorch_binary.nn.binary import BinaryConv3d as BinaryConv3d
+from snntorch_binary.nn.binary import BinaryLinear as BinaryLinear
+from snntorch_binary.nn.leaky import Leaky as Leaky
+from snntorch_binary.nn.srm import SRM as SRM
+from snntorch_binary.nn.synaptic import Synaptic as Synaptic
+from snntorch_binary.nn.time_first import TimeFirst as TimeFirst
+
+Linear = BinaryLinear  # type: ignore[misc]
+Conv1d = BinaryConv1d  # type: ignore[misc]
+Conv2d = BinaryConv2d  # type: ignore[misc]
+Conv3d = BinaryConv3d  # type: ignore[misc]
+
+_OWN = (
+    "BinaryConv1d",
+    "BinaryConv2d",
+    "BinaryConv3d",
+    "BinaryLinear",
+    "Leaky",
+    "SRM",
+    "Synaptic",
+    "TimeFirst",
+)
+__all__ = sorted({*(name for name in dir(_torch_nn) if not name.startswith("_")), *_OWN})  # noqa: PLE0605

@@ -1,0 +1,220 @@
+"""Bayes-BiSNN's optimizer: natural gradient of the free energy for latents, Adam for all other parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.adam import adam
+
+from snntorch_binary._errors import expected
+from snntorch_binary.weights.bernoulli import LATENT_LIMIT, Bernoulli, squared_sech
+from snntorch_binary.weights.registry import Owner, owners
+
+_EPSILON = 1e-8
+_BASE_BETAS = (0.9, 0.999)
+
+
+class BayesBiSNN(torch.optim.Optimizer):
+    r"""The Bayesian learning rule of BiSNN as an ordinary torch optimizer.
+
+    It takes ``net.parameters()`` and needs no closure. Latents of Bernoulli layers follow the natural gradient of the
+    free energy F = E_q[L] + ρ KL(q || p_0); for a ±1 Bernoulli with natural parameter w_r it is the gradient for the mean,
+
+    .. math::
+        G = \frac{1}{1 - \tanh^2 w_r} \frac{\partial L}{\partial w_r} + \rho\,(w_r - w_{r0}), \qquad w_r \leftarrow w_r - \eta\, G
+
+    where ∂L/∂w_r is the latent's ``.grad`` and w_r0 the layer's prior. The prior's term does not pass through the loss:
+    it is exact at every |w_r|. ``momentum`` and ``betas`` replace G by its running sum or by its Adam-normalised form.
+    All other parameters (biases, gains, decays, thresholds, latents of :class:`Sign`) follow Adam at ``base_lr``, in
+    parameter groups of their own, so that a learning-rate scheduler moves both.
+
+    Args:
+        params: parameters or parameter groups of a network; layers must have become binary before.
+        lr: learning rate η of the latents, positive.
+        rho: weight of the KL term, at least 0. It multiplies the KL divergence of a *per-example mean* loss, so that
+            ``rho = 1 / N`` is Bayes' rule for N training examples; larger is a broader posterior.
+        momentum: in [0, 1); 0 is the paper's plain step.
+        betas: decay rates of Adam's two moments of G; excludes ``momentum``.
+        base_lr: learning rate of all other parameters, at least 0.
+        clip: bound on each element of the loss's natural gradient, or ``None``; ``clip_grad_norm_`` looks at the
+            Euclidean gradient instead.
+        paper_exact: the published float32 arithmetic with its 1e-10 terms, plain step, no bound on |w_r|; for parity
+            with the reference only: it is wrong by orders of magnitude at |w_r| >= 9.
+
+    Raises:
+        ValueError: an argument is out of its range.
+
+    Example:
+        >>> import torch, snntorch_binary as sb
+        >>> net = sb.nn.BinaryLinear(8, 2, weight=sb.Bernoulli())
+        >>> optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=1 / 100)
+        >>> net(torch.ones(4, 8)).square().mean().backward()
+        >>> optimizer.step(); optimizer.zero_grad()
+
+    References:
+        Jang, Skatchkovsky, Simeone, *BiSNN*, arXiv 2012.08300.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float,
+        rho: float,
+        momentum: float = 0.0,
+        betas: tuple[float, float] | None = None,
+        base_lr: float = 1e-3,
+        paper_exact: bool = False,
+        *,
+        clip: float | None = None,
+    ) -> None:
+        if not lr > 0:
+            raise ValueError(expected("lr", "a positive float", lr))
+        if not rho >= 0:
+            raise ValueError(expected("rho", "a float of at least 0", rho))
+        if not 0 <= momentum < 1:
+            raise ValueError(expected("momentum", "a float in [0, 1)", momentum))
+        pair = isinstance(betas, (tuple, list)) and len(betas) == 2
+        if betas is not None and not (pair and all(0 <= beta < 1 for beta in betas)):
+            raise ValueError(expected("betas", "two floats in [0, 1)", betas))
+        if betas is not None and momentum:
+            raise ValueError(expected("momentum", "0 where `betas` are given", momentum))
+        if not base_lr >= 0:
+            raise ValueError(expected("base_lr", "a float of at least 0", base_lr))
+        if clip is not None and not clip > 0:
+            raise ValueError(expected("clip", "a positive float or None", clip))
+        if paper_exact and (momentum or betas is not None or clip is not None):
+            raise ValueError(expected("paper_exact", "False with `momentum`, `betas` or `clip`", True))
+        defaults = {
+            "lr": lr,
+            "rho": rho,
+            "momentum": momentum,
+            "betas": betas,
+            "base_lr": base_lr,
+            "clip": clip,
+            "paper_exact": paper_exact,
+        }
+        super().__init__(params, defaults)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters; latents with a Bernoulli posterior and all others become groups of their own."""
+        parameters = param_group["params"]
+        parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+        tensors = [value[1] if isinstance(value, tuple) else value for value in parameters]
+        known = owners()
+        bayesian = [isinstance(getattr(known.get(id(value)), "rule", None), Bernoulli) for value in tensors]
+        for is_bayesian in (True, False):
+            chosen = [value for value, flag in zip(parameters, bayesian, strict=True) if flag == is_bayesian]
+            if not chosen:
+                continue
+            group = {**self.defaults, **param_group, "params": chosen, "bayesian": is_bayesian}
+            if not is_bayesian and (any(bayesian) or "lr" not in param_group or "base_lr" in param_group):
+                group["lr"] = group[
+                    "base_lr"
+                ]  # a group of such parameters alone says its own lr, as in torch
+            elif group["paper_exact"]:
+                for value, flag in zip(tensors, bayesian, strict=True):
+                    if flag:
+                        owner = known[id(value)]
+                        owner.draw.paper_exact = True
+                        owner.draw.forget()
+                        owner.refresh()
+            super().add_param_group(group)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Make one update.
+
+        Args:
+            closure: re-evaluates the loss, as torch's optimizers allow; not needed.
+
+        Returns:
+            The closure's loss, if there is one.
+
+        Raises:
+            RuntimeError: a latent belongs to no living binary layer any more, so that its prior is unknown.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        known = owners()
+        for group in self.param_groups:
+            if group["bayesian"]:
+                for latent in group["params"]:
+                    if latent.grad is not None:
+                        self._bayesian_step(latent, latent.grad, known.get(id(latent)), group)
+            else:
+                self._base_step(group)
+        return loss
+
+    def _bayesian_step(
+        self, latent: Tensor, grad: Tensor, owner: Owner | None, group: dict[str, Any]
+    ) -> None:
+        if owner is None:
+            raise RuntimeError(
+                "A latent of this optimizer belongs to no binary layer any more; "
+                "make the optimizer after converting, loading with assign=True, or unbinarizing the network."
+            )
+        if grad.is_sparse:
+            raise RuntimeError("BayesBiSNN takes dense gradients only, but a latent has a sparse one.")
+        prior = owner.prior_latent
+        if group["paper_exact"]:
+            gradient = grad / (1 - torch.tanh(latent).square() + 1e-10)
+            latent.mul_(1 - group["lr"] * group["rho"]).sub_(
+                gradient - group["rho"] * prior, alpha=group["lr"]
+            )
+            return
+        gradient = grad / squared_sech(latent)
+        if group["clip"] is not None:
+            gradient.clamp_(-group["clip"], group["clip"])
+        if group["rho"]:
+            gradient.add_(latent - prior, alpha=group["rho"])
+        latent.sub_(self._direction(latent, gradient, group), alpha=group["lr"]).clamp_(
+            -LATENT_LIMIT, LATENT_LIMIT
+        )
+
+    def _direction(self, latent: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
+        """Return the step direction: the natural gradient itself, its running sum, or its Adam-normalised form."""
+        state = self.state[latent]
+        if group["betas"] is not None:
+            if not state:
+                state["step"] = torch.zeros(())
+                state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(latent), torch.zeros_like(latent)
+            state["step"] += 1
+            step, (beta1, beta2) = float(state["step"]), group["betas"]
+            state["exp_avg"].lerp_(gradient, 1 - beta1)
+            state["exp_avg_sq"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+            scale = (state["exp_avg_sq"] / (1 - beta2**step)).sqrt_().add_(_EPSILON)
+            return state["exp_avg"].div(scale).div_(1 - beta1**step)
+        if group["momentum"]:
+            if not state:
+                state["momentum_buffer"] = torch.zeros_like(latent)
+            return state["momentum_buffer"].mul_(group["momentum"]).add_(gradient)
+        return gradient
+
+    def _base_step(self, group: dict[str, Any]) -> None:
+        parameters = [value for value in group["params"] if value.grad is not None]
+        for value in parameters:
+            if not self.state[value]:
+                self.state[value].update(
+                    step=torch.zeros(()), exp_avg=torch.zeros_like(value), exp_avg_sq=torch.zeros_like(value)
+                )
+        states = [self.state[value] for value in parameters]
+        adam(
+            parameters,
+            [value.grad for value in parameters],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            [state["step"] for state in states],
+            amsgrad=False,
+            beta1=_BASE_BETAS[0],
+            beta2=_BASE_BETAS[1],
+            lr=group["lr"],
+            weight_decay=0.0,
+            eps=_EPSILON,
+            maximize=False,
+        )

@@ -1,0 +1,120 @@
+"""Bayes-BiSNN's weight rule: a Bernoulli posterior over {-1, +1} held by its natural parameter."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from snntorch_binary._errors import expected
+from snntorch_binary.weights.rule import Kind, WeightRule, sign
+
+LATENT_LIMIT = 30.0
+"""Natural parameters are kept within ±30: there 1 - tanh² is 3.5e-26, still a normal float32."""
+
+_SMALLEST_UNIFORM = 1e-7  # torch.rand can return 0, whose logit is infinite
+
+
+def squared_sech(x: Tensor) -> Tensor:
+    """Return sech²(x) = 1 - tanh²(x) to full relative precision, also where float32 tanh is exactly ±1."""
+    decay = torch.exp(-2 * x.abs())
+    return 4 * decay / (1 + decay).square()
+
+
+def log_partition(latent: Tensor) -> Tensor:
+    """Return log(2 cosh w_r), the log-partition function of the ±1 Bernoulli."""
+    return torch.logaddexp(latent, -latent)
+
+
+def natural_parameter(probability: float) -> float:
+    """Return w_r with P(w = +1) = σ(2 w_r), that is ½ ln(p / (1 - p))."""
+    return 0.5 * math.log(probability / (1 - probability))
+
+
+@dataclass(frozen=True, repr=False)
+class Bernoulli(WeightRule):
+    r"""A mean-field posterior over binary weights, P(w = +1) = σ(2 w_r), with w_r the layer's latent.
+
+    While training, the weights in force are one draw from it, held until the latent changes:
+
+    .. math::
+        w = \tanh((w_r + \delta) / \tau), \qquad \delta = \tfrac12 \ln\frac{\epsilon}{1 - \epsilon},
+        \qquad \epsilon \sim U(0, 1)
+
+    for ``estimator="gumbel"`` (the paper's relaxed sample, dw/dw_r = (1 - w²)/τ), or its sign, an exact ±1 sample,
+    for ``estimator="hard"``, which hands dL/dw to the posterior mean μ = tanh(w_r), so that the gradient for w_r is
+    (1 - μ²) dL/dw. In evaluation the mode, sign(w_r), is in force; :func:`snntorch_binary.sampled` says otherwise.
+
+    Args:
+        tau: temperature of the relaxed sample, positive. Not used by ``"hard"``.
+        prior: prior probability of w = +1, in (0, 1).
+        estimator: ``"hard"`` or ``"gumbel"``.
+        init_scale: |w_r| at the start, in (0, 30]; the sign is that of the weight the layer starts from.
+        shared_noise: under distributed training, let all processes draw the same weights, so that N processes equal
+            one on the joined batch (seed them alike before building the model). By default they draw independently,
+            which averages the gradient over N posterior samples.
+
+    Raises:
+        ValueError: an argument is out of its range.
+
+    Example:
+        >>> import torch, snntorch_binary as sb
+        >>> layer = sb.nn.BinaryLinear(784, 256, weight=sb.Bernoulli(estimator="gumbel", tau=0.5))
+        >>> layer.latent.abs().unique().tolist()
+        [3.0]
+
+    References:
+        Jang, Skatchkovsky, Simeone, *BiSNN*, arXiv 2012.08300 (Bayes-BiSNN).
+    """
+
+    tau: float = 1.0
+    prior: float = 0.5
+    estimator: Literal["hard", "gumbel"] = "hard"
+    init_scale: float = 3.0
+    shared_noise: bool = False
+
+    name: ClassVar[str] = "bernoulli"
+
+    def __post_init__(self) -> None:
+        if not (self.tau > 0 and math.isfinite(self.tau)):
+            raise ValueError(expected("tau", "a positive float", self.tau))
+        if not 0 < self.prior < 1:
+            raise ValueError(expected("prior", "a probability between 0 and 1, both excluded", self.prior))
+        if self.estimator not in ("hard", "gumbel"):
+            raise ValueError(expected("estimator", "'hard' or 'gumbel'", repr(self.estimator)))
+        if not 0 < self.init_scale <= LATENT_LIMIT:
+            raise ValueError(expected("init_scale", f"a float in (0, {LATENT_LIMIT:g}]", self.init_scale))
+
+    @property
+    def training_kind(self) -> Kind:  # type: ignore[override]
+        """The kind of weights in force while training: what the gradient estimator needs."""
+        return "relaxed" if self.estimator == "gumbel" else "binary"
+
+    def needs_noise(self, kind: Kind) -> bool:
+        """Say whether weights of this kind are random."""
+        return kind in ("relaxed", "binary")
+
+    def initial_latent(self, weight: Tensor) -> Tensor:
+        """Return ±init_scale with the weight's sign: default torch weights of 0.03 taken as w_r learn nothing."""
+        return sign(weight) * self.init_scale
+
+    def weight_and_derivative(
+        self, latent: Tensor, kind: Kind, uniform: Tensor | None, *, paper_exact: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the weight of this kind and dw/dw_r; for ±1 weights that of the mean, 1 - μ²."""
+        if kind == "mode":
+            return sign(latent), squared_sech(latent)
+        if kind == "mean":
+            return torch.tanh(latent), squared_sech(latent)
+        assert uniform is not None
+        uniform = uniform.clamp(_SMALLEST_UNIFORM, 1 - _SMALLEST_UNIFORM)
+        if kind == "binary":
+            # u >= σ(-2 w_r) is the sign of w_r + δ: the relaxed and the ±1 sample of one noise agree.
+            return sign(uniform - torch.sigmoid(-2 * latent)), squared_sech(latent)
+        argument = (latent + 0.5 * torch.logit(uniform)) / self.tau
+        weight = torch.tanh(argument)
+        slope = 1 - weight.square() + 1e-10 if paper_exact else squared_sech(argument)
+        return weight, slope / self.tau

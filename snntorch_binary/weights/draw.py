@@ -1,0 +1,195 @@
+"""Which weights of a latent are in force: one draw, held until the latent changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snntorch_binary.weights.rule import Kind, WeightRule, with_derivative
+
+_MASK = (1 << 64) - 1
+
+
+def _mix(*values: int) -> int:
+    """Return a well-mixed 63-bit seed from integers (the finaliser of SplitMix64, after each value)."""
+    state = 0
+    for value in values:
+        state = (state + value + 0x9E3779B97F4A7C15) & _MASK
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
+        state ^= state >> 31
+    return state >> 1
+
+
+def new_seed(generator: torch.Generator | None = None) -> int:
+    """Draw a seed from the generator, or from torch's global one."""
+    device = "cpu" if generator is None else generator.device  # also within `torch.device("meta")`
+    return int(torch.randint(2**62, (), generator=generator, device=device))
+
+
+def _rank(rule: WeightRule) -> int:
+    if getattr(rule, "shared_noise", False):
+        return 0
+    distributed = torch.distributed
+    return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
+
+
+def _uniform(latent: Tensor, seed: int) -> Tensor:
+    # Always in float32, so that `.double()` keeps the draw.
+    generator = torch.Generator(latent.device).manual_seed(seed)
+    uniform = torch.rand(latent.shape, generator=generator, device=latent.device, dtype=torch.float32)
+    return uniform.double() if latent.dtype == torch.float64 else uniform
+
+
+class _HeldWeight(torch.autograd.Function):
+    """The weight as one graph tensor that may be used and differentiated any number of times.
+
+    The derivative is a plain attribute of ctx and no saved tensor, so that a backward pass frees nothing: a second
+    backward, micro-batches and activation checkpointing find it where it was.
+    """
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, latent: Tensor, value: Tensor, derivative: Tensor | None
+    ) -> Tensor:
+        ctx.derivative = derivative
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        if ctx.derivative is not None:
+            grad = grad * ctx.derivative.to(grad.dtype)
+        return grad, None, None
+
+
+class _TransformedUniform(torch.autograd.Function):
+    """Seeded noise inside ``torch.func`` transforms: one draw for all, or one each with randomness="different"."""
+
+    @staticmethod
+    def forward(latent: Tensor, seed: int) -> Tensor:  # type: ignore[override]
+        return _uniform(latent, seed)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # type: ignore[override]
+        ctx.mark_non_differentiable(output)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, None]:  # type: ignore[override]
+        return None, None
+
+    @staticmethod
+    def vmap(  # type: ignore[override]
+        info: Any, in_dims: tuple[int | None, ...], latent: Tensor, seed: int
+    ) -> tuple[Tensor, int | None]:
+        dim = in_dims[0]
+        if dim is not None:
+            latent = latent.movedim(dim, 0)
+        if info.randomness == "different":
+            if dim is None:
+                latent = latent.expand(info.batch_size, *latent.shape)
+            return _TransformedUniform.apply(latent, seed), 0
+        return _TransformedUniform.apply(latent if dim is None else latent[0], seed), None
+
+
+class Draw:
+    """The weights in force of one latent, shared by all layers tied to it.
+
+    Noise is a function of (seed, counter, rank) only, so a checkpoint of two integers brings a draw back bit for bit.
+    The draw is held while the latent stays the same; the counter advances after an optimizer step, when the latent's
+    version changes (a hand-written update), or by :func:`snntorch_binary.resample_`.
+    """
+
+    def __init__(self, rule: WeightRule, seed: int) -> None:
+        self.rule = rule
+        self.seed = seed
+        self.counter = 0
+        self.paper_exact = False
+        self.forced: tuple[Kind, int | None, int] | None = (
+            None  # set by `sampled`: kind, own seed, counter on entry
+        )
+        self.value: Tensor | None = None  # the weight in force and its derivative, outside any graph
+        self.derivative: Tensor | None = None
+        self._held: Tensor | None = None  # the same as a node of the autograd graph
+        self._latent: Tensor | None = None
+        self._key: tuple[Any, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The held weight is part of an autograd graph, which neither copies nor pickles; it is drawn again.
+        return self.__dict__ | {
+            "_held": None,
+            "value": None,
+            "derivative": None,
+            "_latent": None,
+            "_key": (),
+            "forced": None,
+        }
+
+    def kind(self, training: bool) -> Kind:
+        """Return which weights are in force."""
+        if self.forced is not None:
+            return self.forced[0]
+        return self.rule.training_kind if training else "mode"
+
+    def weight(self, latent: Tensor, training: bool) -> Tensor:
+        """Return the weight in force, in [-1, +1] and of the latent's shape, as a node of the autograd graph."""
+        version = 0 if latent.is_inference() else latent._version
+        key = (self.kind(training), latent.requires_grad, _rank(self.rule), self.forced, version)
+        if self._latent is latent:
+            if self._key == key and self._held is not None:
+                return self._held
+            if self._key[-1] != version:
+                self.counter += 1
+        return self._hold(latent, key)
+
+    def advance(self) -> None:
+        """Let the next look at the weight be a new draw."""
+        self.counter += 1
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop the held weight; the next look rebuilds the same draw from seed and counter."""
+        self._held = self.value = self.derivative = self._latent = None
+        self._key = ()
+
+    def functional_weight(self, latent: Tensor, training: bool) -> Tensor:
+        """Return the weight inside a ``torch.func`` transform, where nothing can be held."""
+        kind = self.kind(training)
+        uniform = _TransformedUniform.apply(latent, self._seed()) if self.rule.needs_noise(kind) else None
+        return with_derivative(*self._weight_and_derivative(latent, kind, uniform), latent)
+
+    def compiled_weight(self, latent: Tensor) -> Tensor | None:
+        """Return the held weight from inside a compiled graph, or ``None`` where none is held.
+
+        Optimizer steps, loading, `sampled`, and changes of mode have renewed the draw outside the graph; only leaf
+        tensors enter the graph. A graph cannot see a hand-written update: after one a drawn weight needs `resample_`,
+        one that is a function of the latent alone is computed in the graph.
+        """
+        if not self.rule.needs_noise("binary"):
+            return with_derivative(*self._weight_and_derivative(latent, "mode", None), latent)
+        return None if self.value is None else with_derivative(self.value, self.derivative, latent)
+
+    def _weight_and_derivative(
+        self, latent: Tensor, kind: Kind, uniform: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        weight, derivative = self.rule.weight_and_derivative(
+            latent, kind, uniform, paper_exact=self.paper_exact
+        )
+        return weight.to(latent.dtype), derivative
+
+    def _seed(self) -> int:
+        seed, counter = self.seed, self.counter
+        if self.forced is not None and self.forced[1] is not None:
+            seed, counter = self.forced[1], counter - self.forced[2]
+        return _mix(seed, counter, _rank(self.rule))
+
+    def _hold(self, latent: Tensor, key: tuple[Any, ...]) -> Tensor:
+        # Whoever looks first may be in no_grad or inference mode; those who come later need the graph.
+        with torch.inference_mode(False), torch.enable_grad():
+            detached = latent.detach()
+            uniform = _uniform(detached, self._seed()) if self.rule.needs_noise(key[0]) else None
+            self.value, self.derivative = self._weight_and_derivative(detached, key[0], uniform)
+            self._held = held = _HeldWeight.apply(latent, self.value, self.derivative)
+        self._latent, self._key = latent, key
+        return held

@@ -1,0 +1,85 @@
+"""Finding the binary layer that owns a latent, and telling it when an optimizer has moved that latent.
+
+A Parameter attribute or subclass does not survive deepcopy, pickle, ``assign=True``, ``.to()``, DDP and Lightning alike;
+the identity of the Parameter inside its living layer does. The registry holds layers weakly.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from snntorch_binary.weights.draw import Draw
+from snntorch_binary.weights.rule import WeightRule
+
+
+class Owner(Protocol):
+    """What the other rooms need of a binary layer."""
+
+    latent: nn.Parameter
+    prior_latent: Tensor
+    draw: Draw
+
+    @property
+    def rule(self) -> WeightRule:
+        """The weight rule."""
+        ...
+
+    @property
+    def weight(self) -> Tensor:
+        """The effective weight in force, scale included."""
+        ...
+
+    def refresh(self) -> None:
+        """Draw the weight in force now."""
+        ...
+
+
+_layers: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def register(layer: Owner) -> None:
+    """Remember a living binary layer."""
+    _layers.add(layer)
+
+
+def unregister(layer: Owner) -> None:
+    """Forget a layer that is binary no more."""
+    _layers.discard(layer)
+
+
+def owners() -> dict[int, Owner]:
+    """Return the living binary layers by the identity of their latent; of tied layers, one."""
+    return {id(layer.latent): layer for layer in _layers}
+
+
+def owner_of(latent: object, other_than: object = None) -> Owner | None:
+    """Return a living layer whose latent is this very Parameter, or ``None``."""
+    return next((layer for layer in _layers if layer.latent is latent and layer is not other_than), None)
+
+
+def announce_(parameters: Iterable[Tensor]) -> None:
+    """Renew the draw of every latent among the parameters: they have been written to."""
+    if not _layers:
+        return
+    moved = {id(parameter) for parameter in parameters}
+    renewed: set[int] = set()
+    for layer in list(_layers):
+        if id(layer.latent) in moved:
+            if id(layer.draw) not in renewed:
+                renewed.add(id(layer.draw))
+                layer.draw.advance()
+            layer.refresh()
+
+
+def _after_step(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+    announce_(parameter for group in optimizer.param_groups for parameter in group["params"])
+
+
+# Version counters miss fused optimizers; every optimizer's step runs this hook.
+register_optimizer_step_post_hook(_after_step)

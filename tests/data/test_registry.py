@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits, make_moons
+
+from snntorch_binary.data import load, names
+
+
+def fixed_spikes(splits):
+    return [part.__getitems__(range(len(part)))[0] for part in (splits.validation, splits.test)]
+
+
+@pytest.mark.parametrize("name", ["digits", "two-moons"])
+def test_only_the_training_noise_depends_on_the_seed(name):
+    first, second = load(name, seed=0, num_steps=4), load(name, seed=1, num_steps=4)
+    for a, b in zip(fixed_spikes(first), fixed_spikes(second), strict=True):
+        assert torch.equal(a, b)
+    assert torch.equal(first.train.inputs, second.train.inputs)
+    indices = list(range(20))
+    assert not torch.equal(first.train.__getitems__(indices)[0], second.train.__getitems__(indices)[0])
+    assert torch.equal(
+        first.train.__getitems__(indices)[0], load(name, num_steps=4).train.__getitems__(indices)[0]
+    )
+
+
+def test_two_moons_is_scaled_together():
+    splits = load("two-moons")
+    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [200, 200, 1000]
+    assert (splits.num_classes, splits.input_shape, splits.num_steps) == (2, (20,), 100)
+    points = torch.cat([splits.train.inputs, splits.validation.inputs, splits.test.inputs])
+    raw, labels = make_moons(1400, noise=0.1, random_state=0)
+    scaled = (raw - raw.min(0)) / (raw.max(0) - raw.min(0))
+    assert np.allclose(points.numpy(), scaled, atol=1e-6)
+    seen = torch.cat([splits.train.labels, splits.validation.labels, splits.test.labels])
+    assert seen.tolist() == labels.tolist()
+
+
+def test_digits_are_all_there_once():
+    splits = load("digits")
+    parts = (splits.train, splits.validation, splits.test)
+    raw = load_digits()
+    rows = torch.cat([torch.cat([part.inputs * 16, part.labels[:, None]], dim=1) for part in parts])
+    expected = np.concatenate([raw.data, raw.target[:, None]], axis=1)
+    assert sorted(rows.tolist()) == sorted(expected.tolist())
+    for part, share in zip(parts, (0.72, 0.08, 0.2), strict=True):
+        shares = part.labels.bincount() / torch.from_numpy(raw.target).bincount()
+        assert ((shares - share).abs() < 0.01).all()
+    assert (splits.num_classes, splits.input_shape, splits.num_steps) == (10, (64,), 10)
+
+
+def test_classes_are_renumbered_in_the_given_order():
+    splits, whole = load("digits", classes=(8, 3), limit_per_class=4), load("digits")
+    assert splits.class_names == ("8", "3")
+    assert splits.num_classes == 2
+    for part, all_classes in ((splits.train, whole.train), (splits.test, whole.test)):
+        assert part.labels.bincount().tolist() == [4, 4]
+        for label, digit in enumerate((8, 3)):
+            assert torch.equal(
+                part.inputs[part.labels == label], all_classes.inputs[all_classes.labels == digit][:4]
+            )
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "match"),
+    [
+        ("svhn", {}, f"`name` to be one of {', '.join(names())}, but got 'svhn'"),
+        ("digits", {"num_steps": 0}, "`num_steps`"),
+        ("digits", {"classes": (1, 10)}, '`classes` to be "all" or different labels from 0 to 9'),
+        ("digits", {"classes": (1, 1)}, "`classes`"),
+        ("digits", {"classes": ()}, "`classes`"),
+        ("digits", {"classes": "6-9"}, "`classes`"),
+        ("two-moons", {"classes": (2,)}, "from 0 to 1"),
+        ("digits", {"limit_per_class": 0}, "`limit_per_class`"),
+        ("digits", {"fold": 1}, "`fold` to be 0 when `num_folds` is None"),
+        ("digits", {"num_folds": 1}, "`num_folds`"),
+        ("digits", {"num_folds": 5, "fold": 5}, r"`fold` to be an int in \[0, 5\)"),
+        ("two-moons", {"num_folds": 5}, "`num_folds` to be None for two-moons"),
+    ],
+)
+def test_bad_arguments_get_the_house_sentence(name, options, match):
+    with pytest.raises(ValueError, match=match):
+        load(name, **options)

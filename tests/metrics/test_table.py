@@ -1,0 +1,137 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from snntorch_binary.metrics import Difference, differences_table, results_table
+
+
+def row(**changed):
+    return {
+        "dataset": "digits", "rule": "full-precision", "credit": "through-time", "prediction": "single",
+        "seed": 0, "accuracy": 0.97, "ece": 0.012, "nll": 0.1, "brier": 0.05, "bits_per_weight": 32.0,
+        "train_seconds": 30.0, "epochs": 20, **changed,
+    }  # fmt: skip
+
+
+def rendered(table, width=80):
+    file = io.StringIO()
+    Console(file=file, width=width).print(table)
+    return file.getvalue()
+
+
+def test_mean_and_sample_standard_deviation_over_seeds():
+    rows = [row(seed=seed, accuracy=accuracy) for seed, accuracy in enumerate((0.96, 0.97, 0.98))]
+    text = rendered(results_table(rows))
+    lines = [line.split() for line in text.splitlines()]
+    assert ["full-precision", "single", "32", "97.00", "1.20", "0.100", "0.050", "30", "s"] in lines
+    assert ["±1.00", "±0.00", "±0.000", "±0.000"] in lines
+    assert "mean over 3 seeds; ± their sample standard deviation" in text
+
+
+def test_a_single_seed_has_no_spread():
+    text = rendered(results_table([row()]))
+    assert "±" not in text
+    assert "one seed" in text
+
+
+def test_an_interrupted_run_says_how_many_seeds_there_are():
+    text = rendered(results_table([row(), row(seed=1), row(rule="st")]))
+    assert "mean over 1 to 2 seeds" in text
+
+
+def test_everything_fits_into_80_columns_in_order_of_appearance():
+    rows = [
+        row(
+            seed=seed,
+            rule=rule,
+            prediction=prediction,
+            accuracy=1.0,
+            ece=0.1 * (seed + 1),
+            train_seconds=7000.0,
+        )
+        for seed in range(3)
+        for rule, prediction in (
+            ("full-precision", "single"),
+            ("full-precision + temperature", "single"),
+            ("st", "single"),
+            ("bayes", "mode"),
+            ("bayes", "ensemble"),
+        )
+    ]
+    text = rendered(results_table(rows))
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    assert text.count("100.00") == 5
+    assert text.count("20.00") == 5
+    assert text.count("±10.00") == 5
+    assert text.count("1.9 h") == 5
+    assert text.index("temperature") < text.index("st   ") < text.index("mode") < text.index("ensemble")
+
+
+def test_rows_of_different_credit_assignment_are_not_averaged():
+    table = results_table([row(), row(credit="local", accuracy=0.5)])
+    text = rendered(table, width=120)
+    assert table.row_count == 2
+    assert "full-precision, local" in text
+    assert "50.00" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (99.4, "99 s"), (99.6, "2 min"), (5900, "98 min"), (6000, "1.7 h")]
+)
+def test_training_time(seconds, text):
+    assert text in rendered(results_table([row(train_seconds=seconds)]))
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ([], "`rows` to be at least one result, but got none"),
+        ([{"dataset": "digits"}], "`rows` to be dictionaries with the key 'rule'"),
+        ([row(), row()], "one row for each seed, but got seed 0 twice for full-precision, single"),
+        ([row(), row(dataset="mnist", seed=1)], "of one dataset, but got digits, mnist"),
+    ],
+)
+def test_bad_rows(rows, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        results_table(rows)
+
+
+DIFFERENCES = {
+    "bayes ensemble - full precision + temperature": {
+        "accuracy": Difference(-0.002, -0.0052, 0.0012),
+        "ece": Difference(-0.01, -0.014, -0.006),
+        "nll": Difference(0.03, 0.02, 0.04),
+        "brier": Difference(-0.000001, -0.000002, -0.0000001),
+    }
+}
+
+
+def test_differences_and_a_tie_called_a_tie():
+    text = rendered(differences_table(DIFFERENCES))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert any(line.endswith("accuracy % -0.20 [-0.52, +0.12] tie") for line in lines)
+    assert any(line.endswith("ECE % -1.00 [-1.40, -0.60] better") for line in lines)
+    assert any(line.endswith("NLL +0.030 [+0.020, +0.040] worse") for line in lines)
+    assert "-0.000" not in text
+    assert "95 % interval" in text
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(("sign", "verdict"), [(1, "better"), (-1, "worse")])
+def test_more_accuracy_is_better(sign, verdict):
+    difference = Difference(*sorted([sign * 0.02, sign * 0.01, sign * 0.03]))
+    assert verdict in rendered(differences_table({"a - b": {"accuracy": difference}}))
+
+
+def test_brackets_in_a_label_are_not_markup():
+    assert "a [bold] - b" in rendered(differences_table({"a [bold] - b": DIFFERENCES.popitem()[1]}, 0.9), 120)
+
+
+def test_bad_differences():
+    with pytest.raises(ValueError, match="at least one comparison"):
+        differences_table({})
+    with pytest.raises(ValueError, match="of accuracy, ece, nll, brier, but got 'f1'"):
+        differences_table({"a - b": {"f1": Difference(0, 0, 0)}})
