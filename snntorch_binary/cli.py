@@ -6,10 +6,22 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
-from snntorch_binary._errors import MissingPackageError, expected, require
+from snntorch_binary._errors import MissingPackageError, require
 
-_LIGHTNING_COMMANDS = ("fit", "validate", "test", "predict")
+_LIGHTNING_COMMANDS = {
+    "fit": "train the network of a YAML file",
+    "validate": "measure a checkpoint on validation data",
+    "test": "measure a checkpoint on test data",
+    "predict": "write a checkpoint's answers to test data to a CSV file",
+}
+_EPILOG = """examples:
+  snntorch-binary compare digits
+  snntorch-binary compare mnist --data-dir data --epochs 5 --seeds 0
+  snntorch-binary compare nmnist --data-dir data --classes 6,7,8,9
+  snntorch-binary fit --config digits-bayes
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,74 +41,101 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _compare(_parser().parse_args(arguments))
     except MissingPackageError as error:
         return _fail(error)
+    except KeyboardInterrupt:
+        return _interrupted(arguments)
+    except SystemExit as exit:
+        # Lightning answers an interrupt with sys.exit.
+        if isinstance(exit.__context__, KeyboardInterrupt):
+            return _interrupted(arguments)
+        raise
     except _user_errors() as error:
         return _fail(error)
     return 0
 
 
 def _fail(error: BaseException) -> int:
-    print(f"snntorch-binary: error: {error}", file=sys.stderr)
+    print(f"snntorch-binary: error: {' '.join(str(error).split())}", file=sys.stderr)
     return 1
+
+
+def _interrupted(arguments: Sequence[str]) -> int:
+    how = "add --ckpt_path with the last checkpoint" if arguments[0] in _LIGHTNING_COMMANDS else "give the same command"
+    print(f"snntorch-binary: interrupted; to continue, {how}.", file=sys.stderr)
+    return 130
 
 
 def _user_errors() -> tuple[type[BaseException], ...]:
     """Return the errors that a user can do something about; a bug of ours keeps its traceback."""
-    from snntorch_binary.data import CorruptDataError
-
-    kinds: list[type[BaseException]] = [
-        ValueError,
-        TypeError,
-        FileNotFoundError,
-        PermissionError,
-        CorruptDataError,
-    ]
-    if "snntorch_binary.lightning.compare" in sys.modules:
-        from snntorch_binary.lightning.compare import OutputError
+    kinds: list[type[BaseException]] = [ValueError, TypeError, OSError]
+    if "snntorch_binary.lightning" in sys.modules:
         from snntorch_binary.lightning.modules import NonFiniteLossError
+        from snntorch_binary.lightning.settings import OutputError
 
         kinds += [OutputError, NonFiniteLossError]
     return tuple(kinds)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"snntorch-binary: error: {message} (see {self.prog} --help)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="snntorch-binary",
-        description="Spiking networks with 1-bit weights: compare learning rules, or train from a YAML file.",
+        description="Spiking networks with 1-bit weights: compare the learning rules, or train one from a YAML file.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     compare = commands.add_parser(
         "compare",
         help="train the same network in full precision, by ST-BiSNN and by Bayes-BiSNN",
-        description="Train the same network under each rule; ends with a table, results.json and pictures. "
-        "Interrupted, the same command continues.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Train the same network under each rule and compare accuracy and calibration on the same test "
+        "spikes. Ends with tables, results.json and pictures. Interrupted, the same command continues.",
     )
     compare.add_argument(
-        "dataset", metavar="DATASET", nargs="?", default="digits", help=f"one of {', '.join(_datasets())}"
+        "dataset",
+        metavar="DATASET",
+        nargs="?",
+        default="digits",
+        help=f"{', '.join(_datasets())} (default: digits, which needs no files)",
+    )
+    compare.add_argument("--data-dir", metavar="D", help="folder with the data set, or with zip/tar archives of it")
+    compare.add_argument(
+        "--rules",
+        type=_words,
+        metavar="RULES",
+        default="full-precision,st,bayes",
+        help="rules to compare (default: full-precision,st,bayes)",
     )
     compare.add_argument(
-        "--data-dir", metavar="D", help="folder with the data set, or zip/tar archives of it"
-    )
-    compare.add_argument("--rules", type=_words, default="full-precision,st,bayes", help="rules to compare")
-    compare.add_argument(
-        "--classes", type=_classes, default="all", help='classes to keep, as "6,7,8,9", or "all"'
+        "--classes", type=_classes, metavar="LABELS", default="all", help='as "6,7,8,9" (default: all)'
     )
     compare.add_argument(
-        "--limit-per-class", type=int, metavar="N", help="at most N examples of each class and part"
+        "--limit-per-class",
+        type=int,
+        metavar="N",
+        help="at most N examples of each class in each of the training, validation and test parts",
     )
-    compare.add_argument("--epochs", type=int, metavar="N", help="epochs; by default the data set's recipe")
+    compare.add_argument("--epochs", type=int, metavar="N", help="passes over the training part (default: tuned)")
     compare.add_argument(
-        "--seeds", type=_integers, default="0,1,2", help="one run of every rule for each seed"
+        "--seeds", type=_integers, metavar="SEEDS", default="0,1,2", help="one run of every rule each (default: 0,1,2)"
     )
-    compare.add_argument("--folds", type=int, metavar="K", help="cross-validate with K folds")
     compare.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder for results; by default results/DATASET"
+        "--folds",
+        type=int,
+        metavar="K",
+        help="cross-validate with K folds (default: 5 for poker-dvs and for all classes of nmnist)",
     )
-    compare.add_argument("--download", action="store_true", help="download the data set if it is not found")
-    for name in _LIGHTNING_COMMANDS:
-        commands.add_parser(
-            name, help=f"{name} a LightningModule from a YAML file (--config)", add_help=False
-        )
+    compare.add_argument("--out", type=Path, metavar="DIR", help="folder for results (default: results/DATASET)")
+    compare.add_argument(
+        "--download", action="store_true", help="download mnist or fashion-mnist if it is not in --data-dir"
+    )
+    for name, what in _LIGHTNING_COMMANDS.items():
+        commands.add_parser(name, help=what, add_help=False)
     return parser
 
 
@@ -122,13 +161,14 @@ def _classes(text: str) -> tuple[int, ...] | str:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    for package in ("lightning", "torchmetrics", "rich", "matplotlib"):
+    for package in ("matplotlib", "rich", "torchmetrics", "lightning"):  # each imports those before it
         require(package, "lightning")
     from rich.console import Console
 
-    from snntorch_binary.lightning.compare import Settings, prepare_output, train_all
+    from snntorch_binary.lightning.compare import train_all
     from snntorch_binary.lightning.progress import ComparisonProgress
     from snntorch_binary.lightning.report import report
+    from snntorch_binary.lightning.settings import Settings
 
     settings = Settings(
         options.dataset,
@@ -142,7 +182,6 @@ def _compare(options: argparse.Namespace) -> None:
         options.download,
     )
     out = options.out or Path("results") / settings.dataset
-    prepare_output(out, settings)
     console = Console()
     num_runs = len(settings.rules) * len(settings.seeds) * (settings.folds or 1)
     progress = ComparisonProgress(console, num_runs, settings.epochs or settings.recipe.epochs)
@@ -150,33 +189,8 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _run_lightning(arguments: list[str]) -> None:
-    for package in ("lightning", "jsonargparse", "torchmetrics"):
+    for package in ("rich", "jsonargparse", "torchmetrics", "lightning"):
         require(package, "lightning")
-    from lightning.pytorch.cli import LightningCLI
+    from snntorch_binary.lightning.command import run
 
-    from snntorch_binary.lightning import SpikeDataModule, SpikingClassifier
-
-    LightningCLI(
-        SpikingClassifier,
-        SpikeDataModule,
-        subclass_mode_model=True,
-        args=_shipped_configs(arguments),
-        save_config_kwargs={"overwrite": True},
-    )
-
-
-def _shipped_configs(arguments: list[str]) -> list[str]:
-    """Let ``--config digits-bayes`` name a file that ships with the package.
-
-    Raises:
-        ValueError: there is neither such a file nor such a shipped one.
-    """
-    shipped = {path.stem: path for path in (Path(__file__).parent / "lightning" / "configs").glob("*.yaml")}
-    resolved = list(arguments)
-    for index, word in enumerate(resolved[:-1]):
-        name = resolved[index + 1]
-        if word in ("--config", "-c") and not Path(name).exists():
-            if name not in shipped:
-                raise ValueError(expected("--config", f"a YAML file or one of {sorted(shipped)}", repr(name)))
-            resolved[index + 1] = str(shipped[name])
-    return resolved
+    run(arguments, _LIGHTNING_COMMANDS)

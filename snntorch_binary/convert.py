@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -115,16 +115,15 @@ def binarize_(
             expected("model", "a model with a Linear or Conv layer to convert", type(model).__name__)
             + (f"\n{report}" if rows else "")
         )
-    gains = [
-        _gain_like(module) if scale == "channel" else None for module in chosen
-    ]  # before tied latents change
+    # Before any layer changes: tied layers share what the gain is computed from.
+    gains = [_gain_like(module) if scale == "channel" else None for module in chosen]
     for module, gain in zip(chosen, gains, strict=True):
         _convert(module, rule, scale, gain)
     return ConversionReport(tuple(rows))
 
 
 def _gain_like(module: nn.Module) -> Tensor:
-    """Return the gain of each output with which scale · (±1) has the mean magnitude of a float layer's weights."""
+    """Return each output's gain with which scale · (±1) has the mean magnitude of a float layer's weights."""
     weight: Tensor = module.weight.detach()  # type: ignore[operator]
     gain = weight.flatten(1).abs().mean(1) * max(1, weight[0].numel()) ** 0.5
     return torch.where(gain > 0, gain, torch.ones_like(gain))
@@ -201,11 +200,11 @@ def unbinarize_(model: nn.Module) -> nn.Module:
     with sampled(model, "mean"), torch.no_grad():
         for layer in layers.values():
             latent = layer.latent
-            new[id(latent)] = _plain(layer.weight) if isinstance(layer.rule, Bernoulli) else latent.clone()  # type: ignore[operator, arg-type]
+            new[id(latent)] = _plain(layer.weight) if isinstance(layer.rule, Bernoulli) else latent.clone()
     for layer in layers.values():
         latent = layer.latent
         _become_plain(layer)
-        layer.weight.data.copy_(new[id(latent)])  # type: ignore[operator, union-attr]
+        layer.weight.data.copy_(new[id(latent)])
     return model
 
 
@@ -237,14 +236,15 @@ def freeze(model: Model, kind: Kind = "mode", generator: torch.Generator | None 
     """
     if kind not in KINDS:
         raise ValueError(expected("kind", f"one of {list(KINDS)}", repr(kind)))
-    for layer in require_binary_layers(model).values():
-        _plain_class(layer)
+    for own in require_binary_layers(model).values():
+        _plain_class(own)
     frozen = copy_model(model)
     with sampled(frozen, kind, generator), torch.no_grad():
-        weights = {name: _plain(layer.weight) for name, layer in binary_layers(frozen).items()}  # type: ignore[arg-type]
-    for name, layer in binary_layers(frozen).items():
+        weights = {name: _plain(layer.weight) for name, layer in binary_layers(frozen).items()}
+    for name, weight in weights.items():
+        layer: Any = frozen.get_submodule(name)
         _become_plain(layer)
-        layer.weight = nn.Parameter(weights[name], requires_grad=False)
+        layer.weight = nn.Parameter(weight, requires_grad=False)
     return frozen
 
 
@@ -252,7 +252,7 @@ def _plain(weight: Tensor) -> Tensor:
     return weight.detach().as_subclass(Tensor).clone()
 
 
-def _plain_class(layer: nn.Module) -> type[nn.Module]:
+def _plain_class(layer: object) -> type[nn.Module]:
     """Return torch's class of a binary layer."""
     for plain, binary in BINARY_TWINS.items():
         if type(layer) is binary:
@@ -261,10 +261,10 @@ def _plain_class(layer: nn.Module) -> type[nn.Module]:
     raise TypeError(expected("model", f"one whose binary layers are {own}", f"a {type(layer).__name__}"))
 
 
-def _become_plain(layer: nn.Module) -> None:
+def _become_plain(layer: Any) -> None:
     """Make a binary layer torch's own again; its ``weight`` is the Parameter its latent was."""
     latent, bias = layer.latent, layer.bias
-    unregister(layer)  # type: ignore[arg-type]
+    unregister(layer)
     plain = _plain_class(layer)
     for name in ("gain", "latent", "bias"):
         layer._parameters.pop(name, None)
@@ -273,8 +273,8 @@ def _become_plain(layer: nn.Module) -> None:
     for name in ("draw", "scale"):
         del layer.__dict__[name]
     layer.__class__ = plain
-    layer.register_parameter("weight", latent)  # type: ignore[arg-type]
-    layer.register_parameter("bias", bias)  # type: ignore[arg-type]
+    layer.register_parameter("weight", latent)
+    layer.register_parameter("bias", bias)
 
 
 def copy_model(model: Model) -> Model:
@@ -368,7 +368,8 @@ def summary(model: nn.Module) -> ModelSummary:
     seen: set[int] = set()
     rows = []
     for name, module in model.named_modules():
-        own = [value for value in module._parameters.values() if value is not None and id(value) not in seen]
+        present: list[Tensor] = [value for value in module._parameters.values() if value is not None]
+        own = [value for value in present if id(value) not in seen]
         seen.update(id(value) for value in own)
         if not own:
             continue

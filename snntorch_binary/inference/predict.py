@@ -68,8 +68,8 @@ def predict(
     .. math::
         p(y | x) \approx \frac1K \sum_{k=1}^K \mathrm{softmax}(\mathrm{net}_{w_k}(x))_y, \qquad w_k \sim q(w)
 
-    Every network sees the same input x and runs in evaluation mode; the neurons' state and the mode are restored
-    afterwards.
+    Every network sees the same input x and runs in evaluation mode; the neurons' state and the mode are
+    restored afterwards.
 
     Args:
         net: a network with binary layers: snnTorch style with a loop inside ``forward`` and ``(spk, mem)`` outputs, an

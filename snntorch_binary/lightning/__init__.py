@@ -2,7 +2,7 @@
 
 from snntorch_binary._errors import require
 
-for _package in ("lightning", "torchmetrics"):
+for _package in ("torchmetrics", "lightning"):  # lightning imports torchmetrics
     require(_package, "lightning")
 
 from snntorch_binary.lightning.data import SpikeDataModule as SpikeDataModule  # noqa: E402

@@ -3,91 +3,31 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import os
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.utilities.warnings import PossibleUserWarning
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from snntorch_binary._errors import expected
-from snntorch_binary.data import names
 from snntorch_binary.lightning.data import SpikeDataModule
 from snntorch_binary.lightning.modules import BayesBiSNN, SpikingClassifier, STBiSNN
 from snntorch_binary.lightning.networks import SpikingMLP
 from snntorch_binary.lightning.progress import ComparisonProgress
-from snntorch_binary.lightning.recipes import RULES, Recipe, recipe
+from snntorch_binary.lightning.quiet import quiet
+from snntorch_binary.lightning.recipes import Recipe
+from snntorch_binary.lightning.settings import OutputError, Settings, check_output, write_text
 
+NUM_MEMBERS = 10
+"""Members of the Bayesian ensemble whose test results are reported."""
 
-class OutputError(RuntimeError):
-    """The results cannot be written where they should go."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is compared. Equal settings mean equal results; ``None`` takes the data set's recipe.
-
-    Attributes:
-        dataset: one of :func:`snntorch_binary.data.names`.
-        data_dir: folder with the set or archives of it.
-        rules: of ``"full-precision"``, ``"st"`` and ``"bayes"``.
-        classes: ``"all"`` or the classes to keep.
-        limit_per_class: at most that many examples of each class and part.
-        epochs: passes over the training part.
-        seeds: one run of every rule each.
-        num_folds: cross-validate with so many folds.
-        download: let the set be downloaded where that is possible.
-    """
-
-    dataset: str
-    data_dir: str | None = None
-    rules: tuple[str, ...] = RULES
-    classes: tuple[int, ...] | str = "all"
-    limit_per_class: int | None = None
-    epochs: int | None = None
-    seeds: tuple[int, ...] = (0, 1, 2)
-    num_folds: int | None = None
-    download: bool = False
-
-    def __post_init__(self) -> None:
-        if self.dataset not in names():
-            raise ValueError(expected("dataset", f"one of {', '.join(names())}", repr(self.dataset)))
-        for rule in self.rules:
-            if rule not in RULES:
-                raise ValueError(expected("rules", f"some of {', '.join(RULES)}", repr(rule)))
-        if not self.rules or len(set(self.rules)) != len(self.rules):
-            raise ValueError(expected("rules", "different rules, at least one", self.rules))
-        if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
-            raise ValueError(expected("seeds", "different integers of at least 0", self.seeds))
-        if self.epochs is not None and self.epochs < 1:
-            raise ValueError(expected("epochs", "a positive integer", self.epochs))
-
-    @property
-    def recipe(self) -> Recipe:
-        """The data set's recipe."""
-        return recipe(self.dataset, self.classes)
-
-    @property
-    def folds(self) -> int | None:
-        """Number of folds, or ``None`` for the set's own split."""
-        return self.recipe.num_folds if self.num_folds is None else self.num_folds
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Return all that the result of one run depends on, as plain values."""
-        used = {**asdict(self.recipe), "epochs": self.epochs or self.recipe.epochs, "num_folds": self.folds}
-        one_run = {"dataset": self.dataset, "classes": self.classes, "limit_per_class": self.limit_per_class}
-        return json.loads(json.dumps({**one_run, **used}))
+_DONE = "predictions.pt"  # there when a run is trained and tested
 
 
 @dataclass(frozen=True)
@@ -148,77 +88,64 @@ class _History(L.Callback):
         for name in pl_module.predictions:
             value = float(trainer.callback_metrics[f"val_{name}_accuracy"])
             self.accuracy.setdefault(name, []).append(value)
-        best = pl_module.predictions[-1]
-        self._progress.say(f"{self._label}  validation accuracy {100 * self.accuracy[best][-1]:.1f} %")
+        self._progress.say(_validation_line(self._label, self.accuracy))
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.seconds += time.perf_counter() - self._since
-
-
-def prepare_output(out: Path, settings: Settings) -> None:
-    """Make the output folder, or say why its results could not be written or mixed with those already there.
-
-    Raises:
-        OutputError: the folder cannot be written to, or holds runs made with other settings.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(f"The results cannot be written to {out}: {error.strerror}.") from None
-    path, fingerprint = out / "settings.json", settings.fingerprint()
-    if path.exists():
-        try:
-            before = json.loads(path.read_text())
-        except ValueError:
-            before = None
-        if before != fingerprint:
-            raise OutputError(f"{out} holds the runs of other settings; give another --out or remove it.")
-    else:
-        write_text(path, json.dumps(fingerprint, indent=2) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 def train_all(settings: Settings, out: Path, progress: ComparisonProgress) -> list[Run]:
     """Train and test every rule, seed and fold that has not been already.
 
     Raises:
+        OutputError: the folder cannot be written to, or holds runs made with other settings.
         NonFiniteLossError: a loss became NaN or infinite; runs and checkpoints before it are kept.
     """
+    check_output(out, settings)
+    planned = [
+        (rule, seed, fold)
+        for seed in settings.seeds
+        for fold in range(settings.folds or 1)
+        for rule in settings.rules
+    ]
+    folders = {run: out / "runs" / _run_name(settings, *run) for run in planned}
+    missing = [run for run in planned if not (folders[run] / _DONE).exists()]
+    if missing:
+        _data(settings, *missing[0][1:])  # a set that cannot be read is found out before anything is written
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_text(out / "settings.json", json.dumps(settings.fingerprint(), indent=2) + "\n")
+    except OSError as error:
+        raise OutputError(f"The results cannot be written to {out}: {error.strerror}.") from None
     runs = []
-    folds = range(settings.folds or 1)
-    with _quiet(), progress:
-        for seed in settings.seeds:
-            for fold in folds:
-                for rule in settings.rules:
-                    name = f"{rule}-seed{seed}" + (f"-fold{fold}" if settings.folds else "")
-                    folder = out / "runs" / name
-                    done = folder / "predictions.pt"
-                    progress.start(name)
-                    if not done.exists():
-                        _train_one(settings, rule, seed, fold, folder, progress)
-                    runs.append(Run(rule=rule, seed=seed, fold=fold, **torch.load(done, weights_only=True)))
-                    progress.finish()
+    with quiet(), progress:
+        for planned_run, folder in folders.items():
+            rule, seed, fold = planned_run
+            progress.say(folder.name)
+            if planned_run in missing:
+                _train_one(settings, rule, seed, fold, folder, progress)
+            done = torch.load(folder / _DONE, weights_only=True)
+            runs.append(Run(rule=rule, seed=seed, fold=fold, **done))
+            progress.finish(_validation_line(folder.name, runs[-1].history))
     return runs
 
 
-def _train_one(
-    settings: Settings, rule: str, seed: int, fold: int, folder: Path, progress: ComparisonProgress
-) -> None:
-    used = settings.recipe
-    epochs = settings.epochs or used.epochs
+def _run_name(settings: Settings, rule: str, seed: int, fold: int) -> str:
+    return f"{rule}-seed{seed}" + (f"-fold{fold}" if settings.folds else "")
+
+
+def _validation_line(name: str, history: dict[str, list[float]]) -> str:
+    """Return the last validation accuracy of every prediction of a run."""
+    several = len(history) > 1
+    scores = [f"{prediction + ' ' if several else ''}{100 * of[-1]:.1f} %" for prediction, of in history.items()]
+    return f"{name:<22} validation accuracy {', '.join(scores)}"
+
+
+def _data(settings: Settings, seed: int, fold: int) -> SpikeDataModule:
     data = SpikeDataModule(
         settings.dataset,
         settings.data_dir,
-        used.batch_size,
+        settings.recipe.batch_size,
         classes=settings.classes,
         limit_per_class=settings.limit_per_class,
         seed=seed,
@@ -227,10 +154,18 @@ def _train_one(
         download=settings.download,
     )
     data.setup()
+    return data
+
+
+def _train_one(
+    settings: Settings, rule: str, seed: int, fold: int, folder: Path, progress: ComparisonProgress
+) -> None:
+    used = settings.recipe
+    data = _data(settings, seed, fold)
     assert data.splits is not None
-    torch.manual_seed(1_000 * seed + fold)  # every rule starts from the same float network
+    torch.manual_seed(1_000 * seed + fold)  # every rule starts from the same float network, up to its drive
     net = SpikingMLP(
-        math.prod(data.splits.input_shape), used.hidden_sizes, data.splits.num_classes, drive=used.drive
+        math.prod(data.splits.input_shape), used.hidden_sizes, data.splits.num_classes, drive=used.start(rule)
     )
     module = make_module(rule, net, data.splits.num_classes, used)
     history = _History(progress, folder.name)
@@ -242,7 +177,8 @@ def _train_one(
         save_on_train_epoch_end=True,
     )
     trainer = L.Trainer(
-        max_epochs=epochs,
+        max_epochs=settings.epochs or used.epochs,
+        devices=1,
         callbacks=[history, checkpoint],
         logger=False,
         enable_progress_bar=False,
@@ -264,9 +200,9 @@ def _train_one(
         "history": history.accuracy,
         "train_seconds": history.seconds,
     }
-    temporary = folder / ".predictions.pt"
+    temporary = folder / f".{_DONE}"
     torch.save(result, temporary)
-    os.replace(temporary, folder / "predictions.pt")
+    os.replace(temporary, folder / _DONE)
 
 
 def make_module(rule: str, net: nn.Module, num_classes: int, used: Recipe) -> SpikingClassifier:
@@ -289,6 +225,7 @@ def make_module(rule: str, net: nn.Module, num_classes: int, used: Recipe) -> Sp
         used.rho,
         used.lr,
         init_scale=used.init_scale,
+        num_test_samples=NUM_MEMBERS,
         readout_scale=used.readout_scale,
     )
 
@@ -302,19 +239,3 @@ def _answers(module: SpikingClassifier, loader: DataLoader[tuple[Tensor, Tensor]
         for name, values in answers.items():
             parts.setdefault(name, []).append(values.cpu())
     return {name: torch.cat(values) for name, values in parts.items()}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's notes about devices, workers and tips out of the progress display."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PossibleUserWarning)
-            warnings.filterwarnings("ignore", ".*LeafSpec.*")
-            warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
-            yield
-    finally:
-        logger.setLevel(level)

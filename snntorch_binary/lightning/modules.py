@@ -22,7 +22,7 @@ from snntorch_binary.weights import Bernoulli, Sign, WeightRule, binary_layers, 
 
 
 class NonFiniteLossError(RuntimeError):
-    """The loss became NaN or infinite; the last checkpoint before it is kept."""
+    """The loss or a parameter became NaN or infinite; the last checkpoint before it is kept."""
 
 
 class SpikingClassifier(L.LightningModule):
@@ -146,6 +146,23 @@ class SpikingClassifier(L.LightningModule):
         self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(labels))
         return loss
 
+    def on_validation_start(self) -> None:
+        """Stop before a network with NaN weights is validated."""
+        self._check_parameters()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Stop before a network with NaN weights replaces the last good checkpoint."""
+        self._check_parameters()
+
+    def _check_parameters(self) -> None:
+        # The loss need not tell: a neuron whose membrane potential is NaN is silent.
+        for name, parameter in self.net.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise NonFiniteLossError(
+                    f"The parameter {name} became NaN or infinite by step {self.global_step} "
+                    f"(epoch {self.current_epoch}); training stopped, the last checkpoint is kept."
+                )
+
     def on_train_end(self) -> None:
         """Drop membrane potentials, which hold the last batch's autograd graph."""
         reset(self.net)
@@ -158,7 +175,8 @@ class SpikingClassifier(L.LightningModule):
             collection["ece"].update(probabilities, labels)  # type: ignore[operator, index]
             nll = -probabilities.gather(1, labels[:, None]).clamp_min(torch.finfo(torch.float32).tiny).log()
             collection["nll"].update(nll)  # type: ignore[operator, index]
-            self.log_dict(collection, on_step=False, on_epoch=True, batch_size=len(labels))  # type: ignore[arg-type]
+            for key, metric in collection.items():  # type: ignore[operator]
+                self.log(key, metric, prog_bar=key.endswith("accuracy"), on_epoch=True, batch_size=len(labels))
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Log accuracy, NLL and ECE of every prediction on validation data."""
@@ -192,8 +210,7 @@ def _give_rule_(net: nn.Module, rule: WeightRule, scale: Scale) -> None:
 class STBiSNN(SpikingClassifier):
     """ST-BiSNN: binary weights by straight-through and surrogate gradients, with Adam.
 
-    A float network becomes binary; latents start at ±0.5 with the sign of its weights, so that ``latent_lr`` means the
-    same in every layer, and are kept in [-1, 1].
+    A float network becomes binary; its weights are where the latents start. Latents are kept in [-1, 1].
 
     Args:
         net: the network, float or with :class:`Sign` weights (whose latents then stay as they are).
@@ -223,7 +240,7 @@ class STBiSNN(SpikingClassifier):
         net: nn.Module,
         num_classes: int,
         lr: float = 1e-3,
-        latent_lr: float = 1e-2,
+        latent_lr: float = 3e-3,
         straight_through: Literal["clipped", "identity"] = "clipped",
         scale: Literal["fan_in", "channel"] | float = "channel",
         readout: ReadoutName = "membrane",
@@ -233,12 +250,7 @@ class STBiSNN(SpikingClassifier):
     ) -> None:
         if not latent_lr > 0:
             raise ValueError(expected("latent_lr", "a positive float", latent_lr))
-        was_float = not binary_layers(net)
         _give_rule_(net, Sign(straight_through), scale)
-        if was_float:
-            with torch.no_grad():
-                for layer in binary_layers(net).values():
-                    layer.latent.copy_(torch.where(layer.latent >= 0, 0.5, -0.5))  # type: ignore[operator, union-attr]
         super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine)
         self.latent_lr = latent_lr
 
@@ -250,9 +262,9 @@ class STBiSNN(SpikingClassifier):
         return torch.optim.Adam([{"params": latents, "lr": self.latent_lr}, {"params": rest, "lr": self.lr}])
 
     def _latents(self) -> list[nn.Parameter]:
-        return list({id(layer.latent): layer.latent for layer in binary_layers(self.net).values()}.values())  # type: ignore[misc]
+        return list({id(layer.latent): layer.latent for layer in binary_layers(self.net).values()}.values())
 
-    def on_before_zero_grad(self, optimizer: torch.optim.Optimizer) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Keep latents in [-1, 1], where the clipped straight-through gradient can still move them."""
         with torch.no_grad():
             for latent in self._latents():
@@ -348,6 +360,16 @@ class BayesBiSNN(SpikingClassifier):
             self.net.parameters(), self.lr, rho, self.momentum, self.betas, base_lr=self.base_lr
         )
 
+    def on_train_start(self) -> None:
+        """Let all processes of a distributed run go on from the same draws; their ranks tell these apart."""
+        if self.trainer.world_size > 1:
+            layers = binary_layers(self.net).values()
+            states = self.trainer.strategy.broadcast([layer.get_extra_state() for layer in layers])
+            for layer, state in zip(layers, states, strict=True):
+                layer.set_extra_state(state)
+                layer.draw.forget()  # type: ignore[operator, union-attr]
+                layer.refresh()  # type: ignore[operator]
+
     def loss(self, x: Tensor, labels: Tensor) -> Tensor:
         """Return the mean cross-entropy over the draws; the KL term is the optimizer's."""
         loss = super().loss(x, labels)
@@ -365,6 +387,7 @@ class BayesBiSNN(SpikingClassifier):
             readout=self.readout,
             readout_scale=self.readout_scale,
             step=self.step,
+            generator=torch.Generator().manual_seed(0),  # the same members for every batch, also after a resume
         )
         assert prediction.mode_probs is not None
         return {"mode": prediction.mode_probs, "ensemble": prediction.probs}

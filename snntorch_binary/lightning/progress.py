@@ -19,7 +19,7 @@ class ComparisonProgress:
     """Shows which run is being trained, how far all runs are, and how long it will still take.
 
     Args:
-        console: where to show it; a console that is no terminal gets one line a run instead.
+        console: where to show it; one that is no terminal gets the lines of finished runs only.
         num_runs: number of runs.
         epochs: epochs a run.
     """
@@ -29,8 +29,6 @@ class ComparisonProgress:
         self.num_runs = num_runs
         self.epochs = epochs
         self.done = 0
-        self._name = ""
-        self._said = ""
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -52,23 +50,16 @@ class ComparisonProgress:
     ) -> None:
         self._bar.stop()
 
-    def start(self, name: str) -> None:
-        """Begin a run."""
-        self._name = self._said = name
-        self.say(name)
-
     def step(self, epochs: float) -> None:
         """Say how many epochs of the present run are done."""
         self._bar.update(self._task, completed=self.done * self.epochs + epochs)
 
     def say(self, text: str) -> None:
         """Show a short text beside the bar."""
-        self._said = text if "validation" in text else self._said
         self._bar.update(self._task, description=text)
 
-    def finish(self) -> None:
-        """End a run."""
+    def finish(self, text: str) -> None:
+        """End a run and leave a line about it."""
         self.done += 1
         self._bar.update(self._task, completed=self.done * self.epochs)
-        if not self.console.is_terminal:
-            self.console.print(f"[{self.done}/{self.num_runs}] {self._said}", markup=False, highlight=False)
+        self.console.print(f"[{self.done}/{self.num_runs}] {text}", markup=False, highlight=False)

@@ -10,14 +10,18 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from snntorch_binary.lightning.compare import Run, Settings, write_text
+from snntorch_binary.lightning.compare import NUM_MEMBERS, Run
+from snntorch_binary.lightning.recipes import RULES
+from snntorch_binary.lightning.settings import Settings, write_text
 from snntorch_binary.metrics import (
     Difference,
     apply_temperature,
     differences_table,
     evaluate,
+    example_scores,
     fit_temperature,
     learning_curve,
+    paired_bootstrap,
     paired_differences,
     reliability_diagram,
     results_table,
@@ -25,7 +29,6 @@ from snntorch_binary.metrics import (
 
 SCALED = "temperature-scaled"
 _BITS = {"full-precision": 32.0, SCALED: 32.0, "st": 1.0, "bayes": 1.0}
-_NUM_MEMBERS = 10
 
 Answers = dict[tuple[str, str], dict[int, Tensor]]
 """Test probabilities [N, C] by (rule, prediction) and seed; folds joined in their order."""
@@ -34,7 +37,7 @@ Answers = dict[tuple[str, str], dict[int, Tensor]]
 def gather(runs: list[Run]) -> tuple[Answers, Tensor]:
     """Join the folds of every rule, prediction and seed; full precision also with temperature scaling."""
     answers: dict[tuple[str, str], dict[int, list[Tensor]]] = {}
-    for run in sorted(runs, key=lambda run: run.fold):
+    for run in sorted(runs, key=lambda run: (RULES.index(run.rule), run.fold)):
         for prediction, probabilities in run.probabilities.items():
             answers.setdefault((run.rule, prediction), {}).setdefault(run.seed, []).append(probabilities)
         if run.rule == "full-precision":
@@ -69,7 +72,7 @@ def make_rows(settings: Settings, runs: list[Run], answers: Answers, labels: Ten
                     "ece": scores.ece,
                     "nll": scores.nll,
                     "brier": scores.brier,
-                    "bits_per_weight": _BITS[rule] * (_NUM_MEMBERS if prediction == "ensemble" else 1),
+                    "bits_per_weight": _BITS[rule] * (NUM_MEMBERS if prediction == "ensemble" else 1),
                     "train_seconds": round(seconds, 1),
                     "epochs": settings.epochs or settings.recipe.epochs,
                 }
@@ -81,15 +84,37 @@ def differences(answers: Answers, labels: Tensor) -> dict[str, dict[str, Differe
     """Return paired bootstrap intervals of the differences that the paper's claims are about."""
     ensemble, mode, st = ("bayes", "ensemble"), ("bayes", "mode"), ("st", "single")
     full, scaled = ("full-precision", "single"), (SCALED, "single")
-    pairs = [(ensemble, full), (ensemble, scaled), (ensemble, st), (mode, st), (mode, ensemble), (st, full)]
+    pairs = [(ensemble, full), (ensemble, scaled), (ensemble, st), (mode, ensemble), (st, full), (mode, st)]
+    return {
+        f"{_label(a)} - {_label(b)}": paired_differences(
+            _over_seeds(answers[a]), _over_seeds(answers[b]), labels, seed=index
+        )
+        for index, (a, b) in enumerate(pairs)
+        if a in answers and b in answers
+    }
+
+
+def intervals(answers: Answers, labels: Tensor) -> dict[str, dict[str, Difference]]:
+    """Return the scores that are means over examples, with bootstrap intervals, of every rule and prediction.
+
+    An interval of a difference from zero is one of the score itself.
+    """
     found = {}
-    for index, (a, b) in enumerate(pairs):
-        if a in answers and b in answers:
-            probabilities_a, probabilities_b = (torch.stack(list(answers[key].values())) for key in (a, b))
-            found[f"{_label(a)} - {_label(b)}"] = paired_differences(
-                probabilities_a, probabilities_b, labels, seed=index
-            )
+    for key, by_seed in answers.items():
+        scores = [example_scores(probabilities, labels) for probabilities in by_seed.values()]
+        values = {
+            "accuracy": torch.stack([score.correct for score in scores]),
+            "nll": torch.stack([score.nll for score in scores]),
+            "brier": torch.stack([score.brier for score in scores]),
+        }
+        found[_label(key)] = {
+            name: paired_bootstrap(value, torch.zeros_like(value)) for name, value in values.items()
+        }
     return found
+
+
+def _over_seeds(by_seed: dict[int, Tensor]) -> Tensor:
+    return torch.stack(list(by_seed.values()))
 
 
 def _label(key: tuple[str, str]) -> str:
@@ -98,18 +123,13 @@ def _label(key: tuple[str, str]) -> str:
 
 
 def report(settings: Settings, runs: list[Run], out: Path, console: Console) -> None:
-    """Print the tables and write results.json, differences.json, reliability.png and learning_curve.png."""
+    """Print the tables and write results.json, differences.json, intervals.json and the two pictures."""
     answers, labels = gather(runs)
     rows = make_rows(settings, runs, answers, labels)
-    compared = differences(answers, labels)
-    write_text(out / "results.json", json.dumps(rows, indent=2) + "\n")
-    write_text(
-        out / "differences.json",
-        json.dumps(
-            {pair: {k: _as_json(d) for k, d in scores.items()} for pair, scores in compared.items()}, indent=2
-        )
-        + "\n",
-    )
+    compared, scores = differences(answers, labels), intervals(answers, labels)
+    _write_json(out / "results.json", rows)
+    _write_json(out / "differences.json", _plain(compared, "difference"))
+    _write_json(out / "intervals.json", _plain(scores, "mean"))
     pictured = {key: by_seed for key, by_seed in answers.items() if key[0] != SCALED}
     reliability_diagram(
         {
@@ -119,20 +139,41 @@ def report(settings: Settings, runs: list[Run], out: Path, console: Console) -> 
         out / "reliability.png",
     )
     learning_curve(_curves(runs), out / "learning_curve.png")
-    console.print(results_table(rows))
-    if compared:
-        console.print(differences_table(compared))
-    console.print(
-        f"{out}: results.json, differences.json, reliability.png, learning_curve.png, runs/", highlight=False
+    # A test part of folds is small, and what it says is shown with its intervals.
+    shown = {label: {name: of[name] for name in ("nll", "brier")} for label, of in scores.items()}
+    console.print()
+    console.print(results_table(rows, shown if settings.folds else None))
+    main = {pair: of_score for pair, of_score in compared.items() if pair != "bayes mode - st"}
+    if main:
+        console.print()
+        console.print(differences_table(main))
+    console.print(f"\n{_files(out)}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _files(out: Path) -> str:
+    return (
+        f"Written to {out}: results.json, differences.json, intervals.json,\n"
+        "reliability.png, learning_curve.png, and a checkpoint of every run in runs/"
     )
 
 
-def _as_json(difference: Difference) -> dict[str, float | bool]:
+def _write_json(path: Path, content: Any) -> None:
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def _plain(found: dict[str, dict[str, Difference]], middle: str) -> dict[str, Any]:
+    """Return intervals as plain values; a difference also says whether it is a tie."""
     return {
-        "difference": difference.difference,
-        "low": difference.low,
-        "high": difference.high,
-        "tie": difference.tie,
+        label: {
+            name: {
+                middle: value.difference,
+                "low": value.low,
+                "high": value.high,
+                **({"tie": value.tie} if middle == "difference" else {}),
+            }
+            for name, value in of_score.items()
+        }
+        for label, of_score in found.items()
     }
 
 

@@ -29,7 +29,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _GREY = "#666666"
 _BAR, _GAP = "#56B4E9", "#D55E00"
 _LINE_STYLES = ("-", "--", "-.", ":")
-_PANELS_PER_ROW = 3
+_PANELS_PER_ROW = 4
 _DPI = 160
 
 
@@ -55,7 +55,7 @@ def reliability_diagram(results: Mapping[str, tuple[Tensor, Tensor]], path: str 
         raise ValueError(expected("results", "at least one predictor", "none"))
     columns = min(_PANELS_PER_ROW, len(results))
     rows = -(-len(results) // columns)
-    figure = _figure(3.0 * columns + 0.4, 3.8 * rows + 0.2)
+    figure = _figure(2.4 * columns + 0.4, 3.5 * rows + 0.4)
     grid = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[3, 1] * rows)
     for index in range(rows * columns):
         row, column = divmod(index, columns)
@@ -67,12 +67,14 @@ def reliability_diagram(results: Mapping[str, tuple[Tensor, Tensor]], path: str 
         label, (probabilities, labels) = list(results.items())[index]
         _reliability_panel(top, bottom, probabilities, labels)
         ece = expected_calibration_error(probabilities, labels)
-        top.set_title(f"{label}\nECE {100 * ece:.2f} %", fontsize=11)
+        top.set_title(f"{label}\nECE {100 * ece:.2f} %", fontsize=12)
         if column == 0:
             top.set_ylabel("accuracy")
             bottom.set_ylabel("examples (%)")
-        if index == 0:
-            top.legend(loc="upper left", fontsize=8, frameon=False)
+    handles, names = grid[0, 0].get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc="outside lower center", ncols=min(3, columns), fontsize=10, frameon=False
+    )
     figure.align_ylabels()
     _write(figure, path)
 
@@ -101,11 +103,11 @@ def _reliability_panel(top: Any, bottom: Any, probabilities: Tensor, labels: Ten
         label="gap to confidence",
     )
     top.plot([0, 1], [0, 1], linestyle="--", color="black", linewidth=1, label="calibrated")
-    top.set(xlim=(0, 1), ylim=(0, 1))
+    top.set(xlim=(0, 1), ylim=(0, 1), xticks=(0, 0.5, 1))
     top.tick_params(labelbottom=False)
     bottom.bar(left, percent, **bar, color=_GREY, edgecolor="white")
     least = 50 / len(bins)
-    bottom.set(yscale="log", ylim=(least, 150), xlim=(0, 1), xlabel="confidence")
+    bottom.set(yscale="log", ylim=(least, 150), xlim=(0, 1), xticks=(0, 0.5, 1), xlabel="confidence")
     ticks = (100, 1, 0.01) if least < 0.1 else (100, 10, 1)
     bottom.set_yticks([tick for tick in ticks if tick >= least])
     bottom.yaxis.set_major_formatter("{x:g}")

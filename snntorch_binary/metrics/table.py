@@ -35,16 +35,21 @@ _SCORES = {
 }
 
 
-def results_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def results_table(
+    rows: Sequence[Mapping[str, Any]], intervals: Mapping[str, Mapping[str, Difference]] | None = None
+) -> Table:
     """Return a table of the scores of each rule and prediction, averaged over seeds.
 
     Rows of the same rule, credit assignment and prediction are one line: the mean and, below it, the sample
-    standard deviation over seeds (none for a single seed). The columns fit a terminal of 80 characters.
+    standard deviation over seeds (none for a single seed) or an interval. The columns fit a terminal of
+    80 characters.
 
     Args:
         rows: as in ``results.json``: the keys ``dataset, rule, credit, prediction, seed, accuracy, ece, nll,
             brier, bits_per_weight, train_seconds`` (further ones are left alone); accuracy and ECE as
             fractions, time in seconds; all of one dataset.
+        intervals: for each line (``"bayes ensemble"``; the rule alone where the prediction is ``single``)
+            the 95 % intervals of some scores, shown in place of their standard deviation.
 
     Raises:
         MissingPackageError: rich is not installed.
@@ -60,28 +65,32 @@ def results_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     escape = require("rich.markup", "lightning").escape
     groups = _grouped(rows)
     several_credits = len({credit for _, credit, _ in groups}) > 1
-    num_seeds = [len(group) for group in groups.values()]
-    table = _table(escape(rows[0]["dataset"]), _caption(num_seeds))
-    table.add_column("rule", overflow="fold", min_width=len("full-precision"))
-    table.add_column("prediction", overflow="fold", min_width=len("prediction"))
+    caption = _caption([len(group) for group in groups.values()])
+    if intervals:
+        caption += "\na range is the 95 % bootstrap interval over test examples and seeds"
+    table = _table(escape(rows[0]["dataset"]), caption)
+    table.add_column("rule", overflow="fold", min_width=len("temperature-scaled"))
     table.add_column("bits/\nweight", justify="right", no_wrap=True)
     for score in _SCORES.values():
         table.add_column(score.heading.replace(" ", "\n"), justify="right", no_wrap=True)
     table.add_column("training\ntime", justify="right", no_wrap=True)
     for (rule, credit, prediction), group in groups.items():
-        label = f"{rule}, {credit}" if several_credits else rule
+        label = rule if prediction == "single" else f"{rule} {prediction}"
+        ranges = (intervals or {}).get(label, {})
         bits = f"{statistics.fmean(row['bits_per_weight'] for row in group):.3g}"
         scores = [
-            _mean_and_spread([score.factor * row[name] for row in group], score.decimals)
+            _mean_and_spread([row[name] for row in group], score, ranges.get(name))
             for name, score in _SCORES.items()
         ]
         time = _duration(statistics.fmean(row["train_seconds"] for row in group))
-        table.add_row(escape(label), escape(prediction), bits, *scores, time)
+        table.add_row(escape(f"{label}, {credit}" if several_credits else label), bits, *scores, time)
     return table
 
 
 def differences_table(differences: Mapping[str, Mapping[str, Difference]], confidence: float = 0.95) -> Table:
     """Return a table of paired differences with their intervals, a tie called a tie.
+
+    One row for each comparison, one column for each score; the columns fit a terminal of 80 characters.
 
     Args:
         differences: for each comparison (``"bayes ensemble - full precision"``: the first minus the second)
@@ -90,7 +99,7 @@ def differences_table(differences: Mapping[str, Mapping[str, Difference]], confi
 
     Raises:
         MissingPackageError: rich is not installed.
-        ValueError: nothing to show, or an unknown score.
+        ValueError: nothing to show, an unknown score, or comparisons with different scores.
 
     Example:
         >>> differences_table({"bayes - st": {"nll": Difference(-0.04, -0.05, -0.03)}}).row_count
@@ -99,19 +108,25 @@ def differences_table(differences: Mapping[str, Mapping[str, Difference]], confi
     escape = require("rich.markup", "lightning").escape
     if not differences:
         raise ValueError(expected("differences", "at least one comparison", "none"))
-    interval = f"{100 * confidence:g} % interval"
-    caption = f"paired bootstrap over test examples and seeds\na tie: the {interval} contains 0"
+    names = list(next(iter(differences.values())))
+    for of_score in differences.values():
+        unknown = [name for name in of_score if name not in _SCORES]
+        if unknown:
+            raise ValueError(expected("differences", f"of {', '.join(_SCORES)}", repr(unknown[0])))
+        if list(of_score) != names:
+            raise ValueError(expected("differences", "of the same scores in each comparison", list(of_score)))
+    caption = (
+        f"first minus second, {100 * confidence:g} % interval below: paired bootstrap over\n"
+        "test examples and seeds; a tie: the interval contains 0"
+    )
     table = _table("paired differences", caption)
+    table.padding, table.leading = (0, 0, 0, 0), 1
     table.add_column("comparison", overflow="fold")
-    table.add_column("score", no_wrap=True)
-    table.add_column("difference", justify="right", no_wrap=True)
-    table.add_column(interval, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
+    for name in names:
+        table.add_column(_SCORES[name].heading, justify="right", no_wrap=True)
     for comparison, of_score in differences.items():
-        lines = [_difference_line(name, difference) for name, difference in of_score.items()]
-        table.add_row(
-            escape(comparison), *("\n".join(column) for column in zip(*lines, strict=True)), end_section=True
-        )
+        cells = [_difference_cell(_SCORES[name], difference) for name, difference in of_score.items()]
+        table.add_row(escape(comparison.replace(" - ", "\n- ")), *cells)
     return table
 
 
@@ -156,9 +171,13 @@ def _caption(num_seeds: Collection[int]) -> str:
     return f"mean over {seeds}; ± their sample standard deviation"
 
 
-def _mean_and_spread(values: Sequence[float], decimals: int) -> str:
-    mean = f"{statistics.fmean(values):.{decimals}f}"
-    return mean if len(values) == 1 else f"{mean}\n±{statistics.stdev(values):.{decimals}f}"
+def _mean_and_spread(values: Sequence[float], score: _Score, interval: Difference | None) -> str:
+    scaled = [score.factor * value for value in values]
+    mean = f"{statistics.fmean(scaled):.{score.decimals}f}"
+    if interval is not None:
+        low, high = (f"{score.factor * end:.{score.decimals}f}" for end in (interval.low, interval.high))
+        return f"{mean}\n{low}..{high}"
+    return mean if len(values) == 1 else f"{mean}\n±{statistics.stdev(scaled):.{score.decimals}f}"
 
 
 def _duration(seconds: float) -> str:
@@ -167,11 +186,8 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"
 
 
-def _difference_line(name: str, difference: Difference) -> tuple[str, str, str, str]:
-    """Return score, difference, interval and verdict, as shown."""
-    if name not in _SCORES:
-        raise ValueError(expected("differences", f"of {', '.join(_SCORES)}", repr(name)))
-    score = _SCORES[name]
+def _difference_cell(score: _Score, difference: Difference) -> str:
+    """Return difference and verdict and, below them, the interval."""
     middle, low, high = (
         # Adding 0.0 turns a rounded -0.0 into 0.0.
         f"{round(score.factor * value, score.decimals) + 0.0:+.{score.decimals}f}"
@@ -183,4 +199,4 @@ def _difference_line(name: str, difference: Difference) -> tuple[str, str, str, 
         verdict = "[green]better[/green]"
     else:
         verdict = "[red]worse[/red]"
-    return score.heading, middle, f"[{low}, {high}]", verdict
+    return f"{middle} {verdict}\n{low}..{high}"

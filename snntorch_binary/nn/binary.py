@@ -154,7 +154,7 @@ class BinaryLayer(nn.Module):
             return
         before = self._parameters.get("latent") if name == "latent" else None
         super().__setattr__("latent" if name == "weight" else name, value)
-        # `layer.latent -= step` assigns the Parameter that is there already: its version says that it has moved.
+        # `layer.latent -= step` assigns the Parameter that is there: its version says that it has moved.
         if (
             name == "latent"
             and "draw" in self.__dict__

@@ -23,8 +23,8 @@ _SAME_STORAGE = {
 _SAME_STORAGE |= {"unsqueeze", "movedim", "swapaxes", "narrow", "select", "expand", "view_as"}
 
 
-_IN_PLACE = {f"__i{name}__" for name in "add sub mul matmul div truediv floordiv mod pow and or xor".split()}
-_IN_PLACE |= {"__ilshift__", "__irshift__", "__set__", "__setitem__"}
+# `weight += 1` comes as `add_`, like all arithmetic.
+_IN_PLACE = {"__set__", "__setitem__", "__ilshift__", "__irshift__"}
 
 
 def _writes(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -41,9 +41,10 @@ def _writes(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
 
 
 class WeightView(torch.Tensor):
-    """A weight in force, scale included, as an ordinary tensor for reading; writing to it raises ``TypeError``.
+    """A weight in force, scale included, as an ordinary tensor for reading; writing to it raises ``RuntimeError``.
 
-    ``owner`` is the layer it belongs to, so that ``b.weight = a.weight`` can tie two layers; a part of it has none.
+    ``owner`` is the layer it belongs to, so that ``b.weight = a.weight`` can tie two layers; a part of the
+    weight has none.
     """
 
     owner: Any = None
@@ -67,7 +68,8 @@ class WeightView(torch.Tensor):
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
         if _writes(name, args, kwargs):
-            raise TypeError(
+            # No TypeError: from `weight *= 2` torch turns one into a try at `weight = weight * 2`.
+            raise RuntimeError(
                 "The weight of a binary layer is computed from its latent and cannot be written in place; "
                 "assign `layer.weight = tensor` to start from other weights, or change `layer.latent`."
             )

@@ -106,9 +106,8 @@ class Draw:
         self.seed = seed
         self.counter = 0
         self.paper_exact = False
-        self.forced: tuple[Kind, int | None, int] | None = (
-            None  # set by `sampled`: kind, own seed, counter on entry
-        )
+        # Set by `sampled`: the kind, a seed of its own, and the counter on entry.
+        self.forced: tuple[Kind, int | None, int] | None = None
         self.value: Tensor | None = None  # the weight in force and its derivative, outside any graph
         self.derivative: Tensor | None = None
         self._held: Tensor | None = None  # the same as a node of the autograd graph
@@ -139,9 +138,17 @@ class Draw:
         if self._latent is latent:
             if self._key == key and self._held is not None:
                 return self._held
-            if self._key[-1] != version:
+            if self._key[-1] != version and self._has_moved(latent):
                 self.counter += 1
         return self._hold(latent, key)
+
+    def _has_moved(self, latent: Tensor) -> bool:
+        """Say whether a write has changed the latent: DDP, for one, writes what was there when it wraps."""
+        value, derivative = self._drawn(latent.detach(), self._key[0])
+        same = self.value is not None and torch.equal(value, self.value)
+        if same and derivative is not None and self.derivative is not None:
+            same = torch.equal(derivative, self.derivative)
+        return not same
 
     def advance(self) -> None:
         """Let the next look at the weight be a new draw."""
@@ -162,9 +169,9 @@ class Draw:
     def compiled_weight(self, latent: Tensor) -> Tensor | None:
         """Return the held weight from inside a compiled graph, or ``None`` where none is held.
 
-        Optimizer steps, loading, `sampled`, and changes of mode have renewed the draw outside the graph; only leaf
-        tensors enter the graph. A graph cannot see a hand-written update: after one a drawn weight needs `resample_`,
-        one that is a function of the latent alone is computed in the graph.
+        Optimizer steps, loading, `sampled`, and changes of mode have renewed the draw outside the graph; only
+        leaf tensors enter the graph. A graph cannot see a hand-written update: after one a drawn weight needs
+        `resample_`, one that is a function of the latent alone is computed in the graph.
         """
         if not self.rule.needs_noise("binary"):
             return with_derivative(*self._weight_and_derivative(latent, "mode", None), latent)
@@ -178,6 +185,10 @@ class Draw:
         )
         return weight.to(latent.dtype), derivative
 
+    def _drawn(self, latent: Tensor, kind: Kind) -> tuple[Tensor, Tensor | None]:
+        uniform = _uniform(latent, self._seed()) if self.rule.needs_noise(kind) else None
+        return self._weight_and_derivative(latent, kind, uniform)
+
     def _seed(self) -> int:
         seed, counter = self.seed, self.counter
         if self.forced is not None and self.forced[1] is not None:
@@ -187,9 +198,7 @@ class Draw:
     def _hold(self, latent: Tensor, key: tuple[Any, ...]) -> Tensor:
         # Whoever looks first may be in no_grad or inference mode; those who come later need the graph.
         with torch.inference_mode(False), torch.enable_grad():
-            detached = latent.detach()
-            uniform = _uniform(detached, self._seed()) if self.rule.needs_noise(key[0]) else None
-            self.value, self.derivative = self._weight_and_derivative(detached, key[0], uniform)
+            self.value, self.derivative = self._drawn(latent.detach(), key[0])
             self._held = held = _HeldWeight.apply(latent, self.value, self.derivative)
         self._latent, self._key = latent, key
         return held

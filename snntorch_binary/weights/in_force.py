@@ -54,8 +54,8 @@ def resample_(net: nn.Module, generator: torch.Generator | None = None) -> None:
 
     Args:
         net: a network with binary layers.
-        generator: where the layers' new seeds come from, so that equal generators give equal draws; without one the
-            present seeds go on to their next draw.
+        generator: where the layers' new seeds come from, so that equal generators give equal draws; without
+            one the present seeds go on to their next draw.
 
     Raises:
         ValueError: the network has no binary layer.

@@ -24,7 +24,7 @@ def test_mean_and_sample_standard_deviation_over_seeds():
     rows = [row(seed=seed, accuracy=accuracy) for seed, accuracy in enumerate((0.96, 0.97, 0.98))]
     text = rendered(results_table(rows))
     lines = [line.split() for line in text.splitlines()]
-    assert ["full-precision", "single", "32", "97.00", "1.20", "0.100", "0.050", "30", "s"] in lines
+    assert ["full-precision", "32", "97.00", "1.20", "0.100", "0.050", "30", "s"] in lines
     assert ["±1.00", "±0.00", "±0.000", "±0.000"] in lines
     assert "mean over 3 seeds; ± their sample standard deviation" in text
 
@@ -33,6 +33,19 @@ def test_a_single_seed_has_no_spread():
     text = rendered(results_table([row()]))
     assert "±" not in text
     assert "one seed" in text
+
+
+def test_an_interval_takes_the_place_of_the_standard_deviation():
+    intervals = {
+        "bayes ensemble": {"nll": Difference(0.1, 0.0801, 0.1249), "brier": Difference(0.05, 0.04, 0.06)}
+    }
+    rows = [row(rule="bayes", prediction="ensemble", seed=seed) for seed in range(3)]
+    text = rendered(results_table([*rows, row(rule="st", seed=0), row(rule="st", seed=1)], intervals))
+    assert "0.080..0.125" in text
+    assert "0.040..0.060" in text
+    assert text.count("±0.000") == 2  # NLL and Brier of st
+    assert "95 % bootstrap interval" in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_an_interrupted_run_says_how_many_seeds_there_are():
@@ -110,10 +123,10 @@ DIFFERENCES = {
 
 def test_differences_and_a_tie_called_a_tie():
     text = rendered(differences_table(DIFFERENCES))
-    lines = [" ".join(line.split()) for line in text.splitlines()]
-    assert any(line.endswith("accuracy % -0.20 [-0.52, +0.12] tie") for line in lines)
-    assert any(line.endswith("ECE % -1.00 [-1.40, -0.60] better") for line in lines)
-    assert any(line.endswith("NLL +0.030 [+0.020, +0.040] worse") for line in lines)
+    for cell in ("-0.20 tie", "-1.00 better", "+0.030 worse", "+0.000 better"):
+        assert cell in text
+    for interval in ("-0.52..+0.12", "-1.40..-0.60", "+0.020..+0.040"):
+        assert interval in text
     assert "-0.000" not in text
     assert "95 % interval" in text
     assert "…" not in text
@@ -127,7 +140,10 @@ def test_more_accuracy_is_better(sign, verdict):
 
 
 def test_brackets_in_a_label_are_not_markup():
-    assert "a [bold] - b" in rendered(differences_table({"a [bold] - b": DIFFERENCES.popitem()[1]}, 0.9), 120)
+    text = rendered(differences_table({"a [bold] - b": next(iter(DIFFERENCES.values()))}, 0.9), 120)
+    assert "a [bold]" in text
+    assert "- b" in text
+    assert "90 % interval" in text
 
 
 def test_bad_differences():
@@ -135,3 +151,6 @@ def test_bad_differences():
         differences_table({})
     with pytest.raises(ValueError, match="of accuracy, ece, nll, brier, but got 'f1'"):
         differences_table({"a - b": {"f1": Difference(0, 0, 0)}})
+    zero = Difference(0, 0, 0)
+    with pytest.raises(ValueError, match="of the same scores in each comparison"):
+        differences_table({"a - b": {"nll": zero}, "a - c": {"ece": zero}})

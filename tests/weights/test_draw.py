@@ -16,7 +16,9 @@ each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.estimat
 
 def make(rule):
     """20-30-4: with 720 weights of P(+1) near ½, two draws are never equal by chance."""
-    return nn.Sequential(sb.nn.BinaryLinear(20, 30, weight=rule), nn.Tanh(), sb.nn.BinaryLinear(30, 4, weight=rule))
+    return nn.Sequential(
+        sb.nn.BinaryLinear(20, 30, weight=rule), nn.Tanh(), sb.nn.BinaryLinear(30, 4, weight=rule)
+    )
 
 
 def weights(net):
@@ -85,18 +87,18 @@ def test_one_new_draw_after_an_optimizer_step(rule, name):
 def by_parameters(net):
     with torch.no_grad():
         for parameter in net.parameters():
-            parameter -= 1e-6 * parameter.grad
+            parameter -= 1e-3 * parameter.grad
 
 
 def by_attribute(net):
     with torch.no_grad():
         for layer in (net[0], net[2]):
-            layer.latent -= 1e-6 * layer.latent.grad
+            layer.latent -= 1e-3 * layer.latent.grad
 
 
 def by_data_and_word(net):
     for layer in (net[0], net[2]):
-        layer.latent.data -= 1e-6 * layer.latent.grad
+        layer.latent.data -= 1e-3 * layer.latent.grad
     announce_(net.parameters())
 
 
@@ -109,6 +111,17 @@ def test_one_new_draw_after_a_handwritten_update(rule, update):
     update(net)
     assert not same(net, before)
     assert [layer.draw.counter for layer in (net[0], net[2])] == [1, 1]
+
+
+@each_rule
+def test_a_write_of_what_was_there_renews_nothing(rule):
+    net = make(rule)
+    before = weights(net)
+    with torch.no_grad():
+        for parameter in net.parameters():  # as DistributedDataParallel does when it wraps a network
+            parameter.copy_(parameter.clone())
+    assert same(net, before)
+    assert net[0].draw.counter == 0
 
 
 def test_an_optimizer_of_other_parameters_renews_nothing():
@@ -242,7 +255,9 @@ def test_resample_draws_anew_and_repeats_with_equal_generators():
 
 
 def test_layers_of_equal_shape_draw_independently():
-    net = nn.Sequential(*(sb.nn.BinaryLinear(100, 100, bias=False, weight=RULES[0], scale=1.0) for _ in range(2)))
+    net = nn.Sequential(
+        *(sb.nn.BinaryLinear(100, 100, bias=False, weight=RULES[0], scale=1.0) for _ in range(2))
+    )
     with torch.no_grad():
         for layer in net:
             layer.latent.zero_()
@@ -264,6 +279,7 @@ def test_successive_draws_are_independent():
 
 
 def test_ranks_draw_independently_unless_noise_is_shared(monkeypatch):
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 0)
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     for shared in (False, True):
         layer = sb.nn.BinaryLinear(20, 20, weight=sb.Bernoulli(init_scale=0.5, shared_noise=shared))

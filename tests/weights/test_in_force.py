@@ -90,5 +90,8 @@ def test_a_network_without_binary_layers(use):
 
 
 def test_an_unknown_kind(layer):
-    with pytest.raises(ValueError, match="`kind` to be one of .*, but got 'median'"), sb.sampled(layer, "median"):
+    with (
+        pytest.raises(ValueError, match=r"`kind` to be one of .*, but got 'median'"),
+        sb.sampled(layer, "median"),
+    ):
         pass

@@ -38,7 +38,10 @@ def test_json_pickle_and_repr_bring_the_rule_back(rule):
         (lambda: sb.Bernoulli(init_scale=0.0), "`init_scale`"),
         (lambda: sb.Bernoulli(init_scale=31.0), "`init_scale`"),
         (lambda: sb.Sign("hard"), "`straight_through`"),
-        (lambda: WeightRule.from_json({"rule": "ternary"}), "`rule` to be one of .*'bernoulli', 'sign'.*'ternary'"),
+        (
+            lambda: WeightRule.from_json({"rule": "ternary"}),
+            "`rule` to be one of .*'bernoulli', 'sign'.*'ternary'",
+        ),
     ],
 )
 def test_bad_arguments_get_one_sentence(make, message):
@@ -46,7 +49,9 @@ def test_bad_arguments_get_one_sentence(make, message):
         make()
 
 
-@pytest.mark.parametrize(("straight_through", "passed"), [("clipped", [0, 1, 1, 1, 0]), ("identity", [1] * 5)])
+@pytest.mark.parametrize(
+    ("straight_through", "passed"), [("clipped", [0, 1, 1, 1, 0]), ("identity", [1] * 5)]
+)
 def test_straight_through(straight_through, passed):
     layer = sb.nn.BinaryLinear(5, 1, bias=False, weight=sb.Sign(straight_through), scale=1.0)
     layer.weight = torch.tensor([[-1.5, -1.0, 0.0, 0.3, 1.1]])

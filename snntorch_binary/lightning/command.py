@@ -1,0 +1,189 @@
+"""`fit`, `validate`, `test` and `predict`: Lightning's own command line around the modules of this package."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from jsonargparse import ArgumentError
+from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.cli import LightningCLI
+from torch import Tensor
+
+from snntorch_binary._errors import expected
+from snntorch_binary.lightning.data import SpikeDataModule
+from snntorch_binary.lightning.modules import SpikingClassifier
+from snntorch_binary.lightning.quiet import quiet
+
+_USE = (
+    "{what}. CONFIG is a YAML file or one of these, which ship with the package: {names}. Each of its values can be "
+    "given on the command line, too: --trainer.max_epochs 5, --data.data_dir D. Example: "
+    "snntorch-binary fit --config digits-bayes, then snntorch-binary test --config digits-bayes --ckpt_path "
+    "results/digits-bayes/version_0/checkpoints/last.ckpt"
+)
+
+
+def run(arguments: list[str], commands: dict[str, str]) -> None:
+    """Run one of Lightning's commands.
+
+    Args:
+        arguments: the command and what follows it.
+        commands: what each command does, by name.
+
+    Raises:
+        ValueError: there is no such option or file, or a value is out of its range.
+    """
+    names = ", ".join(sorted(shipped_configs()))
+    asks_for_help = {"-h", "--help"} & set(arguments)
+    if not asks_for_help and not any(word.split("=")[0] in ("-c", "--config") for word in arguments):
+        raise ValueError(expected("--config", f"given: a YAML file or one of {names}", "none"))
+    with quiet():
+        try:
+            _CommandLine(
+                SpikingClassifier,
+                SpikeDataModule,
+                subclass_mode_model=True,
+                trainer_defaults={"enable_model_summary": False, "callbacks": [_Progress()]},
+                parser_kwargs={
+                    "exit_on_error": False,
+                    **{
+                        name: {
+                            "exit_on_error": False,
+                            "usage": f"snntorch-binary {name} --config CONFIG [--SECTION.KEY VALUE ...]",
+                            "description": _USE.format(what=what[0].upper() + what[1:], names=names),
+                        }
+                        for name, what in commands.items()
+                    },
+                },
+                save_config_kwargs={"overwrite": True},
+                args=_with_shipped_configs(arguments),
+            )
+        except (ArgumentError, ValueError) as error:
+            raise ValueError(_sentence(error)) from None
+
+
+def _sentence(error: Exception) -> str:
+    """Return what a user can act on: of an optional class, not that it might have been None instead."""
+    text = " ".join(str(error).split())
+    return text.split(" - Expected a <class 'NoneType'>")[0].split(" Errors: - ")[-1]
+
+
+def shipped_configs() -> dict[str, Path]:
+    """Return the configurations that ship with the package, by name."""
+    return {path.stem: path for path in sorted((Path(__file__).parent / "configs").glob("*.yaml"))}
+
+
+def _with_shipped_configs(arguments: list[str]) -> list[str]:
+    """Let ``--config digits-bayes`` name a file that ships with the package.
+
+    Raises:
+        ValueError: there is neither such a file nor such a shipped one.
+    """
+    shipped = shipped_configs()
+    resolved = []
+    for index, word in enumerate(arguments):
+        option, equals, name = word.rpartition("=")
+        after_option = index > 0 and arguments[index - 1] in ("-c", "--config")
+        if not after_option and option not in ("-c", "--config"):
+            resolved.append(word)
+            continue
+        if not Path(name).is_file():
+            if name not in shipped:
+                raise ValueError(expected("--config", f"a YAML file or one of {', '.join(shipped)}", repr(name)))
+            name = str(shipped[name])
+        resolved.append(option + equals + name)
+    return resolved
+
+
+class _Progress(RichProgressBar):
+    """A bar while there is a terminal, and a line for every epoch."""
+
+    def __init__(self) -> None:
+        super().__init__(leave=False)
+        if not sys.stdout.isatty():
+            self.disable()
+
+    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        return {}
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        super().on_train_epoch_end(trainer, pl_module)
+        measured = trainer.callback_metrics
+        words = [f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", f"loss {measured['train_loss']:.3f}"]
+        accuracies = [
+            f"{name.removeprefix('val_').removesuffix('accuracy').replace('_', ' ')}{100 * value:.1f} %"
+            for name, value in measured.items()
+            if name.startswith("val_") and name.endswith("accuracy")
+        ]
+        if accuracies:
+            words.append(f"validation accuracy {', '.join(accuracies)}")
+        if trainer.is_global_zero:
+            print("  ".join(words), flush=True)
+
+
+class _CommandLine(LightningCLI):
+    """Lightning's command line, which says where it left its files."""
+
+    def before_instantiate_classes(self) -> None:
+        path = self.config[self.subcommand].get("ckpt_path")
+        if path and path not in ("best", "last", "hpc", "registry") and not Path(path).exists():
+            raise ValueError(expected("--ckpt_path", "an existing checkpoint", repr(str(path))))
+        self.config[self.subcommand]["weights_only"] = True  # a checkpoint is data, never code
+
+    def after_instantiate_classes(self) -> None:
+        self.datamodule.setup()  # a set that cannot be read is found out before a folder for the run is made
+
+    def after_fit(self) -> None:
+        self._say_where("metrics.csv and config.yaml")
+        checkpoint = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
+        if checkpoint and self.trainer.is_global_zero:
+            print(f"Checkpoint for --ckpt_path: {_short(checkpoint)}")
+
+    def after_predict(self) -> None:
+        found = self.trainer.predict_loop.predictions
+        if not self.trainer.is_global_zero or not found or self.trainer.log_dir is None:
+            return
+        answers = {
+            name: torch.cat([batch[name] for batch in found])  # type: ignore[call-overload, index]
+            for name in found[0]  # type: ignore[union-attr]
+        }
+        path = Path(self.trainer.log_dir) / "predictions.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_predictions(answers, path)
+        size = len(next(iter(answers.values())))
+        for name, probabilities in answers.items():
+            counts = probabilities.argmax(-1).bincount(minlength=probabilities.shape[1]).tolist()
+            confidence = probabilities.amax(-1).mean()
+            print(f"{name}: mean confidence {confidence:.3f}; answers of each class: {' '.join(map(str, counts))}")
+        print(f"{size} answers with class, confidence and probabilities: {_short(path)}")
+
+    def _say_where(self, files: str) -> None:
+        if self.trainer.log_dir is not None and self.trainer.is_global_zero:
+            print(f"Written to {_short(self.trainer.log_dir)}: {files}")
+
+
+def _short(path: str | Path) -> str:
+    """Return a path as seen from the current folder, if it lies below it."""
+    path, here = Path(path).absolute(), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _write_predictions(answers: dict[str, Tensor], path: Path) -> None:
+    """Write one line for every example: class, confidence and class probabilities of each prediction."""
+    header = ["example"]
+    for name, probabilities in answers.items():
+        header += [f"{name}_class", f"{name}_confidence"]
+        header += [f"{name}_probability_{label}" for label in range(probabilities.shape[1])]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        for example in range(len(next(iter(answers.values())))):
+            line: list[Any] = [example]
+            for probabilities in answers.values():
+                row = probabilities[example]
+                line += [int(row.argmax()), *(f"{value:.6g}" for value in [float(row.max()), *row.tolist()])]
+            writer.writerow(line)

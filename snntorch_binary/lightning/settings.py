@@ -1,0 +1,106 @@
+"""What is compared, and where the results may go."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from snntorch_binary._errors import expected
+from snntorch_binary.data import names
+from snntorch_binary.lightning.recipes import RULES, Recipe, recipe
+
+
+class OutputError(RuntimeError):
+    """The results cannot be written where they should go."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is compared. Equal settings mean equal results; ``None`` takes the data set's recipe.
+
+    Attributes:
+        dataset: one of :func:`snntorch_binary.data.names`.
+        data_dir: folder with the set or archives of it.
+        rules: of ``"full-precision"``, ``"st"`` and ``"bayes"``.
+        classes: ``"all"`` or the classes to keep.
+        limit_per_class: at most that many examples of each class and part.
+        epochs: passes over the training part.
+        seeds: one run of every rule each.
+        num_folds: cross-validate with so many folds.
+        download: let the set be downloaded where that is possible.
+    """
+
+    dataset: str
+    data_dir: str | None = None
+    rules: tuple[str, ...] = RULES
+    classes: tuple[int, ...] | str = "all"
+    limit_per_class: int | None = None
+    epochs: int | None = None
+    seeds: tuple[int, ...] = (0, 1, 2)
+    num_folds: int | None = None
+    download: bool = False
+
+    def __post_init__(self) -> None:
+        if self.dataset not in names():
+            raise ValueError(expected("dataset", f"one of {', '.join(names())}", repr(self.dataset)))
+        for rule in self.rules:
+            if rule not in RULES:
+                raise ValueError(expected("rules", f"some of {', '.join(RULES)}", repr(rule)))
+        if not self.rules or len(set(self.rules)) != len(self.rules):
+            raise ValueError(expected("rules", "different rules, at least one", self.rules))
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError(expected("seeds", "different integers of at least 0", self.seeds))
+        if self.epochs is not None and self.epochs < 1:
+            raise ValueError(expected("epochs", "a positive integer", self.epochs))
+
+    @property
+    def recipe(self) -> Recipe:
+        """The data set's recipe."""
+        return recipe(self.dataset, self.classes)
+
+    @property
+    def folds(self) -> int | None:
+        """Number of folds, or ``None`` for the set's own split."""
+        return self.recipe.num_folds if self.num_folds is None else self.num_folds
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return all that the result of one run depends on, as plain values."""
+        used = {**asdict(self.recipe), "epochs": self.epochs or self.recipe.epochs, "num_folds": self.folds}
+        one_run = {"dataset": self.dataset, "classes": self.classes, "limit_per_class": self.limit_per_class}
+        return json.loads(json.dumps({**one_run, **used}))
+
+
+def check_output(out: Path, settings: Settings) -> None:
+    """Say, before anything is trained, why results could not be written or mixed with those already there.
+
+    Raises:
+        OutputError: the folder cannot be written to, or holds runs made with other settings.
+    """
+    nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not nearest.is_dir():
+        raise OutputError(f"The results cannot be written to {out}: {nearest} is no folder.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise OutputError(f"The results cannot be written to {out}: no permission to write to {nearest}.")
+    path = out / "settings.json"
+    if not path.exists():
+        return
+    try:
+        before = dict(json.loads(path.read_text()))
+    except (ValueError, TypeError):
+        raise OutputError(f"{path} is damaged; give another --out or remove the folder.") from None
+    now = settings.fingerprint()
+    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    if changed:
+        raise OutputError(
+            f"{out} holds runs with other settings ({', '.join(changed)}); give another --out or remove the folder."
+        )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    os.replace(temporary, path)

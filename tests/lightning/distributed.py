@@ -1,0 +1,56 @@
+"""Trains on one or two processes: `python distributed.py FOLDER NUM_PROCESSES` leaves FOLDER/rankR.pt."""
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+from training import make_trainer
+
+from snntorch_binary.lightning import BayesBiSNN, SpikingMLP
+from snntorch_binary.lightning.quiet import quiet
+
+BATCH = 8
+
+
+def examples():
+    generator = torch.Generator().manual_seed(0)
+    spikes = (torch.rand(24, 5, 12, generator=generator) < 0.4).double()
+    return TensorDataset(spikes, torch.randint(3, (24,), generator=generator))
+
+
+def collate(batch):
+    return torch.stack([x for x, _ in batch], 1), torch.stack([label for _, label in batch])
+
+
+def train(shared_noise, num_processes, rank):
+    torch.manual_seed(rank)  # processes that agree on nothing when they start
+    module = BayesBiSNN(
+        SpikingMLP(12, [16], 3), 3, lr=0.3, init_scale=0.5, shared_noise=shared_noise, readout_scale=5.0
+    )
+    trainer = make_trainer(
+        2,
+        devices=num_processes,
+        strategy="ddp" if num_processes > 1 else "auto",
+        precision="64-true",
+        use_distributed_sampler=False,
+    )
+    mine = range(rank, 24, num_processes)  # so that two batches of 4 join to the batch of 8
+    trainer.fit(
+        module, DataLoader(examples(), batch_size=BATCH // num_processes, sampler=mine, collate_fn=collate)
+    )
+    state = {name: value.clone() for name, value in module.net.state_dict().items()}
+    drawn = module.net[1].train().weight.detach().clone()
+    return {"state": state, "rho": trainer.optimizers[0].param_groups[0]["rho"], "weight": drawn}
+
+
+def run(folder, num_processes):
+    rank = int(os.environ.get("LOCAL_RANK", 0))
+    with quiet():
+        results = {shared: train(shared, num_processes, rank) for shared in (True, False)}
+    torch.save(results, Path(folder) / f"rank{rank}.pt")
+
+
+if __name__ == "__main__":
+    run(sys.argv[1], int(sys.argv[2]))

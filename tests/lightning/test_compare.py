@@ -1,0 +1,288 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from matplotlib.image import imread
+
+from snntorch_binary.cli import main
+from snntorch_binary.lightning import compare
+from snntorch_binary.lightning.settings import Settings
+
+ROW = {
+    "dataset": str,
+    "rule": str,
+    "credit": str,
+    "prediction": str,
+    "seed": int,
+    "accuracy": float,
+    "ece": float,
+    "nll": float,
+    "brier": float,
+    "bits_per_weight": float,
+    "train_seconds": float,
+    "epochs": int,
+}
+TINY = ["--epochs", "2", "--limit-per-class", "10"]
+LINES = [
+    ("full-precision", "single"),
+    ("temperature-scaled", "single"),
+    ("st", "single"),
+    ("bayes", "mode"),
+    ("bayes", "ensemble"),
+]
+
+
+def rows_of(folder):
+    return json.loads((folder / "results.json").read_text())
+
+
+def without_time(rows):
+    return [{key: value for key, value in row.items() if key != "train_seconds"} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    out = tmp_path_factory.mktemp("compare") / "deep" / "digits"
+    assert main(["compare", "digits", *TINY, "--seeds", "0,1", "--out", str(out)]) == 0
+    return out
+
+
+def test_rows(unbroken):
+    rows = rows_of(unbroken)
+    for row in rows:
+        assert {key: type(value) for key, value in row.items()} == ROW
+        assert row["dataset"] == "digits"
+        assert row["credit"] == "through-time"
+        assert row["epochs"] == 2
+        assert 0 <= row["accuracy"] <= 1
+        assert 0 <= row["ece"] <= 1
+        assert 0 <= row["brier"] <= 2
+    assert [(row["rule"], row["prediction"], row["seed"]) for row in rows] == [
+        (*line, seed) for line in LINES for seed in (0, 1)
+    ]
+    bits = {(row["rule"], row["prediction"]): row["bits_per_weight"] for row in rows}
+    assert bits == dict(zip(LINES, (32, 32, 1, 1, 10), strict=True))
+    by_line = {(row["rule"], row["seed"]): row for row in rows if row["prediction"] == "single"}
+    for seed in (0, 1):
+        plain, scaled = by_line["full-precision", seed], by_line["temperature-scaled", seed]
+        assert plain["accuracy"] == scaled["accuracy"]
+        assert plain["nll"] != scaled["nll"]
+
+
+def test_intervals_of_differences_and_of_scores(unbroken):
+    differences = json.loads((unbroken / "differences.json").read_text())
+    assert list(differences) == [
+        "bayes ensemble - full-precision",
+        "bayes ensemble - temperature-scaled",
+        "bayes ensemble - st",
+        "bayes mode - bayes ensemble",
+        "st - full-precision",
+        "bayes mode - st",
+    ]
+    rows = rows_of(unbroken)
+
+    def mean(label, score):
+        values = [
+            row[score]
+            for row in rows
+            if label == (row["rule"] if row["prediction"] == "single" else f"{row['rule']} {row['prediction']}")
+        ]
+        assert len(values) == 2
+        return sum(values) / 2
+
+    for pair, scores in differences.items():
+        assert list(scores) == ["accuracy", "ece", "nll", "brier"]
+        first, second = pair.split(" - ")
+        for score, found in scores.items():
+            assert found["difference"] == pytest.approx(mean(first, score) - mean(second, score), abs=1e-6)
+            assert found["low"] <= found["high"]
+            assert found["tie"] == (found["low"] <= 0 <= found["high"])
+    intervals = json.loads((unbroken / "intervals.json").read_text())
+    assert list(intervals) == ["full-precision", "temperature-scaled", "st", "bayes mode", "bayes ensemble"]
+    for label, scores in intervals.items():
+        assert list(scores) == ["accuracy", "nll", "brier"]
+        for score, found in scores.items():
+            assert found["mean"] == pytest.approx(mean(label, score), abs=1e-6)
+            assert found["low"] < found["mean"] < found["high"]
+
+
+def test_pictures_and_checkpoints(unbroken):
+    assert imread(unbroken / "reliability.png").shape[1] > 1000
+    assert imread(unbroken / "learning_curve.png").shape[1] > 500
+    runs = sorted(path.name for path in (unbroken / "runs").iterdir())
+    assert runs == sorted(f"{rule}-seed{seed}" for rule in ("full-precision", "st", "bayes") for seed in (0, 1))
+    for run in runs:
+        kept = torch.load(unbroken / "runs" / run / "last.ckpt", weights_only=True)
+        assert kept["epoch"] == 1
+    assert not [path for path in unbroken.rglob(".*")]
+
+
+def test_the_same_command_again_trains_nothing_and_says_the_same(unbroken, capsys, monkeypatch):
+    before = {path: path.read_bytes() for path in unbroken.glob("*.json")}
+    monkeypatch.setattr(compare, "_train_one", lambda *_: pytest.fail("trained again"))
+    assert main(["compare", "digits", *TINY, "--seeds", "0,1", "--out", str(unbroken)]) == 0
+    assert {path: path.read_bytes() for path in unbroken.glob("*.json")} == before
+    text = capsys.readouterr().out
+    lines = text.splitlines()
+    assert lines[0].startswith("[1/6] full-precision-seed0")
+    assert all("validation accuracy" in line for line in lines[:6])
+    assert "mode" in lines[2]
+    assert "ensemble" in lines[2]
+    assert max(map(len, lines)) <= 120
+    for word in ("temperature-scaled", "bayes mode", "bayes ensemble", "paired differences", "results.json"):
+        assert word in text
+
+
+def test_more_seeds_and_fewer_rules_use_what_is_there(unbroken, monkeypatch):
+    monkeypatch.setattr(compare, "_train_one", lambda *_: pytest.fail("trained again"))
+    before = rows_of(unbroken)
+    try:
+        arguments = ["compare", "digits", *TINY, "--rules", "bayes,st", "--seeds", "1", "--out", str(unbroken)]
+        assert main(arguments) == 0
+        rows = rows_of(unbroken)
+    finally:
+        (unbroken / "results.json").write_text(json.dumps(before))
+    assert rows == [row for row in before if row["rule"] in ("st", "bayes") and row["seed"] == 1]
+
+
+@pytest.mark.parametrize("change", [["--epochs", "3"], ["--limit-per-class", "9"], ["--folds", "2"]])
+def test_other_settings_are_not_mixed(unbroken, change, capsys):
+    before = {path: path.stat().st_mtime_ns for path in unbroken.rglob("*")}
+    assert main(["compare", "digits", *TINY, *change, "--seeds", "0,1", "--out", str(unbroken)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"snntorch-binary: error: {unbroken} holds runs with other settings (")
+    assert change[0].strip("-").split("-")[0] in error
+    assert error.count("\n") == 1
+    assert {path: path.stat().st_mtime_ns for path in unbroken.rglob("*")} == before
+
+
+@pytest.mark.parametrize("trained", ["st-seed0/last.ckpt", "bayes-seed0/last.ckpt"])
+def test_killed_it_continues_and_gives_the_same(trained, unbroken, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["compare", "digits", *TINY, "--seeds", "0,1", "--out", str(out)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snntorch_binary", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    while not (out / "runs" / trained).exists():  # after an epoch of this run
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stderr.close()
+    assert not (out / "results.json").exists()
+    assert main(arguments) == 0
+    assert without_time(rows_of(out)) == without_time(rows_of(unbroken))
+    for name in ("differences.json", "intervals.json"):
+        assert (out / name).read_bytes() == (unbroken / name).read_bytes()
+    histories = [
+        torch.load(folder / "runs/bayes-seed1/predictions.pt", weights_only=True)["history"]
+        for folder in (out, unbroken)
+    ]
+    assert histories[0] == histories[1]
+
+
+@pytest.mark.parametrize("dataset", ["digits", "two-moons"])
+def test_every_rule_seed_and_member_sees_the_same_test_spikes(dataset, tmp_path, monkeypatch):
+    seen = {}
+    original = compare._answers
+
+    def recording(module, loader):
+        inputs = []
+        handle = module.net.register_forward_pre_hook(lambda net, given: inputs.append(given[0].clone()))
+        answers = original(module, loader)
+        handle.remove()
+        key = (type(module).__name__, len(seen) // 6)
+        seen.setdefault((*key, "test" if (*key, "validation") in seen else "validation"), inputs)
+        return answers
+
+    monkeypatch.setattr(compare, "_answers", recording)
+    arguments = ["--epochs", "1", "--limit-per-class", "4", "--seeds", "0,3"]
+    assert main(["compare", dataset, *arguments, "--out", str(tmp_path / "out")]) == 0
+    assert len(seen) == 3 * 2 * 2
+    for part in ("validation", "test"):
+        all_inputs = [inputs for key, inputs in seen.items() if key[-1] == part]
+        first = all_inputs[0][0]
+        assert first.sum() > 0
+        # once for the class scores and once for the answers; with an ensemble also mode and members
+        assert sorted(map(len, all_inputs)) == [2, 2, 2, 2, 1 + 1 + 10, 1 + 1 + 10]
+        assert all(torch.equal(first, x) for inputs in all_inputs for x in inputs)
+
+
+def test_every_rule_starts_from_the_same_float_network(tmp_path, monkeypatch):
+    starts = {}
+    original = compare.make_module
+
+    def recording(rule, net, num_classes, used):
+        starts[rule] = {name: value.clone() for name, value in net.state_dict().items()}
+        return original(rule, net, num_classes, used)
+
+    monkeypatch.setattr(compare, "make_module", recording)
+    assert main(["compare", "two-moons", *TINY, "--epochs", "1", "--seeds", "5", "--out", str(tmp_path)]) == 0
+    first = starts.pop("full-precision")
+    assert len(starts) == 2
+    for start in starts.values():
+        assert all(torch.equal(first[name], start[name]) for name in first)
+
+
+def test_folds_on_digits(tmp_path, capsys):
+    arguments = ["--epochs", "1", "--limit-per-class", "6", "--folds", "3", "--seeds", "0", "--rules", "st,full-precision"]
+    assert main(["compare", "digits", *arguments, "--out", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert "[6/6]" in text
+    assert ".." in text.split("paired differences")[0]  # NLL and Brier with intervals
+    assert "95 % bootstrap interval" in text
+    rows = rows_of(tmp_path)
+    assert [(row["rule"], row["seed"]) for row in rows] == [
+        ("full-precision", 0), ("temperature-scaled", 0), ("st", 0),
+    ]  # fmt: skip
+    done = [torch.load(path, weights_only=True) for path in sorted(tmp_path.glob("runs/st-*/predictions.pt"))]
+    assert len(done) == 3
+    labels = torch.cat([run["labels"] for run in done])
+    correct = torch.cat([run["probabilities"]["single"] for run in done]).argmax(1) == labels
+    assert rows[2]["accuracy"] == pytest.approx(correct.double().mean().item())
+
+
+@pytest.fixture
+def real_data():
+    folder = os.environ.get("SNNTORCH_BINARY_DATA")
+    if not folder:
+        pytest.skip("SNNTORCH_BINARY_DATA does not name a folder with the real data sets")
+    return folder
+
+
+def test_poker_dvs_is_cross_validated(real_data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    out = tmp_path / "out"
+    arguments = ["--data-dir", real_data, "--epochs", "1", "--seeds", "0", "--out", str(out)]
+    assert main(["compare", "poker-dvs", *arguments]) == 0
+    assert "[15/15]" in capsys.readouterr().out
+    tested = [torch.load(path, weights_only=True)["labels"] for path in out.glob("runs/bayes-*/predictions.pt")]
+    assert len(tested) == 5
+    assert sum(map(len, tested)) == 131
+    assert {row["epochs"] for row in rows_of(out)} == {1}
+
+
+@pytest.mark.parametrize(("classes", "folds", "num_tested"), [("8,9", [], 2 * 5), ("all", ["--folds", "2"], 2 * 5 * 10)])
+def test_nmnist(real_data, classes, folds, num_tested, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    if classes == "all":
+        pytest.importorskip("tonic")
+    out = tmp_path / "out"
+    arguments = ["--data-dir", real_data, "--classes", classes, *folds, "--limit-per-class", "5"]
+    arguments += ["--epochs", "1", "--seeds", "0", "--rules", "bayes", "--out", str(out)]
+    assert main(["compare", "nmnist", *arguments]) == 0
+    tested = torch.cat([torch.load(path, weights_only=True)["labels"] for path in out.glob("runs/*/predictions.pt")])
+    assert len(tested) == num_tested
+    assert [row["prediction"] for row in rows_of(out)] == ["mode", "ensemble"]
+
+
+def test_recipes_cross_validate_where_the_test_part_is_small():
+    assert Settings("nmnist", classes=(6, 7, 8, 9)).folds is None
+    assert Settings("nmnist").folds == Settings("poker-dvs").folds == 5
+    assert Settings("mnist").folds is None
+    assert Settings("digits", num_folds=3).folds == 3

@@ -1,0 +1,297 @@
+import lightning as L
+import pytest
+import torch
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
+from training import RULES, SnnTorchNet, checkpoint_in, init_hidden_net, make_trainer
+
+import snntorch_binary as sb
+from snntorch_binary.inference import logits
+from snntorch_binary.lightning import (
+    BayesBiSNN,
+    NonFiniteLossError,
+    SpikeDataModule,
+    SpikingClassifier,
+    SpikingMLP,
+    STBiSNN,
+)
+from snntorch_binary.metrics import evaluate
+from snntorch_binary.weights import binary_layers
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning"),
+    pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
+]
+
+
+def spikes(num_examples=12, num_steps=5, features=64, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return (torch.rand(num_steps, num_examples, features, generator=generator) < 0.3).float()
+
+
+class Batches(TensorDataset):
+    """Time-first batches from examples-first tensors."""
+
+    def __init__(self, num_examples=24):
+        super().__init__(spikes(num_examples).transpose(0, 1), torch.arange(num_examples) % 10)
+
+
+def loader(num_examples=24, batch_size=6):
+    def collate(batch):
+        return torch.stack([x for x, _ in batch], 1), torch.stack([label for _, label in batch])
+
+    return DataLoader(Batches(num_examples), batch_size=batch_size, collate_fn=collate)
+
+
+class Losses(L.Callback):
+    """The training loss of every epoch."""
+
+    def __init__(self):
+        self.of_epoch = []
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        self.of_epoch.append(float(trainer.callback_metrics["train_loss"]))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_digits_are_learned_but_not_leaked(rule):
+    torch.manual_seed(0)
+    module = RULES[rule](SpikingMLP(64, [64], 10), readout_scale=5.0)
+    losses = Losses()
+    data = SpikeDataModule("digits", batch_size=50)
+    trainer = make_trainer(8, [losses])
+    trainer.fit(module, datamodule=data)
+    logged = {*trainer.callback_metrics}
+    (tested,) = trainer.test(module, datamodule=data, verbose=False)
+
+    assert losses.of_epoch[-1] < losses.of_epoch[0] / 3
+    names = ("mode", "ensemble") if rule == "bayes" else ("single",)
+    scores = ("accuracy", "ece", "nll")
+    assert logged == {"train_loss"} | {f"val_{name}_{score}" for name in names for score in scores}
+    assert tested.keys() == {f"test_{name}_{score}" for name in names for score in scores}
+    for name in names:
+        assert 0.85 < tested[f"test_{name}_accuracy"] < 0.97
+        assert 0 < tested[f"test_{name}_nll"] < 0.7
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_logged_scores_are_those_of_the_metrics_room(rule):
+    """Over several batches, against `metrics.evaluate` of all answers at once."""
+    module = RULES[rule](SpikingMLP(64, [16], 10))
+    batches = loader(24, 7)
+    trainer = make_trainer()
+    (tested,) = trainer.test(module, batches, verbose=False)
+    found = trainer.predict(module, batches)
+    labels = Batches(24).tensors[1]
+    for name in module.predictions:
+        scores = evaluate(torch.cat([answers[name] for answers in found]), labels)
+        assert tested[f"test_{name}_accuracy"] == pytest.approx(scores.accuracy)
+        assert tested[f"test_{name}_ece"] == pytest.approx(scores.ece, abs=1e-6)
+        assert tested[f"test_{name}_nll"] == pytest.approx(scores.nll, rel=1e-5)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("make_net", [SnnTorchNet, init_hidden_net])
+def test_snntorch_networks_train_as_they_are(rule, make_net):
+    torch.manual_seed(0)
+    module = RULES[rule](make_net(), readout="rate")
+    losses = Losses()
+    data = SpikeDataModule("digits", batch_size=20, limit_per_class=40, num_steps=5)
+    make_trainer(5, [losses]).fit(module, datamodule=data)
+    assert losses.of_epoch[-1] < 0.8 * losses.of_epoch[0]
+    (answers, *_) = make_trainer().predict(module, datamodule=data)
+    for probabilities in answers.values():
+        assert probabilities.shape == (359, 10)
+        torch.testing.assert_close(probabilities.sum(1), torch.ones(359))
+
+
+def test_readouts():
+    net, x = SnnTorchNet(), 3 * spikes()
+    spike_counts, potentials = net(x)
+    assert spike_counts.sum() > 0
+    torch.testing.assert_close(SpikingClassifier(net, 10, readout="rate")(x), spike_counts.sum(0))
+    torch.testing.assert_close(SpikingClassifier(net, 10, readout="membrane")(x), potentials.mean(0))
+    scaled = SpikingClassifier(net, 10, readout="membrane", readout_scale=5.0)
+    torch.testing.assert_close(scaled(x), 5 * potentials.mean(0))
+    stepped, looped = init_hidden_net(), SnnTorchNet()
+    with torch.no_grad():
+        for one, other in zip(stepped.parameters(), looped.parameters(), strict=True):
+            other.copy_(one)
+    torch.testing.assert_close(
+        SpikingClassifier(stepped, 10, readout="membrane")(x), SpikingClassifier(looped, 10)(x)
+    )
+
+
+def test_several_draws_a_step_are_averaged():
+    torch.manual_seed(0)
+    module = BayesBiSNN(SpikingMLP(64, [16], 10), 10, init_scale=0.5, num_train_samples=3)
+    x, labels = spikes(), torch.arange(12) % 10
+    latents = [layer.latent for layer in binary_layers(module.net).values()]
+    states = {name: value.clone() for name, value in module.net.state_dict().items()}
+    loss = module.loss(x, labels)
+    gradients = torch.autograd.grad(loss, latents)
+
+    module.net.load_state_dict(states)
+    losses = []
+    for draw in range(3):
+        if draw:
+            sb.resample_(module.net)
+        losses.append(F.cross_entropy(module(x), labels))
+    assert len({float(value.detach()) for value in losses}) == 3
+    torch.testing.assert_close(loss, torch.stack(losses).mean())
+    expected = torch.autograd.grad(torch.stack(losses).mean(), latents)
+    for one, other in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_the_answers_are_the_mode_and_the_mean_of_the_members():
+    torch.manual_seed(0)
+    module = BayesBiSNN(SpikingMLP(64, [16], 10), 10, init_scale=0.5, num_test_samples=4).eval()
+    x = spikes()
+    seen = []
+    handle = module.net.register_forward_pre_hook(
+        lambda net, inputs: seen.append((inputs[0], net[1].weight.detach().clone()))
+    )
+    with torch.no_grad():
+        answers = module.probabilities(x, final=True)
+    handle.remove()
+    assert len(seen) == 1 + 4
+    assert all(torch.equal(x, one) for one, _ in seen)  # every member sees the same spikes
+    weights = [weight for _, weight in seen]
+    assert all(not torch.equal(one, other) for i, one in enumerate(weights) for other in weights[:i])
+
+    frozen = sb.freeze(module.net, "mode")
+    mode = logits(frozen(x), "membrane").softmax(-1)
+    torch.testing.assert_close(answers["mode"], mode)
+    again = module.probabilities(x, final=True)
+    assert torch.equal(again["ensemble"], answers["ensemble"])  # the same members for every batch
+    torch.manual_seed(7)
+    assert torch.equal(module.probabilities(x, final=True)["ensemble"], answers["ensemble"])
+
+
+class Rates(L.Callback):
+    """Learning rates of all groups before every step."""
+
+    def __init__(self):
+        self.rates = []
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        self.rates.append([group["lr"] for group in optimizer.param_groups])
+
+
+@pytest.mark.parametrize(("rule", "start"), [("st", [2e-2, 1e-2]), ("bayes", [0.3, 1e-2])])
+def test_cosine_moves_both_groups(rule, start):
+    rates = Rates()
+    module = RULES[rule](SpikingMLP(64, [16], 10))
+    make_trainer(2, [rates]).fit(module, loader())
+    factors = 0.5 * (1 + torch.cos(torch.pi * torch.arange(8) / 8))
+    expected = factors[:, None] * torch.tensor(start)
+    torch.testing.assert_close(torch.tensor(rates.rates), expected)
+
+
+def test_without_cosine_rates_stay():
+    rates = Rates()
+    make_trainer(1, [rates]).fit(STBiSNN(SpikingMLP(64, [16], 10), 10, 1e-3, 1e-2, cosine=False), loader())
+    assert rates.rates == [[1e-2, 1e-3]] * 4
+
+
+def test_cosine_needs_an_end():
+    module = STBiSNN(SpikingMLP(64, [16], 10), 10)
+    with pytest.raises(ValueError, match="`cosine` to be False where neither max_epochs nor max_steps"):
+        make_trainer(-1).fit(module, loader())
+
+
+@pytest.mark.parametrize(("rho", "expected"), [(None, 1 / 24), (0.5, 0.5), (0.0, 0.0)])
+def test_rho_of_none_is_one_over_the_number_of_examples(rho, expected):
+    module = BayesBiSNN(SpikingMLP(64, [16], 10), 10, rho=rho)
+    trainer = make_trainer()
+    trainer.fit(module, loader())
+    assert trainer.optimizers[0].param_groups[0]["rho"] == expected
+
+
+def test_st_latents_start_at_the_weights_and_stay_within_one():
+    net = SpikingMLP(64, [16], 10)
+    weight = net[1].weight.detach().clone()
+    module = STBiSNN(net, 10, latent_lr=0.4)
+    assert torch.equal(net[1].latent, weight)
+    make_trainer(3).fit(module, loader())
+    latents = [layer.latent.detach() for layer in binary_layers(net).values()]
+    assert max(float(latent.abs().max()) for latent in latents) == 1
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_checkpoints_are_plain_and_give_the_same_answers(rule, tmp_path):
+    torch.manual_seed(0)
+    module = RULES[rule](SpikingMLP(64, [16], 10), readout_scale=5.0)
+    make_trainer(1, [checkpoint_in(tmp_path)]).fit(module, loader())
+    path = tmp_path / "last.ckpt"
+    stored = torch.load(path, weights_only=True)["hyper_parameters"]
+    assert stored == dict(module.hparams)
+    assert all(isinstance(value, (int, float, str, bool, tuple, type(None))) for value in stored.values())
+    torch.manual_seed(1)
+    loaded = type(module).load_from_checkpoint(path, net=SpikingMLP(64, [16], 10), weights_only=True)
+    assert dict(loaded.hparams) == dict(module.hparams)
+    x = spikes()
+    with torch.no_grad():
+        first, second = (one.eval().probabilities(x, final=True) for one in (module, loaded))
+    for name in first:
+        assert torch.equal(first[name], second[name])
+
+
+class Poison(L.Callback):
+    """Makes one parameter NaN after a step."""
+
+    def __init__(self, name, step):
+        self.name, self.step = name, step
+
+    def on_train_batch_end(self, trainer, pl_module, *_):
+        if trainer.global_step == self.step:
+            with torch.no_grad():
+                pl_module.net.get_parameter(self.name).fill_(torch.nan)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    ("parameter", "step", "sentence"),
+    [
+        ("3.bias", 6, r"The loss became nan at step 6 \(epoch 1, batch 2\)"),
+        ("3.bias", 8, r"The parameter 3\.bias became NaN or infinite by step 8 \(epoch 1\)"),
+        ("1.bias", 6, r"The parameter 1\.\w+ became NaN or infinite by step 8 \(epoch 1\)"),
+    ],
+)
+def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(rule, parameter, step, sentence, tmp_path):
+    module = RULES[rule](SpikingMLP(64, [16], 10))
+    trainer = make_trainer(4, [Poison(parameter, step), checkpoint_in(tmp_path)])
+    with pytest.raises(NonFiniteLossError, match=sentence):
+        trainer.fit(module, loader(), loader())
+    assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+    kept = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert kept["global_step"] == 4
+    assert all(torch.isfinite(value).all() for value in kept["state_dict"].values())
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda net: SpikingClassifier(net, 1), "`num_classes` to be an integer of at least 2"),
+        (lambda net: SpikingClassifier(net, 10, lr=0), "`lr` to be a positive float"),
+        (lambda net: SpikingClassifier(net, 10, readout="spikes"), "`readout` to be 'rate', 'membrane'"),
+        (lambda net: STBiSNN(net, 10, latent_lr=-1), "`latent_lr` to be a positive float"),
+        (lambda net: BayesBiSNN(net, 10, num_train_samples=0), "`num_train_samples` to be an integer of at least 1"),
+        (lambda net: BayesBiSNN(net, 10, tau=0.0), "`tau` to be a positive float"),
+        (lambda net: BayesBiSNN(STBiSNN(net, 10).net, 10), "`net` to be a network with Bernoulli weights"),
+        (lambda net: STBiSNN(torch.nn.Flatten(), 10), "Expected argument"),
+    ],
+)
+def test_bad_arguments(make, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make(SpikingMLP(64, [16], 10))
+
+
+def test_a_binary_network_keeps_its_own_start():
+    net = SpikingMLP(64, [16], 10)
+    sb.binarize_(net, sb.Bernoulli(init_scale=0.7, estimator="gumbel"))
+    latent = net[1].latent.detach().clone()
+    module = BayesBiSNN(net, 10, init_scale=3.0)
+    assert torch.equal(module.net[1].latent, latent)
+    assert module.net[1].rule.estimator == "gumbel"

@@ -1,0 +1,45 @@
+"""`import snntorch_binary` costs torch and nothing else."""
+
+import subprocess
+import sys
+
+HEAVY = [
+    "snntorch",
+    "norse",
+    "tonic",
+    "lightning",
+    "pytorch_lightning",
+    "torchmetrics",
+    "nir",
+    "nirtorch",
+    "numba",
+    "sklearn",
+    "matplotlib",
+    "rich",
+    "jsonargparse",
+    "ray",
+    "flwr",
+    "safetensors",
+    "pandas",
+    "scipy",
+]
+
+SCRIPT = f"""
+import sys
+import torch
+before = set(sys.modules)
+import snntorch_binary
+from snntorch_binary import inference, nn, optim, weights
+new = {{name.split(".")[0] for name in set(sys.modules) - before}}
+outside = new - {{"snntorch_binary", "torch"}} - set(sys.stdlib_module_names)
+assert not outside, f"importing brings {{sorted(outside)}}"
+heavy = {{name for name in {HEAVY!r} if name in sys.modules}}
+assert not heavy, f"importing brings {{sorted(heavy)}}"
+"""
+
+
+def test_import_loads_torch_and_nothing_else():
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SCRIPT], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

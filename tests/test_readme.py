@@ -1,0 +1,96 @@
+"""The README keeps its word: its Python runs, its diffs apply, its commands are those of .ci/run."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+from snntorch_binary.weights import binary_layers
+
+ROOT = Path(__file__).parent.parent
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+PYTHON = [code for language, code in BLOCKS if language == "python"]
+DIFFS = [code for language, code in BLOCKS if language == "diff"]
+COMMANDS = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
+USES = [command for command in COMMANDS if command.startswith("snntorch-binary ")]
+SCRIPT = next(code for code in PYTHON if code.startswith("# train.py"))
+
+# Lightning's advice about DataLoader workers, log intervals and TensorBoard, which a reader may follow or not.
+ADVICE = pytest.mark.filterwarnings(
+    "ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning",
+    "ignore:Starting from v1.9.0, `tensorboardX` has been removed:UserWarning",
+)
+
+
+def execute(code, name, namespace):
+    exec(compile(code, name, "exec"), namespace)
+    return namespace
+
+
+def patched(diff):
+    """Return the script after one of the diffs, each of whose kept and removed lines must be there."""
+    lines, position = SCRIPT.splitlines(), 1
+    for change in diff.splitlines():
+        sign, text = change[:1], change[1:]
+        if sign == "+":
+            lines.insert(position, text)
+            position += 1
+            continue
+        position = lines.index(text, position)
+        if sign == "-":
+            del lines[position]
+        else:
+            position += 1
+    return "\n".join(lines)
+
+
+def test_python_runs_in_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace = {}
+    for number, code in enumerate(PYTHON):
+        execute(code, f"README.md, Python block {number}", namespace)
+    prediction, labels = namespace["prediction"], namespace["y_test"]
+    for probabilities in (prediction.probs, prediction.mode_probs):
+        assert 0.85 < (probabilities.argmax(-1) == labels).float().mean() < 1
+    assert (tmp_path / "reliability.png").stat().st_size > 0
+
+
+@ADVICE
+@pytest.mark.parametrize("diff", DIFFS, ids=["st", "bayes", "lightning"])
+def test_diff_applies_and_the_script_learns_with_binary_weights(diff, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    namespace = execute(patched(diff), "README.md, train.py", {})
+    net = namespace["net"].eval()
+    assert set(binary_layers(net)) == {"fc1", "fc2"}
+    images, labels = namespace["test_set"].tensors
+    with torch.no_grad():
+        correct = net(images)[1].mean(0).argmax(-1) == labels
+    assert correct.float().mean() > 0.7  # ten classes, ten epochs
+
+
+def test_ci_executes_the_commands_for_installation():
+    listed = subprocess.run([ROOT / ".ci" / "run", "--list"], capture_output=True, text=True, check=True)
+    assert listed.stdout.splitlines() == [command for command in COMMANDS if command.startswith("pip ")]
+
+
+@pytest.mark.parametrize("command", USES)
+def test_options_and_names_of_commands_exist(command, capsys):
+    from snntorch_binary.cli import main
+
+    words = command.split()[1:]
+    with pytest.raises(SystemExit) as exit_:
+        main([words[0], "--help"])
+    assert exit_.value.code == 0
+    text = capsys.readouterr().out
+    assert [word for word in words[1:] if word.startswith("--") and word not in text] == []
+    name = words[2] if words[1] == "--config" else words[1]
+    assert name in text
+
+
+def test_links_lead_to_files():
+    links = re.findall(r"\]\(([^)]+)\)", (ROOT / "README.md").read_text())
+    missing = [link for link in links if "://" not in link and not (ROOT / link).exists()]
+    assert missing == []

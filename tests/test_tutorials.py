@@ -1,0 +1,45 @@
+"""Every notebook runs from top to bottom, in smoke mode, and the stored one shows what it says it shows."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+TUTORIALS = Path(__file__).parent.parent / "tutorials"
+NOTEBOOKS = sorted(TUTORIALS.glob("*.ipynb"))
+
+
+def outputs(cell):
+    return [output.output_type for output in cell.get("outputs", [])]
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def test_runs(notebook, tmp_path, monkeypatch):
+    monkeypatch.setenv("SNNTORCH_BINARY_SMOKE", "1")
+    monkeypatch.setenv("PYTHONWARNINGS", "default")
+    in_scratch = {"metadata": {"path": str(tmp_path)}}
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=in_scratch).execute()
+    warned = [
+        output.text
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "stream" and re.search(r"\w*Warning: ", output.text)
+    ]
+    assert warned == []
+
+
+def test_is_stored_executed_in_order_without_errors(notebook):
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert all("error" not in outputs(cell) for cell in cells)
+
+
+def test_is_small_enough_for_a_clone():
+    assert NOTEBOOKS
+    assert max(path.stat().st_size for path in NOTEBOOKS) < 300_000
