@@ -10,10 +10,10 @@ torch.Size([4, 10])
 
 from snntorch_binary import nn as nn
 from snntorch_binary import optim as optim
+from snntorch_binary._summary import summary as summary
 from snntorch_binary.convert import binarize_ as binarize_
 from snntorch_binary.convert import freeze as freeze
 from snntorch_binary.convert import reset as reset
-from snntorch_binary.convert import summary as summary
 from snntorch_binary.convert import unbinarize_ as unbinarize_
 from snntorch_binary.inference import Ensemble as Ensemble
 from snntorch_binary.inference import predict as predict

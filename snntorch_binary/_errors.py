@@ -31,6 +31,5 @@ def require(module: str, extra: str) -> ModuleType:
         if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
             raise
         raise MissingPackageError(
-            f"{module.split('.')[0]} is not installed; install it with "
-            f"`pip install 'snntorch-binary[{extra}]'`."
+            f"{module.split('.')[0]} is not installed; install it with `pip install 'snntorch-binary[{extra}]'`."
         ) from None

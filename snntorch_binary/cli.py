@@ -1,4 +1,4 @@
-"""The command line: `snntorch-binary compare DATASET`, and `fit`, `validate`, `test` and `predict` from YAML files."""
+"""`snntorch-binary compare DATASET`, and `fit`, `validate`, `test`, `predict` from YAML files."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="snntorch-binary",
-        description="Spiking networks with 1-bit weights: compare the learning rules, or train one from a YAML file.",
+        description="Spiking networks with 1-bit weights: compare the rules they learn by, or train one network.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -93,8 +93,8 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser(
         "compare",
         help="train the same network in full precision, by ST-BiSNN and by Bayes-BiSNN",
-        description="Train the same network under each rule and compare accuracy and calibration on the same test "
-        "spikes. Ends with tables, results.json and pictures. Interrupted, the same command continues.",
+        description="Train the same network under each rule and compare accuracy and calibration on the same "
+        "test spikes. Ends with tables, results.json and pictures. Interrupted, the same command continues.",
     )
     compare.add_argument(
         "dataset",
@@ -122,7 +122,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("--epochs", type=int, metavar="N", help="passes over the training part (default: tuned)")
     compare.add_argument(
-        "--seeds", type=_integers, metavar="SEEDS", default="0,1,2", help="one run of every rule each (default: 0,1,2)"
+        "--seeds",
+        type=_integers,
+        metavar="SEEDS",
+        default="0,1,2",
+        help="one run of every rule each (default: 0,1,2)",
     )
     compare.add_argument(
         "--folds",

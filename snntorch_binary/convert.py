@@ -1,9 +1,9 @@
-"""Models that exist: `binarize_`, `unbinarize_`, `freeze`, `summary` and `reset`."""
+"""Models that exist: `binarize_`, `unbinarize_`, `freeze` and `reset`."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.nn.binary import BINARY_TWINS, BinaryLayer, Scale, check_rule, check_scale
+from snntorch_binary._text import table
+from snntorch_binary.nn.binary import BINARY_TWINS, BinaryLayer, Scale, check_rule, check_scale, gain_like
 from snntorch_binary.weights import Bernoulli, WeightRule, binary_layers, require_binary_layers, sampled
 from snntorch_binary.weights.registry import unregister
 from snntorch_binary.weights.rule import KINDS, Kind
@@ -49,7 +50,7 @@ class ConversionReport:
 
     def __str__(self) -> str:
         cells = [(row.name or "(the model)", row.module, row.reason) for row in self.rows]
-        return _table(("name", "module", "what happened"), cells)
+        return table(("name", "module", "what happened"), cells)
 
 
 def binarize_(
@@ -116,17 +117,10 @@ def binarize_(
             + (f"\n{report}" if rows else "")
         )
     # Before any layer changes: tied layers share what the gain is computed from.
-    gains = [_gain_like(module) if scale == "channel" else None for module in chosen]
+    gains = [gain_like(module.weight) if scale == "channel" else None for module in chosen]  # type: ignore[arg-type]
     for module, gain in zip(chosen, gains, strict=True):
         _convert(module, rule, scale, gain)
     return ConversionReport(tuple(rows))
-
-
-def _gain_like(module: nn.Module) -> Tensor:
-    """Return each output's gain with which scale · (±1) has the mean magnitude of a float layer's weights."""
-    weight: Tensor = module.weight.detach()  # type: ignore[operator]
-    gain = weight.flatten(1).abs().mean(1) * max(1, weight[0].numel()) ** 0.5
-    return torch.where(gain > 0, gain, torch.ones_like(gain))
 
 
 def _convert(module: nn.Module, rule: WeightRule, scale: Scale, gain: Tensor | None) -> None:
@@ -148,9 +142,7 @@ def _users_of_parameters(model: nn.Module) -> dict[int, list[nn.Module]]:
     return users
 
 
-def _reason_to_skip(
-    module: nn.Module, name: str, filter_fn: Callable[[nn.Module, str], bool] | None
-) -> str | None:
+def _reason_to_skip(module: nn.Module, name: str, filter_fn: Callable[[nn.Module, str], bool] | None) -> str | None:
     """Return ``None`` to convert, a reason not to, or an empty one for a module without weight matrices."""
     if isinstance(module, nn.modules.lazy.LazyModuleMixin) and module.has_uninitialized_params():
         return "not initialised yet: run the model once before"
@@ -217,7 +209,7 @@ def freeze(model: Model, kind: Kind = "mode", generator: torch.Generator | None 
 
     Args:
         model: a model with binary layers; it is left as it was.
-        kind: ``"mode"`` (most probable weights), ``"binary"`` (one draw from the posterior), ``"mean"`` or ``"relaxed"``.
+        kind: ``"mode"`` (most probable weights), ``"binary"`` (one posterior draw), ``"mean"`` or ``"relaxed"``.
         generator: where the draw of ``"binary"`` and ``"relaxed"`` comes from.
 
     Returns:
@@ -287,100 +279,6 @@ def copy_model(model: Model) -> Model:
     return copy.deepcopy(model, memo)
 
 
-@dataclass(frozen=True)
-class LayerSummary:
-    """One row of a :class:`ModelSummary`."""
-
-    name: str
-    module: str
-    rule: str
-    binary_weights: int
-    real_parameters: int
-
-
-@dataclass(frozen=True)
-class ModelSummary:
-    """Bits, parameters and memory of a model; ``print(summary)`` shows it as a table."""
-
-    rows: tuple[LayerSummary, ...]
-
-    @property
-    def binary_weights(self) -> int:
-        """Number of 1-bit weights, tied ones once."""
-        return sum(row.binary_weights for row in self.rows)
-
-    @property
-    def real_parameters(self) -> int:
-        """Number of real parameters."""
-        return sum(row.real_parameters for row in self.rows)
-
-    @property
-    def bits_per_weight(self) -> float:
-        """Mean bits per parameter of the deployed network, a real parameter counted as 32."""
-        total = self.binary_weights + self.real_parameters
-        return (self.binary_weights + 32 * self.real_parameters) / total if total else 0.0
-
-    @property
-    def bytes_binary(self) -> int:
-        """Bytes of the deployed network: one bit per binary weight, four bytes per real parameter."""
-        return sum((row.binary_weights + 7) // 8 + 4 * row.real_parameters for row in self.rows)
-
-    @property
-    def bytes_float32(self) -> int:
-        """Bytes of the same network with float32 weights."""
-        return 4 * (self.binary_weights + self.real_parameters)
-
-    def __str__(self) -> str:
-        cells = [
-            (
-                row.name or "(the model)",
-                row.module,
-                row.rule,
-                f"{row.binary_weights:,}",
-                f"{row.real_parameters:,}",
-            )
-            for row in self.rows
-        ]
-        table = _table(("name", "module", "weights", "1-bit", "real"), cells)
-        ratio = self.bytes_float32 / self.bytes_binary if self.bytes_binary else 1.0
-        return (
-            f"{table}\n{self.binary_weights:,} binary weights, {self.real_parameters:,} real parameters, "
-            f"{self.bits_per_weight:.2f} bits per weight\n"
-            f"{self.bytes_binary:,} bytes deployed, {self.bytes_float32:,} in float32: {ratio:.1f}x smaller"
-        )
-
-
-def summary(model: nn.Module) -> ModelSummary:
-    """Count a model's binary weights and real parameters, and its memory against float32.
-
-    Args:
-        model: any module; parameters shared between modules count once.
-
-    Returns:
-        The summary; print it.
-
-    Example:
-        >>> import snntorch_binary as sb
-        >>> result = sb.summary(sb.nn.BinaryLinear(784, 10))
-        >>> result.binary_weights, result.real_parameters, result.bytes_binary
-        (7840, 10, 1020)
-    """
-    seen: set[int] = set()
-    rows = []
-    for name, module in model.named_modules():
-        present: list[Tensor] = [value for value in module._parameters.values() if value is not None]
-        own = [value for value in present if id(value) not in seen]
-        seen.update(id(value) for value in own)
-        if not own:
-            continue
-        latent = module.latent if isinstance(module, BinaryLayer) else None
-        binary = sum(value.numel() for value in own if value is latent)
-        rule = repr(module.rule) if isinstance(module, BinaryLayer) else "real"
-        real = sum(value.numel() for value in own if value is not latent)
-        rows.append(LayerSummary(name, type(module).__name__, rule, binary, real))
-    return ModelSummary(tuple(rows))
-
-
 def reset(model: nn.Module) -> None:
     """Start a new sequence: reset the state of every stateful neuron of this model, and of no other.
 
@@ -401,12 +299,3 @@ def reset(model: nn.Module) -> None:
         reset_mem = getattr(module, "reset_mem", None)
         if callable(reset_mem):
             reset_mem()
-
-
-def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in [header, *rows]
-    ]
-    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])

@@ -115,7 +115,8 @@ import sys
 from snntorch_binary.cli import main
 cases = [("lightning", ["compare", "digits"]), ("torchmetrics", ["compare", "digits"]),
          ("rich", ["compare", "digits"]), ("matplotlib", ["compare", "digits"]),
-         ("jsonargparse", ["fit", "--config", "digits-bayes"]), ("lightning", ["fit", "--config", "digits-bayes"]),
+         ("jsonargparse", ["fit", "--config", "digits-bayes"]),
+         ("lightning", ["fit", "--config", "digits-bayes"]),
          ("sklearn", ["compare", "digits"])]
 for package, arguments in cases:
     before = sys.modules.get(package)
@@ -154,7 +155,10 @@ def test_help(command, capsys):
     assert code == 0
     assert error == ""
     assert text.startswith("usage: snntorch-binary")
-    words = {"": ["compare", "predict", "examples:"], "compare": ["--data-dir", "--limit-per-class", "two-moons"]}
+    words = {
+        "": ["compare", "predict", "examples:"],
+        "compare": ["--data-dir", "--limit-per-class", "two-moons"],
+    }
     for word in words.get(command, ["--config", "--ckpt_path", "nmnist-bayes", "--data.data_dir"]):
         assert word in text
 
@@ -185,7 +189,11 @@ def trained(tmp_path_factory):
     here = tmp_path_factory.mktemp("fit")
     command = ["fit", "--config", "digits-bayes", "--trainer.max_epochs", "2"]
     done = subprocess.run(
-        [sys.executable, "-m", "snntorch_binary", *command], capture_output=True, text=True, cwd=here, check=True
+        [sys.executable, "-m", "snntorch_binary", *command],
+        capture_output=True,
+        text=True,
+        cwd=here,
+        check=True,
     )
     return here, done
 
@@ -206,7 +214,12 @@ def test_fit_says_how_it_goes_and_where_things_are(trained):
     assert "results/digits-bayes/version_0" in lines[2]
     assert str(checkpoint(here).relative_to(here)) in lines[3]
     folder = here / "results/digits-bayes/version_0"
-    assert {path.name for path in folder.iterdir()} == {"checkpoints", "config.yaml", "hparams.yaml", "metrics.csv"}
+    assert {path.name for path in folder.iterdir()} == {
+        "checkpoints",
+        "config.yaml",
+        "hparams.yaml",
+        "metrics.csv",
+    }
     columns = (folder / "metrics.csv").read_text().splitlines()[0].split(",")
     assert {"train_loss", "val_mode_accuracy", "val_ensemble_nll"} <= set(columns)
     torch.load(checkpoint(here), weights_only=True)
@@ -255,7 +268,15 @@ def test_answers_of_a_checkpoint(trained, capsys):
 
 def test_fit_goes_on_from_a_checkpoint(trained, capsys):
     here, _ = trained
-    arguments = ["fit", "--config", "digits-bayes", "--trainer.max_epochs", "3", "--ckpt_path", checkpoint(here)]
+    arguments = [
+        "fit",
+        "--config",
+        "digits-bayes",
+        "--trainer.max_epochs",
+        "3",
+        "--ckpt_path",
+        checkpoint(here),
+    ]
     code, text, error = run(*arguments, capsys=capsys)
     assert (code, error) == (0, "")
     assert text.splitlines()[0].startswith("epoch 3/3  loss ")

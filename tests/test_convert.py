@@ -16,9 +16,7 @@ each_rule = pytest.mark.parametrize("rule", RULES, ids=repr)
 
 
 def mlp():
-    return nn.Sequential(
-        nn.Linear(6, 8), nn.Tanh(), nn.Sequential(nn.Linear(8, 8), nn.Tanh()), nn.Linear(8, 3)
-    )
+    return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Sequential(nn.Linear(8, 8), nn.Tanh()), nn.Linear(8, 3))
 
 
 def convolutional():
@@ -40,9 +38,7 @@ def convolutional():
 
 @each_rule
 def test_layers_become_binary_and_start_from_their_weights(rule):
-    net = nn.ModuleDict(
-        {"a": mlp(), "b": nn.ModuleList([nn.Conv2d(2, 3, 3), nn.Sequential(nn.Conv1d(1, 1, 1))])}
-    )
+    net = nn.ModuleDict({"a": mlp(), "b": nn.ModuleList([nn.Conv2d(2, 3, 3), nn.Sequential(nn.Conv1d(1, 1, 1))])})
     before = {name: value.detach().clone() for name, value in net.named_parameters()}
     report = sb.binarize_(net, rule)
     assert report.converted == ("a.0", "a.2.0", "a.3", "b.0", "b.1.0")
@@ -97,9 +93,7 @@ def test_tied_weights_stay_tied(rule, scale):
     if scale == "channel":
         for layer in (net[0], net[2]):
             torch.testing.assert_close(
-                layer.weight.abs().mean(1)
-                if rule.training_kind != "relaxed"
-                else layer.gain.detach() * 5**-0.5,
+                layer.weight.abs().mean(1) if rule.training_kind != "relaxed" else layer.gain.detach() * 5**-0.5,
                 weight.abs().mean(1),
             )
     torch.optim.SGD(net.parameters(), lr=0.1).step()
@@ -153,9 +147,7 @@ def test_what_is_not_converted_and_why():
     asked = []
     weights = {name: value for name, value in net.state_dict().items() if "lazy" not in name}
     weights = copy.deepcopy(weights)
-    report = sb.binarize_(
-        net, sb.Bernoulli(), lambda module, name: asked.append((module, name)) or name != "refused"
-    )
+    report = sb.binarize_(net, sb.Bernoulli(), lambda module, name: asked.append((module, name)) or name != "refused")
     assert report.converted == ("linear",)
     assert asked == [(net["linear"], "linear"), (net["refused"], "refused")]
     reasons = {

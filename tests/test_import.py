@@ -39,7 +39,5 @@ assert not heavy, f"importing brings {{sorted(heavy)}}"
 
 
 def test_import_loads_torch_and_nothing_else():
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPT], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", SCRIPT], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

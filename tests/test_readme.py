@@ -17,10 +17,11 @@ COMMANDS = [line for language, code in BLOCKS if language == "sh" for line in co
 USES = [command for command in COMMANDS if command.startswith("snntorch-binary ")]
 SCRIPT = next(code for code in PYTHON if code.startswith("# train.py"))
 
-# Lightning's advice about DataLoader workers, log intervals and TensorBoard, which a reader may follow or not.
+# Lightning's advice about DataLoader workers, log intervals and TensorBoard, and a deprecated call of its own.
 ADVICE = pytest.mark.filterwarnings(
     "ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning",
     "ignore:Starting from v1.9.0, `tensorboardX` has been removed:UserWarning",
+    "ignore:.*LeafSpec.* is deprecated:FutureWarning",
 )
 
 

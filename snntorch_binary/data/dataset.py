@@ -119,9 +119,7 @@ class SpikeDataset(Dataset[tuple[Tensor, Tensor]]):
         index %= len(self)
         inputs = self.inputs[index]
         if self.encoder is None:
-            return inputs.transpose(0, 1).to(
-                torch.float32, memory_format=torch.contiguous_format
-            ), self.labels[index]
+            return inputs.transpose(0, 1).to(torch.float32, memory_format=torch.contiguous_format), self.labels[index]
         values = inputs / 255 if inputs.dtype == torch.uint8 else inputs
         if self.fixed:
             examples = [

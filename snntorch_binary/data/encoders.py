@@ -41,9 +41,7 @@ def check_values(values: Tensor) -> None:
     low, high = values.aminmax()
     # aminmax hands NaN on, and a comparison with NaN is false: one test finds NaN, infinite and out of range.
     if not (low >= 0 and high <= 1):
-        raise ValueError(
-            expected("values", "finite and in [0, 1]", f"values from {float(low):g} to {float(high):g}")
-        )
+        raise ValueError(expected("values", "finite and in [0, 1]", f"values from {float(low):g} to {float(high):g}"))
 
 
 def _bernoulli(rates: Tensor, num_steps: int, generator: torch.Generator | None) -> Tensor:

@@ -70,9 +70,7 @@ def read_nmnist(data_dir: str | PathLike[str] | None, classes: Sequence[int]) ->
             f"{' or '.join(map(str, held))} only, but {sorted(classes)} were asked for."
         )
     best = max(covering, key=lambda copy: copy.count(classes))
-    return _source(
-        best, best.test_part(classes), read_nmnist_events, _NMNIST_SIZE, tuple(map(str, range(10)))
-    )
+    return _source(best, best.test_part(classes), read_nmnist_events, _NMNIST_SIZE, tuple(map(str, range(10))))
 
 
 def read_poker_dvs(data_dir: str | PathLike[str] | None, pooled: bool) -> Source:
@@ -94,9 +92,7 @@ def read_poker_dvs(data_dir: str | PathLike[str] | None, pooled: bool) -> Source
         files = "POKERDVS/pips_train/cl/0.npy, POKERDVS/xclub01.aedat"
         raise DataNotFoundError(_not_found("POKER-DVS", data_dir, files))
     best = max(copies, key=lambda copy: (not pooled and copy.covers(classes, copy.test), len(copy.files)))
-    return _source(
-        best, best.test_part(classes), read_poker_events, _POKER_SIZE, ("club", "heart", "diamond", "spade")
-    )
+    return _source(best, best.test_part(classes), read_poker_events, _POKER_SIZE, ("club", "heart", "diamond", "spade"))
 
 
 def read_nmnist_events(file: Path) -> Events:
@@ -148,9 +144,7 @@ def _read_aedat2(file: Path) -> tuple[Array, Array, Array, Array]:
     while data[start : start + 1] == b"#":
         start = data.find(b"\n", start) + 1 or len(data)
     if (len(data) - start) % 8:
-        raise CorruptDataError(
-            f"The event file {file} is truncated: {len(data) - start} bytes are not 8 an event."
-        )
+        raise CorruptDataError(f"The event file {file} is truncated: {len(data) - start} bytes are not 8 an event.")
     address, time = np.frombuffer(data, ">u4", offset=start).reshape(-1, 2).astype(np.int64).T
     return (address >> 1) & 127, (address >> 8) & 127, time, 1 - (address & 1)
 

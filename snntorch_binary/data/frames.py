@@ -55,9 +55,7 @@ def bin_events(events: Events, num_steps: int, size: int) -> Array:
     return frames
 
 
-def read_frames(
-    files: Sequence[Path], read_events: Callable[[Path], Events], num_steps: int, size: int
-) -> Tensor:
+def read_frames(files: Sequence[Path], read_events: Callable[[Path], Events], num_steps: int, size: int) -> Tensor:
     """Return the binary frames of event files, uint8 [N, T, 2, size, size], from the cache when possible.
 
     The name in the cache follows from every file (path, size, time) and every parameter, so that another
@@ -88,9 +86,7 @@ def _check(file: Path, events: Events, size: int) -> None:
     if len(events.time) == 0:
         raise CorruptDataError(f"The event file {file} holds no events.")
     if min(events.x.min(), events.y.min()) < 0 or max(events.x.max(), events.y.max()) >= size:
-        raise CorruptDataError(
-            f"The event file {file} is corrupt: an event lies off the {size}×{size} sensor."
-        )
+        raise CorruptDataError(f"The event file {file} is corrupt: an event lies off the {size}×{size} sensor.")
     if events.time[0] < 0 or (np.diff(events.time) < 0).any():
         raise CorruptDataError(f"The event file {file} is corrupt: its times go back.")
     if not np.isin(events.polarity, (0, 1)).all():

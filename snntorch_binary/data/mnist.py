@@ -94,9 +94,7 @@ def read(name: str, data_dir: str | PathLike[str] | None, download: bool) -> Sou
     which = _SETS[name]
     raw = _find(which, data_dir) or (_download(which) if download else None)
     if raw is None:
-        where = (
-            data_dir if data_dir is not None else f"the cache folder {cache_dir()} (no `data_dir` was given)"
-        )
+        where = data_dir if data_dir is not None else f"the cache folder {cache_dir()} (no `data_dir` was given)"
         raise DataNotFoundError(
             f"{which.title} was not found in {where}: looked for {', '.join(_FILES)} (or .gz) "
             f"in {which.folder}/raw, raw and the folder itself, and for archives of these; "

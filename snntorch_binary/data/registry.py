@@ -107,9 +107,7 @@ def load(
     parts = split(source, wanted, limit_per_class, fold, num_folds)
     if not all(map(len, parts)):
         where = "" if data_dir is None else f" in {data_dir}"
-        raise DataNotFoundError(
-            f"{name}{where} has too few examples for a training, validation and test part."
-        )
+        raise DataNotFoundError(f"{name}{where} has too few examples for a training, validation and test part.")
     # Read once and in the order of the set: all folds then share one entry of the frame cache.
     chosen = torch.cat(parts).sort().values
     inputs = source.read(chosen, num_steps)
@@ -150,11 +148,7 @@ def _read(
     if name in ("nmnist", "poker-dvs"):
         from snntorch_binary.data import events
 
-        return (
-            events.read_nmnist(data_dir, wanted)
-            if name == "nmnist"
-            else events.read_poker_dvs(data_dir, pooled)
-        )
+        return events.read_nmnist(data_dir, wanted) if name == "nmnist" else events.read_poker_dvs(data_dir, pooled)
     from snntorch_binary.data import digits, two_moons
 
     return digits.read() if name == "digits" else two_moons.read()

@@ -20,9 +20,7 @@ def check_readout(readout: Readout) -> Readout:
         ValueError: it is neither a known name nor callable.
     """
     if readout not in ("rate", "membrane") and not callable(readout):
-        raise ValueError(
-            expected("readout", "'rate', 'membrane' or a function of the network's output", repr(readout))
-        )
+        raise ValueError(expected("readout", "'rate', 'membrane' or a function of the network's output", repr(readout)))
     return readout
 
 
@@ -30,7 +28,7 @@ def logits(output: Any, readout: Readout = "rate", scale: float | None = None) -
     """Return class scores [B, C] from a network's output over all time steps.
 
     Args:
-        output: [T, B, C], or a tuple ``(spikes, ..., membrane potential)`` of such tensors, as snnTorch's models return.
+        output: [T, B, C], or a tuple ``(spikes, ..., membrane potential)`` of such, as snnTorch's models return.
         readout: ``"rate"`` reads the first tensor, ``"membrane"`` the last; a function of the output replaces both.
         scale: scores are scale · (mean over time). By default T for ``"rate"``, which makes them spike counts (what
             ``snntorch.functional.ce_count_loss`` takes), and 1 for ``"membrane"``.

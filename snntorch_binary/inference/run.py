@@ -14,7 +14,7 @@ from snntorch_binary.convert import reset
 
 
 def is_stepwise(net: nn.Module) -> bool:
-    """Say whether a network takes one time step at a time: one of its neurons keeps its state (``init_hidden=True``)."""
+    """Say whether a network takes one time step at a time: a neuron of it keeps its state (``init_hidden=True``)."""
     return any(getattr(module, "init_hidden", False) for module in net.modules())
 
 

@@ -1,4 +1,4 @@
-"""`fit`, `validate`, `test` and `predict`: Lightning's own command line around the modules of this package."""
+"""`fit`, `validate`, `test` and `predict`: Lightning's own command line around this package's modules."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from snntorch_binary.lightning.modules import SpikingClassifier
 from snntorch_binary.lightning.quiet import quiet
 
 _USE = (
-    "{what}. CONFIG is a YAML file or one of these, which ship with the package: {names}. Each of its values can be "
-    "given on the command line, too: --trainer.max_epochs 5, --data.data_dir D. Example: "
+    "{what}. CONFIG is a YAML file or one of these, which ship with the package: {names}. Each of its values "
+    "can be given on the command line, too: --trainer.max_epochs 5, --data.data_dir D. Example: "
     "snntorch-binary fit --config digits-bayes, then snntorch-binary test --config digits-bayes --ckpt_path "
     "results/digits-bayes/version_0/checkpoints/last.ckpt"
 )
@@ -86,9 +86,10 @@ def _with_shipped_configs(arguments: list[str]) -> list[str]:
     shipped = shipped_configs()
     resolved = []
     for index, word in enumerate(arguments):
-        option, equals, name = word.rpartition("=")
-        after_option = index > 0 and arguments[index - 1] in ("-c", "--config")
-        if not after_option and option not in ("-c", "--config"):
+        option, equals, name = word.partition("=")
+        if index > 0 and arguments[index - 1] in ("-c", "--config"):
+            option, equals, name = "", "", word
+        elif option not in ("-c", "--config") or not equals:
             resolved.append(word)
             continue
         if not Path(name).is_file():
@@ -113,7 +114,10 @@ class _Progress(RichProgressBar):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         super().on_train_epoch_end(trainer, pl_module)
         measured = trainer.callback_metrics
-        words = [f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", f"loss {measured['train_loss']:.3f}"]
+        words = [
+            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}",
+            f"loss {measured['train_loss']:.3f}",
+        ]
         accuracies = [
             f"{name.removeprefix('val_').removesuffix('accuracy').replace('_', ' ')}{100 * value:.1f} %"
             for name, value in measured.items()
@@ -147,10 +151,7 @@ class _CommandLine(LightningCLI):
         found = self.trainer.predict_loop.predictions
         if not self.trainer.is_global_zero or not found or self.trainer.log_dir is None:
             return
-        answers = {
-            name: torch.cat([batch[name] for batch in found])  # type: ignore[call-overload, index]
-            for name in found[0]  # type: ignore[union-attr]
-        }
+        answers = {name: torch.cat([batch[name] for batch in found]) for name in found[0]}
         path = Path(self.trainer.log_dir) / "predictions.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_predictions(answers, path)
@@ -158,7 +159,8 @@ class _CommandLine(LightningCLI):
         for name, probabilities in answers.items():
             counts = probabilities.argmax(-1).bincount(minlength=probabilities.shape[1]).tolist()
             confidence = probabilities.amax(-1).mean()
-            print(f"{name}: mean confidence {confidence:.3f}; answers of each class: {' '.join(map(str, counts))}")
+            classes = " ".join(map(str, counts))
+            print(f"{name}: mean confidence {confidence:.3f}; answers of each class: {classes}")
         print(f"{size} answers with class, confidence and probabilities: {_short(path)}")
 
     def _say_where(self, files: str) -> None:

@@ -1,4 +1,4 @@
-"""`compare`: the same network trained under each rule, run by run, so that an interrupted comparison continues."""
+"""`compare`: the same network trained under each rule, run by run; an interrupted comparison continues."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Run:
         fold: the fold that tested it.
         probabilities: class probabilities [N, C] of each prediction by name.
         labels: test labels [N].
-        validation_logits: class scores [M, C] of ``single`` predictions on validation data, for temperature scaling.
+        validation_logits: class scores [M, C] of ``single`` predictions on validation data.
         validation_labels: validation labels [M].
         test_logits: class scores [N, C] of ``single`` predictions.
         history: validation accuracy after each epoch, of each prediction by name.
@@ -103,10 +103,7 @@ def train_all(settings: Settings, out: Path, progress: ComparisonProgress) -> li
     """
     check_output(out, settings)
     planned = [
-        (rule, seed, fold)
-        for seed in settings.seeds
-        for fold in range(settings.folds or 1)
-        for rule in settings.rules
+        (rule, seed, fold) for seed in settings.seeds for fold in range(settings.folds or 1) for rule in settings.rules
     ]
     folders = {run: out / "runs" / _run_name(settings, *run) for run in planned}
     missing = [run for run in planned if not (folders[run] / _DONE).exists()]
@@ -157,9 +154,7 @@ def _data(settings: Settings, seed: int, fold: int) -> SpikeDataModule:
     return data
 
 
-def _train_one(
-    settings: Settings, rule: str, seed: int, fold: int, folder: Path, progress: ComparisonProgress
-) -> None:
+def _train_one(settings: Settings, rule: str, seed: int, fold: int, folder: Path, progress: ComparisonProgress) -> None:
     used = settings.recipe
     data = _data(settings, seed, fold)
     assert data.splits is not None

@@ -14,7 +14,7 @@ from snntorch_binary.data import SpikeDataset, Splits, collate, load
 
 
 class SeededSampler(Sampler[int]):
-    """A random order of the examples that is a function of (seed, epoch) only, so that a resumed epoch is the same."""
+    """A random order that is a function of (seed, epoch) only, so that a resumed epoch is the same."""
 
     def __init__(self, size: int, seed: int) -> None:
         self.size = size
@@ -77,7 +77,7 @@ class SpikeDataModule(L.LightningDataModule):
         if batch_size < 1:
             raise ValueError(expected("batch_size", "a positive integer", batch_size))
         self.save_hyperparameters()
-        self.name = name
+        self.dataset = name
         self.data_dir = data_dir
         self.batch_size = batch_size
         self.num_steps = num_steps
@@ -93,7 +93,7 @@ class SpikeDataModule(L.LightningDataModule):
         """Read the data set, once."""
         if self.splits is None:
             self.splits = load(
-                self.name,
+                self.dataset,
                 self.data_dir,
                 num_steps=self.num_steps,
                 classes=self.classes,  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The two learning rules of BiSNN, and their full-precision baseline, as LightningModules around any network."""
+"""The two learning rules of BiSNN, and their full-precision baseline, as modules around any network."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class NonFiniteLossError(RuntimeError):
 class SpikingClassifier(L.LightningModule):
     """Cross-entropy training of a spiking network through time; the full-precision baseline of the two rules.
 
-    A batch is ``(x, labels)``: x as the network takes it, time-first [T, B, ...], labels int64 [B]. The network returns
-    [T, B, C] or a tuple ``(spikes, ..., membrane potential)`` of such tensors; one that takes a single time step (neurons
-    with ``init_hidden=True``) is stepped over x. State is reset before every batch.
+    A batch is ``(x, labels)``: x as the network takes it, time-first [T, B, ...], labels int64 [B]. The network
+    returns [T, B, C] or a tuple ``(spikes, ..., membrane potential)`` of such tensors; one that takes a single
+    time step (neurons with ``init_hidden=True``) is stepped over x. State is reset before every batch.
 
-    Logged are the loss, and accuracy, NLL and ECE (15 bins, l1) in validation and test, of each prediction by name:
-    ``single`` here and for :class:`STBiSNN`, ``mode`` and ``ensemble`` for :class:`BayesBiSNN`.
+    Logged are the loss, and accuracy, NLL and ECE (15 bins, l1) in validation and test, of each prediction by
+    name: ``single`` here and for :class:`STBiSNN`, ``mode`` and ``ensemble`` for :class:`BayesBiSNN`.
 
     Args:
         net: the network.
@@ -41,7 +41,8 @@ class SpikingClassifier(L.LightningModule):
         lr: Adam's learning rate.
         readout: ``"rate"`` reads the network's first output, ``"membrane"`` its last; see
             :func:`snntorch_binary.inference.logits`.
-        readout_scale: scores are that many times the mean over time; by default T for ``"rate"``, 1 for ``"membrane"``.
+        readout_scale: scores are that many times the mean over time; by default T for ``"rate"``, 1 for
+            ``"membrane"``.
         step: whether the network takes one time step at a time; implied by ``init_hidden=True``.
         cosine: let learning rates fall to zero along a cosine over the whole training.
 
@@ -75,9 +76,7 @@ class SpikingClassifier(L.LightningModule):
         self.readout_scale = readout_scale
         self.step = step
         self.cosine = cosine
-        self.validation_metrics = nn.ModuleDict(
-            {name: self._metrics(f"val_{name}_") for name in self.predictions}
-        )
+        self.validation_metrics = nn.ModuleDict({name: self._metrics(f"val_{name}_") for name in self.predictions})
         self.test_metrics = nn.ModuleDict({name: self._metrics(f"test_{name}_") for name in self.predictions})
 
     def _metrics(self, prefix: str) -> MetricCollection:
@@ -91,7 +90,7 @@ class SpikingClassifier(L.LightningModule):
             compute_groups=False,
         )
 
-    # ---- what the rules differ in --------------------------------------------------------------------------------------
+    # ---- what the rules differ in --------------------------------------------------------------------------
 
     def configure_optimizer(self) -> torch.optim.Optimizer:
         """Return the rule's optimizer."""
@@ -102,10 +101,10 @@ class SpikingClassifier(L.LightningModule):
         return F.cross_entropy(self(x), labels)
 
     def probabilities(self, x: Tensor, final: bool) -> dict[str, Tensor]:
-        """Return class probabilities [B, C] of each prediction by name; ``final`` asks for the full ensemble."""
+        """Return class probabilities [B, C] of each prediction; ``final`` asks for the full ensemble."""
         return {"single": self(x).softmax(-1)}
 
-    # ---- what they share -----------------------------------------------------------------------------------------------
+    # ---- what they share -----------------------------------------------------------------------------------
 
     def forward(self, x: Tensor) -> Tensor:
         """Return class scores [B, C] for a new sequence, with the weights in force."""
@@ -118,9 +117,7 @@ class SpikingClassifier(L.LightningModule):
             return optimizer
         steps = self.trainer.estimated_stepping_batches
         if not math.isfinite(steps):
-            raise ValueError(
-                expected("cosine", "False where neither max_epochs nor max_steps is given", True)
-            )
+            raise ValueError(expected("cosine", "False where neither max_epochs nor max_steps is given", True))
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, int(steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -171,11 +168,12 @@ class SpikingClassifier(L.LightningModule):
         x, labels = batch
         for name, probabilities in self.probabilities(x, final).items():
             collection = metrics[name]
-            collection["accuracy"].update(probabilities, labels)  # type: ignore[operator, index]
-            collection["ece"].update(probabilities, labels)  # type: ignore[operator, index]
+            assert isinstance(collection, MetricCollection)
+            collection["accuracy"].update(probabilities, labels)
+            collection["ece"].update(probabilities, labels)
             nll = -probabilities.gather(1, labels[:, None]).clamp_min(torch.finfo(torch.float32).tiny).log()
-            collection["nll"].update(nll)  # type: ignore[operator, index]
-            for key, metric in collection.items():  # type: ignore[operator]
+            collection["nll"].update(nll)
+            for key, metric in collection.items():
                 self.log(key, metric, prog_bar=key.endswith("accuracy"), on_epoch=True, batch_size=len(labels))
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
@@ -201,9 +199,7 @@ def _give_rule_(net: nn.Module, rule: WeightRule, scale: Scale) -> None:
     for name, layer in layers.items():
         if not isinstance(layer.rule, type(rule)):
             raise ValueError(
-                expected(
-                    "net", f"a network with {type(rule).__name__} weights", f"{layer.rule!r} in {name!r}"
-                )
+                expected("net", f"a network with {type(rule).__name__} weights", f"{layer.rule!r} in {name!r}")
             )
 
 
@@ -278,7 +274,8 @@ class BayesBiSNN(SpikingClassifier):
         net: the network, float or with :class:`Bernoulli` weights (which then stay as they are).
         num_classes: number of classes C.
         lr: learning rate of the natural parameters.
-        rho: weight of the KL term in a per-example mean loss; ``None`` is Bayes' rule, 1 / (number of training examples).
+        rho: weight of the KL term in a per-example mean loss; ``None`` is Bayes' rule, 1 / (number of training
+            examples).
         base_lr: learning rate of the real parameters.
         betas: Adam-normalised natural gradient, or ``None`` for the paper's plain step.
         momentum: momentum of the plain step.
@@ -356,19 +353,19 @@ class BayesBiSNN(SpikingClassifier):
         if rho is None:
             self.trainer.fit_loop.setup_data()
             rho = 1 / len(self.trainer.train_dataloader.dataset)  # type: ignore[union-attr]
-        return BayesBiSNNOptimizer(
-            self.net.parameters(), self.lr, rho, self.momentum, self.betas, base_lr=self.base_lr
-        )
+        return BayesBiSNNOptimizer(self.net.parameters(), self.lr, rho, self.momentum, self.betas, base_lr=self.base_lr)
 
     def on_train_start(self) -> None:
         """Let all processes of a distributed run go on from the same draws; their ranks tell these apart."""
         if self.trainer.world_size > 1:
             layers = binary_layers(self.net).values()
-            states = self.trainer.strategy.broadcast([layer.get_extra_state() for layer in layers])
-            for layer, state in zip(layers, states, strict=True):
-                layer.set_extra_state(state)
-                layer.draw.forget()  # type: ignore[operator, union-attr]
-                layer.refresh()  # type: ignore[operator]
+            for layer in layers:
+                layer.refresh()  # takes notice of parameters that came from the first process
+            draws = self.trainer.strategy.broadcast([(layer.draw.seed, layer.draw.counter) for layer in layers])
+            for layer, (seed, counter) in zip(layers, draws, strict=True):
+                layer.draw.seed, layer.draw.counter = seed, counter
+                layer.draw.forget()
+                layer.refresh()
 
     def loss(self, x: Tensor, labels: Tensor) -> Tensor:
         """Return the mean cross-entropy over the draws; the KL term is the optimizer's."""

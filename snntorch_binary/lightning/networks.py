@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import nn
 
@@ -21,8 +22,8 @@ class SpikingMLP(nn.Sequential):
         num_classes: outputs C.
         beta: decay of the membrane potential per time step, in [0, 1].
         threshold: firing threshold; the membrane potential is reset by subtraction.
-        drive: weights start uniform in ±drive/sqrt(fan_in); torch's own start is 1, too little for neurons with a
-            threshold of 1 to fire.
+        drive: weights start uniform in ±drive/sqrt(fan_in); torch's own start is 1, too little for neurons with
+            a threshold of 1 to fire.
 
     Shape:
         spikes [T, B, ...] -> currents [T, B, C].
@@ -52,7 +53,7 @@ class SpikingMLP(nn.Sequential):
         if not drive > 0:
             raise ValueError(expected("drive", "a positive float", drive))
         modules: list[nn.Module] = [nn.Flatten(2)]
-        for index, (fan_in, size) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        for index, (fan_in, size) in enumerate(pairwise(sizes)):
             linear = nn.Linear(fan_in, size)
             nn.init.uniform_(linear.weight, -drive / math.sqrt(fan_in), drive / math.sqrt(fan_in))
             nn.init.zeros_(linear.bias)

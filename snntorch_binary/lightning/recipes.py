@@ -9,7 +9,7 @@ RULES: tuple[str, ...] = ("full-precision", "st", "bayes")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one data set is learned; the network, the signs it starts from, batches and epochs are every rule's.
+    """How one data set is learned; network, signs it starts from, batches and epochs are every rule's.
 
     Attributes:
         hidden_sizes: neurons of the hidden layers.
@@ -18,7 +18,7 @@ class Recipe:
         drive: start of the weights in full precision, see :class:`SpikingMLP`.
         binary_drive: the same under both binary rules, where it sets the first gain (half of it).
         readout_scale: class scores are that many times the last layer's mean input current.
-        lr: Adam's learning rate of all parameters in full precision, and of the real ones under both binary rules.
+        lr: Adam's learning rate of all parameters in full precision, of the real ones under the binary rules.
         st_lr: Adam's learning rate of ST-BiSNN's latents.
         bayes_lr: step of the Adam-normalised natural gradient.
         init_scale: |w_r| at the start.
@@ -45,17 +45,17 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    "digits": Recipe((256,), epochs=60, batch_size=50),
+    "digits": Recipe((256,), epochs=60, batch_size=50, binary_drive=3.0, st_lr=1e-2, bayes_lr=0.3),
     "two-moons": Recipe((256, 256), epochs=60, batch_size=40),
     "mnist": Recipe((512, 512), epochs=15, batch_size=100, rho=5e-7),
     "fashion-mnist": Recipe((512, 512), epochs=15, batch_size=100, rho=5e-7),
-    "nmnist": Recipe((512,), epochs=20, batch_size=50, bayes_lr=0.6),
+    "nmnist": Recipe((512,), epochs=20, batch_size=50, bayes_lr=0.6, rho=1e-6),
     "poker-dvs": Recipe((512,), epochs=60, batch_size=10, num_folds=5),
 }
 
 
 def recipe(dataset: str, classes: tuple[int, ...] | str) -> Recipe:
-    """Return the recipe of a data set; all ten digits of N-MNIST, of which few are at hand, are cross-validated."""
+    """Return the recipe of a data set; all digits of N-MNIST, of which few are at hand, are cross-validated."""
     found = RECIPES[dataset]
     if dataset == "nmnist" and classes == "all":
         return Recipe(**{**found.__dict__, "num_folds": 5})

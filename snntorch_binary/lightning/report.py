@@ -47,8 +47,7 @@ def gather(runs: list[Run]) -> tuple[Answers, Tensor]:
     first = [run for run in runs if (run.rule, run.seed) == (runs[0].rule, runs[0].seed)]
     labels = torch.cat([run.labels for run in sorted(first, key=lambda run: run.fold)])
     joined = {
-        key: {seed: torch.cat(parts) for seed, parts in sorted(by_seed.items())}
-        for key, by_seed in answers.items()
+        key: {seed: torch.cat(parts) for seed, parts in sorted(by_seed.items())} for key, by_seed in answers.items()
     }
     return joined, labels
 
@@ -107,9 +106,7 @@ def intervals(answers: Answers, labels: Tensor) -> dict[str, dict[str, Differenc
             "nll": torch.stack([score.nll for score in scores]),
             "brier": torch.stack([score.brier for score in scores]),
         }
-        found[_label(key)] = {
-            name: paired_bootstrap(value, torch.zeros_like(value)) for name, value in values.items()
-        }
+        found[_label(key)] = {name: paired_bootstrap(value, torch.zeros_like(value)) for name, value in values.items()}
     return found
 
 

@@ -210,9 +210,7 @@ def check_predictions(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, Te
     """Return probabilities [N, C] in float64 and labels [N] in int64 on the CPU, or say what is wrong."""
     probabilities, labels = check_classification("probabilities", probabilities, labels)
     if (probabilities < 0).any():
-        raise ValueError(
-            expected("probabilities", "non-negative", f"the value {probabilities.min().item():g}")
-        )
+        raise ValueError(expected("probabilities", "non-negative", f"the value {probabilities.min().item():g}"))
     sums = probabilities.sum(dim=1)
     worst = sums[(sums - 1).abs().argmax()].item()
     if abs(worst - 1) > _SUM_TOLERANCE:

@@ -72,9 +72,7 @@ def reliability_diagram(results: Mapping[str, tuple[Tensor, Tensor]], path: str 
             top.set_ylabel("accuracy")
             bottom.set_ylabel("examples (%)")
     handles, names = grid[0, 0].get_legend_handles_labels()
-    figure.legend(
-        handles, names, loc="outside lower center", ncols=min(3, columns), fontsize=10, frameon=False
-    )
+    figure.legend(handles, names, loc="outside lower center", ncols=min(3, columns), fontsize=10, frameon=False)
     figure.align_ylabels()
     _write(figure, path)
 
@@ -150,9 +148,7 @@ def learning_curve(
         )
         # A single epoch has no line to see.
         marker = "o" if len(epochs) == 1 else None
-        axes.plot(
-            epochs, percent.mean(dim=0).numpy(), style, color=colour, linewidth=2, marker=marker, label=label
-        )
+        axes.plot(epochs, percent.mean(dim=0).numpy(), style, color=colour, linewidth=2, marker=marker, label=label)
     most_seeds = max(len(seeds) for seeds in curves.values())
     if most_seeds > 1:
         axes.set_title(f"mean of {most_seeds} seeds, band from worst to best", fontsize=10, color=_GREY)
@@ -164,9 +160,7 @@ def learning_curve(
     _write(figure, path)
 
 
-def _common_epochs(
-    label: str, seeds: Sequence[tuple[Sequence[int], Sequence[float]]]
-) -> tuple[list[int], Tensor]:
+def _common_epochs(label: str, seeds: Sequence[tuple[Sequence[int], Sequence[float]]]) -> tuple[list[int], Tensor]:
     """Return the epochs that all seeds have and the accuracies there, [num_seeds, num_epochs]."""
     by_epoch = []
     for epochs, accuracies in seeds:

@@ -79,8 +79,7 @@ def results_table(
         ranges = (intervals or {}).get(label, {})
         bits = f"{statistics.fmean(row['bits_per_weight'] for row in group):.3g}"
         scores = [
-            _mean_and_spread([row[name] for row in group], score, ranges.get(name))
-            for name, score in _SCORES.items()
+            _mean_and_spread([row[name] for row in group], score, ranges.get(name)) for name, score in _SCORES.items()
         ]
         time = _duration(statistics.fmean(row["train_seconds"] for row in group))
         table.add_row(escape(f"{label}, {credit}" if several_credits else label), bits, *scores, time)

@@ -35,4 +35,4 @@ _OWN = (
     "Synaptic",
     "TimeFirst",
 )
-__all__ = sorted({*(name for name in dir(_torch_nn) if not name.startswith("_")), *_OWN})  # noqa: PLE0605
+__all__ = sorted({*(name for name in dir(_torch_nn) if not name.startswith("_")), *_OWN})

@@ -43,6 +43,13 @@ def check_scale(scale: object) -> Scale:
     raise ValueError(expected("scale", "'fan_in', 'channel' or a positive float", repr(scale)))
 
 
+def gain_like(weight: Tensor) -> Tensor:
+    """Return each output's gain with which scale · (±1) has the mean magnitude of real-valued weights."""
+    weight = weight.detach()
+    gain = weight.flatten(1).abs().mean(1) * max(1, weight[0].numel()) ** 0.5
+    return torch.where(gain > 0, gain, torch.ones_like(gain))
+
+
 class BinaryLayer(nn.Module):
     r"""What every binary layer shares. It comes before torch's class among a layer's bases.
 
@@ -65,7 +72,7 @@ class BinaryLayer(nn.Module):
     scale: Scale
     bias: Any  # as torch declares it: a Parameter or None
 
-    # ---- becoming binary -------------------------------------------------------------------------------------------
+    # ---- becoming binary -------------------------------------------------------------------------
 
     def _become_binary(self, rule: WeightRule, scale: Scale) -> None:
         """Turn the float weight this layer holds under the name ``weight`` or ``latent`` into a latent, in place.
@@ -112,9 +119,7 @@ class BinaryLayer(nn.Module):
     def _tie(self, other: Any) -> None:
         """Share latent, prior and draw with another layer."""
         if other.latent.shape != self.latent.shape:
-            raise ValueError(
-                expected("weight", f"of shape {tuple(self.latent.shape)}", tuple(other.latent.shape))
-            )
+            raise ValueError(expected("weight", f"of shape {tuple(self.latent.shape)}", tuple(other.latent.shape)))
         if other is self:
             return
         nn.Module.__setattr__(self, "latent", other.latent)
@@ -123,7 +128,7 @@ class BinaryLayer(nn.Module):
         self.register_buffer("prior_latent", other.prior_latent, persistent=persistent)
         self.draw = other.draw
 
-    # ---- what is in force --------------------------------------------------------------------------------------------
+    # ---- what is in force ------------------------------------------------------------------------
 
     @property
     def rule(self) -> WeightRule:
@@ -155,12 +160,7 @@ class BinaryLayer(nn.Module):
         before = self._parameters.get("latent") if name == "latent" else None
         super().__setattr__("latent" if name == "weight" else name, value)
         # `layer.latent -= step` assigns the Parameter that is there: its version says that it has moved.
-        if (
-            name == "latent"
-            and "draw" in self.__dict__
-            and isinstance(value, nn.Parameter)
-            and value is not before
-        ):
+        if name == "latent" and "draw" in self.__dict__ and isinstance(value, nn.Parameter) and value is not before:
             self._rebind()
 
     def _rebind(self) -> None:
@@ -211,7 +211,7 @@ class BinaryLayer(nn.Module):
         register(self)
         self.refresh()
 
-    # ---- starting and loading ------------------------------------------------------------------------------------------
+    # ---- starting and loading --------------------------------------------------------------------
 
     def reset_parameters(self) -> None:
         """Start again: torch's default initialisation, from which the rule makes its latent."""
@@ -252,13 +252,10 @@ class BinaryLayer(nn.Module):
             if "prior_latent" not in self._non_persistent_buffers_set:
                 state_dict.setdefault(prefix + "prior_latent", self.prior_latent)
             if self.gain is not None:
-                state_dict.setdefault(prefix + "gain", self.gain)
+                fits = weight.shape == self.latent.shape
+                state_dict.setdefault(prefix + "gain", gain_like(weight) if fits else self.gain)
         prior = state_dict.get(prefix + "prior_latent")
-        if (
-            prior is not None
-            and prior.shape != self.prior_latent.shape
-            and prior.shape in ((), self.latent.shape)
-        ):
+        if prior is not None and prior.shape != self.prior_latent.shape and prior.shape in ((), self.latent.shape):
             self.prior_latent = self.prior_latent.new_empty(prior.shape)
         before = self.latent
         super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, *args)
@@ -267,7 +264,7 @@ class BinaryLayer(nn.Module):
             self._rebind()
         self.refresh()
 
-    # ---- the product ---------------------------------------------------------------------------------------------------
+    # ---- the product -----------------------------------------------------------------------------
 
     def _scale(self) -> float | Tensor:
         fan_in_scale = 1 / math.sqrt(self.fan_in)
@@ -285,9 +282,7 @@ class BinaryLayer(nn.Module):
         bias = self.bias.to(product.dtype).reshape(shape)
         if isinstance(scale, Tensor):
             return torch.addcmul(bias, product, scale)
-        return (
-            product * scale + bias
-        )  # not torch.add(..., alpha=scale), whose alpha inductor drops (torch 2.13)
+        return product * scale + bias  # not torch.add(..., alpha=scale), whose alpha inductor drops (torch 2.13)
 
     def _check_input(self, input: Tensor, size: int, channel_dim: int) -> None:
         name = "in_features" if channel_dim == -1 else "in_channels"
@@ -295,16 +290,14 @@ class BinaryLayer(nn.Module):
             raise TypeError(expected("input", "a floating-point tensor", input.dtype))
         if input.dim() < -channel_dim or input.shape[channel_dim] != size:
             shape = tuple(input.shape)
-            raise ValueError(
-                expected("input", f"of size {size} ({name}) in dimension {channel_dim}", f"shape {shape}")
-            )
+            raise ValueError(expected("input", f"of size {size} ({name}) in dimension {channel_dim}", f"shape {shape}"))
 
     def extra_repr(self) -> str:
         """Say what torch's layer says, and the rule and scale."""
         return f"{super().extra_repr()}, weight={self.rule!r}, scale={self.scale!r}"
 
 
-class BinaryLinear(BinaryLayer, nn.Linear):  # type: ignore[misc, override]
+class BinaryLinear(BinaryLayer, nn.Linear):  # type: ignore[override]
     r"""A fully connected layer with weights in {-1, +1}: y = scale · (x W\ :sup:`T`) + b.
 
     Args:
@@ -359,9 +352,7 @@ class _BinaryConv(BinaryLayer):
     spatial: int
     in_channels: int
 
-    def __init__(
-        self, *args: Any, weight: WeightRule | None = None, scale: Scale = "fan_in", **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, weight: WeightRule | None = None, scale: Scale = "fan_in", **kwargs: Any) -> None:
         rule, scale = check_rule(Sign() if weight is None else weight), check_scale(scale)
         super().__init__(*args, **kwargs)
         self._become_binary(rule, scale)
@@ -376,7 +367,7 @@ class _BinaryConv(BinaryLayer):
         return output if steps_and_batch is None else output.unflatten(0, steps_and_batch)
 
 
-class BinaryConv1d(_BinaryConv, nn.Conv1d):  # type: ignore[misc, override]
+class BinaryConv1d(_BinaryConv, nn.Conv1d):  # type: ignore[override]
     """A 1-D convolution with weights in {-1, +1}; ``torch.nn.Conv1d``'s arguments, then ``weight=`` and ``scale=``.
 
     Shape:
@@ -391,7 +382,7 @@ class BinaryConv1d(_BinaryConv, nn.Conv1d):  # type: ignore[misc, override]
     spatial = 1
 
 
-class BinaryConv2d(_BinaryConv, nn.Conv2d):  # type: ignore[misc, override]
+class BinaryConv2d(_BinaryConv, nn.Conv2d):  # type: ignore[override]
     """A 2-D convolution with weights in {-1, +1}; ``torch.nn.Conv2d``'s arguments, then ``weight=`` and ``scale=``.
 
     Shape:
@@ -406,7 +397,7 @@ class BinaryConv2d(_BinaryConv, nn.Conv2d):  # type: ignore[misc, override]
     spatial = 2
 
 
-class BinaryConv3d(_BinaryConv, nn.Conv3d):  # type: ignore[misc, override]
+class BinaryConv3d(_BinaryConv, nn.Conv3d):  # type: ignore[override]
     """A 3-D convolution with weights in {-1, +1}; ``torch.nn.Conv3d``'s arguments, then ``weight=`` and ``scale=``.
 
     Shape:

@@ -44,7 +44,5 @@ class TimeFirst(nn.Module):
         steps, batch = x.shape[:2]
         y = self.module(x.flatten(0, 1))
         if y.shape[:1] != (steps * batch,):
-            raise ValueError(
-                expected("module", f"a layer that keeps {steps * batch} examples", list(y.shape))
-            )
+            raise ValueError(expected("module", f"a layer that keeps {steps * batch} examples", list(y.shape)))
         return y.unflatten(0, (steps, batch))

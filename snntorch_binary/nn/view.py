@@ -34,9 +34,7 @@ def _writes(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         return isinstance(args[0], WeightView)
     if not name.endswith("_") or name.endswith("__"):
         return False
-    target = (
-        args[0] if args else next((kwargs[key] for key in ("tensor", "input", "self") if key in kwargs), None)
-    )
+    target = args[0] if args else next((kwargs[key] for key in ("tensor", "input", "self") if key in kwargs), None)
     return isinstance(target, WeightView)
 
 

@@ -21,10 +21,11 @@ class BayesBiSNN(torch.optim.Optimizer):
     r"""The Bayesian learning rule of BiSNN as an ordinary torch optimizer.
 
     It takes ``net.parameters()`` and needs no closure. Latents of Bernoulli layers follow the natural gradient of the
-    free energy F = E_q[L] + ρ KL(q || p_0); for a ±1 Bernoulli with natural parameter w_r it is the gradient for the mean,
+    free energy F = E_q[L] + ρ KL(q || p_0), which for a ±1 Bernoulli is the gradient for its mean:
 
     .. math::
-        G = \frac{1}{1 - \tanh^2 w_r} \frac{\partial L}{\partial w_r} + \rho\,(w_r - w_{r0}), \qquad w_r \leftarrow w_r - \eta\, G
+        G = \frac{1}{1 - \tanh^2 w_r} \frac{\partial L}{\partial w_r} + \rho\,(w_r - w_{r0}),
+        \qquad w_r \leftarrow w_r - \eta\, G
 
     where ∂L/∂w_r is the latent's ``.grad`` and w_r0 the layer's prior. The prior's term does not pass through the loss:
     it is exact at every |w_r|. ``momentum`` and ``betas`` replace G by its running sum or by its Adam-normalised form.
@@ -111,9 +112,7 @@ class BayesBiSNN(torch.optim.Optimizer):
                 continue
             group = {**self.defaults, **param_group, "params": chosen, "bayesian": is_bayesian}
             if not is_bayesian and (any(bayesian) or "lr" not in param_group or "base_lr" in param_group):
-                group["lr"] = group[
-                    "base_lr"
-                ]  # a group of such parameters alone says its own lr, as in torch
+                group["lr"] = group["base_lr"]  # a group of such parameters alone says its own lr, as in torch
             elif group["paper_exact"]:
                 for value, flag in zip(tensors, bayesian, strict=True):
                     if flag:
@@ -150,9 +149,7 @@ class BayesBiSNN(torch.optim.Optimizer):
                 self._base_step(group)
         return loss
 
-    def _bayesian_step(
-        self, latent: Tensor, grad: Tensor, owner: Owner | None, group: dict[str, Any]
-    ) -> None:
+    def _bayesian_step(self, latent: Tensor, grad: Tensor, owner: Owner | None, group: dict[str, Any]) -> None:
         if owner is None:
             raise RuntimeError(
                 "A latent of this optimizer belongs to no binary layer any more; "
@@ -163,18 +160,14 @@ class BayesBiSNN(torch.optim.Optimizer):
         prior = owner.prior_latent
         if group["paper_exact"]:
             gradient = grad / (1 - torch.tanh(latent).square() + 1e-10)
-            latent.mul_(1 - group["lr"] * group["rho"]).sub_(
-                gradient - group["rho"] * prior, alpha=group["lr"]
-            )
+            latent.mul_(1 - group["lr"] * group["rho"]).sub_(gradient - group["rho"] * prior, alpha=group["lr"])
             return
         gradient = grad / squared_sech(latent)
         if group["clip"] is not None:
             gradient.clamp_(-group["clip"], group["clip"])
         if group["rho"]:
             gradient.add_(latent - prior, alpha=group["rho"])
-        latent.sub_(self._direction(latent, gradient, group), alpha=group["lr"]).clamp_(
-            -LATENT_LIMIT, LATENT_LIMIT
-        )
+        latent.sub_(self._direction(latent, gradient, group), alpha=group["lr"]).clamp_(-LATENT_LIMIT, LATENT_LIMIT)
 
     def _direction(self, latent: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
         """Return the step direction: the natural gradient itself, its running sum, or its Adam-normalised form."""

@@ -20,9 +20,7 @@ def bernoulli_layers(net: nn.Module) -> list[Owner]:
     Raises:
         ValueError: there is none.
     """
-    layers = {
-        id(layer.latent): layer for layer in binary_layers(net).values() if isinstance(layer.rule, Bernoulli)
-    }
+    layers = {id(layer.latent): layer for layer in binary_layers(net).values() if isinstance(layer.rule, Bernoulli)}
     if not layers:
         raise ValueError(expected("net", "a network with Bernoulli weights", type(net).__name__))
     return list(layers.values())
@@ -97,9 +95,7 @@ def set_prior_(net: nn.Module, prior: float | Tensor | Literal["posterior"]) -> 
             natural = 0.5 * torch.logit(probability)
             values[key] = natural.to(latent).expand(latent.shape).clone()
         else:
-            values[key] = torch.tensor(
-                natural_parameter(float(probability)), dtype=latent.dtype, device=latent.device
-            )
+            values[key] = torch.tensor(natural_parameter(float(probability)), dtype=latent.dtype, device=latent.device)
     for layer in binary_layers(net).values():
         if id(layer.latent) in values:
             layer.prior_latent = values[id(layer.latent)]

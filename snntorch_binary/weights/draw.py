@@ -51,14 +51,12 @@ class _HeldWeight(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any, latent: Tensor, value: Tensor, derivative: Tensor | None
-    ) -> Tensor:
+    def forward(ctx: Any, latent: Tensor, value: Tensor, derivative: Tensor | None) -> Tensor:
         ctx.derivative = derivative
         return value.view_as(value)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         if ctx.derivative is not None:
             grad = grad * ctx.derivative.to(grad.dtype)
         return grad, None, None
@@ -68,21 +66,19 @@ class _TransformedUniform(torch.autograd.Function):
     """Seeded noise inside ``torch.func`` transforms: one draw for all, or one each with randomness="different"."""
 
     @staticmethod
-    def forward(latent: Tensor, seed: int) -> Tensor:  # type: ignore[override]
+    def forward(latent: Tensor, seed: int) -> Tensor:
         return _uniform(latent, seed)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # type: ignore[override]
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         ctx.mark_non_differentiable(output)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, None]:
         return None, None
 
     @staticmethod
-    def vmap(  # type: ignore[override]
-        info: Any, in_dims: tuple[int | None, ...], latent: Tensor, seed: int
-    ) -> tuple[Tensor, int | None]:
+    def vmap(info: Any, in_dims: tuple[int | None, ...], latent: Tensor, seed: int) -> tuple[Tensor, int | None]:
         dim = in_dims[0]
         if dim is not None:
             latent = latent.movedim(dim, 0)
@@ -180,9 +176,7 @@ class Draw:
     def _weight_and_derivative(
         self, latent: Tensor, kind: Kind, uniform: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        weight, derivative = self.rule.weight_and_derivative(
-            latent, kind, uniform, paper_exact=self.paper_exact
-        )
+        weight, derivative = self.rule.weight_and_derivative(latent, kind, uniform, paper_exact=self.paper_exact)
         return weight.to(latent.dtype), derivative
 
     def _drawn(self, latent: Tensor, kind: Kind) -> tuple[Tensor, Tensor | None]:
@@ -192,7 +186,8 @@ class Draw:
     def _seed(self) -> int:
         seed, counter = self.seed, self.counter
         if self.forced is not None and self.forced[1] is not None:
-            seed, counter = self.forced[1], counter - self.forced[2]
+            # Said by the user, and the same in every process of a distributed run.
+            return _mix(self.forced[1], counter - self.forced[2])
         return _mix(seed, counter, _rank(self.rule))
 
     def _hold(self, latent: Tensor, key: tuple[Any, ...]) -> Tensor:

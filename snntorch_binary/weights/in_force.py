@@ -30,9 +30,7 @@ def require_binary_layers(net: nn.Module) -> dict[str, Owner]:
     layers = binary_layers(net)
     if not layers:
         raise ValueError(
-            expected(
-                "net", "a network with binary layers (see snntorch_binary.binarize_)", type(net).__name__
-            )
+            expected("net", "a network with binary layers (see snntorch_binary.binarize_)", type(net).__name__)
         )
     return layers
 

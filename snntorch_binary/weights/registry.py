@@ -1,7 +1,7 @@
 """Finding the binary layer that owns a latent, and telling it when an optimizer has moved that latent.
 
-A Parameter attribute or subclass does not survive deepcopy, pickle, ``assign=True``, ``.to()``, DDP and Lightning alike;
-the identity of the Parameter inside its living layer does. The registry holds layers weakly.
+A Parameter attribute or subclass does not survive deepcopy, pickle, ``assign=True``, ``.to()``, DDP and Lightning
+alike; the identity of the Parameter inside its living layer does. The registry holds layers weakly.
 """
 
 from __future__ import annotations

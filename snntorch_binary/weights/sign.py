@@ -39,9 +39,7 @@ class Sign(WeightRule):
 
     def __post_init__(self) -> None:
         if self.straight_through not in ("clipped", "identity"):
-            raise ValueError(
-                expected("straight_through", "'clipped' or 'identity'", repr(self.straight_through))
-            )
+            raise ValueError(expected("straight_through", "'clipped' or 'identity'", repr(self.straight_through)))
 
     def initial_latent(self, weight: Tensor) -> Tensor:
         """Return the weight itself: its sign is the binary weight, its size the distance to a flip."""

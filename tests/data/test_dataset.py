@@ -36,9 +36,7 @@ def test_fixed_spikes_do_not_depend_on_the_batch(encoder):
 
 def test_fixed_examples_of_equal_value_have_their_own_noise():
     values, labels = torch.full((3, 50), 0.5), torch.zeros(3, dtype=torch.int64)
-    spikes, _ = SpikeDataset(values, labels, num_steps=100, encoder=RateEncoder(), fixed=True).__getitems__(
-        [0, 1, 2]
-    )
+    spikes, _ = SpikeDataset(values, labels, num_steps=100, encoder=RateEncoder(), fixed=True).__getitems__([0, 1, 2])
     agreement = (spikes[:, [0, 0, 1]] == spikes[:, [1, 2, 2]]).float().mean(dim=(0, 2))
     assert ((agreement - 0.5).abs() < 0.04).all()
 

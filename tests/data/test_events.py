@@ -60,9 +60,7 @@ def test_the_three_formats_are_read(tmp_path):
     np.save(npy, np.stack([t, x, y, p], axis=1).astype(np.uint64))
     for file in (aedat, npy):
         read = read_poker_events(file)
-        for ours, written in zip(
-            (read.x, read.y, read.time, read.polarity), (x, y, t - t[0], p), strict=True
-        ):
+        for ours, written in zip((read.x, read.y, read.time, read.polarity), (x, y, t - t[0], p), strict=True):
             assert np.array_equal(ours, written)
 
 
@@ -186,9 +184,7 @@ def test_nmnist_splits(nmnist_tree):
 
 
 def test_missing_nmnist_is_said(nmnist_tree, tmp_path):
-    with pytest.raises(
-        DataNotFoundError, match=r"classes \[6, 7, 8, 9\] only, but \[0, 1, .* were asked for"
-    ):
+    with pytest.raises(DataNotFoundError, match=r"classes \[6, 7, 8, 9\] only, but \[0, 1, .* were asked for"):
         load("nmnist", nmnist_tree)
     with pytest.raises(DataNotFoundError, match=rf"N-MNIST was not found in {tmp_path}: looked for"):
         load("nmnist", tmp_path, classes=DIGITS)
@@ -253,9 +249,7 @@ def test_the_real_poker_dvs_recordings_agree_in_both_formats(real_data, shared_c
     assert sum(fold.test.labels.bincount() for fold in folds).tolist() == [30, 23, 43, 35]
 
     def keyed(*datasets):
-        return {
-            (x.numpy().tobytes(), int(y)) for d in datasets for x, y in zip(d.inputs, d.labels, strict=True)
-        }
+        return {(x.numpy().tobytes(), int(y)) for d in datasets for x, y in zip(d.inputs, d.labels, strict=True)}
 
     originals = keyed(*(fold.test for fold in folds))
     distributed = keyed(splits.train, splits.validation, splits.test)

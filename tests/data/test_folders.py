@@ -32,8 +32,7 @@ def snapshot(folder):
 def content(copies):
     """The files of each copy, relative to the folder that holds it."""
     return [
-        sorted(file.relative_to(home).as_posix() for home in copy for file in home.rglob("*.bin"))
-        for copy in copies
+        sorted(file.relative_to(home).as_posix() for home in copy for file in home.rglob("*.bin")) for copy in copies
     ]
 
 
@@ -55,9 +54,7 @@ def test_an_unpacked_tree_is_found_and_wins_over_archives(user, place):
 
 @pytest.mark.parametrize("place", ["NMNIST/", ""])
 @pytest.mark.parametrize("top", ["", "NMNIST/", "some/NMNIST/"])
-@pytest.mark.parametrize(
-    ("name", "write"), [("a.zip", write_zip), ("a.tar.gz", write_tar), ("a.tar", write_tar)]
-)
+@pytest.mark.parametrize(("name", "write"), [("a.zip", write_zip), ("a.tar.gz", write_tar), ("a.tar", write_tar)])
 def test_archives_are_unpacked_once_and_nothing_is_written_beside_them(user, cache, place, top, name, write):
     (user / "NMNIST").mkdir()
     write(user / place / name, {f"{top}Train/6/1.bin": b"abc", f"{top}Test/6/2.bin": b"d"})
@@ -108,9 +105,7 @@ def test_members_that_escape_are_refused(user, cache, name, write, member):
     assert not list(cache.glob("evil*"))
 
 
-@pytest.mark.parametrize(
-    ("name", "write"), [("a.zip", write_zip), ("a.tar.gz", write_tar), ("a.tar.xz", write_tar)]
-)
+@pytest.mark.parametrize(("name", "write"), [("a.zip", write_zip), ("a.tar.gz", write_tar), ("a.tar.xz", write_tar)])
 def test_a_truncated_archive_is_named(user, cache, name, write):
     archive = user / name
     write(archive, {f"Train/6/{i}.bin": os.urandom(2000) for i in range(30)})

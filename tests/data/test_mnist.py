@@ -29,9 +29,7 @@ def write(folder, arrays, packed=True):
     folder.mkdir(parents=True, exist_ok=True)
     for name, array in arrays.items():
         data = idx(array)
-        (folder / f"{name}.gz").write_bytes(gzip.compress(data)) if packed else (folder / name).write_bytes(
-            data
-        )
+        (folder / f"{name}.gz").write_bytes(gzip.compress(data)) if packed else (folder / name).write_bytes(data)
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -108,9 +106,7 @@ def test_download_goes_into_the_cache_and_is_found_again(tmp_path, cache, arrays
     splits = load("mnist", user, download=True)
     assert torch.equal(splits.test.inputs, arrays[NAMES[2]].flatten(1))
     assert list(user.iterdir()) == []
-    assert sorted(file.name for file in (cache / "MNIST" / "raw").iterdir()) == sorted(
-        f"{n}.gz" for n in NAMES
-    )
+    assert sorted(file.name for file in (cache / "MNIST" / "raw").iterdir()) == sorted(f"{n}.gz" for n in NAMES)
     for file in mirror.iterdir():
         file.unlink()
     assert len(load("mnist", download=True).test) == 40
@@ -125,9 +121,7 @@ def test_a_download_that_was_cut_goes_on_and_a_wrong_file_is_refused(cache, mirr
     bad.write_bytes(good[:-1])
     with pytest.raises(DataNotFoundError, match=f"download failed .*gone.*{bad.name}: its md5 sum is not"):
         load("mnist", download=True)
-    assert sorted(file.name for file in (cache / "MNIST" / "raw").iterdir()) == [
-        f"{n}.gz" for n in sorted(NAMES[:2])
-    ]
+    assert sorted(file.name for file in (cache / "MNIST" / "raw").iterdir()) == [f"{n}.gz" for n in sorted(NAMES[:2])]
     bad.write_bytes(good)
     assert len(load("mnist", download=True).test) == 40
 

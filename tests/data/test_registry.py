@@ -18,9 +18,7 @@ def test_only_the_training_noise_depends_on_the_seed(name):
     assert torch.equal(first.train.inputs, second.train.inputs)
     indices = list(range(20))
     assert not torch.equal(first.train.__getitems__(indices)[0], second.train.__getitems__(indices)[0])
-    assert torch.equal(
-        first.train.__getitems__(indices)[0], load(name, num_steps=4).train.__getitems__(indices)[0]
-    )
+    assert torch.equal(first.train.__getitems__(indices)[0], load(name, num_steps=4).train.__getitems__(indices)[0])
 
 
 def test_two_moons_is_scaled_together():
@@ -55,9 +53,7 @@ def test_classes_are_renumbered_in_the_given_order():
     for part, all_classes in ((splits.train, whole.train), (splits.test, whole.test)):
         assert part.labels.bincount().tolist() == [4, 4]
         for label, digit in enumerate((8, 3)):
-            assert torch.equal(
-                part.inputs[part.labels == label], all_classes.inputs[all_classes.labels == digit][:4]
-            )
+            assert torch.equal(part.inputs[part.labels == label], all_classes.inputs[all_classes.labels == digit][:4])
 
 
 @pytest.mark.parametrize(

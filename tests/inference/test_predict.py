@@ -158,9 +158,7 @@ def test_uncertainty_is_bounded_and_adds_up():
     prediction = Prediction(samples)
     log_c = torch.log(torch.tensor(float(C)))
     assert ((prediction.entropy >= 0) & (prediction.entropy <= log_c + 1e-6)).all()
-    assert (
-        (prediction.mutual_information >= 0) & (prediction.mutual_information <= prediction.entropy + 1e-6)
-    ).all()
+    assert ((prediction.mutual_information >= 0) & (prediction.mutual_information <= prediction.entropy + 1e-6)).all()
     # The mutual information is the mean KL divergence of the members from their mean.
     mean = samples.mean(0)
     divergence = (samples * (samples / mean).log()).sum(-1).mean(0)
@@ -174,9 +172,7 @@ def test_members_that_agree_and_members_that_do_not():
     torch.testing.assert_close(agree.mutual_information, torch.zeros(50), rtol=0, atol=1e-6)
     torch.testing.assert_close(agree.entropy, -(one * one.log()).sum(-1)[0])
     certain_each_of_another_class = Prediction(torch.eye(C)[:, None])
-    torch.testing.assert_close(
-        certain_each_of_another_class.mutual_information, torch.log(torch.tensor([float(C)]))
-    )
+    torch.testing.assert_close(certain_each_of_another_class.mutual_information, torch.log(torch.tensor([float(C)])))
 
 
 # ---- readouts ----------------------------------------------------------------------------------

@@ -37,9 +37,7 @@ def train(shared_noise, num_processes, rank):
         use_distributed_sampler=False,
     )
     mine = range(rank, 24, num_processes)  # so that two batches of 4 join to the batch of 8
-    trainer.fit(
-        module, DataLoader(examples(), batch_size=BATCH // num_processes, sampler=mine, collate_fn=collate)
-    )
+    trainer.fit(module, DataLoader(examples(), batch_size=BATCH // num_processes, sampler=mine, collate_fn=collate))
     state = {name: value.clone() for name, value in module.net.state_dict().items()}
     drawn = module.net[1].train().weight.detach().clone()
     return {"state": state, "rho": trainer.optimizers[0].param_groups[0]["rho"], "weight": drawn}

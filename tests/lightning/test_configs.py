@@ -1,4 +1,4 @@
-"""The shipped YAML files say what the recipes say. `python tests/lightning/test_configs.py` writes them anew."""
+"""The shipped YAML files say what the recipes say; `python tests/lightning/test_configs.py` rewrites them."""
 
 from pathlib import Path
 

@@ -21,7 +21,9 @@ def results(tmp_path_factory):
 def assert_close(first, second):
     assert first.keys() == second.keys()
     for name in first:
-        torch.testing.assert_close(first[name], second[name], rtol=1e-9, atol=1e-9, msg=lambda text, n=name: f"{n}: {text}")
+        torch.testing.assert_close(
+            first[name], second[name], rtol=1e-9, atol=1e-9, msg=lambda text, n=name: f"{n}: {text}"
+        )
 
 
 def test_two_processes_with_shared_noise_are_one_on_the_joined_batch(results):

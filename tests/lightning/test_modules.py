@@ -117,9 +117,7 @@ def test_readouts():
     with torch.no_grad():
         for one, other in zip(stepped.parameters(), looped.parameters(), strict=True):
             other.copy_(one)
-    torch.testing.assert_close(
-        SpikingClassifier(stepped, 10, readout="membrane")(x), SpikingClassifier(looped, 10)(x)
-    )
+    torch.testing.assert_close(SpikingClassifier(stepped, 10, readout="membrane")(x), SpikingClassifier(looped, 10)(x))
 
 
 def test_several_draws_a_step_are_averaged():
@@ -277,7 +275,10 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(rule, parameter, s
         (lambda net: SpikingClassifier(net, 10, lr=0), "`lr` to be a positive float"),
         (lambda net: SpikingClassifier(net, 10, readout="spikes"), "`readout` to be 'rate', 'membrane'"),
         (lambda net: STBiSNN(net, 10, latent_lr=-1), "`latent_lr` to be a positive float"),
-        (lambda net: BayesBiSNN(net, 10, num_train_samples=0), "`num_train_samples` to be an integer of at least 1"),
+        (
+            lambda net: BayesBiSNN(net, 10, num_train_samples=0),
+            "`num_train_samples` to be an integer of at least 1",
+        ),
         (lambda net: BayesBiSNN(net, 10, tau=0.0), "`tau` to be a positive float"),
         (lambda net: BayesBiSNN(STBiSNN(net, 10).net, 10), "`net` to be a network with Bernoulli weights"),
         (lambda net: STBiSNN(torch.nn.Flatten(), 10), "Expected argument"),

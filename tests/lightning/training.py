@@ -100,7 +100,7 @@ def checkpoint_in(folder):
 
 
 def train(rule, folder, stop=None, epochs=4):
-    """Train (or go on training) a network on some digits; return its state, what was logged, and its answers."""
+    """Train (or go on training) a network on digits; return its state, what was logged, and its answers."""
     last = Path(folder) / "last.ckpt"
     torch.manual_seed(0)
     module = RULES[rule](SpikingMLP(64, [32], 10), readout_scale=5.0)

@@ -62,9 +62,7 @@ def test_per_example_scores_give_the_same_intervals_as_the_probabilities():
     all_four = paired_differences(a, b, labels, num_resamples=300, seed=5)
     scores_a, scores_b = ([example_scores(p, labels) for p in several] for several in (a, b))
     for name in ("correct", "nll", "brier"):
-        values_a, values_b = (
-            torch.stack([getattr(s, name) for s in several]) for several in (scores_a, scores_b)
-        )
+        values_a, values_b = (torch.stack([getattr(s, name) for s in several]) for several in (scores_a, scores_b))
         one = paired_bootstrap(values_a, values_b, num_resamples=300, seed=5)
         expected = all_four["accuracy" if name == "correct" else name]
         assert dataclasses.astuple(one) == pytest.approx(dataclasses.astuple(expected), abs=1e-9)
@@ -114,9 +112,7 @@ def test_equally_calibrated_predictors_seldom_differ_in_ece():
         a, b = predictions(generator, 2, 1000, num_classes=2)
         # Two different predictors, each right as often as it says: relabelled so that both see one label.
         labels = torch.zeros(1000, dtype=torch.long)
-        a, b = (
-            torch.where(torch.rand(1000, 1, generator=generator) < p[:, :1], p, p.flip(1)) for p in (a, b)
-        )
+        a, b = (torch.where(torch.rand(1000, 1, generator=generator) < p[:, :1], p, p.flip(1)) for p in (a, b))
         ties += paired_differences(a, b, labels, num_resamples=300, seed=trial)["ece"].tie
     assert ties >= 88
 
@@ -173,9 +169,7 @@ def test_bad_input():
         paired_bootstrap(ones, ones, confidence=95)
     thirds = torch.full((2, 5, 3), 1 / 3)
     labels = torch.zeros(5, dtype=torch.long)
-    with pytest.raises(
-        ValueError, match=r"`probabilities_b` to be of shape \[2, 5, 3\], but got \[1, 5, 3\]"
-    ):
+    with pytest.raises(ValueError, match=r"`probabilities_b` to be of shape \[2, 5, 3\], but got \[1, 5, 3\]"):
         paired_differences(thirds, thirds[:1], labels)
     with pytest.raises(ValueError, match="`probabilities_a` to be of at least one seed"):
         paired_differences(thirds[:0], thirds[:0], labels)

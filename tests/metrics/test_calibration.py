@@ -75,9 +75,7 @@ def test_bins_are_those_of_torchmetrics_on_the_edges(votes, labels_seed):
         probabilities, labels, num_classes=2, n_bins=15
     )
     assert by_bins.item() == pytest.approx(reference.item(), abs=1e-6)
-    assert metrics.expected_calibration_error(probabilities, labels) == pytest.approx(
-        reference.item(), abs=1e-6
-    )
+    assert metrics.expected_calibration_error(probabilities, labels) == pytest.approx(reference.item(), abs=1e-6)
 
 
 def test_a_rounding_error_above_one_is_not_taken_for_logits():

@@ -106,9 +106,7 @@ def test_bars_and_gaps_of_the_reliability_diagram_add_up_to_the_ece(figures, tmp
 
 @pytest.mark.parametrize("num_panels", [1, 2, 3, 4, 5, 7])
 def test_one_panel_for_each_predictor(num_panels, figures, tmp_path):
-    reliability_diagram(
-        {f"rule {i}": predictions(seed=i) for i in range(num_panels)}, tmp_path / "unused.png"
-    )
+    reliability_diagram({f"rule {i}": predictions(seed=i) for i in range(num_panels)}, tmp_path / "unused.png")
     titles = [axes.get_title().split("\n")[0] for axes in figures[0].axes if axes.get_title()]
     assert sorted(titles) == [f"rule {i}" for i in range(num_panels)]
     assert len(figures[0].axes) == 2 * num_panels
@@ -141,10 +139,7 @@ def test_learning_curve_is_the_mean_in_the_band_from_worst_to_best(figures, tmp_
 def test_raster_has_one_mark_for_each_spike(figures, tmp_path):
     raster(SPIKES, tmp_path / "unused.png")
     top, bottom = figures[0].axes
-    marks = {
-        (int(path.vertices[0, 0]), round(path.vertices[:, 1].mean()))
-        for path in top.collections[0].get_paths()
-    }
+    marks = {(int(path.vertices[0, 0]), round(path.vertices[:, 1].mean())) for path in top.collections[0].get_paths()}
     assert marks == {tuple(index) for index in SPIKES.nonzero().tolist()}
     assert [bar.get_height() for bar in bottom.patches] == pytest.approx((100 * SPIKES.mean(1)).tolist())
 

@@ -36,9 +36,7 @@ def test_a_single_seed_has_no_spread():
 
 
 def test_an_interval_takes_the_place_of_the_standard_deviation():
-    intervals = {
-        "bayes ensemble": {"nll": Difference(0.1, 0.0801, 0.1249), "brier": Difference(0.05, 0.04, 0.06)}
-    }
+    intervals = {"bayes ensemble": {"nll": Difference(0.1, 0.0801, 0.1249), "brier": Difference(0.05, 0.04, 0.06)}}
     rows = [row(rule="bayes", prediction="ensemble", seed=seed) for seed in range(3)]
     text = rendered(results_table([*rows, row(rule="st", seed=0), row(rule="st", seed=1)], intervals))
     assert "0.080..0.125" in text

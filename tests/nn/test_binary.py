@@ -175,9 +175,7 @@ def test_tied_layers_share_the_prior():
 
 @pytest.mark.parametrize("spatial", [1, 2, 3])
 def test_a_convolution_takes_all_time_steps_at_once(spatial):
-    layer = [sb.nn.BinaryConv1d, sb.nn.BinaryConv2d, sb.nn.BinaryConv3d][spatial - 1](
-        2, 3, 2, weight=sb.Bernoulli()
-    )
+    layer = [sb.nn.BinaryConv1d, sb.nn.BinaryConv2d, sb.nn.BinaryConv3d][spatial - 1](2, 3, 2, weight=sb.Bernoulli())
     x = torch.randn(5, 4, 2, *(4,) * spatial)
     torch.testing.assert_close(layer(x), torch.stack([layer(x_t) for x_t in x]))
     torch.testing.assert_close(layer(x[0]), torch.stack([layer(example) for example in x[0]]))

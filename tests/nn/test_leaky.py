@@ -104,9 +104,7 @@ def test_the_scan_equals_the_loop_of_steps(reset, surrogate):
 @pytest.mark.parametrize("reset", RESETS)
 @pytest.mark.parametrize("losses", ["spikes", "mem"])
 def test_second_derivatives_equal_the_loop_of_steps(reset, losses):
-    leaky = Leaky(
-        0.7, 0.6, reset_mechanism=reset, learn_beta=True, learn_threshold=True, output=True
-    ).double()
+    leaky = Leaky(0.7, 0.6, reset_mechanism=reset, learn_beta=True, learn_threshold=True, output=True).double()
 
     def hessian_vector(run):
         x = currents(6, 2, 3).double().requires_grad_()
@@ -187,9 +185,7 @@ def test_copies_and_pickles_after_a_forward_with_gradient(form):
 
 
 def test_checkpoints_go_both_ways():
-    theirs = snn.Leaky(
-        torch.full((N,), 0.3), 0.7, learn_beta=True, reset_mechanism="zero", graded_spikes_factor=3.0
-    )
+    theirs = snn.Leaky(torch.full((N,), 0.3), 0.7, learn_beta=True, reset_mechanism="zero", graded_spikes_factor=3.0)
     ours = Leaky(torch.ones(N), learn_beta=True)
     ours.load_state_dict(theirs.state_dict())
     assert ours.reset_mechanism == "zero"

@@ -173,9 +173,7 @@ def test_compiles_without_a_graph_break():
 
 
 def test_refuses_bad_arguments():
-    with pytest.raises(
-        ValueError, match=r"Expected argument `tau_syn` to be a positive float, but got -1.0."
-    ):
+    with pytest.raises(ValueError, match=r"Expected argument `tau_syn` to be a positive float, but got -1.0."):
         SRM(tau_syn=-1.0)
     with pytest.raises(TypeError, match="`surrogate` to be a surrogate gradient, but got str"):
         SRM(surrogate="boxcar")

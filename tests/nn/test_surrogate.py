@@ -97,9 +97,7 @@ def test_compiles_without_a_graph_break():
 
 
 def test_get_by_name():
-    assert get("fast_sigmoid", slope=5.0, fires_at_threshold=True) == FastSigmoid(
-        5.0, fires_at_threshold=True
-    )
+    assert get("fast_sigmoid", slope=5.0, fires_at_threshold=True) == FastSigmoid(5.0, fires_at_threshold=True)
     with pytest.raises(ValueError, match="Expected argument `name` to be one of arctan, boxcar"):
         get("relu")
 

@@ -129,7 +129,5 @@ def test_few_steps_and_empty_batches(shape):
 
 
 def test_refuses_bad_decay():
-    with pytest.raises(
-        ValueError, match=r"Expected argument `alpha` to be a decay per time step in \[0, 1\]"
-    ):
+    with pytest.raises(ValueError, match=r"Expected argument `alpha` to be a decay per time step in \[0, 1\]"):
         Synaptic(-0.1, 0.9)

@@ -65,9 +65,7 @@ def test_paper_exact_is_the_published_float32_rule(tau, freeze_noise):
         backward(layer, c)
         optimizer.step()
         optimizer.zero_grad()
-        expected = published_step(
-            before.numpy(), uniform.numpy(), c.numpy(), tau, 0.01, 0.1, 0.3, np.float32, 1e-10
-        )
+        expected = published_step(before.numpy(), uniform.numpy(), c.numpy(), tau, 0.01, 0.1, 0.3, np.float32, 1e-10)
         moved = torch.from_numpy(expected) - before
         torch.testing.assert_close(layer.latent.detach() - before, moved, rtol=1e-4, atol=2e-6)
 
@@ -218,9 +216,7 @@ def test_momentum_and_betas_against_torchs_own():
 
 
 def test_the_other_parameters_follow_adam():
-    net = nn.Sequential(
-        sb.nn.BinaryLinear(4, 3, weight=sb.Bernoulli(), scale="channel"), sb.nn.BinaryLinear(3, 2)
-    )
+    net = nn.Sequential(sb.nn.BinaryLinear(4, 3, weight=sb.Bernoulli(), scale="channel"), sb.nn.BinaryLinear(3, 2))
     twin = copy.deepcopy(net)
     others = [net[0].gain, net[0].bias, net[1].latent, net[1].bias]
     optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.5, rho=0.1, base_lr=0.02)

@@ -51,9 +51,7 @@ def test_tied_weights_count_once():
 
 
 def test_set_prior():
-    net = nn.Sequential(
-        sb.nn.BinaryLinear(3, 2, weight=sb.Bernoulli()), sb.nn.BinaryLinear(2, 2, weight=sb.Sign())
-    )
+    net = nn.Sequential(sb.nn.BinaryLinear(3, 2, weight=sb.Bernoulli()), sb.nn.BinaryLinear(2, 2, weight=sb.Sign()))
     sb.set_prior_(net, 0.2)
     torch.testing.assert_close(torch.sigmoid(2 * net[0].prior_latent), torch.tensor(0.2))
     each = torch.rand(2, 3) * 0.8 + 0.1
@@ -65,9 +63,7 @@ def test_set_prior():
         net[0].latent.add_(1.0)
     assert sb.kl_divergence(net).item() > 0  # the prior is a copy
 
-    other = nn.Sequential(
-        sb.nn.BinaryLinear(3, 2, weight=sb.Bernoulli()), sb.nn.BinaryLinear(2, 2, weight=sb.Sign())
-    )
+    other = nn.Sequential(sb.nn.BinaryLinear(3, 2, weight=sb.Bernoulli()), sb.nn.BinaryLinear(2, 2, weight=sb.Sign()))
     other.load_state_dict(net.state_dict())
     assert torch.equal(other[0].prior_latent, net[0].prior_latent)
 

@@ -16,9 +16,7 @@ each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.estimat
 
 def make(rule):
     """20-30-4: with 720 weights of P(+1) near ½, two draws are never equal by chance."""
-    return nn.Sequential(
-        sb.nn.BinaryLinear(20, 30, weight=rule), nn.Tanh(), sb.nn.BinaryLinear(30, 4, weight=rule)
-    )
+    return nn.Sequential(sb.nn.BinaryLinear(20, 30, weight=rule), nn.Tanh(), sb.nn.BinaryLinear(30, 4, weight=rule))
 
 
 def weights(net):
@@ -255,9 +253,7 @@ def test_resample_draws_anew_and_repeats_with_equal_generators():
 
 
 def test_layers_of_equal_shape_draw_independently():
-    net = nn.Sequential(
-        *(sb.nn.BinaryLinear(100, 100, bias=False, weight=RULES[0], scale=1.0) for _ in range(2))
-    )
+    net = nn.Sequential(*(sb.nn.BinaryLinear(100, 100, bias=False, weight=RULES[0], scale=1.0) for _ in range(2)))
     with torch.no_grad():
         for layer in net:
             layer.latent.zero_()

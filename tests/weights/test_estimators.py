@@ -32,8 +32,7 @@ def test_hard_is_one_minus_mu_squared_times_the_mean_weight_gradient():
 
 def test_hard_is_unbiased_for_a_multilinear_loss():
     layers = [
-        sb.nn.BinaryLinear(3, 2, bias=False, weight=sb.Bernoulli(init_scale=0.6), scale=1.0).double()
-        for _ in "ab"
+        sb.nn.BinaryLinear(3, 2, bias=False, weight=sb.Bernoulli(init_scale=0.6), scale=1.0).double() for _ in "ab"
     ]
     x = torch.randn(3, dtype=torch.float64)
 
@@ -55,9 +54,7 @@ def test_hard_is_unbiased_for_a_multilinear_loss():
 
 @pytest.mark.parametrize("tau", [0.5, 1.0])
 def test_gumbel_is_the_gradient_of_the_relaxed_objective(tau):
-    layer = sb.nn.BinaryLinear(
-        2, 1, bias=False, weight=sb.Bernoulli(tau=tau, estimator="gumbel"), scale=1.0
-    ).double()
+    layer = sb.nn.BinaryLinear(2, 1, bias=False, weight=sb.Bernoulli(tau=tau, estimator="gumbel"), scale=1.0).double()
     natural = torch.tensor([[0.4, -0.9]], dtype=torch.float64)
     x = torch.tensor([[1.0, 0.5]], dtype=torch.float64)
 
@@ -105,9 +102,7 @@ def test_the_relaxed_and_the_binary_sample_of_one_noise_have_one_sign(tau):
 def test_mean_of_the_factor(natural):
     # papers/bisnn.md 5.2: E[S] = 2 (w_r coth w_r - 1) coth² w_r at τ = 1
     latent = torch.full((1_000_000,), natural, dtype=torch.float64)
-    _, slope = sb.Bernoulli().weight_and_derivative(
-        latent, "relaxed", torch.rand(1_000_000, dtype=torch.float64)
-    )
+    _, slope = sb.Bernoulli().weight_and_derivative(latent, "relaxed", torch.rand(1_000_000, dtype=torch.float64))
     coth = 1 / torch.tanh(torch.tensor(natural, dtype=torch.float64))
     assert_mean_is(slope / squared_sech(latent), 2 * (natural * coth - 1) * coth**2)
 
@@ -150,9 +145,7 @@ def test_gumbel_passes_gradcheck_with_frozen_noise(tau):
     x = torch.randn(2, 2, 4, dtype=torch.float64, requires_grad=True)
     latent = torch.randn(layer.latent.shape, dtype=torch.float64, requires_grad=True)
 
-    def run(
-        latent, bias, x
-    ):  # a fresh latent each time; the noise is a function of the layer's seed and counter
+    def run(latent, bias, x):  # a fresh latent each time; the noise is a function of the layer's seed and counter
         return functional_call(layer, {"latent": latent * 1, "bias": bias}, (x,))
 
     assert torch.autograd.gradcheck(run, (latent, layer.bias.detach().clone().requires_grad_(), x))

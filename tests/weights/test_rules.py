@@ -49,9 +49,7 @@ def test_bad_arguments_get_one_sentence(make, message):
         make()
 
 
-@pytest.mark.parametrize(
-    ("straight_through", "passed"), [("clipped", [0, 1, 1, 1, 0]), ("identity", [1] * 5)]
-)
+@pytest.mark.parametrize(("straight_through", "passed"), [("clipped", [0, 1, 1, 1, 0]), ("identity", [1] * 5)])
 def test_straight_through(straight_through, passed):
     layer = sb.nn.BinaryLinear(5, 1, bias=False, weight=sb.Sign(straight_through), scale=1.0)
     layer.weight = torch.tensor([[-1.5, -1.0, 0.0, 0.3, 1.1]])
