@@ -283,13 +283,14 @@ def test_fit_goes_on_from_a_checkpoint(trained, capsys):
 
 
 @pytest.mark.parametrize("name", ["digits-full-precision", "digits-st", "mnist-bayes", "nmnist-bayes"])
-def test_every_shipped_configuration_trains(name, capsys):
+def test_every_shipped_configuration_trains(name, capsys, tmp_path_factory, monkeypatch):
     arguments = ["fit", "--config", name, "--trainer.max_epochs", "1", "--data.limit_per_class", "3"]
     if not name.startswith("digits"):
         folder = os.environ.get("SNNTORCH_BINARY_DATA")
         if not folder:
             pytest.skip("SNNTORCH_BINARY_DATA does not name a folder with the real data sets")
         arguments += ["--data.data_dir", folder]
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "shared-cache"))
     code, text, error = run(*arguments, capsys=capsys)
     assert (code, error) == (0, "")
     assert "epoch 1/1" in text

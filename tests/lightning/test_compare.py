@@ -260,15 +260,16 @@ def test_folds_on_digits(tmp_path, capsys):
 
 
 @pytest.fixture
-def real_data():
+def real_data(tmp_path_factory, monkeypatch):
     folder = os.environ.get("SNNTORCH_BINARY_DATA")
     if not folder:
         pytest.skip("SNNTORCH_BINARY_DATA does not name a folder with the real data sets")
+    # One cache for all tests that unpack the archives, as in tests/data.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "shared-cache"))
     return folder
 
 
-def test_poker_dvs_is_cross_validated(real_data, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_poker_dvs_is_cross_validated(real_data, tmp_path, capsys):
     out = tmp_path / "out"
     arguments = ["--data-dir", real_data, "--epochs", "1", "--seeds", "0", "--out", str(out)]
     assert main(["compare", "poker-dvs", *arguments]) == 0
@@ -282,8 +283,7 @@ def test_poker_dvs_is_cross_validated(real_data, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("classes", "folds", "num_tested"), [("8,9", [], 2 * 5), ("all", ["--folds", "2"], 2 * 5 * 10)]
 )
-def test_nmnist(real_data, classes, folds, num_tested, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def test_nmnist(real_data, classes, folds, num_tested, tmp_path):
     if classes == "all":
         pytest.importorskip("tonic")
     out = tmp_path / "out"
