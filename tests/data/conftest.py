@@ -1,6 +1,3 @@
-import os
-from pathlib import Path
-
 import pytest
 
 
@@ -9,14 +6,6 @@ def cache(tmp_path, monkeypatch):
     """Every test has its own empty cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "snntorch_binary"
-
-
-@pytest.fixture
-def real_data():
-    folder = os.environ.get("SNNTORCH_BINARY_DATA")
-    if not folder:
-        pytest.skip("SNNTORCH_BINARY_DATA does not name a folder with the real data sets")
-    return Path(folder)
 
 
 @pytest.fixture
