@@ -50,7 +50,7 @@ RECIPES: dict[str, Recipe] = {
     "mnist": Recipe((512, 512), epochs=15, batch_size=100, rho=5e-7),
     "fashion-mnist": Recipe((512, 512), epochs=15, batch_size=100, rho=5e-7),
     "nmnist": Recipe((512,), epochs=20, batch_size=50, bayes_lr=0.6, rho=1e-6),
-    "poker-dvs": Recipe((512,), epochs=60, batch_size=10, num_folds=5),
+    "poker-dvs": Recipe((512,), epochs=40, batch_size=10, bayes_lr=0.6, rho=1e-6, num_folds=5),
 }
 
 

@@ -73,7 +73,7 @@ def results_table(
     table.add_column("bits/\nweight", justify="right", no_wrap=True)
     for score in _SCORES.values():
         table.add_column(score.heading.replace(" ", "\n"), justify="right", no_wrap=True)
-    table.add_column("training\ntime", justify="right", no_wrap=True)
+    table.add_column("train", justify="right", no_wrap=True)
     for (rule, credit, prediction), group in groups.items():
         label = rule if prediction == "single" else f"{rule} {prediction}"
         ranges = (intervals or {}).get(label, {})
