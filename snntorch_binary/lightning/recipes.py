@@ -47,7 +47,7 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "digits": Recipe((256,), epochs=60, batch_size=50, binary_drive=3.0, st_lr=1e-2, bayes_lr=0.3),
     "two-moons": Recipe((256, 256), epochs=60, batch_size=40),
-    "mnist": Recipe((512, 512), epochs=15, batch_size=100, rho=5e-7),
+    "mnist": Recipe((512, 512), epochs=25, batch_size=100, rho=1e-6),
     "fashion-mnist": Recipe((512, 512), epochs=15, batch_size=100, rho=5e-7),
     "nmnist": Recipe((512,), epochs=20, batch_size=50, bayes_lr=0.6, rho=1e-6),
     "poker-dvs": Recipe((512,), epochs=40, batch_size=10, bayes_lr=0.6, rho=1e-6, num_folds=5),
