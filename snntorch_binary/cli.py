@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from snntorch_binary._errors import MissingPackageError, require
+from snntorch_binary._errors import MissingPackageError, expected, require
 
 _LIGHTNING_COMMANDS = {
     "fit": "train the network of a YAML file",
@@ -16,6 +16,7 @@ _LIGHTNING_COMMANDS = {
     "test": "measure a checkpoint on test data",
     "predict": "write a checkpoint's answers to test data to a CSV file",
 }
+_SPLIT_MNIST = "split-mnist"
 _EPILOG = """examples:
   snntorch-binary compare digits
   snntorch-binary compare mnist --data-dir data --epochs 5 --seeds 0
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if arguments and arguments[0] in _LIGHTNING_COMMANDS:
             _run_lightning(arguments)
         else:
-            _compare(_parser().parse_args(arguments))
+            _compare(_parser().parse_args(arguments), arguments)
     except MissingPackageError as error:
         return _fail(error)
     except KeyboardInterrupt:
@@ -101,15 +102,22 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DATASET",
         nargs="?",
         default="digits",
-        help=f"{', '.join(_datasets())} (default: digits, which needs no files)",
+        help=f"{', '.join(_datasets())}, {_SPLIT_MNIST} (default: digits, which needs no files)",
     )
     compare.add_argument("--data-dir", metavar="D", help="folder with the data set, or with zip/tar archives of it")
     compare.add_argument(
         "--rules",
         type=_words,
         metavar="RULES",
-        default="full-precision,st,bayes",
-        help="rules to compare (default: full-precision,st,bayes)",
+        help="rules to compare (default: full-precision,st,bayes; split-mnist has full-precision-ewc and st-ewc, too, "
+        "and compares all five)",
+    )
+    compare.add_argument(
+        "--credit",
+        choices=("through-time", "local", "online"),
+        default="through-time",
+        help="how weights learn of the error: through all layers and time steps (default), from readouts of each layer "
+        "with one update a sequence (local), or one a time step (online, BiSNN's rule)",
     )
     compare.add_argument(
         "--classes", type=_classes, metavar="LABELS", default="all", help='as "6,7,8,9" (default: all)'
@@ -133,6 +141,23 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         metavar="K",
         help="cross-validate with K folds (default: 5 for poker-dvs and for all classes of nmnist)",
+    )
+    compare.add_argument(
+        "--paper-exact",
+        action="store_true",
+        help="two-moons only: the published arithmetic and constants, next to the reference's learning curves",
+    )
+    compare.add_argument(
+        "--ood", metavar="DATASET", help="also answer this other data set, and tell it from its own by uncertainty"
+    )
+    compare.add_argument(
+        "--anytime", action="store_true", help="also score answers after each time step, and early exit"
+    )
+    compare.add_argument(
+        "--coreset",
+        type=int,
+        metavar="N",
+        help="split-mnist: examples of each task that are learned again with every later one (default: 960)",
     )
     compare.add_argument("--out", type=Path, metavar="DIR", help="folder for results (default: results/DATASET)")
     compare.add_argument(
@@ -164,32 +189,93 @@ def _classes(text: str) -> tuple[int, ...] | str:
     return text if text == "all" else _integers(text)
 
 
-def _compare(options: argparse.Namespace) -> None:
+def _compare(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     for package in ("matplotlib", "rich", "torchmetrics", "lightning"):  # each imports those before it
         require(package, "lightning")
+    if options.dataset == _SPLIT_MNIST:
+        _compare_split_mnist(options, arguments)
+        return
+    if options.coreset is not None:
+        raise ValueError(expected("--coreset", f"given with {_SPLIT_MNIST} only", options.coreset))
     from rich.console import Console
 
     from snntorch_binary.lightning.compare import train_all
+    from snntorch_binary.lightning.elapsed_time import check_anytime, report_anytime
+    from snntorch_binary.lightning.out_of_distribution import check_ood, report_ood
+    from snntorch_binary.lightning.parity import run_parity
     from snntorch_binary.lightning.progress import ComparisonProgress
+    from snntorch_binary.lightning.provenance import write_csv
+    from snntorch_binary.lightning.recipes import RULES
+    from snntorch_binary.lightning.regression import report_regression
     from snntorch_binary.lightning.report import report
     from snntorch_binary.lightning.settings import Settings
+    from snntorch_binary.lightning.surface import draw_surface
 
     settings = Settings(
         options.dataset,
         options.data_dir,
-        options.rules,
+        RULES if options.rules is None else options.rules,
         options.classes,
         options.limit_per_class,
         options.epochs,
         options.seeds,
         options.folds,
         options.download,
+        options.credit,
     )
-    out = options.out or Path("results") / settings.dataset
+    name = settings.dataset if settings.credit == "through-time" else f"{settings.dataset}-{settings.credit}"
+    out = options.out or Path("results") / name
     console = Console()
     num_runs = len(settings.rules) * len(settings.seeds) * (settings.folds or 1)
     progress = ComparisonProgress(console, num_runs, settings.epochs or settings.recipe.epochs)
+    if options.paper_exact:
+        run_parity(settings, options.out or Path("results/two-moons-paper-exact"), console)
+        return
+    if options.ood is not None:
+        check_ood(settings, options.ood)
+    if options.anytime:
+        check_anytime(settings)
+    runs = train_all(settings, out, progress)
+    if settings.regression:
+        report_regression(settings, runs, out, console)
+    else:
+        report(settings, runs, out, console)
+    write_csv(out, arguments)
+    if settings.dataset == "two-moons":
+        draw_surface(settings, runs, out, console)
+    if options.ood is not None:
+        report_ood(settings, options.ood, runs, out, console)
+    if options.anytime:
+        report_anytime(settings, runs, out, console)
+
+
+def _compare_split_mnist(options: argparse.Namespace, arguments: Sequence[str]) -> None:
+    from rich.console import Console
+
+    from snntorch_binary.lightning.progress import ComparisonProgress
+    from snntorch_binary.lightning.provenance import write_csv
+    from snntorch_binary.lightning.split_mnist import train_all
+    from snntorch_binary.lightning.split_mnist_report import report
+    from snntorch_binary.lightning.split_mnist_settings import RULES, SplitSettings
+
+    fixed = {"credit": "through-time", "classes": "all", "folds": None, "ood": None, "anytime": False}
+    for name, value in fixed.items():
+        if getattr(options, name) != value:
+            raise ValueError(expected(f"--{name}", f"left out with {_SPLIT_MNIST}", getattr(options, name)))
+    settings = SplitSettings(
+        options.data_dir,
+        RULES if options.rules is None else options.rules,
+        SplitSettings.coreset if options.coreset is None else options.coreset,
+        options.limit_per_class,
+        SplitSettings.epochs if options.epochs is None else options.epochs,
+        options.seeds,
+        options.download,
+    )
+    out = options.out or Path("results") / _SPLIT_MNIST
+    console = Console()
+    progress = ComparisonProgress(console, len(settings.rules) * len(settings.seeds), settings.num_epochs)
     report(settings, train_all(settings, out, progress), out, console)
+    write_csv(out, arguments)
 
 
 def _run_lightning(arguments: list[str]) -> None:

@@ -59,6 +59,14 @@ def latents(net):
     return torch.cat([net.fc1.latent.flatten(), net.fc2.latent.flatten()]).detach()
 
 
+def latent_gradients(layers):
+    """The gradients of the layers' latents in one vector; they are cleared."""
+    gradient = torch.cat([layer.latent.grad.flatten() for layer in layers])
+    for layer in layers:
+        layer.latent.grad = None
+    return gradient
+
+
 def outputs(net, weights, x):
     """What every network computes, [2^n, T, B, 3], from weights [2^n, 10]."""
     bias1, bias2 = net.fc1.bias.detach(), net.fc2.bias.detach()

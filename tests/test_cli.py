@@ -169,7 +169,7 @@ def test_an_interrupt_says_how_to_continue(capsys, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(compare.SpikingClassifier, "training_step", interrupt)
+    monkeypatch.setattr(compare.SpikingModule, "training_step", interrupt)
     code, _, error = run("compare", "digits", *TINY, capsys=capsys)
     assert code == 130
     assert error == "snntorch-binary: interrupted; to continue, give the same command.\n"
@@ -178,7 +178,7 @@ def test_an_interrupt_says_how_to_continue(capsys, monkeypatch):
 def test_a_loss_that_becomes_nan(capsys, monkeypatch):
     from snntorch_binary.lightning import compare
 
-    monkeypatch.setattr(compare.SpikingClassifier, "loss", lambda self, x, labels: (self(x) * torch.nan).mean())
+    monkeypatch.setattr(compare.SpikingModule, "loss", lambda self, x, labels: (self(x) * torch.nan).mean())
     code, _, error = run("compare", "digits", *TINY, "--rules", "st", capsys=capsys)
     assert_one_sentence(code, error, "The loss became nan at step 0 (epoch 0, batch 0)")
 

@@ -1,5 +1,7 @@
 """Data sets as spikes, and the encoders that make spikes of values."""
 
+from typing import TYPE_CHECKING
+
 from snntorch_binary.data.dataset import SpikeDataset as SpikeDataset
 from snntorch_binary.data.dataset import collate as collate
 from snntorch_binary.data.encoders import Encoder as Encoder
@@ -8,6 +10,19 @@ from snntorch_binary.data.encoders import PopulationEncoder as PopulationEncoder
 from snntorch_binary.data.encoders import RateEncoder as RateEncoder
 from snntorch_binary.data.folders import CorruptDataError as CorruptDataError
 from snntorch_binary.data.folders import DataNotFoundError as DataNotFoundError
+from snntorch_binary.data.packed_spikes import PackedSpikes as PackedSpikes
 from snntorch_binary.data.registry import load as load
 from snntorch_binary.data.registry import names as names
 from snntorch_binary.data.splits import Splits as Splits
+
+if TYPE_CHECKING:
+    from snntorch_binary.data.mnist_dvs import MNISTDVS as MNISTDVS
+
+
+def __getattr__(name: str) -> object:
+    # Like the readers of other event files, this one needs numpy, which torch can be without.
+    if name == "MNISTDVS":
+        from snntorch_binary.data.mnist_dvs import MNISTDVS
+
+        return MNISTDVS
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from snntorch_binary._errors import expected
 from snntorch_binary.data.encoders import Encoder, check_num_steps, check_values
+from snntorch_binary.data.packed_spikes import PackedSpikes
 
 Batch = TypeVar("Batch")
 
@@ -36,8 +37,8 @@ class SpikeDataset(Dataset[tuple[Tensor, Tensor]]):
 
     Args:
         inputs: static values [N, ...], float32 in [0, 1] or uint8 standing for value / 255; or, without an
-            encoder, recorded spikes [N, T, ...], uint8 in {0, 1}.
-        labels: int64 class labels [N].
+            encoder, recorded spikes [N, T, ...], uint8 in {0, 1} or `PackedSpikes`.
+        labels: int64 class labels [N], or float32 targets [N] of a regression.
         num_steps: number T of time steps.
         encoder: makes spikes of static values; None says that `inputs` are recorded spikes.
         seed: seed of the encoding noise.
@@ -60,7 +61,7 @@ class SpikeDataset(Dataset[tuple[Tensor, Tensor]]):
 
     def __init__(
         self,
-        inputs: Tensor,
+        inputs: Tensor | PackedSpikes,
         labels: Tensor,
         *,
         num_steps: int,
@@ -69,13 +70,18 @@ class SpikeDataset(Dataset[tuple[Tensor, Tensor]]):
         fixed: bool = False,
     ) -> None:
         check_num_steps(num_steps)
-        if labels.dtype != torch.int64 or labels.ndim != 1:
-            raise TypeError(expected("labels", "int64 of shape [N]", f"{labels.dtype} {tuple(labels.shape)}"))
-        if inputs.ndim < 2 or len(inputs) != len(labels):
+        if labels.dtype not in (torch.int64, torch.float32) or labels.ndim != 1:
+            what = "int64 classes or float32 targets of shape [N]"
+            raise TypeError(expected("labels", what, f"{labels.dtype} {tuple(labels.shape)}"))
+        if not labels.isfinite().all():
+            raise ValueError(expected("labels", "finite", "NaN or infinite targets"))
+        if len(inputs.shape) < 2 or len(inputs) != len(labels):
             what = f"of shape [N, ...] with N = {len(labels)} as `labels`"
             raise ValueError(expected("inputs", what, tuple(inputs.shape)))
         if encoder is None:
             _check_recorded(inputs, num_steps)
+        elif isinstance(inputs, PackedSpikes):
+            raise TypeError(expected("encoder", "None when spikes are recorded (`PackedSpikes`)", encoder))
         elif inputs.dtype == torch.float32:
             check_values(inputs)
         elif inputs.dtype != torch.uint8:
@@ -105,7 +111,7 @@ class SpikeDataset(Dataset[tuple[Tensor, Tensor]]):
         return spikes[:, 0], labels[0]
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Return a collated batch: float32 spikes [T, B, ...] and int64 labels [B].
+        """Return a collated batch: float32 spikes [T, B, ...] and labels [B], int64 or float32 as given.
 
         Raises:
             IndexError: an index is outside [-N, N).
@@ -118,6 +124,8 @@ class SpikeDataset(Dataset[tuple[Tensor, Tensor]]):
             raise IndexError(expected("indices", f"in [-{len(self)}, {len(self)})", list(indices)))
         index %= len(self)
         inputs = self.inputs[index]
+        if isinstance(inputs, PackedSpikes):
+            inputs = inputs.unpack()
         if self.encoder is None:
             return inputs.transpose(0, 1).to(torch.float32, memory_format=torch.contiguous_format), self.labels[index]
         values = inputs / 255 if inputs.dtype == torch.uint8 else inputs
@@ -131,13 +139,13 @@ class SpikeDataset(Dataset[tuple[Tensor, Tensor]]):
         return self.encoder(values, self.num_steps, generator), self.labels[index]
 
 
-def _check_recorded(inputs: Tensor, num_steps: int) -> None:
-    if inputs.dtype != torch.uint8:
+def _check_recorded(inputs: Tensor | PackedSpikes, num_steps: int) -> None:
+    if isinstance(inputs, Tensor) and inputs.dtype != torch.uint8:
         raise TypeError(expected("inputs", "uint8 when spikes are recorded (no encoder)", inputs.dtype))
     if inputs.shape[1] != num_steps:
         what = f"recorded spikes [N, T, ...] with T = num_steps = {num_steps}"
         raise ValueError(expected("inputs", what, tuple(inputs.shape)))
-    if inputs.numel() and int(inputs.max()) > 1:
+    if isinstance(inputs, Tensor) and inputs.numel() and int(inputs.max()) > 1:
         raise ValueError(expected("inputs", "spikes in {0, 1}", f"a value of {int(inputs.max())}"))
 
 

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from snntorch_binary._errors import require
-from snntorch_binary.data.folders import CorruptDataError, DataNotFoundError, cache_dir, find
-from snntorch_binary.data.frames import Array, Events, read_frames
+from snntorch_binary.data.aedat import read_aedat2
+from snntorch_binary.data.folders import CorruptDataError, DataNotFoundError, find, not_found
+from snntorch_binary.data.frames import Events, read_frames
 from snntorch_binary.data.splits import Source, hold_out
 
 _NMNIST_SIZE, _POKER_SIZE = 34, 35
@@ -64,7 +65,7 @@ def read_nmnist(data_dir: str | PathLike[str] | None, classes: Sequence[int]) ->
     if not covering:
         held = [sorted(set(copy.labels[~copy.test].tolist())) for copy in copies]
         raise DataNotFoundError(
-            _not_found("N-MNIST", data_dir, "NMNIST/Train/6/00014.bin, Train/6/00014.bin")
+            not_found("N-MNIST", data_dir, "NMNIST/Train/6/00014.bin, Train/6/00014.bin")
             if not copies
             else f"N-MNIST in {data_dir} has training examples of the classes "
             f"{' or '.join(map(str, held))} only, but {sorted(classes)} were asked for."
@@ -90,7 +91,7 @@ def read_poker_dvs(data_dir: str | PathLike[str] | None, pooled: bool) -> Source
     copies = [copy for copy in copies if copy.covers(classes, ~copy.test)]
     if not copies:
         files = "POKERDVS/pips_train/cl/0.npy, POKERDVS/xclub01.aedat"
-        raise DataNotFoundError(_not_found("POKER-DVS", data_dir, files))
+        raise DataNotFoundError(not_found("POKER-DVS", data_dir, files))
     best = max(copies, key=lambda copy: (not pooled and copy.covers(classes, copy.test), len(copy.files)))
     return _source(best, best.test_part(classes), read_poker_events, _POKER_SIZE, ("club", "heart", "diamond", "spade"))
 
@@ -116,11 +117,10 @@ def read_poker_events(file: Path) -> Events:
     Raises:
         CorruptDataError: the file is truncated or not what its name says.
     """
-    x, y, time, polarity = _read_npy(file) if file.suffix == ".npy" else _read_aedat2(file)
-    return Events(x, y, time - time[:1], polarity)
+    return _read_npy(file) if file.suffix == ".npy" else read_aedat2(file)
 
 
-def _read_npy(file: Path) -> tuple[Array, Array, Array, Array]:
+def _read_npy(file: Path) -> Events:
     """Read an array of events [E, 4] with the columns t, x, y, p."""
     try:
         events = np.load(file, allow_pickle=False)
@@ -129,24 +129,7 @@ def _read_npy(file: Path) -> tuple[Array, Array, Array, Array]:
     if events.ndim != 2 or events.shape[1] != 4 or events.dtype.kind not in "iu":
         raise CorruptDataError(f"The event file {file} should hold whole numbers of shape [E, 4].")
     time, x, y, polarity = events.astype(np.int64).T
-    return x, y, time, polarity
-
-
-def _read_aedat2(file: Path) -> tuple[Array, Array, Array, Array]:
-    """Read AEDAT 2.0: comment lines, then an event is two big-endian uint32, address and time in µs.
-
-    Address of the DVS128: bit 0 polarity (0 = ON), bits 1-7 column, bits 8-14 row.
-    """
-    data = file.read_bytes()
-    if not data.startswith(b"#!AER-DAT2.0"):
-        raise CorruptDataError(f"The event file {file} is no AEDAT-2.0 file.")
-    start = 0
-    while data[start : start + 1] == b"#":
-        start = data.find(b"\n", start) + 1 or len(data)
-    if (len(data) - start) % 8:
-        raise CorruptDataError(f"The event file {file} is truncated: {len(data) - start} bytes are not 8 an event.")
-    address, time = np.frombuffer(data, ">u4", offset=start).reshape(-1, 2).astype(np.int64).T
-    return (address >> 1) & 127, (address >> 8) & 127, time, 1 - (address & 1)
+    return Events(x, y, time - time[:1], polarity)
 
 
 def _nmnist_copy(homes: Sequence[Path]) -> _Copy:
@@ -191,8 +174,3 @@ def _source(
         class_names=class_names,
         foldable=True,
     )
-
-
-def _not_found(title: str, data_dir: str | PathLike[str] | None, files: str) -> str:
-    where = data_dir if data_dir is not None else f"the cache folder {cache_dir()} (no `data_dir` was given)"
-    return f"{title} was not found in {where}: looked for {files} and archives (zip, tar) of these."

@@ -88,6 +88,12 @@ def find(data_dir: str | PathLike[str] | None, folder: str, patterns: Sequence[s
     return list(copies.values())
 
 
+def not_found(title: str, data_dir: str | PathLike[str] | None, files: str) -> str:
+    """Return the sentence that a data set is not there, with the `files` that were looked for."""
+    where = data_dir if data_dir is not None else f"the cache folder {cache_dir()} (no `data_dir` was given)"
+    return f"{title} was not found in {where}: looked for {files} and archives (zip, tar) of these."
+
+
 def unpack(archive: Path) -> Path:
     """Return the folder in the cache that holds the content of `archive`, unpacking it at the first call.
 

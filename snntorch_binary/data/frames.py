@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -11,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from snntorch_binary.data.folders import CorruptDataError, cache_dir, fingerprint
+from snntorch_binary.data.packed_spikes import PackedSpikes
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -35,12 +36,16 @@ class Events:
     polarity: Array
 
 
-def bin_events(events: Events, num_steps: int, size: int) -> Array:
+def bin_events(events: Events, num_steps: int, size: int, dt: int | None = None) -> Array:
     """Return binary frames, uint8 [T, 2, size, size]: 1 where a pixel had such an event in the bin.
 
-    The T bins divide [0, last event] equally: bin = floor(T · time / (last + 1)). Tonic's
-    ``ToFrame(n_time_bins)`` rounds the length of a bin down to whole microseconds instead and so loses the
-    last events of a recording.
+    Args:
+        events: the events, which must lie on the sensor.
+        num_steps: number T of bins.
+        size: pixels in a row or column of the sensor.
+        dt: length of a bin in microseconds; events after T · dt are left out. None divides [0, last event]
+            equally: bin = floor(T · time / (last + 1)). (Tonic's ``ToFrame(n_time_bins)`` rounds the length of a
+            bin down to whole microseconds instead and so loses the last events of a recording.)
 
     Example:
         >>> import numpy as np
@@ -50,13 +55,16 @@ def bin_events(events: Events, num_steps: int, size: int) -> Array:
                [0, 1]], dtype=uint8)
     """
     frames = np.zeros((num_steps, 2, size, size), np.uint8)
-    step = events.time * num_steps // (events.time.max() + 1)
-    frames[step, events.polarity, events.y, events.x] = 1
+    step = events.time // dt if dt is not None else events.time * num_steps // (events.time.max() + 1)
+    within = step < num_steps
+    frames[step[within], events.polarity[within], events.y[within], events.x[within]] = 1
     return frames
 
 
-def read_frames(files: Sequence[Path], read_events: Callable[[Path], Events], num_steps: int, size: int) -> Tensor:
-    """Return the binary frames of event files, uint8 [N, T, 2, size, size], from the cache when possible.
+def read_frames(
+    files: Sequence[Path], read_events: Callable[[Path], Events], num_steps: int, size: int, dt: int | None = None
+) -> PackedSpikes:
+    """Return the binary frames [N, T, 2, size, size] of event files, from the cache when possible.
 
     The name in the cache follows from every file (path, size, time) and every parameter, so that another
     split, another T or a changed file never finds old frames.
@@ -64,25 +72,25 @@ def read_frames(files: Sequence[Path], read_events: Callable[[Path], Events], nu
     Raises:
         CorruptDataError: a file cannot be read, is empty, or has an event off the sensor or back in time.
     """
-    shape = (len(files), num_steps, 2, size, size)
-    key = fingerprint(files, "frames 1", read_events.__name__, num_steps, size)
+    shape = (num_steps, 2, size, size)
+    key = fingerprint(files, "frames 2", read_events.__name__, num_steps, size, dt)
     target = cache_dir("frames") / f"{key}.npy"
     if target.is_file():
-        bits = np.load(target, allow_pickle=False)
-        return torch.from_numpy(np.unpackbits(bits, count=int(np.prod(shape))).reshape(shape))
-    frames = np.empty(shape, np.uint8)
+        return PackedSpikes(torch.from_numpy(np.load(target, allow_pickle=False)), shape)
+    bits = np.empty((len(files), -(-math.prod(shape) // 8)), np.uint8)
     for index, file in enumerate(files):
         events = read_events(file)
-        _check(file, events, size)
-        frames[index] = bin_events(events, num_steps, size)
+        check_events(file, events, size)
+        bits[index] = np.packbits(bin_events(events, num_steps, size, dt))
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         part = Path(scratch, target.name)
-        np.save(part, np.packbits(frames), allow_pickle=False)
+        np.save(part, bits, allow_pickle=False)
         os.replace(part, target)
-    return torch.from_numpy(frames)
+    return PackedSpikes(torch.from_numpy(bits), shape)
 
 
-def _check(file: Path, events: Events, size: int) -> None:
+def check_events(file: Path, events: Events, size: int) -> None:
+    """Raise CorruptDataError unless `events`, read from `file`, are some, on the sensor and in the order of time."""
     if len(events.time) == 0:
         raise CorruptDataError(f"The event file {file} holds no events.")
     if min(events.x.min(), events.y.min()) < 0 or max(events.x.max(), events.y.max()) >= size:

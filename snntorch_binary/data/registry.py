@@ -21,10 +21,12 @@ Classes = Sequence[int] | Literal["all"]
 _SETS = {
     "digits": (10, 10),
     "two-moons": (2, 100),
+    "regression-1d": (1, 100),
     "mnist": (10, 10),
     "fashion-mnist": (10, 10),
     "nmnist": (10, 10),
     "poker-dvs": (4, 10),
+    "mnist-dvs": (10, 400),
 }
 
 
@@ -33,7 +35,7 @@ def names() -> tuple[str, ...]:
 
     Example:
         >>> names()
-        ('digits', 'two-moons', 'mnist', 'fashion-mnist', 'nmnist', 'poker-dvs')
+        ('digits', 'two-moons', 'regression-1d', 'mnist', 'fashion-mnist', 'nmnist', 'poker-dvs', 'mnist-dvs')
     """
     return tuple(_SETS)
 
@@ -57,26 +59,31 @@ def load(
     ================  ===========================  ==============  =====================================
     `digits`          Bernoulli rates              (64,)           scikit-learn
     `two-moons`       population code              (20,)           scikit-learn
+    `regression-1d`   population code              (20,)           nothing
     `mnist`           Bernoulli rates              (784,)          the idx files, or ``download=True``
     `fashion-mnist`   Bernoulli rates              (784,)          the idx files, or ``download=True``
     `nmnist`          recorded, T bins, binary     (2, 34, 34)     the event files, Tonic
     `poker-dvs`       recorded, T bins, binary     (2, 35, 35)     the event files
+    `mnist-dvs`       recorded, bins of 5 ms       (2, 26, 26)     the event files
     ================  ===========================  ==============  =====================================
 
-    The split and the spikes of the validation and test part do not depend on `seed`.
+    The split and the spikes of the validation and test part do not depend on `seed`. `regression-1d` has float32
+    targets for labels, and neither classes nor folds; see :mod:`snntorch_binary.data.regression_1d`.
 
     Args:
         name: one of `names()`.
         data_dir: folder that holds the set as torchvision or Tonic lay it out (``MNIST/raw``,
             ``NMNIST/Train/6``), the set's own folder, or archives of it; never written to. None looks into
             the cache folder.
-        num_steps: number T of time steps; None takes 100 for `two-moons` and 10 for the others.
+        num_steps: number T of time steps; None takes 100 for `two-moons` and `regression-1d`, 400 (which is 2 s) for
+            `mnist-dvs` and 10 for the others.
         classes: labels to keep, re-numbered 0 ... C - 1 in the given order, for example ``(6, 7, 8, 9)``.
         limit_per_class: keep at most so many examples of each class in each part.
         seed: seed of the encoding noise of the training part.
         fold: which fold tests, in [0, num_folds).
-        num_folds: cross-validate over all examples, stratified (`digits`, `nmnist`, `poker-dvs`). None uses
-            the set's own test part where it has one, else a fixed fifth of each class.
+        num_folds: cross-validate over all examples, stratified (`digits`, `nmnist`, `poker-dvs`, `mnist-dvs`).
+            None uses the set's own test part where it has one, else a fixed fifth of each class (of `mnist-dvs` the
+            last tenth of the files).
         download: fetch `mnist` or `fashion-mnist` into the cache folder when it is not found.
 
     Raises:
@@ -99,6 +106,11 @@ def load(
     check_num_steps(num_steps)
     _check_positive("limit_per_class", limit_per_class)
     _check_folds(fold, num_folds)
+    if name == "regression-1d":
+        _refuse_classes(classes, limit_per_class, num_folds)
+        from snntorch_binary.data import regression_1d
+
+        return regression_1d.read(num_steps, seed)
     source = _read(name, data_dir, wanted, num_folds is not None, download)
     if num_folds is not None and not source.foldable:
         what = f"None for {name}, which has a fixed test part"
@@ -149,6 +161,10 @@ def _read(
         from snntorch_binary.data import events
 
         return events.read_nmnist(data_dir, wanted) if name == "nmnist" else events.read_poker_dvs(data_dir, pooled)
+    if name == "mnist-dvs":
+        from snntorch_binary.data import mnist_dvs
+
+        return mnist_dvs.read_mnist_dvs(data_dir, wanted)
     from snntorch_binary.data import digits, two_moons
 
     return digits.read() if name == "digits" else two_moons.read()
@@ -165,6 +181,16 @@ def _check_classes(classes: Classes, num_classes: int) -> tuple[int, ...]:
             return wanted
     what = f'"all" or different labels from 0 to {num_classes - 1}'
     raise ValueError(expected("classes", what, repr(classes)))
+
+
+def _refuse_classes(classes: Classes, limit_per_class: int | None, num_folds: int | None) -> None:
+    for argument, value, only in (
+        ("classes", classes, "all"),
+        ("limit_per_class", limit_per_class, None),
+        ("num_folds", num_folds, None),
+    ):
+        if value != only:
+            raise ValueError(expected(argument, f"{only!r} for regression-1d, which has no classes", repr(value)))
 
 
 def _check_positive(name: str, value: int | None) -> None:

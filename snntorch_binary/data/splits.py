@@ -12,6 +12,7 @@ from torch import Tensor
 from snntorch_binary._errors import expected
 from snntorch_binary.data.dataset import SpikeDataset
 from snntorch_binary.data.encoders import Encoder
+from snntorch_binary.data.packed_spikes import PackedSpikes
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Source:
 
     labels: Tensor
     test: Tensor
-    read: Callable[[Tensor, int], Tensor]
+    read: Callable[[Tensor, int], Tensor | PackedSpikes]
     class_names: tuple[str, ...]
     encoder: Encoder | None = None
     validation: Tensor | None = None
@@ -45,10 +46,11 @@ class Splits:
         train: new encoding noise every epoch, from the seed given to `load`.
         validation: held out of the training part; fixed spikes.
         test: fixed spikes, the same for every seed.
-        num_classes: number C of classes; labels are 0 ... C - 1.
+        num_classes: number C of classes; labels are 0 ... C - 1. A regression has 1, its target.
         input_shape: shape of the features of one example in one time step.
         num_steps: number T of time steps.
         class_names: C names.
+        regression: True when the labels are float32 targets instead of classes.
     """
 
     train: SpikeDataset
@@ -58,6 +60,7 @@ class Splits:
     input_shape: tuple[int, ...]
     num_steps: int
     class_names: tuple[str, ...]
+    regression: bool = False
 
 
 def permutation(size: int, key: str) -> Tensor:

@@ -5,3 +5,4 @@ from snntorch_binary.inference.predict import Prediction as Prediction
 from snntorch_binary.inference.predict import predict as predict
 from snntorch_binary.inference.readout import logits as logits
 from snntorch_binary.inference.run import run as run
+from snntorch_binary.inference.sample import sample_scores as sample_scores

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from snntorch_binary._errors import expected
-from snntorch_binary.inference.readout import Readout, check_readout, logits
-from snntorch_binary.inference.run import check_input, run, state_put_back
-from snntorch_binary.weights import require_binary_layers, sampled
+from snntorch_binary.inference.readout import Readout
+from snntorch_binary.inference.sample import sample_scores
 
 
 def entropy(probabilities: Tensor) -> Tensor:
@@ -52,7 +50,6 @@ class Prediction:
         return self.probs.argmax(-1)
 
 
-@torch.no_grad()
 def predict(
     net: nn.Module,
     x: Tensor,
@@ -96,30 +93,7 @@ def predict(
         >>> prediction.probs.shape, prediction.entropy.shape
         (torch.Size([8, 3]), torch.Size([8]))
     """
-    if not isinstance(num_samples, int) or num_samples < 1:
-        raise ValueError(expected("num_samples", "an integer of at least 1", num_samples))
-    check_readout(readout)
-    check_input(x)
-    layers = require_binary_layers(net)
-    if not any(layer.rule.needs_noise("binary") for layer in layers.values()):
-        num_samples = 1
-    training = [(module, module.training) for module in net.modules()]
-    net.eval()
-
-    def probabilities() -> Tensor:
-        return logits(run(net, x, step), readout, readout_scale).softmax(-1)
-
-    try:
-        with state_put_back(net):
-            with sampled(net, "mode"):
-                mode = probabilities()
-            samples = []
-            for _ in range(num_samples):
-                with sampled(net, "binary", generator):
-                    samples.append(probabilities())
-    finally:
-        for module, was_training in training:
-            module.training = was_training
-        for layer in layers.values():
-            layer.refresh()
-    return Prediction(torch.stack(samples), mode)
+    mode, samples = sample_scores(
+        net, x, num_samples, readout=readout, readout_scale=readout_scale, step=step, generator=generator
+    )
+    return Prediction(samples.softmax(-1), mode.softmax(-1))

@@ -8,6 +8,7 @@ for _package in ("torchmetrics", "lightning"):  # lightning imports torchmetrics
 from snntorch_binary.lightning.data import SpikeDataModule as SpikeDataModule  # noqa: E402
 from snntorch_binary.lightning.modules import BayesBiSNN as BayesBiSNN  # noqa: E402
 from snntorch_binary.lightning.modules import NonFiniteLossError as NonFiniteLossError  # noqa: E402
-from snntorch_binary.lightning.modules import SpikingClassifier as SpikingClassifier  # noqa: E402
+from snntorch_binary.lightning.modules import SpikingModule as SpikingModule  # noqa: E402
 from snntorch_binary.lightning.modules import STBiSNN as STBiSNN  # noqa: E402
+from snntorch_binary.lightning.networks import LocalSpikingMLP as LocalSpikingMLP  # noqa: E402
 from snntorch_binary.lightning.networks import SpikingMLP as SpikingMLP  # noqa: E402

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from snntorch_binary._errors import expected
 from snntorch_binary.lightning.data import SpikeDataModule
-from snntorch_binary.lightning.modules import SpikingClassifier
+from snntorch_binary.lightning.modules import SpikingModule
 from snntorch_binary.lightning.quiet import quiet
 
 _USE = (
@@ -44,7 +44,7 @@ def run(arguments: list[str], commands: dict[str, str]) -> None:
     with quiet():
         try:
             _CommandLine(
-                SpikingClassifier,
+                SpikingModule,
                 SpikeDataModule,
                 subclass_mode_model=True,
                 trainer_defaults={"enable_model_summary": False, "callbacks": [_Progress()]},

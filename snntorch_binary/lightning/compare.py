@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,14 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from snntorch_binary.data import SpikeDataset, Splits, collate
 from snntorch_binary.lightning.data import SpikeDataModule
-from snntorch_binary.lightning.modules import BayesBiSNN, SpikingClassifier, STBiSNN
-from snntorch_binary.lightning.networks import SpikingMLP
+from snntorch_binary.lightning.modules import BayesBiSNN, Credit, SpikingModule, STBiSNN
+from snntorch_binary.lightning.networks import LocalSpikingMLP, SpikingMLP
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.lightning.recipes import Recipe
 from snntorch_binary.lightning.settings import OutputError, Settings, check_output, write_text
-
-NUM_MEMBERS = 10
-"""Members of the Bayesian ensemble whose test results are reported."""
 
 _DONE = "predictions.pt"  # there when a run is trained and tested
 
@@ -38,18 +36,21 @@ class Run:
         rule: the rule it learned by.
         seed: its seed.
         fold: the fold that tested it.
-        probabilities: class probabilities [N, C] of each prediction by name.
-        labels: test labels [N].
-        validation_logits: class scores [M, C] of ``single`` predictions on validation data.
-        validation_labels: validation labels [M].
-        test_logits: class scores [N, C] of ``single`` predictions.
-        history: validation accuracy after each epoch, of each prediction by name.
+        folder: where its checkpoint is.
+        probabilities: answers to the test part of each prediction by name: class probabilities [N, C], or mean and
+            standard deviation [N, 2] of a regression.
+        labels: test labels or targets [N].
+        validation_logits: class scores [M, C] of the weights in force on validation data.
+        validation_labels: validation labels or targets [M].
+        test_logits: class scores [N, C] of the weights in force.
+        history: validation accuracy (or root mean squared error) after each epoch, of each prediction by name.
         train_seconds: time spent training.
     """
 
     rule: str
     seed: int
     fold: int
+    folder: Path
     probabilities: dict[str, Tensor]
     labels: Tensor
     validation_logits: Tensor
@@ -57,23 +58,24 @@ class Run:
     test_logits: Tensor
     history: dict[str, list[float]]
     train_seconds: float
+    validation_answers: dict[str, Tensor] = field(default_factory=dict)
 
 
 class _History(L.Callback):
     """Keeps validation accuracy by epoch and the seconds spent, across interruptions."""
 
     def __init__(self, progress: ComparisonProgress, label: str) -> None:
-        self.accuracy: dict[str, list[float]] = {}
+        self.scores: dict[str, list[float]] = {}
         self.seconds = 0.0
         self._progress = progress
         self._label = label
         self._since = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        return {"accuracy": self.accuracy, "seconds": self.seconds + time.perf_counter() - self._since}
+        return {"accuracy": self.scores, "seconds": self.seconds + time.perf_counter() - self._since}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.accuracy, self.seconds = state_dict["accuracy"], state_dict["seconds"]
+        self.scores, self.seconds = state_dict["accuracy"], state_dict["seconds"]
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._since = time.perf_counter()
@@ -84,11 +86,11 @@ class _History(L.Callback):
         )
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, SpikingClassifier)
+        assert isinstance(pl_module, SpikingModule)
         for name in pl_module.predictions:
-            value = float(trainer.callback_metrics[f"val_{name}_accuracy"])
-            self.accuracy.setdefault(name, []).append(value)
-        self._progress.say(_validation_line(self._label, self.accuracy))
+            value = float(trainer.callback_metrics[f"val_{name}_{pl_module.task.score}"])
+            self.scores.setdefault(name, []).append(value)
+        self._progress.say(validation_line(self._label, self.scores, pl_module.task.score))
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.seconds += time.perf_counter() - self._since
@@ -106,9 +108,10 @@ def train_all(settings: Settings, out: Path, progress: ComparisonProgress) -> li
         (rule, seed, fold) for seed in settings.seeds for fold in range(settings.folds or 1) for rule in settings.rules
     ]
     folders = {run: out / "runs" / _run_name(settings, *run) for run in planned}
+    score = "rmse" if settings.regression else "accuracy"
     missing = [run for run in planned if not (folders[run] / _DONE).exists()]
     if missing:
-        _data(settings, *missing[0][1:])  # a set that cannot be read is found out before anything is written
+        load_data(settings, *missing[0][1:])  # a set that cannot be read is found out before anything is written
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_text(out / "settings.json", json.dumps(settings.fingerprint(), indent=2) + "\n")
@@ -122,8 +125,8 @@ def train_all(settings: Settings, out: Path, progress: ComparisonProgress) -> li
             if planned_run in missing:
                 _train_one(settings, rule, seed, fold, folder, progress)
             done = torch.load(folder / _DONE, weights_only=True)
-            runs.append(Run(rule=rule, seed=seed, fold=fold, **done))
-            progress.finish(_validation_line(folder.name, runs[-1].history))
+            runs.append(Run(rule=rule, seed=seed, fold=fold, folder=folder, **done))
+            progress.finish(validation_line(folder.name, runs[-1].history, score))
     return runs
 
 
@@ -131,14 +134,19 @@ def _run_name(settings: Settings, rule: str, seed: int, fold: int) -> str:
     return f"{rule}-seed{seed}" + (f"-fold{fold}" if settings.folds else "")
 
 
-def _validation_line(name: str, history: dict[str, list[float]]) -> str:
-    """Return the last validation accuracy of every prediction of a run."""
+def validation_line(name: str, history: dict[str, list[float]], score: str) -> str:
+    """Return the last validation score of every prediction of a run."""
     several = len(history) > 1
-    scores = [f"{prediction + ' ' if several else ''}{100 * of[-1]:.1f} %" for prediction, of in history.items()]
-    return f"{name:<22} validation accuracy {', '.join(scores)}"
+    values = {
+        prediction: f"{100 * of[-1]:.1f} %" if score == "accuracy" else f"{of[-1]:.3f}"
+        for prediction, of in history.items()
+    }
+    shown = [f"{prediction + ' ' if several else ''}{value}" for prediction, value in values.items()]
+    return f"{name:<22} validation {score} {', '.join(shown)}"
 
 
-def _data(settings: Settings, seed: int, fold: int) -> SpikeDataModule:
+def load_data(settings: Settings, seed: int, fold: int) -> SpikeDataModule:
+    """Return the data of one run."""
     data = SpikeDataModule(
         settings.dataset,
         settings.data_dir,
@@ -155,14 +163,9 @@ def _data(settings: Settings, seed: int, fold: int) -> SpikeDataModule:
 
 
 def _train_one(settings: Settings, rule: str, seed: int, fold: int, folder: Path, progress: ComparisonProgress) -> None:
-    used = settings.recipe
-    data = _data(settings, seed, fold)
+    data = load_data(settings, seed, fold)
     assert data.splits is not None
-    torch.manual_seed(1_000 * seed + fold)  # every rule starts from the same float network, up to its drive
-    net = SpikingMLP(
-        math.prod(data.splits.input_shape), used.hidden_sizes, data.splits.num_classes, drive=used.start(rule)
-    )
-    module = make_module(rule, net, data.splits.num_classes, used)
+    module = _make(settings, rule, seed, fold, data.splits)
     history = _History(progress, folder.name)
     checkpoint = ModelCheckpoint(
         dirpath=folder,
@@ -172,7 +175,7 @@ def _train_one(settings: Settings, rule: str, seed: int, fold: int, folder: Path
         save_on_train_epoch_end=True,
     )
     trainer = L.Trainer(
-        max_epochs=settings.epochs or used.epochs,
+        max_epochs=settings.epochs or settings.recipe.epochs,
         devices=1,
         callbacks=[history, checkpoint],
         logger=False,
@@ -191,8 +194,9 @@ def _train_one(settings: Settings, rule: str, seed: int, fold: int, folder: Path
         "labels": test["labels"],
         "validation_logits": validation["logits"],
         "validation_labels": validation["labels"],
+        "validation_answers": {name: validation[name] for name in module.predictions},
         "test_logits": test["logits"],
-        "history": history.accuracy,
+        "history": history.scores,
         "train_seconds": history.seconds,
     }
     temporary = folder / f".{_DONE}"
@@ -200,19 +204,62 @@ def _train_one(settings: Settings, rule: str, seed: int, fold: int, folder: Path
     os.replace(temporary, folder / _DONE)
 
 
-def make_module(rule: str, net: nn.Module, num_classes: int, used: Recipe) -> SpikingClassifier:
+def _make(settings: Settings, rule: str, seed: int, fold: int, splits: Splits) -> SpikingModule:
+    used = settings.recipe
+    torch.manual_seed(1_000 * seed + fold)  # every rule starts from the same float network, up to its drive
+    net = make_network(rule, splits, used, settings.credit, seed)
+    return make_module(rule, net, splits, used, settings.credit)
+
+
+def load_module(settings: Settings, run: Run) -> tuple[SpikingModule, Splits]:
+    """Return the trained module of a run, in evaluation mode, and the data it learned from."""
+    splits = load_data(settings, run.seed, run.fold).splits
+    assert splits is not None
+    module = _make(settings, run.rule, run.seed, run.fold, splits)
+    module.load_state_dict(torch.load(run.folder / "last.ckpt", weights_only=True)["state_dict"])
+    return module.eval(), splits
+
+
+def in_batches(dataset: SpikeDataset) -> DataLoader[tuple[Tensor, Tensor]]:
+    """Return a data set in its order."""
+    return DataLoader(dataset, batch_size=500, collate_fn=collate)
+
+
+def make_network(rule: str, splits: Splits, used: Recipe, credit: Credit, seed: int) -> nn.Module:
+    """Return the float network that a rule starts from; ``seed`` is of the fixed readouts of local credit."""
+    size = math.prod(splits.input_shape)
+    if credit == "through-time":
+        return SpikingMLP(size, used.hidden_sizes, splits.num_classes, drive=used.start(rule))
+    return LocalSpikingMLP(
+        size,
+        used.hidden_sizes,
+        splits.num_classes,
+        used.start(rule),
+        used.readout_scale,
+        used.burn_in,
+        used.tau_mem,
+        used.tau_syn,
+        seed,
+    )
+
+
+def make_module(rule: str, net: nn.Module, splits: Splits, used: Recipe, credit: Credit) -> SpikingModule:
     """Return the LightningModule of a rule around a float network.
 
     Args:
         rule: ``"full-precision"``, ``"st"`` or ``"bayes"``.
         net: a float network.
-        num_classes: number of classes C.
+        splits: the data it is for.
         used: the recipe.
+        credit: see :class:`SpikingModule`.
     """
+    num_classes = None if splits.regression else splits.num_classes
+    # The readouts of local credit have the scale in them.
+    scale = used.readout_scale if credit == "through-time" else None
     if rule == "full-precision":
-        return SpikingClassifier(net, num_classes, used.lr, readout_scale=used.readout_scale)
+        return SpikingModule(net, num_classes, used.lr, readout_scale=scale, credit=credit)
     if rule == "st":
-        return STBiSNN(net, num_classes, used.lr, used.st_lr, readout_scale=used.readout_scale)
+        return STBiSNN(net, num_classes, used.lr, used.st_lr, readout_scale=scale, credit=credit)
     return BayesBiSNN(
         net,
         num_classes,
@@ -220,17 +267,18 @@ def make_module(rule: str, net: nn.Module, num_classes: int, used: Recipe) -> Sp
         used.rho,
         used.lr,
         init_scale=used.init_scale,
-        num_test_samples=NUM_MEMBERS,
-        readout_scale=used.readout_scale,
+        num_test_samples=used.num_members,
+        readout_scale=scale,
+        credit=credit,
     )
 
 
-def _answers(module: SpikingClassifier, loader: DataLoader[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+def _answers(module: SpikingModule, loader: DataLoader[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
     """Return labels, the class scores of the weights in force, and the probabilities of every prediction."""
     parts: dict[str, list[Tensor]] = {}
     for x, labels in loader:
         x = x.to(module.device)
-        answers = {"labels": labels, "logits": module(x), **module.probabilities(x, final=True)}
+        answers = {"labels": labels, "logits": module(x), **module.answers(x, final=True)}
         for name, values in answers.items():
             parts.setdefault(name, []).append(values.cpu())
     return {name: torch.cat(values) for name, values in parts.items()}

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import lightning as L
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torchmetrics import MeanMetric, MetricCollection
-from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
+from torchmetrics import MetricCollection
 
 from snntorch_binary._errors import expected
 from snntorch_binary.convert import binarize_, reset
-from snntorch_binary.inference import logits, predict, run
+from snntorch_binary.inference import logits, run, sample_scores
 from snntorch_binary.inference.readout import ReadoutName, check_readout
+from snntorch_binary.learning import LocalNetwork, online_gradients
+from snntorch_binary.lightning.tasks import Classification, Regression, Task
 from snntorch_binary.nn.binary import Scale
 from snntorch_binary.optim import BayesBiSNN as BayesBiSNNOptimizer
 from snntorch_binary.weights import Bernoulli, Sign, WeightRule, binary_layers, resample_
@@ -25,19 +25,30 @@ class NonFiniteLossError(RuntimeError):
     """The loss or a parameter became NaN or infinite; the last checkpoint before it is kept."""
 
 
-class SpikingClassifier(L.LightningModule):
-    """Cross-entropy training of a spiking network through time; the full-precision baseline of the two rules.
+Credit = Literal["through-time", "local", "online"]
+"""How a weight learns of its share in the error."""
+CREDITS: tuple[str, ...] = get_args(Credit)
+
+
+class SpikingModule(L.LightningModule):
+    """Training of a spiking network; as it stands, the full-precision baseline of the two rules.
 
     A batch is ``(x, labels)``: x as the network takes it, time-first [T, B, ...], labels int64 [B]. The network
     returns [T, B, C] or a tuple ``(spikes, ..., membrane potential)`` of such tensors; one that takes a single
     time step (neurons with ``init_hidden=True``) is stepped over x. State is reset before every batch.
 
-    Logged are the loss, and accuracy, NLL and ECE (15 bins, l1) in validation and test, of each prediction by
-    name: ``single`` here and for :class:`STBiSNN`, ``mode`` and ``ensemble`` for :class:`BayesBiSNN`.
+    ``credit="through-time"`` is backpropagation through all layers and time steps. A
+    :class:`snntorch_binary.learning.LocalNetwork`, whose layers learn from readouts of their own, can also learn
+    ``"local"``, with one update per sequence, or ``"online"``, with one update per time step (BiSNN's rule; on one
+    device only).
+
+    Logged are the loss, and accuracy, NLL and ECE (15 bins, l1) in validation and test (of a regression the root mean
+    squared error), of each prediction by name: ``single`` here and for :class:`STBiSNN`, ``mode`` and ``ensemble`` for
+    :class:`BayesBiSNN`.
 
     Args:
         net: the network.
-        num_classes: number of classes C.
+        num_classes: number of classes C; ``None`` says that targets are real numbers, float32 [B].
         lr: Adam's learning rate.
         readout: ``"rate"`` reads the network's first output, ``"membrane"`` its last; see
             :func:`snntorch_binary.inference.logits`.
@@ -45,9 +56,10 @@ class SpikingClassifier(L.LightningModule):
             ``"membrane"``.
         step: whether the network takes one time step at a time; implied by ``init_hidden=True``.
         cosine: let learning rates fall to zero along a cosine over the whole training.
+        credit: ``"through-time"``, ``"local"`` or ``"online"``.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is out of its range, or the network cannot learn with this credit.
     """
 
     predictions: tuple[str, ...] = ("single",)
@@ -55,40 +67,37 @@ class SpikingClassifier(L.LightningModule):
     def __init__(
         self,
         net: nn.Module,
-        num_classes: int,
+        num_classes: int | None,
         lr: float = 1e-3,
         readout: ReadoutName = "membrane",
         readout_scale: float | None = None,
         step: bool | None = None,
         cosine: bool = True,
+        credit: Credit = "through-time",
     ) -> None:
         super().__init__()
-        if num_classes < 2:
-            raise ValueError(expected("num_classes", "an integer of at least 2", num_classes))
+        if num_classes is not None and num_classes < 2:
+            raise ValueError(expected("num_classes", "an integer of at least 2, or None", num_classes))
+        if credit not in CREDITS:
+            raise ValueError(expected("credit", f"one of {', '.join(CREDITS)}", repr(credit)))
+        if credit != "through-time" and not isinstance(net, LocalNetwork):
+            what = f"'through-time' for a {type(net).__name__}, which is no LocalNetwork"
+            raise ValueError(expected("credit", what, repr(credit)))
         if not lr > 0:
             raise ValueError(expected("lr", "a positive float", lr))
         check_readout(readout)
         self.save_hyperparameters(ignore=["net"])
         self.net = net
-        self.num_classes = num_classes
+        self.task: Task = Regression() if num_classes is None else Classification(num_classes)
+        self.credit = credit
+        self.automatic_optimization = credit != "online"
         self.lr = lr
         self.readout: ReadoutName = readout
         self.readout_scale = readout_scale
         self.step = step
         self.cosine = cosine
-        self.validation_metrics = nn.ModuleDict({name: self._metrics(f"val_{name}_") for name in self.predictions})
-        self.test_metrics = nn.ModuleDict({name: self._metrics(f"test_{name}_") for name in self.predictions})
-
-    def _metrics(self, prefix: str) -> MetricCollection:
-        return MetricCollection(
-            {
-                "accuracy": MulticlassAccuracy(self.num_classes, average="micro"),
-                "ece": MulticlassCalibrationError(self.num_classes, n_bins=15, norm="l1"),
-                "nll": MeanMetric(),
-            },
-            prefix=prefix,
-            compute_groups=False,
-        )
+        self.validation_metrics = nn.ModuleDict({name: self.task.metrics(f"val_{name}_") for name in self.predictions})
+        self.test_metrics = nn.ModuleDict({name: self.task.metrics(f"test_{name}_") for name in self.predictions})
 
     # ---- what the rules differ in --------------------------------------------------------------------------
 
@@ -96,18 +105,28 @@ class SpikingClassifier(L.LightningModule):
         """Return the rule's optimizer."""
         return torch.optim.Adam(self.net.parameters(), lr=self.lr)
 
-    def loss(self, x: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean cross-entropy of one training batch."""
-        return F.cross_entropy(self(x), labels)
+    def loss(self, x: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean loss of one training batch; local losses are summed over layers."""
+        if self.credit == "local":
+            assert isinstance(self.net, LocalNetwork)
+            return self.net.local_loss(x, targets, self.task.loss_name(self.net.num_outputs))
+        return self.task.loss(self(x), targets)
 
-    def probabilities(self, x: Tensor, final: bool) -> dict[str, Tensor]:
-        """Return class probabilities [B, C] of each prediction; ``final`` asks for the full ensemble."""
-        return {"single": self(x).softmax(-1)}
+    def after_update(self) -> None:
+        """Do what the rule asks for after an update of the parameters."""
+
+    def scores(self, x: Tensor, final: bool) -> dict[str, Tensor]:
+        """Return the scores of the members of each prediction, [K, B, C]; ``final`` asks for the full ensemble."""
+        return {"single": self(x)[None]}
 
     # ---- what they share -----------------------------------------------------------------------------------
 
+    def answers(self, x: Tensor, final: bool) -> dict[str, Tensor]:
+        """Return each prediction's answer: class probabilities [B, C], or mean and standard deviation [B, 2]."""
+        return {name: self.task.answer(scores) for name, scores in self.scores(x, final).items()}
+
     def forward(self, x: Tensor) -> Tensor:
-        """Return class scores [B, C] for a new sequence, with the weights in force."""
+        """Return scores [B, C] for a new sequence, with the weights in force."""
         return logits(run(self.net, x, self.step), self.readout, self.readout_scale)
 
     def configure_optimizers(self) -> Any:
@@ -127,6 +146,15 @@ class SpikingClassifier(L.LightningModule):
         if callable(set_epoch):
             set_epoch(self.current_epoch)
 
+    def on_fit_start(self) -> None:
+        """Refuse to learn online on several devices, whose gradients nobody would join.
+
+        Raises:
+            ValueError: there is more than one device.
+        """
+        if self.credit == "online" and self.trainer.world_size > 1:
+            raise ValueError(expected("credit", "'through-time' or 'local' on more than one device", "'online'"))
+
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of one batch.
 
@@ -134,7 +162,7 @@ class SpikingClassifier(L.LightningModule):
             NonFiniteLossError: the loss is NaN or infinite.
         """
         x, labels = batch
-        loss = self.loss(x, labels)
+        loss = self._learn_online(x, labels) if self.credit == "online" else self.loss(x, labels)
         if not torch.isfinite(loss):
             raise NonFiniteLossError(
                 f"The loss became {loss.item()} at step {self.global_step} (epoch {self.current_epoch}, "
@@ -142,6 +170,28 @@ class SpikingClassifier(L.LightningModule):
             )
         self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(labels))
         return loss
+
+    def _learn_online(self, x: Tensor, targets: Tensor) -> Tensor:
+        """Update the parameters at every time step; return the mean loss of a step, summed over layers."""
+        assert isinstance(self.net, LocalNetwork)
+        wrapped = self.optimizers()
+        optimizer: torch.optim.Optimizer = wrapped.optimizer  # type: ignore[union-attr]
+        optimizer.zero_grad()
+        num_steps, losses = len(x) - self.net.burn_in, []
+        for loss in online_gradients(self.net, x, targets, self.task.loss_name(self.net.num_outputs)):
+            losses.append(loss)
+            # The last step goes through Lightning, so that a global step is a batch, as with any other credit.
+            (wrapped if len(losses) == num_steps else optimizer).step()  # type: ignore[union-attr]
+            optimizer.zero_grad()
+            self.after_update()
+        schedule = self.lr_schedulers()
+        if schedule is not None:
+            schedule.step()  # type: ignore[union-attr]
+        return torch.stack(losses).mean()
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Do what the rule asks for after an update."""
+        self.after_update()
 
     def on_validation_start(self) -> None:
         """Stop before a network with NaN weights is validated."""
@@ -165,29 +215,27 @@ class SpikingClassifier(L.LightningModule):
         reset(self.net)
 
     def _evaluate(self, batch: tuple[Tensor, Tensor], metrics: nn.ModuleDict, final: bool) -> None:
-        x, labels = batch
-        for name, probabilities in self.probabilities(x, final).items():
+        x, targets = batch
+        for name, answer in self.answers(x, final).items():
             collection = metrics[name]
             assert isinstance(collection, MetricCollection)
-            collection["accuracy"].update(probabilities, labels)
-            collection["ece"].update(probabilities, labels)
-            nll = -probabilities.gather(1, labels[:, None]).clamp_min(torch.finfo(torch.float32).tiny).log()
-            collection["nll"].update(nll)
+            self.task.update(collection, answer, targets)
             for key, metric in collection.items():
-                self.log(key, metric, prog_bar=key.endswith("accuracy"), on_epoch=True, batch_size=len(labels))
+                show = key.endswith(self.task.score)
+                self.log(key, metric, prog_bar=show, on_epoch=True, batch_size=len(targets))
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Log accuracy, NLL and ECE of every prediction on validation data."""
+        """Log the scores of every prediction on validation data."""
         self._evaluate(batch, self.validation_metrics, final=False)
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Log accuracy, NLL and ECE of every prediction on test data."""
+        """Log the scores of every prediction on test data."""
         self._evaluate(batch, self.test_metrics, final=True)
 
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
-        """Return class probabilities of every prediction by name, for ``x`` or ``(x, labels)``."""
+        """Return the answer of every prediction by name, for ``x`` or ``(x, targets)``."""
         x = batch[0] if isinstance(batch, (tuple, list)) else batch
-        return self.probabilities(x, final=True)
+        return self.answers(x, final=True)
 
 
 def _give_rule_(net: nn.Module, rule: WeightRule, scale: Scale) -> None:
@@ -203,22 +251,24 @@ def _give_rule_(net: nn.Module, rule: WeightRule, scale: Scale) -> None:
             )
 
 
-class STBiSNN(SpikingClassifier):
+class STBiSNN(SpikingModule):
     """ST-BiSNN: binary weights by straight-through and surrogate gradients, with Adam.
 
     A float network becomes binary; its weights are where the latents start. Latents are kept in [-1, 1].
 
     Args:
         net: the network, float or with :class:`Sign` weights (whose latents then stay as they are).
-        num_classes: number of classes C.
+        num_classes: as in :class:`SpikingModule`.
         lr: learning rate of the real parameters.
         latent_lr: learning rate of the latents.
         straight_through: ``"clipped"`` or ``"identity"``, for a float network.
         scale: scale of the binary layers, for a float network.
-        readout: as in :class:`SpikingClassifier`.
-        readout_scale: as in :class:`SpikingClassifier`.
-        step: as in :class:`SpikingClassifier`.
-        cosine: as in :class:`SpikingClassifier`.
+        readout: as in :class:`SpikingModule`.
+        readout_scale: as in :class:`SpikingModule`.
+        step: as in :class:`SpikingModule`.
+        cosine: as in :class:`SpikingModule`.
+        credit: as in :class:`SpikingModule`.
+        paper_exact: the paper's plain step of SGD, without bounds on the latents.
 
     Raises:
         ValueError: an argument is out of its range, or the network follows another rule.
@@ -234,7 +284,7 @@ class STBiSNN(SpikingClassifier):
     def __init__(
         self,
         net: nn.Module,
-        num_classes: int,
+        num_classes: int | None,
         lr: float = 1e-3,
         latent_lr: float = 3e-3,
         straight_through: Literal["clipped", "identity"] = "clipped",
@@ -243,36 +293,42 @@ class STBiSNN(SpikingClassifier):
         readout_scale: float | None = None,
         step: bool | None = None,
         cosine: bool = True,
+        credit: Credit = "through-time",
+        paper_exact: bool = False,
     ) -> None:
         if not latent_lr > 0:
             raise ValueError(expected("latent_lr", "a positive float", latent_lr))
         _give_rule_(net, Sign(straight_through), scale)
-        super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine)
+        super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine, credit)
         self.latent_lr = latent_lr
+        self.paper_exact = paper_exact
 
     def configure_optimizer(self) -> torch.optim.Optimizer:
-        """Return Adam, with the latents in a group of their own."""
+        """Return Adam (SGD, where ``paper_exact``), with the latents in a group of their own."""
         latents = self._latents()
         known = {id(latent) for latent in latents}
         rest = [parameter for parameter in self.net.parameters() if id(parameter) not in known]
-        return torch.optim.Adam([{"params": latents, "lr": self.latent_lr}, {"params": rest, "lr": self.lr}])
+        groups = [{"params": latents, "lr": self.latent_lr}, {"params": rest, "lr": self.lr}]
+        return torch.optim.SGD(groups, lr=self.lr) if self.paper_exact else torch.optim.Adam(groups)
 
     def _latents(self) -> list[nn.Parameter]:
         return list({id(layer.latent): layer.latent for layer in binary_layers(self.net).values()}.values())
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def after_update(self) -> None:
         """Keep latents in [-1, 1], where the clipped straight-through gradient can still move them."""
+        if self.paper_exact:
+            return
         with torch.no_grad():
             for latent in self._latents():
                 latent.clamp_(-1, 1)
 
 
-class BayesBiSNN(SpikingClassifier):
+class BayesBiSNN(SpikingModule):
     """Bayes-BiSNN: a Bernoulli posterior over binary weights by natural gradient, answering with an ensemble.
 
     Args:
         net: the network, float or with :class:`Bernoulli` weights (which then stay as they are).
-        num_classes: number of classes C.
+        num_classes: as in :class:`SpikingModule`.
         lr: learning rate of the natural parameters.
         rho: weight of the KL term in a per-example mean loss; ``None`` is Bayes' rule, 1 / (number of training
             examples).
@@ -288,10 +344,12 @@ class BayesBiSNN(SpikingClassifier):
         num_validation_samples: members of the ensemble in validation.
         num_test_samples: members of the ensemble in test and predict.
         shared_noise: let all processes of a distributed run draw the same weights, for a float network.
-        readout: as in :class:`SpikingClassifier`.
-        readout_scale: as in :class:`SpikingClassifier`.
-        step: as in :class:`SpikingClassifier`.
-        cosine: as in :class:`SpikingClassifier`.
+        readout: as in :class:`SpikingModule`.
+        readout_scale: as in :class:`SpikingModule`.
+        step: as in :class:`SpikingModule`.
+        cosine: as in :class:`SpikingModule`.
+        credit: as in :class:`SpikingModule`.
+        paper_exact: the published arithmetic, see :class:`snntorch_binary.optim.BayesBiSNN`; excludes ``betas``.
 
     Raises:
         ValueError: an argument is out of its range, or the network follows another rule.
@@ -300,7 +358,7 @@ class BayesBiSNN(SpikingClassifier):
         >>> import torch
         >>> from snntorch_binary.lightning import BayesBiSNN, SpikingMLP
         >>> module = BayesBiSNN(SpikingMLP(64, [32], 10), num_classes=10)
-        >>> sorted(module.eval().probabilities(torch.ones(10, 2, 64), final=True))
+        >>> sorted(module.eval().answers(torch.ones(10, 2, 64), final=True))
         ['ensemble', 'mode']
     """
 
@@ -309,7 +367,7 @@ class BayesBiSNN(SpikingClassifier):
     def __init__(
         self,
         net: nn.Module,
-        num_classes: int,
+        num_classes: int | None,
         lr: float = 0.15,
         rho: float | None = None,
         base_lr: float = 1e-3,
@@ -328,6 +386,8 @@ class BayesBiSNN(SpikingClassifier):
         readout_scale: float | None = None,
         step: bool | None = None,
         cosine: bool = True,
+        credit: Credit = "through-time",
+        paper_exact: bool = False,
     ) -> None:
         counts = {
             "num_train_samples": num_train_samples,
@@ -338,11 +398,14 @@ class BayesBiSNN(SpikingClassifier):
             if count < 1:
                 raise ValueError(expected(name, "an integer of at least 1", count))
         _give_rule_(net, Bernoulli(tau, prior, estimator, init_scale, shared_noise), scale)
-        super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine)
+        super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine, credit)
+        if credit == "online" and num_train_samples != 1:
+            raise ValueError(expected("num_train_samples", "1 with credit 'online'", num_train_samples))
         self.rho = rho
         self.base_lr = base_lr
         self.betas = None if betas is None else (betas[0], betas[1])
         self.momentum = momentum
+        self.paper_exact = paper_exact
         self.num_train_samples = num_train_samples
         self.num_validation_samples = num_validation_samples
         self.num_test_samples = num_test_samples
@@ -353,7 +416,9 @@ class BayesBiSNN(SpikingClassifier):
         if rho is None:
             self.trainer.fit_loop.setup_data()
             rho = 1 / len(self.trainer.train_dataloader.dataset)  # type: ignore[union-attr]
-        return BayesBiSNNOptimizer(self.net.parameters(), self.lr, rho, self.momentum, self.betas, base_lr=self.base_lr)
+        return BayesBiSNNOptimizer(
+            self.net.parameters(), self.lr, rho, self.momentum, self.betas, self.base_lr, self.paper_exact
+        )
 
     def on_train_start(self) -> None:
         """Let all processes of a distributed run go on from the same draws; their ranks tell these apart."""
@@ -367,17 +432,17 @@ class BayesBiSNN(SpikingClassifier):
                 layer.draw.forget()
                 layer.refresh()
 
-    def loss(self, x: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean cross-entropy over the draws; the KL term is the optimizer's."""
-        loss = super().loss(x, labels)
+    def loss(self, x: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean loss over the draws; the KL term is the optimizer's."""
+        loss = super().loss(x, targets)
         for _ in range(self.num_train_samples - 1):
             resample_(self.net)
-            loss = loss + super().loss(x, labels)
+            loss = loss + super().loss(x, targets)
         return loss / self.num_train_samples
 
-    def probabilities(self, x: Tensor, final: bool) -> dict[str, Tensor]:
-        """Return the probabilities of the mode and of the ensemble, [B, C] each."""
-        prediction = predict(
+    def scores(self, x: Tensor, final: bool) -> dict[str, Tensor]:
+        """Return the scores of the mode, [1, B, C], and of the members of the ensemble, [K, B, C]."""
+        mode, members = sample_scores(
             self.net,
             x,
             self.num_test_samples if final else self.num_validation_samples,
@@ -386,5 +451,4 @@ class BayesBiSNN(SpikingClassifier):
             step=self.step,
             generator=torch.Generator().manual_seed(0),  # the same members for every batch, also after a resume
         )
-        assert prediction.mode_probs is not None
-        return {"mode": prediction.mode_probs, "ensemble": prediction.probs}
+        return {"mode": mode[None], "ensemble": members}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from snntorch_binary.lightning.modules import Credit
 
 RULES: tuple[str, ...] = ("full-precision", "st", "bayes")
 
@@ -24,6 +26,10 @@ class Recipe:
         init_scale: |w_r| at the start.
         rho: weight of the KL term; ``None`` is 1 / (number of training examples).
         num_folds: folds of the cross-validation, or ``None`` for the set's own split.
+        num_members: members of the Bayesian ensemble whose test results are reported.
+        burn_in: time steps without learning and readout; this and what follows are of local credit.
+        tau_mem: time constant of the membrane, in time steps.
+        tau_syn: time constant of the synapse, in time steps.
     """
 
     hidden_sizes: tuple[int, ...]
@@ -38,6 +44,10 @@ class Recipe:
     init_scale: float = 3.0
     rho: float | None = 0.0
     num_folds: int | None = None
+    num_members: int = 10
+    burn_in: int = 0
+    tau_mem: float = 10.0
+    tau_syn: float = 6.0
 
     def start(self, rule: str) -> float:
         """Return the drive of the float network that a rule starts from."""
@@ -47,16 +57,32 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "digits": Recipe((256,), epochs=60, batch_size=50, binary_drive=3.0, st_lr=1e-2, bayes_lr=0.3),
     "two-moons": Recipe((256, 256), epochs=60, batch_size=40),
-    "mnist": Recipe((512, 512), epochs=25, batch_size=100, rho=1e-6),
+    "regression-1d": Recipe((128, 128), epochs=60, batch_size=20),
+    "mnist": Recipe((512, 512), epochs=25, batch_size=100, rho=1e-6, num_members=20),
     "fashion-mnist": Recipe((512, 512), epochs=15, batch_size=100, rho=5e-7),
     "nmnist": Recipe((512,), epochs=20, batch_size=50, bayes_lr=0.6, rho=1e-6),
     "poker-dvs": Recipe((512,), epochs=40, batch_size=10, bayes_lr=0.6, rho=1e-6, num_folds=5),
+    "mnist-dvs": Recipe((256, 256), epochs=20, batch_size=64),
 }
 
 
-def recipe(dataset: str, classes: tuple[int, ...] | str) -> Recipe:
+_MOONS = Recipe((256, 256), 40, 40, drive=4.0, binary_drive=8.0, readout_scale=1.0, bayes_lr=0.1, burn_in=10)
+_SHORT = {"drive": 4.0, "binary_drive": 8.0, "readout_scale": 1.0, "tau_mem": 4.0, "tau_syn": 2.0}
+
+LOCAL_RECIPES: dict[str, Recipe] = {
+    "digits": Recipe((256, 256), epochs=30, batch_size=50, **_SHORT),  # type: ignore[arg-type]
+    "two-moons": _MOONS,
+    "regression-1d": replace(_MOONS, hidden_sizes=(128, 128)),
+    "mnist": Recipe((512, 512), epochs=10, batch_size=100, rho=1e-6, **_SHORT),  # type: ignore[arg-type]
+    "fashion-mnist": Recipe((512, 512), epochs=10, batch_size=100, rho=1e-6, **_SHORT),  # type: ignore[arg-type]
+    "nmnist": Recipe((256, 256), epochs=8, batch_size=50, **_SHORT),  # type: ignore[arg-type]
+    "poker-dvs": Recipe((512, 512), epochs=20, batch_size=10, num_folds=5, **_SHORT),  # type: ignore[arg-type]
+    "mnist-dvs": Recipe((256, 256), 50, 64, drive=4.0, binary_drive=8.0, readout_scale=1.0, burn_in=100),
+}
+"""The recipes of local and online credit."""
+
+
+def recipe(dataset: str, classes: tuple[int, ...] | str, credit: Credit = "through-time") -> Recipe:
     """Return the recipe of a data set; all digits of N-MNIST, of which few are at hand, are cross-validated."""
-    found = RECIPES[dataset]
-    if dataset == "nmnist" and classes == "all":
-        return Recipe(**{**found.__dict__, "num_folds": 5})
-    return found
+    found = (RECIPES if credit == "through-time" else LOCAL_RECIPES)[dataset]
+    return replace(found, num_folds=5) if dataset == "nmnist" and classes == "all" else found

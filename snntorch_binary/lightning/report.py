@@ -10,12 +10,14 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from snntorch_binary.lightning.compare import NUM_MEMBERS, Run
+from snntorch_binary.lightning.compare import Run
 from snntorch_binary.lightning.recipes import RULES
 from snntorch_binary.lightning.settings import Settings, write_text
 from snntorch_binary.metrics import (
     Difference,
+    adaptive_calibration_error,
     apply_temperature,
+    classwise_calibration_error,
     differences_table,
     evaluate,
     example_scores,
@@ -23,12 +25,14 @@ from snntorch_binary.metrics import (
     learning_curve,
     paired_bootstrap,
     paired_differences,
+    rejection_curve,
     reliability_diagram,
     results_table,
+    retained_accuracy,
 )
 
 SCALED = "temperature-scaled"
-_BITS = {"full-precision": 32.0, SCALED: 32.0, "st": 1.0, "bayes": 1.0}
+BITS = {"full-precision": 32.0, SCALED: 32.0, "st": 1.0, "bayes": 1.0}
 
 Answers = dict[tuple[str, str], dict[int, Tensor]]
 """Test probabilities [N, C] by (rule, prediction) and seed; folds joined in their order."""
@@ -64,14 +68,16 @@ def make_rows(settings: Settings, runs: list[Run], answers: Answers, labels: Ten
                 {
                     "dataset": settings.dataset,
                     "rule": rule,
-                    "credit": "through-time",
+                    "credit": settings.credit,
                     "prediction": prediction,
                     "seed": seed,
                     "accuracy": scores.accuracy,
                     "ece": scores.ece,
                     "nll": scores.nll,
                     "brier": scores.brier,
-                    "bits_per_weight": _BITS[rule] * (NUM_MEMBERS if prediction == "ensemble" else 1),
+                    "adaptive_ece": adaptive_calibration_error(probabilities, labels),
+                    "classwise_ece": classwise_calibration_error(probabilities, labels),
+                    "bits_per_weight": BITS[rule] * (settings.recipe.num_members if prediction == "ensemble" else 1),
                     "train_seconds": round(seconds, 1),
                     "epochs": settings.epochs or settings.recipe.epochs,
                 }
@@ -85,7 +91,7 @@ def differences(answers: Answers, labels: Tensor) -> dict[str, dict[str, Differe
     full, scaled = ("full-precision", "single"), (SCALED, "single")
     pairs = [(ensemble, full), (ensemble, scaled), (ensemble, st), (mode, ensemble), (st, full), (mode, st)]
     return {
-        f"{_label(a)} - {_label(b)}": paired_differences(
+        f"{label_of(a)} - {label_of(b)}": paired_differences(
             _over_seeds(answers[a]), _over_seeds(answers[b]), labels, seed=index
         )
         for index, (a, b) in enumerate(pairs)
@@ -106,7 +112,9 @@ def intervals(answers: Answers, labels: Tensor) -> dict[str, dict[str, Differenc
             "nll": torch.stack([score.nll for score in scores]),
             "brier": torch.stack([score.brier for score in scores]),
         }
-        found[_label(key)] = {name: paired_bootstrap(value, torch.zeros_like(value)) for name, value in values.items()}
+        found[label_of(key)] = {
+            name: paired_bootstrap(value, torch.zeros_like(value)) for name, value in values.items()
+        }
     return found
 
 
@@ -114,7 +122,8 @@ def _over_seeds(by_seed: dict[int, Tensor]) -> Tensor:
     return torch.stack(list(by_seed.values()))
 
 
-def _label(key: tuple[str, str]) -> str:
+def label_of(key: tuple[str, str]) -> str:
+    """Return what a rule's prediction is called in tables and pictures."""
     rule, prediction = key
     return rule if prediction == "single" else f"{rule} {prediction}"
 
@@ -124,18 +133,25 @@ def report(settings: Settings, runs: list[Run], out: Path, console: Console) -> 
     answers, labels = gather(runs)
     rows = make_rows(settings, runs, answers, labels)
     compared, scores = differences(answers, labels), intervals(answers, labels)
-    _write_json(out / "results.json", rows)
-    _write_json(out / "differences.json", _plain(compared, "difference"))
-    _write_json(out / "intervals.json", _plain(scores, "mean"))
+    write_json(out / "results.json", rows)
+    write_json(out / "differences.json", _plain(compared, "difference"))
+    write_json(out / "intervals.json", _plain(scores, "mean"))
     pictured = {key: by_seed for key, by_seed in answers.items() if key[0] != SCALED}
     reliability_diagram(
         {
-            _label(key): (torch.cat(list(by_seed.values())), labels.repeat(len(by_seed)))
+            label_of(key): (torch.cat(list(by_seed.values())), labels.repeat(len(by_seed)))
             for key, by_seed in pictured.items()
         },
         out / "reliability.png",
     )
-    learning_curve(_curves(runs), out / "learning_curve.png")
+    rejection_curve(
+        {
+            label_of(key): [retained_accuracy(probabilities, labels) for probabilities in by_seed.values()]
+            for key, by_seed in pictured.items()
+        },
+        out / "rejection.png",
+    )
+    write_curve(runs, out / "learning_curve.png")
     # A test part of folds is small, and what it says is shown with its intervals.
     shown = {label: {name: of[name] for name in ("nll", "brier")} for label, of in scores.items()}
     console.print()
@@ -150,11 +166,12 @@ def report(settings: Settings, runs: list[Run], out: Path, console: Console) -> 
 def _files(out: Path) -> str:
     return (
         f"Written to {out}: results.json, differences.json, intervals.json,\n"
-        "reliability.png, learning_curve.png, and a checkpoint of every run in runs/"
+        "reliability.png, rejection.png, learning_curve.png, and a checkpoint of every run in runs/"
     )
 
 
-def _write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: Any) -> None:
+    """Write plain values, whole or not at all."""
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
@@ -174,10 +191,11 @@ def _plain(found: dict[str, dict[str, Difference]], middle: str) -> dict[str, An
     }
 
 
-def _curves(runs: list[Run]) -> dict[str, list[tuple[list[int], list[float]]]]:
+def write_curve(runs: list[Run], path: Path, score: str = "accuracy") -> None:
+    """Write the picture of validation scores by epoch."""
     curves: dict[str, list[tuple[list[int], list[float]]]] = {}
     for run in runs:
         for prediction, accuracy in run.history.items():
             epochs = list(range(1, len(accuracy) + 1))
-            curves.setdefault(_label((run.rule, prediction)), []).append((epochs, accuracy))
-    return curves
+            curves.setdefault(label_of((run.rule, prediction)), []).append((epochs, accuracy))
+    learning_curve(curves, path, score=score)

@@ -10,6 +10,7 @@ from typing import Any
 
 from snntorch_binary._errors import expected
 from snntorch_binary.data import names
+from snntorch_binary.lightning.modules import CREDITS, Credit
 from snntorch_binary.lightning.recipes import RULES, Recipe, recipe
 
 
@@ -31,6 +32,7 @@ class Settings:
         seeds: one run of every rule each.
         num_folds: cross-validate with so many folds.
         download: let the set be downloaded where that is possible.
+        credit: ``"through-time"``, ``"local"`` or ``"online"``, see :class:`SpikingModule`.
     """
 
     dataset: str
@@ -42,10 +44,13 @@ class Settings:
     seeds: tuple[int, ...] = (0, 1, 2)
     num_folds: int | None = None
     download: bool = False
+    credit: Credit = "through-time"
 
     def __post_init__(self) -> None:
         if self.dataset not in names():
             raise ValueError(expected("dataset", f"one of {', '.join(names())}", repr(self.dataset)))
+        if self.credit not in CREDITS:
+            raise ValueError(expected("credit", f"one of {', '.join(CREDITS)}", repr(self.credit)))
         for rule in self.rules:
             if rule not in RULES:
                 raise ValueError(expected("rules", f"some of {', '.join(RULES)}", repr(rule)))
@@ -59,7 +64,12 @@ class Settings:
     @property
     def recipe(self) -> Recipe:
         """The data set's recipe."""
-        return recipe(self.dataset, self.classes)
+        return recipe(self.dataset, self.classes, self.credit)
+
+    @property
+    def regression(self) -> bool:
+        """Whether targets are real numbers."""
+        return self.dataset == "regression-1d"
 
     @property
     def folds(self) -> int | None:
@@ -70,6 +80,10 @@ class Settings:
         """Return all that the result of one run depends on, as plain values."""
         used = {**asdict(self.recipe), "epochs": self.epochs or self.recipe.epochs, "num_folds": self.folds}
         one_run = {"dataset": self.dataset, "classes": self.classes, "limit_per_class": self.limit_per_class}
+        if self.credit == "through-time":
+            used = {key: value for key, value in used.items() if key not in ("burn_in", "tau_mem", "tau_syn")}
+        else:
+            used["credit"] = self.credit
         return json.loads(json.dumps({**one_run, **used}))
 
 

@@ -1,20 +1,55 @@
-"""Calibration and its comparison: scores, temperature scaling, bootstrap intervals, plots and tables."""
+"""Calibration and uncertainty: scores, their comparison, temperature scaling, plots and tables.
 
+Everything takes plain tensors: probabilities of a predictor [N, C], of the members of an ensemble [K, N, C],
+scores of every time step [T, N, C], uncertainty scores [N], labels [N]. The metrics of other libraries take
+them as they are: torchmetrics and torch-uncertainty (``AURC``, ``FPR95``, ``CategoricalNLL``, ...) take [N, C]
+and [N]; where torch-uncertainty wants members (``Disagreement``, ``MutualInformation``) it wants [N, K, C],
+which is ``samples.transpose(0, 1)``.
+"""
+
+from snntorch_binary.metrics.anytime import EarlyExit as EarlyExit
+from snntorch_binary.metrics.anytime import anytime_scores as anytime_scores
+from snntorch_binary.metrics.anytime import early_exit as early_exit
+from snntorch_binary.metrics.anytime import running_probabilities as running_probabilities
 from snntorch_binary.metrics.bootstrap import Difference as Difference
 from snntorch_binary.metrics.bootstrap import paired_bootstrap as paired_bootstrap
 from snntorch_binary.metrics.bootstrap import paired_differences as paired_differences
-from snntorch_binary.metrics.calibration import ExampleScores as ExampleScores
-from snntorch_binary.metrics.calibration import Scores as Scores
-from snntorch_binary.metrics.calibration import accuracy as accuracy
-from snntorch_binary.metrics.calibration import brier_score as brier_score
-from snntorch_binary.metrics.calibration import evaluate as evaluate
-from snntorch_binary.metrics.calibration import example_scores as example_scores
+from snntorch_binary.metrics.calibration import adaptive_calibration_error as adaptive_calibration_error
+from snntorch_binary.metrics.calibration import classwise_calibration_error as classwise_calibration_error
 from snntorch_binary.metrics.calibration import expected_calibration_error as expected_calibration_error
-from snntorch_binary.metrics.calibration import negative_log_likelihood as negative_log_likelihood
+from snntorch_binary.metrics.out_of_distribution import OODScores as OODScores
+from snntorch_binary.metrics.out_of_distribution import ood_scores as ood_scores
+from snntorch_binary.metrics.out_of_distribution import paired_auroc_difference as paired_auroc_difference
+from snntorch_binary.metrics.plots import anytime_curve as anytime_curve
+from snntorch_binary.metrics.plots import continual_curve as continual_curve
+from snntorch_binary.metrics.plots import decision_surface as decision_surface
+from snntorch_binary.metrics.plots import estimator_bias as estimator_bias
 from snntorch_binary.metrics.plots import learning_curve as learning_curve
+from snntorch_binary.metrics.plots import ood_histogram as ood_histogram
+from snntorch_binary.metrics.plots import plane as plane
+from snntorch_binary.metrics.plots import predictive_band as predictive_band
 from snntorch_binary.metrics.plots import raster as raster
+from snntorch_binary.metrics.plots import rejection_curve as rejection_curve
 from snntorch_binary.metrics.plots import reliability_diagram as reliability_diagram
+from snntorch_binary.metrics.regression import RegressionExampleScores as RegressionExampleScores
+from snntorch_binary.metrics.regression import RegressionScores as RegressionScores
+from snntorch_binary.metrics.regression import evaluate_regression as evaluate_regression
+from snntorch_binary.metrics.regression import fit_noise as fit_noise
+from snntorch_binary.metrics.regression import regression_example_scores as regression_example_scores
+from snntorch_binary.metrics.rejection import RejectionCurve as RejectionCurve
+from snntorch_binary.metrics.rejection import retained_accuracy as retained_accuracy
+from snntorch_binary.metrics.scores import ExampleScores as ExampleScores
+from snntorch_binary.metrics.scores import Scores as Scores
+from snntorch_binary.metrics.scores import accuracy as accuracy
+from snntorch_binary.metrics.scores import brier_score as brier_score
+from snntorch_binary.metrics.scores import evaluate as evaluate
+from snntorch_binary.metrics.scores import example_scores as example_scores
+from snntorch_binary.metrics.scores import negative_log_likelihood as negative_log_likelihood
 from snntorch_binary.metrics.table import differences_table as differences_table
 from snntorch_binary.metrics.table import results_table as results_table
 from snntorch_binary.metrics.temperature import apply_temperature as apply_temperature
 from snntorch_binary.metrics.temperature import fit_temperature as fit_temperature
+from snntorch_binary.metrics.uncertainty import Disagreement as Disagreement
+from snntorch_binary.metrics.uncertainty import Uncertainty as Uncertainty
+from snntorch_binary.metrics.uncertainty import disagreement as disagreement
+from snntorch_binary.metrics.uncertainty import uncertainty_scores as uncertainty_scores

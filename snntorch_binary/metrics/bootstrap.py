@@ -15,19 +15,16 @@ Where much hangs on it, look at NLL and Brier score, which are plain means.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from snntorch_binary._errors import expected
-from snntorch_binary.metrics.calibration import (
-    NUM_BINS,
-    check_predictions,
-    confidence_bins,
-    example_scores,
-)
+from snntorch_binary.metrics.calibration import NUM_BINS, confidence_bins
+from snntorch_binary.metrics.checks import check_predictions
+from snntorch_binary.metrics.scores import example_scores
 
 # Resamples drawn at a time: bounds the memory to 64 x N numbers.
 _CHUNK = 64
@@ -182,24 +179,48 @@ def _bootstrap(
     Returns:
         The M statistics, averaged over seeds, with their intervals.
     """
+    num_examples, num_seeds, _ = columns.shape
+    flat = columns.flatten(1)
+
+    def resampled(of_examples: Tensor, of_seeds: Tensor) -> Tensor:
+        means = (of_examples @ flat).unflatten(1, columns.shape[1:])
+        return (of_seeds.unsqueeze(2) * statistic(means)).sum(dim=1)
+
+    estimate = statistic(columns.mean(dim=0)).mean(dim=0)
+    return basic_intervals(estimate, resampled, [num_examples, num_seeds], num_resamples, confidence, seed)
+
+
+def basic_intervals(
+    estimate: Tensor,
+    resampled: Callable[..., Tensor],
+    sizes: Sequence[int],
+    num_resamples: int,
+    confidence: float,
+    seed: int,
+) -> list[Difference]:
+    """Return the basic bootstrap intervals of some statistics.
+
+    Args:
+        estimate: [M], the statistics of the data as they are.
+        resampled: maps the share of each item in R resamples, one [R, size] (rows sum to 1) for each of `sizes`,
+            to the statistics of the resamples [R, M].
+        sizes: numbers of items (examples, seeds, ...) that are resampled independently.
+        num_resamples: number of bootstrap resamples.
+        confidence: coverage of the intervals.
+        seed: seed of the resampling.
+    """
     if num_resamples < 1:
         raise ValueError(expected("num_resamples", "a positive integer", num_resamples))
     if not 0 < confidence < 1:
         raise ValueError(expected("confidence", "in (0, 1)", confidence))
     generator = torch.Generator().manual_seed(seed)
-    num_examples, num_seeds, _ = columns.shape
-    flat = columns.flatten(1)
-    resampled = []
+    drawn = []
     for start in range(0, num_resamples, _CHUNK):
-        size = min(_CHUNK, num_resamples - start)
-        of_examples = _draw_weights(size, num_examples, generator)
-        of_seeds = _draw_weights(size, num_seeds, generator)
-        means = (of_examples @ flat).unflatten(1, columns.shape[1:])
-        resampled.append((of_seeds.unsqueeze(2) * statistic(means)).sum(dim=1))
+        count = min(_CHUNK, num_resamples - start)
+        drawn.append(resampled(*(_draw_weights(count, size, generator) for size in sizes)))
     tail = (1 - confidence) / 2
     ends = torch.tensor([tail, 1 - tail], dtype=torch.float64)
-    q_low, q_high = torch.quantile(torch.cat(resampled), ends, dim=0)
-    estimate = statistic(columns.mean(dim=0)).mean(dim=0)
+    q_low, q_high = torch.quantile(torch.cat(drawn), ends, dim=0)
     results = torch.stack([estimate, 2 * estimate - q_high, 2 * estimate - q_low], dim=1).tolist()
     # Two equal predictors differ by rounding errors of the sums: 0 (and not -0), not 1e-17
     # with an interval beside 0.

@@ -12,10 +12,7 @@ from snntorch_binary.metrics.bootstrap import Difference
 if TYPE_CHECKING:
     from rich.table import Table
 
-_KEYS = (
-    "dataset", "rule", "credit", "prediction", "seed", "accuracy", "ece", "nll", "brier", "bits_per_weight",
-    "train_seconds",
-)  # fmt: skip
+_KEYS = ("dataset", "rule", "credit", "prediction", "seed", "bits_per_weight", "train_seconds")
 
 
 class _Score(NamedTuple):
@@ -24,14 +21,17 @@ class _Score(NamedTuple):
     heading: str
     factor: int
     decimals: int
-    larger_is_better: bool
+    larger_is_better: bool | None
+    """`None`: neither is, it should be some value."""
 
 
 _SCORES = {
     "accuracy": _Score("accuracy %", 100, 2, larger_is_better=True),
     "ece": _Score("ECE %", 100, 2, larger_is_better=False),
+    "rmse": _Score("RMSE", 1, 4, larger_is_better=False),
     "nll": _Score("NLL", 1, 3, larger_is_better=False),
     "brier": _Score("Brier", 1, 3, larger_is_better=False),
+    "coverage": _Score("coverage %", 100, 1, larger_is_better=None),
 }
 
 
@@ -45,9 +45,10 @@ def results_table(
     80 characters.
 
     Args:
-        rows: as in ``results.json``: the keys ``dataset, rule, credit, prediction, seed, accuracy, ece, nll,
-            brier, bits_per_weight, train_seconds`` (further ones are left alone); accuracy and ECE as
-            fractions, time in seconds; all of one dataset.
+        rows: as in ``results.json``: the keys ``dataset, rule, credit, prediction, seed, bits_per_weight,
+            train_seconds`` and the same scores in each, some of ``accuracy, ece, rmse, nll, brier, coverage``
+            (further keys are left alone); accuracy, ECE and coverage as fractions, time in seconds; all of
+            one dataset.
         intervals: for each line (``"bayes ensemble"``; the rule alone where the prediction is ``single``)
             the 95 % intervals of some scores, shown in place of their standard deviation.
 
@@ -64,6 +65,7 @@ def results_table(
     """
     escape = require("rich.markup", "lightning").escape
     groups = _grouped(rows)
+    shown = {name: score for name, score in _SCORES.items() if name in rows[0]}
     several_credits = len({credit for _, credit, _ in groups}) > 1
     caption = _caption([len(group) for group in groups.values()])
     if intervals:
@@ -71,7 +73,7 @@ def results_table(
     table = _table(escape(rows[0]["dataset"]), caption)
     table.add_column("rule", overflow="fold", min_width=len("temperature-scaled"))
     table.add_column("bits/\nweight", justify="right", no_wrap=True)
-    for score in _SCORES.values():
+    for score in shown.values():
         table.add_column(score.heading.replace(" ", "\n"), justify="right", no_wrap=True)
     table.add_column("train", justify="right", no_wrap=True)
     for (rule, credit, prediction), group in groups.items():
@@ -79,7 +81,7 @@ def results_table(
         ranges = (intervals or {}).get(label, {})
         bits = f"{statistics.fmean(row['bits_per_weight'] for row in group):.3g}"
         scores = [
-            _mean_and_spread([row[name] for row in group], score, ranges.get(name)) for name, score in _SCORES.items()
+            _mean_and_spread([row[name] for row in group], score, ranges.get(name)) for name, score in shown.items()
         ]
         time = _duration(statistics.fmean(row["train_seconds"] for row in group))
         table.add_row(escape(f"{label}, {credit}" if several_credits else label), bits, *scores, time)
@@ -146,9 +148,10 @@ def _grouped(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, str], li
     """Return the rows of each (rule, credit, prediction), in order of appearance, or say what is wrong."""
     if not rows:
         raise ValueError(expected("rows", "at least one result", "none"))
+    scores = [name for name in _SCORES if name in rows[0]] or ["accuracy"]
     groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
-        missing = [key for key in _KEYS if key not in row]
+        missing = [key for key in (*_KEYS, *scores) if key not in row]
         if missing:
             raise ValueError(expected("rows", f"dictionaries with the key {missing[0]!r}", sorted(row)))
         group = groups.setdefault((row["rule"], row["credit"], row["prediction"]), [])
@@ -194,6 +197,8 @@ def _difference_cell(score: _Score, difference: Difference) -> str:
     )
     if difference.tie:
         verdict = "tie"
+    elif score.larger_is_better is None:
+        verdict = "differs"
     elif (difference.low > 0) == score.larger_is_better:
         verdict = "[green]better[/green]"
     else:

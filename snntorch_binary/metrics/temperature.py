@@ -11,8 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from snntorch_binary._errors import expected
-from snntorch_binary.metrics.calibration import check_classification
+from snntorch_binary.metrics.checks import check_finite, check_labels, check_positive
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
@@ -44,7 +43,8 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         >>> round(apply_temperature(logits, temperature)[0, 0].item(), 6)
         0.75
     """
-    logits, labels = check_classification("logits", logits, labels)
+    logits = check_finite("logits", logits, "[N, C]")
+    labels = check_labels(labels, *logits.shape)
     # Softmax does not see a shift of a row; with the largest logit at 0 nothing below can overflow.
     shifted = logits - logits.amax(dim=1, keepdim=True)
     of_label = shifted.gather(1, labels[:, None]).squeeze(1)
@@ -86,6 +86,5 @@ def apply_temperature(logits: Tensor, temperature: float) -> Tensor:
         >>> apply_temperature(torch.tensor([0.0, 0.0]), 2.0)
         tensor([0.5000, 0.5000], dtype=torch.float64)
     """
-    if not (temperature > 0 and math.isfinite(temperature)):
-        raise ValueError(expected("temperature", "a positive finite number", temperature))
+    check_positive("temperature", temperature)
     return torch.softmax(logits.double() / temperature, dim=-1)

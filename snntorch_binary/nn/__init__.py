@@ -16,8 +16,10 @@ from snntorch_binary.nn.binary import BinaryConv2d as BinaryConv2d
 from snntorch_binary.nn.binary import BinaryConv3d as BinaryConv3d
 from snntorch_binary.nn.binary import BinaryLinear as BinaryLinear
 from snntorch_binary.nn.leaky import Leaky as Leaky
+from snntorch_binary.nn.refractory import Refractory as Refractory
 from snntorch_binary.nn.srm import SRM as SRM
 from snntorch_binary.nn.synaptic import Synaptic as Synaptic
+from snntorch_binary.nn.synaptic_trace import SynapticTrace as SynapticTrace
 from snntorch_binary.nn.time_first import TimeFirst as TimeFirst
 
 Linear = BinaryLinear  # type: ignore[misc]
@@ -31,8 +33,10 @@ _OWN = (
     "BinaryConv3d",
     "BinaryLinear",
     "Leaky",
+    "Refractory",
     "SRM",
     "Synaptic",
+    "SynapticTrace",
     "TimeFirst",
 )
 __all__ = sorted({*(name for name in dir(_torch_nn) if not name.startswith("_")), *_OWN})

@@ -162,7 +162,8 @@ class BayesBiSNN(torch.optim.Optimizer):
             gradient = grad / (1 - torch.tanh(latent).square() + 1e-10)
             latent.mul_(1 - group["lr"] * group["rho"]).sub_(gradient - group["rho"] * prior, alpha=group["lr"])
             return
-        gradient = grad / squared_sech(latent)
+        variance = owner.draw.held_variance(latent)
+        gradient = grad / (squared_sech(latent) if variance is None else variance)
         if group["clip"] is not None:
             gradient.clamp_(-group["clip"], group["clip"])
         if group["rho"]:

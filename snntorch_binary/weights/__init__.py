@@ -2,6 +2,7 @@
 
 from snntorch_binary.weights.bernoulli import LATENT_LIMIT as LATENT_LIMIT
 from snntorch_binary.weights.bernoulli import Bernoulli as Bernoulli
+from snntorch_binary.weights.disarm import disarm_loss as disarm_loss
 from snntorch_binary.weights.in_force import binary_layers as binary_layers
 from snntorch_binary.weights.in_force import require_binary_layers as require_binary_layers
 from snntorch_binary.weights.in_force import resample_ as resample_

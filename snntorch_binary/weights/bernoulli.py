@@ -44,14 +44,23 @@ class Bernoulli(WeightRule):
         w = \tanh((w_r + \delta) / \tau), \qquad \delta = \tfrac12 \ln\frac{\epsilon}{1 - \epsilon},
         \qquad \epsilon \sim U(0, 1)
 
-    for ``estimator="gumbel"`` (the paper's relaxed sample, dw/dw_r = (1 - w²)/τ), or its sign, an exact ±1 sample,
-    for ``estimator="hard"``, which hands dL/dw to the posterior mean μ = tanh(w_r), so that the gradient for w_r is
-    (1 - μ²) dL/dw. In evaluation the mode, sign(w_r), is in force; :func:`snntorch_binary.sampled` says otherwise.
+    for ``estimator="gumbel"`` (the paper's relaxed sample, dw/dw_r = (1 - w²)/τ), or its sign, an exact ±1 sample.
+    In evaluation the mode, sign(w_r), is in force; :func:`snntorch_binary.sampled` says otherwise.
+
+    The estimators differ in how far the mean of their gradient is from the gradient of E_q[L(w)] over ±1 weights:
+
+    - ``"hard"`` hands dL/dw to the posterior mean μ = tanh(w_r): (1 - μ²) dL/dw. No bias where L is affine in each
+      single weight, a bias that no setting removes elsewhere; little variance.
+    - ``"gumbel"`` is the gradient of E[L] over *relaxed* weights. Its bias falls as O(τ), its variance grows as O(1/τ).
+    - ``"disarm"`` has no bias whatever L is, and needs no derivative of L, so no surrogate gradient either. It has the
+      largest variance, which grows with the number of weights and as 1/(1 - μ²) in the natural gradient: it is for
+      small networks with a small ``init_scale``. The loss has to go through
+      :func:`snntorch_binary.weights.disarm_loss`; a backward pass without it is an error.
 
     Args:
-        tau: temperature of the relaxed sample, positive. Not used by ``"hard"``.
+        tau: temperature of the relaxed sample, positive. Used by ``"gumbel"`` alone.
         prior: prior probability of w = +1, in (0, 1).
-        estimator: ``"hard"`` or ``"gumbel"``.
+        estimator: ``"hard"``, ``"gumbel"`` or ``"disarm"``.
         init_scale: |w_r| at the start, in (0, 30]; the sign is that of the weight the layer starts from.
         shared_noise: under distributed training, let all processes draw the same weights, so that N processes equal
             one on the joined batch (seed them alike before building the model). By default they draw independently,
@@ -72,7 +81,7 @@ class Bernoulli(WeightRule):
 
     tau: float = 1.0
     prior: float = 0.5
-    estimator: Literal["hard", "gumbel"] = "hard"
+    estimator: Literal["hard", "gumbel", "disarm"] = "hard"
     init_scale: float = 3.0
     shared_noise: bool = False
 
@@ -83,8 +92,8 @@ class Bernoulli(WeightRule):
             raise ValueError(expected("tau", "a positive float", self.tau))
         if not 0 < self.prior < 1:
             raise ValueError(expected("prior", "a probability between 0 and 1, both excluded", self.prior))
-        if self.estimator not in ("hard", "gumbel"):
-            raise ValueError(expected("estimator", "'hard' or 'gumbel'", repr(self.estimator)))
+        if self.estimator not in ("hard", "gumbel", "disarm"):
+            raise ValueError(expected("estimator", "'hard', 'gumbel' or 'disarm'", repr(self.estimator)))
         if not 0 < self.init_scale <= LATENT_LIMIT:
             raise ValueError(expected("init_scale", f"a float in (0, {LATENT_LIMIT:g}]", self.init_scale))
 
@@ -96,6 +105,15 @@ class Bernoulli(WeightRule):
     def needs_noise(self, kind: Kind) -> bool:
         """Say whether weights of this kind are random."""
         return kind in ("relaxed", "binary")
+
+    def why_no_gradient(self, kind: Kind) -> str | None:
+        """Say that DisARM's ±1 draws learn from two losses."""
+        if self.estimator != "disarm" or kind != "binary":
+            return None
+        return (
+            'Weights with estimator="disarm" learn from the losses of two draws: '
+            "call snntorch_binary.weights.disarm_loss(net, loss_function).backward() in place of loss.backward()."
+        )
 
     def initial_latent(self, weight: Tensor) -> Tensor:
         """Return ±init_scale with the weight's sign: default torch weights of 0.03 taken as w_r learn nothing."""

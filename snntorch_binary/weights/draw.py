@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -51,7 +52,7 @@ class _HeldWeight(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, latent: Tensor, value: Tensor, derivative: Tensor | None) -> Tensor:
+    def forward(ctx: Any, value: Tensor, derivative: Tensor | None, latent: Tensor) -> Tensor:
         ctx.derivative = derivative
         return value.view_as(value)
 
@@ -59,7 +60,25 @@ class _HeldWeight(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         if ctx.derivative is not None:
             grad = grad * ctx.derivative.to(grad.dtype)
-        return grad, None, None
+        return None, None, grad
+
+
+class _NoGradient(torch.autograd.Function):
+    """A weight that answers a backward pass to its latent with the reason why there is no gradient."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(value: Tensor, latent: Tensor, reason: str) -> Tensor:
+        return value.view_as(value)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.reason = inputs[2]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, ...]:
+        raise RuntimeError(ctx.reason)
 
 
 class _TransformedUniform(torch.autograd.Function):
@@ -104,6 +123,8 @@ class Draw:
         self.paper_exact = False
         # Set by `sampled`: the kind, a seed of its own, and the counter on entry.
         self.forced: tuple[Kind, int | None, int] | None = None
+        # Set by `disarm_loss`: ±1 weights that are constants, drawn with the noise u (False) or 1 - u (True).
+        self.antithetic: bool | None = None
         self.value: Tensor | None = None  # the weight in force and its derivative, outside any graph
         self.derivative: Tensor | None = None
         self._held: Tensor | None = None  # the same as a node of the autograd graph
@@ -119,10 +140,13 @@ class Draw:
             "_latent": None,
             "_key": (),
             "forced": None,
+            "antithetic": None,
         }
 
     def kind(self, training: bool) -> Kind:
         """Return which weights are in force."""
+        if self.antithetic is not None:
+            return "binary"
         if self.forced is not None:
             return self.forced[0]
         return self.rule.training_kind if training else "mode"
@@ -130,7 +154,7 @@ class Draw:
     def weight(self, latent: Tensor, training: bool) -> Tensor:
         """Return the weight in force, in [-1, +1] and of the latent's shape, as a node of the autograd graph."""
         version = 0 if latent.is_inference() else latent._version
-        key = (self.kind(training), latent.requires_grad, _rank(self.rule), self.forced, version)
+        key = (self.kind(training), latent.requires_grad, _rank(self.rule), self.forced, self.antithetic, version)
         if self._latent is latent:
             if self._key == key and self._held is not None:
                 return self._held
@@ -146,6 +170,11 @@ class Draw:
             same = torch.equal(derivative, self.derivative)
         return not same
 
+    def held_variance(self, latent: Tensor) -> Tensor | None:
+        """Return 1 - μ² of the latent as it is, where the held weight's derivative is it; else ``None``."""
+        held = self._latent is latent and self._key and self._key[-1] == latent._version
+        return self.derivative if held and self._key[0] in ("binary", "mode", "mean") else None
+
     def advance(self) -> None:
         """Let the next look at the weight be a new draw."""
         self.counter += 1
@@ -159,8 +188,8 @@ class Draw:
     def functional_weight(self, latent: Tensor, training: bool) -> Tensor:
         """Return the weight inside a ``torch.func`` transform, where nothing can be held."""
         kind = self.kind(training)
-        uniform = _TransformedUniform.apply(latent, self._seed()) if self.rule.needs_noise(kind) else None
-        return with_derivative(*self._weight_and_derivative(latent, kind, uniform), latent)
+        uniform = self._noise(latent, kind, _TransformedUniform.apply)
+        return self._as_node(with_derivative, *self._weight_and_derivative(latent, kind, uniform), latent, kind)
 
     def compiled_weight(self, latent: Tensor) -> Tensor | None:
         """Return the held weight from inside a compiled graph, or ``None`` where none is held.
@@ -171,7 +200,9 @@ class Draw:
         """
         if not self.rule.needs_noise("binary"):
             return with_derivative(*self._weight_and_derivative(latent, "mode", None), latent)
-        return None if self.value is None else with_derivative(self.value, self.derivative, latent)
+        if self.value is None:
+            return None
+        return self._as_node(with_derivative, self.value, self.derivative, latent, self._key[0])
 
     def _weight_and_derivative(
         self, latent: Tensor, kind: Kind, uniform: Tensor | None
@@ -180,8 +211,29 @@ class Draw:
         return weight.to(latent.dtype), derivative
 
     def _drawn(self, latent: Tensor, kind: Kind) -> tuple[Tensor, Tensor | None]:
-        uniform = _uniform(latent, self._seed()) if self.rule.needs_noise(kind) else None
-        return self._weight_and_derivative(latent, kind, uniform)
+        return self._weight_and_derivative(latent, kind, self._noise(latent, kind, _uniform))
+
+    def _noise(self, latent: Tensor, kind: Kind, uniform: Callable[[Tensor, int], Tensor]) -> Tensor | None:
+        if not self.rule.needs_noise(kind):
+            return None
+        noise = uniform(latent, self._seed())
+        return 1 - noise if self.antithetic else noise
+
+    def _as_node(
+        self,
+        differentiable: Callable[[Tensor, Tensor | None, Tensor], Tensor],
+        value: Tensor,
+        derivative: Tensor | None,
+        latent: Tensor,
+        kind: Kind,
+    ) -> Tensor:
+        """Return the weight as a function of the latent, or as one that its rule lets nobody differentiate."""
+        if self.antithetic is not None:
+            return value.detach()
+        reason = self.rule.why_no_gradient(kind)
+        if reason is not None:
+            return _NoGradient.apply(value.detach(), latent, reason)
+        return differentiable(value, derivative, latent)
 
     def _seed(self) -> int:
         seed, counter = self.seed, self.counter
@@ -194,6 +246,7 @@ class Draw:
         # Whoever looks first may be in no_grad or inference mode; those who come later need the graph.
         with torch.inference_mode(False), torch.enable_grad():
             self.value, self.derivative = self._drawn(latent.detach(), key[0])
-            self._held = held = _HeldWeight.apply(latent, self.value, self.derivative)
+            held = self._as_node(_HeldWeight.apply, self.value, self.derivative, latent, key[0])
+        self._held = held
         self._latent, self._key = latent, key
         return held

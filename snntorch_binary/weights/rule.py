@@ -55,6 +55,10 @@ class WeightRule:
         """
         raise NotImplementedError
 
+    def why_no_gradient(self, kind: Kind) -> str | None:
+        """Say why a loss has no gradient through weights of this kind and what to do, or ``None`` where it has one."""
+        return None
+
     def __repr__(self) -> str:
         changed = [
             f"{field.name}={getattr(self, field.name)!r}"

@@ -137,6 +137,9 @@ LABELS = torch.zeros(4, dtype=torch.int64)
     [
         (torch.rand(3, 2), LABELS, RateEncoder(), ValueError, "N = 4"),
         (torch.rand(4, 2), LABELS.int(), RateEncoder(), TypeError, "`labels`"),
+        (torch.rand(4, 2), LABELS.double(), RateEncoder(), TypeError, "int64 classes or float32 targets"),
+        (torch.rand(4, 2), torch.rand(4, 1), RateEncoder(), TypeError, r"shape \[N\]"),
+        (torch.rand(4, 2), LABELS / torch.tensor([1, 1, 0, 1]), RateEncoder(), ValueError, "`labels` to be finite"),
         (torch.rand(4, 2).double(), LABELS, RateEncoder(), TypeError, "uint8 or float32"),
         (torch.rand(4, 2) + 1, LABELS, RateEncoder(), ValueError, "`values`"),
         (torch.rand(4, 5, 2), LABELS, None, TypeError, "no encoder"),

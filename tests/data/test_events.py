@@ -122,7 +122,7 @@ def test_frames_come_from_the_cache_only_when_nothing_changed(tmp_path, cache):
 
     def frames(files, num_steps=7):
         before = len(calls)
-        result = read_frames(files, reader, num_steps, 34)
+        result = read_frames(files, reader, num_steps, 34).unpack()
         return result, len(calls) - before
 
     first, read = frames(files)
@@ -161,7 +161,7 @@ def test_nmnist_splits(nmnist_tree):
     ]  # fmt: skip
     assert splits.class_names == ("7", "6")
     expected = reference(random_events(34, seed=750), 10, 34)
-    assert torch.equal(splits.test.inputs[splits.test.labels == 0][0], torch.from_numpy(expected))
+    assert torch.equal(splits.test.inputs[splits.test.labels == 0].unpack()[0], torch.from_numpy(expected))
 
     # No own test part for 8 and 9: the last fifth by number, and never a test recording in training.
     splits = load("nmnist", nmnist_tree, classes=(8, 9), num_steps=4)
@@ -170,7 +170,7 @@ def test_nmnist_splits(nmnist_tree):
     ]  # fmt: skip
     for index, number in enumerate((8, 9)):
         expected = torch.from_numpy(reference(random_events(34, seed=800 + number), 4, 34))
-        assert torch.equal(splits.test.inputs[splits.test.labels == 0][index], expected)
+        assert torch.equal(splits.test.inputs[splits.test.labels == 0].unpack()[index], expected)
 
     # A test part that only 6 has stays out of training.
     splits = load("nmnist", nmnist_tree, classes=(6, 8))
@@ -179,7 +179,7 @@ def test_nmnist_splits(nmnist_tree):
 
     folds = [load("nmnist", nmnist_tree, classes=(6, 7), num_folds=4, fold=fold) for fold in range(4)]
     assert sum(len(fold.test) for fold in folds) == 26
-    seen = torch.cat([fold.test.inputs for fold in folds]).flatten(1)
+    seen = torch.cat([fold.test.inputs.unpack() for fold in folds]).flatten(1)
     assert len(seen.unique(dim=0)) == 26
 
 
@@ -211,17 +211,20 @@ def test_the_real_nmnist_has_the_frames_of_the_trials(real_data, shared_cache):
     splits = load("nmnist", real_data)
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [900, 100, 100]
     for names, inputs in (
-        ([n for n in frames if "/Test/" in n], splits.test.inputs),
-        ([n for n in frames if "/Train/" in n], torch.cat([splits.train.inputs, splits.validation.inputs])),
+        ([n for n in frames if "/Test/" in n], splits.test.inputs.unpack()),
+        (
+            [n for n in frames if "/Train/" in n],
+            torch.cat([p.inputs.unpack() for p in (splits.train, splits.validation)]),
+        ),
     ):
         expected = sorted(frames[name].tobytes() for name in names)
         assert sorted(example.numpy().tobytes() for example in inputs) == expected
     for label in range(10):
         ordered = [frames[name] for name in sorted(frames) if f"/Test/{label}/" in name]
-        assert np.array_equal(splits.test.inputs[splits.test.labels == label].numpy(), np.stack(ordered))
+        assert np.array_equal(splits.test.inputs[splits.test.labels == label].unpack().numpy(), np.stack(ordered))
 
     spikes, _ = splits.test.__getitems__([3, 50])
-    assert torch.equal(spikes[:, 1], splits.test.inputs[50].float())
+    assert torch.equal(spikes[:, 1], splits.test.inputs[[50]].unpack()[0].float())
     cached = set((shared_cache / "frames").iterdir())
     pool = [load("nmnist", real_data, num_folds=5, fold=fold) for fold in range(5)]
     assert [len(p.train) + len(p.validation) + len(p.test) for p in pool] == [1100] * 5
@@ -237,7 +240,7 @@ def test_the_real_digits_6_to_9_are_split_800_200(real_data, shared_cache):
     assert [len(part) for part in (few.train, few.validation, few.test)] == [8, 8, 8]
     for label in range(4):
         assert torch.equal(
-            few.test.inputs[few.test.labels == label], splits.test.inputs[splits.test.labels == label][:2]
+            few.test.inputs[few.test.labels == label].bits, splits.test.inputs[splits.test.labels == label].bits[:2]
         )
 
 
@@ -249,7 +252,9 @@ def test_the_real_poker_dvs_recordings_agree_in_both_formats(real_data, shared_c
     assert sum(fold.test.labels.bincount() for fold in folds).tolist() == [30, 23, 43, 35]
 
     def keyed(*datasets):
-        return {(x.numpy().tobytes(), int(y)) for d in datasets for x, y in zip(d.inputs, d.labels, strict=True)}
+        return {
+            (x.numpy().tobytes(), int(y)) for d in datasets for x, y in zip(d.inputs.unpack(), d.labels, strict=True)
+        }
 
     originals = keyed(*(fold.test for fold in folds))
     distributed = keyed(splits.train, splits.validation, splits.test)

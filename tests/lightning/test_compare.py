@@ -24,6 +24,8 @@ ROW = {
     "ece": float,
     "nll": float,
     "brier": float,
+    "adaptive_ece": float,
+    "classwise_ece": float,
     "bits_per_weight": float,
     "train_seconds": float,
     "epochs": int,
@@ -115,6 +117,7 @@ def test_intervals_of_differences_and_of_scores(unbroken):
 def test_pictures_and_checkpoints(unbroken):
     assert imread(unbroken / "reliability.png").shape[1] > 1000
     assert imread(unbroken / "learning_curve.png").shape[1] > 500
+    assert imread(unbroken / "rejection.png").shape[1] > 500
     runs = sorted(path.name for path in (unbroken / "runs").iterdir())
     assert runs == sorted(f"{rule}-seed{seed}" for rule in ("full-precision", "st", "bayes") for seed in (0, 1))
     for run in runs:
@@ -217,9 +220,9 @@ def test_every_rule_starts_from_the_same_float_network_up_to_its_drive(tmp_path,
     starts = {}
     original = compare.make_module
 
-    def recording(rule, net, num_classes, used):
+    def recording(rule, net, splits, used, credit):
         starts[rule] = {name: value / used.start(rule) for name, value in net.state_dict().items()}
-        return original(rule, net, num_classes, used)
+        return original(rule, net, splits, used, credit)
 
     monkeypatch.setattr(compare, "make_module", recording)
     assert main(["compare", "two-moons", *TINY, "--epochs", "1", "--seeds", "5", "--out", str(tmp_path)]) == 0

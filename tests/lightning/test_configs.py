@@ -7,12 +7,11 @@ import yaml
 
 from snntorch_binary import lightning
 from snntorch_binary.data import names
-from snntorch_binary.lightning.compare import NUM_MEMBERS
 from snntorch_binary.lightning.recipes import recipe
 
 FOLDER = Path(lightning.__file__).parent / "configs"
 INPUTS = {"digits": (64, 10), "mnist": (784, 10), "nmnist": (2 * 34 * 34, 4)}
-RULES = {"full-precision": "SpikingClassifier", "st": "STBiSNN", "bayes": "BayesBiSNN"}
+RULES = {"full-precision": "SpikingModule", "st": "STBiSNN", "bayes": "BayesBiSNN"}
 SHIPPED = [("digits", rule) for rule in RULES] + [("mnist", "bayes"), ("nmnist", "bayes")]
 
 
@@ -38,7 +37,7 @@ def config(dataset, rule):
         init_args |= {"lr": used.lr, "latent_lr": used.st_lr}
     else:
         init_args |= {"lr": used.bayes_lr, "rho": used.rho, "base_lr": used.lr, "init_scale": used.init_scale}
-        init_args |= {"num_test_samples": NUM_MEMBERS}
+        init_args |= {"num_test_samples": used.num_members}
     name = f"{dataset}-{rule}"
     return {
         "seed_everything": 0,

@@ -11,8 +11,8 @@ from snntorch_binary.lightning import (
     BayesBiSNN,
     NonFiniteLossError,
     SpikeDataModule,
-    SpikingClassifier,
     SpikingMLP,
+    SpikingModule,
     STBiSNN,
 )
 from snntorch_binary.metrics import evaluate
@@ -109,15 +109,15 @@ def test_readouts():
     net, x = SnnTorchNet(), 3 * spikes()
     spike_counts, potentials = net(x)
     assert spike_counts.sum() > 0
-    torch.testing.assert_close(SpikingClassifier(net, 10, readout="rate")(x), spike_counts.sum(0))
-    torch.testing.assert_close(SpikingClassifier(net, 10, readout="membrane")(x), potentials.mean(0))
-    scaled = SpikingClassifier(net, 10, readout="membrane", readout_scale=5.0)
+    torch.testing.assert_close(SpikingModule(net, 10, readout="rate")(x), spike_counts.sum(0))
+    torch.testing.assert_close(SpikingModule(net, 10, readout="membrane")(x), potentials.mean(0))
+    scaled = SpikingModule(net, 10, readout="membrane", readout_scale=5.0)
     torch.testing.assert_close(scaled(x), 5 * potentials.mean(0))
     stepped, looped = init_hidden_net(), SnnTorchNet()
     with torch.no_grad():
         for one, other in zip(stepped.parameters(), looped.parameters(), strict=True):
             other.copy_(one)
-    torch.testing.assert_close(SpikingClassifier(stepped, 10, readout="membrane")(x), SpikingClassifier(looped, 10)(x))
+    torch.testing.assert_close(SpikingModule(stepped, 10, readout="membrane")(x), SpikingModule(looped, 10)(x))
 
 
 def test_several_draws_a_step_are_averaged():
@@ -151,7 +151,7 @@ def test_the_answers_are_the_mode_and_the_mean_of_the_members():
         lambda net, inputs: seen.append((inputs[0], net[1].weight.detach().clone()))
     )
     with torch.no_grad():
-        answers = module.probabilities(x, final=True)
+        answers = module.answers(x, final=True)
     handle.remove()
     assert len(seen) == 1 + 4
     assert all(torch.equal(x, one) for one, _ in seen)  # every member sees the same spikes
@@ -161,10 +161,10 @@ def test_the_answers_are_the_mode_and_the_mean_of_the_members():
     frozen = sb.freeze(module.net, "mode")
     mode = logits(frozen(x), "membrane").softmax(-1)
     torch.testing.assert_close(answers["mode"], mode)
-    again = module.probabilities(x, final=True)
+    again = module.answers(x, final=True)
     assert torch.equal(again["ensemble"], answers["ensemble"])  # the same members for every batch
     torch.manual_seed(7)
-    assert torch.equal(module.probabilities(x, final=True)["ensemble"], answers["ensemble"])
+    assert torch.equal(module.answers(x, final=True)["ensemble"], answers["ensemble"])
 
 
 class Rates(L.Callback):
@@ -231,7 +231,7 @@ def test_checkpoints_are_plain_and_give_the_same_answers(rule, tmp_path):
     assert dict(loaded.hparams) == dict(module.hparams)
     x = spikes()
     with torch.no_grad():
-        first, second = (one.eval().probabilities(x, final=True) for one in (module, loaded))
+        first, second = (one.eval().answers(x, final=True) for one in (module, loaded))
     for name in first:
         assert torch.equal(first[name], second[name])
 
@@ -271,9 +271,9 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(rule, parameter, s
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda net: SpikingClassifier(net, 1), "`num_classes` to be an integer of at least 2"),
-        (lambda net: SpikingClassifier(net, 10, lr=0), "`lr` to be a positive float"),
-        (lambda net: SpikingClassifier(net, 10, readout="spikes"), "`readout` to be 'rate', 'membrane'"),
+        (lambda net: SpikingModule(net, 1), "`num_classes` to be an integer of at least 2"),
+        (lambda net: SpikingModule(net, 10, lr=0), "`lr` to be a positive float"),
+        (lambda net: SpikingModule(net, 10, readout="spikes"), "`readout` to be 'rate', 'membrane'"),
         (lambda net: STBiSNN(net, 10, latent_lr=-1), "`latent_lr` to be a positive float"),
         (
             lambda net: BayesBiSNN(net, 10, num_train_samples=0),

@@ -12,11 +12,11 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
 
-from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule, SpikingClassifier, SpikingMLP, STBiSNN
+from snntorch_binary.lightning import BayesBiSNN, LocalSpikingMLP, SpikeDataModule, SpikingMLP, SpikingModule, STBiSNN
 from snntorch_binary.lightning.quiet import quiet
 
 RULES = {
-    "full-precision": lambda net, **more: SpikingClassifier(net, 10, 1e-2, **more),
+    "full-precision": lambda net, **more: SpikingModule(net, 10, 1e-2, **more),
     "st": lambda net, **more: STBiSNN(net, 10, 1e-2, 2e-2, **more),
     "bayes": lambda net, **more: BayesBiSNN(net, 10, 0.3, rho=0.0, base_lr=1e-2, **more),
 }
@@ -99,11 +99,14 @@ def checkpoint_in(folder):
     return ModelCheckpoint(dirpath=folder, filename="last", enable_version_counter=False)
 
 
-def train(rule, folder, stop=None, epochs=4):
+def train(rule, folder, stop=None, epochs=4, credit="through-time"):
     """Train (or go on training) a network on digits; return its state, what was logged, and its answers."""
     last = Path(folder) / "last.ckpt"
     torch.manual_seed(0)
-    module = RULES[rule](SpikingMLP(64, [32], 10), readout_scale=5.0)
+    if credit == "through-time":
+        module = RULES[rule](SpikingMLP(64, [32], 10), readout_scale=5.0)
+    else:
+        module = RULES[rule](LocalSpikingMLP(64, [32, 32], 10, burn_in=2), credit=credit)
     if last.exists():
         torch.manual_seed(1)  # what comes must not depend on what was drawn before
     data = SpikeDataModule("digits", batch_size=20, limit_per_class=20)
@@ -114,7 +117,7 @@ def train(rule, folder, stop=None, epochs=4):
         trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     module.eval()
     with torch.no_grad():
-        answers = module.probabilities(next(iter(data.test_dataloader()))[0], final=True)
+        answers = module.answers(next(iter(data.test_dataloader()))[0], final=True)
     return {name: value.clone() for name, value in module.state_dict().items()}, history.logged, answers
 
 

@@ -1,16 +1,16 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
-import sklearn.metrics
 import torch
 import torchmetrics
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snntorch_binary import metrics
-from snntorch_binary._errors import MissingPackageError
+from snntorch_binary.metrics import (
+    adaptive_calibration_error,
+    classwise_calibration_error,
+    expected_calibration_error,
+)
 from snntorch_binary.metrics.calibration import NUM_BINS, confidence_bins
 
 
@@ -21,45 +21,45 @@ def predictions(num_examples, num_classes, seed=0, dtype=torch.float32):
     return torch.softmax(logits, 1).to(dtype), labels
 
 
-def ece_by_definition(probabilities, labels):
-    confidence = probabilities.max(1).astype(np.float32)
-    correct = probabilities.argmax(1) == labels
-    edges = torch.linspace(0, 1, NUM_BINS + 1).numpy()
+def gap_by_definition(predicted, observed, edges):
+    """Sum over bins [a, b) of n_b / N |mean observed - mean predicted|; a value of 1 is in a bin of its own."""
     error = 0.0
     for low, high in zip(edges, [*edges[1:-1], 1.0, 2.0], strict=True):
-        inside = (confidence >= low) & (confidence < high)
+        inside = (predicted >= low) & (predicted < high)
         if inside.any():
-            error += inside.mean() * abs(correct[inside].mean() - confidence[inside].mean(dtype=np.float64))
+            gap = observed[inside].mean() - predicted[inside].mean(dtype=np.float64)
+            error += inside.mean() * abs(gap)
     return error
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("num_classes", [2, 10])
-def test_scores_agree_with_sklearn_and_torchmetrics(num_classes, dtype):
-    probabilities, labels = predictions(500, num_classes, dtype=dtype)
-    scores = metrics.evaluate(probabilities, labels)
-    p, y = probabilities.double().numpy(), labels.numpy()
-    # sklearn insists on rows that sum to 1 in float64.
-    p = p / p.sum(1, keepdims=True)
-    assert scores.accuracy == pytest.approx(sklearn.metrics.accuracy_score(y, p.argmax(1)))
-    assert scores.nll == pytest.approx(sklearn.metrics.log_loss(y, p, labels=range(num_classes)), abs=1e-6)
-    brier = sklearn.metrics.brier_score_loss(y, p, labels=range(num_classes), scale_by_half=False)
-    assert scores.brier == pytest.approx(brier, abs=1e-6)
-    reference = torchmetrics.classification.MulticlassCalibrationError(num_classes, n_bins=15, norm="l1")
-    assert scores.ece == pytest.approx(reference(probabilities, labels).item(), abs=1e-6)
-    assert scores.ece == pytest.approx(ece_by_definition(probabilities.numpy(), y), abs=1e-6)
+@pytest.mark.parametrize(
+    ("num_classes", "num_bins", "low"), [(10, 15, 0.0), (10, 20, 0.0), (2, 10, 0.5), (3, 7, 1 / 3), (10, 9, 0.1)]
+)
+def test_ece_is_its_definition(num_classes, num_bins, low):
+    probabilities, labels = predictions(500, num_classes)
+    edges = torch.linspace(low, 1, num_bins + 1).numpy()
+    confidence, correct = probabilities.amax(1).numpy(), (probabilities.argmax(1) == labels).numpy()
+    found = expected_calibration_error(probabilities, labels, num_bins=num_bins, low=low)
+    assert found == pytest.approx(gap_by_definition(confidence, correct, edges), abs=1e-6)
 
 
-def test_evaluate_is_the_four_functions():
-    probabilities, labels = predictions(50, 3)
-    assert metrics.evaluate(probabilities, labels) == metrics.Scores(
-        accuracy=metrics.accuracy(probabilities, labels),
-        ece=metrics.expected_calibration_error(probabilities, labels),
-        nll=metrics.negative_log_likelihood(probabilities, labels),
-        brier=metrics.brier_score(probabilities, labels),
+def test_ten_bins_from_one_half_are_the_upper_ten_of_twenty():
+    probabilities, labels = predictions(500, 2)
+    from_half = expected_calibration_error(probabilities, labels, num_bins=10, low=0.5)
+    reference = torchmetrics.functional.classification.multiclass_calibration_error(
+        probabilities, labels, num_classes=2, n_bins=20
     )
+    assert from_half == pytest.approx(reference.item(), abs=1e-6)
+    assert from_half != pytest.approx(expected_calibration_error(probabilities, labels, num_bins=10), abs=1e-4)
 
 
+def test_a_confidence_just_below_one_half_is_a_rounding_error():
+    probabilities = torch.tensor([[0.4999, 0.4999], [0.9, 0.1]])
+    found = expected_calibration_error(probabilities, torch.tensor([0, 0]), num_bins=2, low=0.5)
+    assert found == pytest.approx((0.5001 + 0.1) / 2, abs=1e-6)
+
+
+@settings(deadline=None, max_examples=40)
 @given(
     votes=st.lists(st.integers(0, 15), min_size=1, max_size=30),
     labels_seed=st.integers(0, 1000),
@@ -84,64 +84,56 @@ def test_a_rounding_error_above_one_is_not_taken_for_logits():
     assert metrics.expected_calibration_error(probabilities, labels) == pytest.approx(1 / 3, abs=1e-6)
 
 
-def test_a_label_of_probability_zero_costs_a_large_finite_amount():
-    nll = metrics.negative_log_likelihood(torch.tensor([[1.0, 0.0]]), torch.tensor([1]))
-    assert nll == pytest.approx(87.3365, abs=1e-3)
+def test_adaptive_bins_hold_equally_many():
+    probabilities, labels = predictions(600, 4, dtype=torch.float64)
+    confidence, order = probabilities.amax(1).sort()
+    correct = (probabilities.argmax(1) == labels).double()[order]
+    gaps = [abs(c.mean() - p.mean()) for c, p in zip(correct.chunk(15), confidence.chunk(15), strict=True)]
+    found = adaptive_calibration_error(probabilities, labels)
+    assert found == pytest.approx(sum(gaps).item() / 15)
 
 
-def test_confident_errors_are_not_forgiven():
-    nll = metrics.negative_log_likelihood(torch.tensor([[1.0, 1e-20]]), torch.tensor([1]))
-    assert nll == pytest.approx(20 * np.log(10), rel=1e-6)
+@settings(deadline=None, max_examples=40)
+@given(order=st.permutations(range(12)), num_bins=st.integers(1, 14))
+def test_adaptive_error_does_not_depend_on_the_order_of_equal_confidences(order, num_bins):
+    first = torch.tensor([0.5, 0.6, 0.6, 0.6, 0.6, 0.8, 0.8, 0.8, 0.8, 0.8, 1.0, 1.0])
+    probabilities = torch.stack([first, 1 - first], 1)
+    labels = torch.tensor([0, 1, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1])
+    found = adaptive_calibration_error(probabilities, labels, num_bins=num_bins)
+    permuted = adaptive_calibration_error(probabilities[order], labels[order], num_bins=num_bins)
+    assert permuted == pytest.approx(found)
 
 
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
-def test_small_integer_labels_and_half_precision_probabilities(dtype):
-    probabilities, labels = predictions(64, 4)
-    assert metrics.evaluate(probabilities, labels.to(dtype)) == metrics.evaluate(probabilities, labels)
-    half = metrics.evaluate(probabilities.half(), labels)
-    assert half.brier == pytest.approx(metrics.brier_score(probabilities, labels), abs=2e-3)
+def test_adaptive_error_of_more_bins_than_examples_is_the_mean_gap():
+    probabilities, labels = predictions(5, 3, dtype=torch.float64)
+    correct = (probabilities.argmax(1) == labels).double()
+    mean_gap = (correct - probabilities.amax(1)).abs().mean().item()
+    assert adaptive_calibration_error(probabilities, labels) == pytest.approx(mean_gap)
 
 
-GOOD = torch.tensor([[0.5, 0.5], [0.2, 0.8]])
-LABELS = torch.tensor([0, 1])
+@pytest.mark.parametrize("num_classes", [2, 10])
+def test_classwise_error_is_the_mean_of_one_class_against_the_others(num_classes):
+    probabilities, labels = predictions(400, num_classes)
+    edges = torch.linspace(0, 1, NUM_BINS + 1).numpy()
+    of_classes = [
+        gap_by_definition(probabilities[:, label].numpy(), (labels == label).numpy(), edges)
+        for label in range(num_classes)
+    ]
+    assert classwise_calibration_error(probabilities, labels) == pytest.approx(np.mean(of_classes), abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("probabilities", "labels", "error", "sentence"),
-    [
-        ([[0.5, 0.5]], LABELS, TypeError, "`probabilities` to be a floating-point tensor, but got list"),
-        (torch.ones(2, 2, dtype=torch.long), LABELS, TypeError, "floating-point tensor, but got torch.int64"),
-        (torch.ones(2, 1), LABELS, ValueError, r"of shape \[N, C\] with N >= 1 and C >= 2, but got \[2, 1\]"),
-        (torch.ones(0, 2), LABELS[:0], ValueError, r"but got \[0, 2\]"),
-        (torch.tensor([0.5, 0.5]), LABELS, ValueError, r"but got \[2\]"),
-        (GOOD, [0, 1], TypeError, "`labels` to be an integer tensor, but got list"),
-        (GOOD, LABELS.float(), TypeError, "`labels` to be an integer tensor, but got torch.float32"),
-        (GOOD, LABELS.bool(), TypeError, "`labels` to be an integer tensor, but got torch.bool"),
-        (GOOD, LABELS[:1], ValueError, r"`labels` to be of shape \[2\], but got \[1\]"),
-        (GOOD, LABELS + 1, ValueError, "`labels` to be in 0..1, but got the label 2"),
-        (GOOD, LABELS - 1, ValueError, "`labels` to be in 0..1, but got the label -1"),
-        (GOOD * float("nan"), LABELS, ValueError, "`probabilities` to be finite"),
-        (GOOD * 2, LABELS, ValueError, "rows that sum to 1, but got a row that sums to 2"),
-        (torch.tensor([[1.5, -0.5], [0.5, 0.5]]), LABELS, ValueError, "non-negative, but got the value -0.5"),
-    ],
-)
-@pytest.mark.parametrize("function", [metrics.evaluate, metrics.expected_calibration_error])
-def test_bad_input_gets_the_house_sentence(function, probabilities, labels, error, sentence):
-    with pytest.raises(error, match=sentence):
-        function(probabilities, labels)
+@pytest.mark.parametrize("function", [adaptive_calibration_error, classwise_calibration_error])
+def test_the_variants_refuse_what_the_ece_refuses(function):
+    probabilities, labels = predictions(4, 3)
+    with pytest.raises(ValueError, match="`probabilities` to be finite, but got NaN or infinite values"):
+        function(probabilities * float("nan"), labels)
+    with pytest.raises(ValueError, match=r"`labels` to be of shape \[4\], but got \[3\]"):
+        function(probabilities, labels[:3])
+    with pytest.raises(ValueError, match="`num_bins` to be a positive integer, but got 0"):
+        function(probabilities, labels, num_bins=0)
 
 
-def test_without_torchmetrics_one_sentence_says_how_to_install_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torchmetrics.functional.classification", None)
-    with pytest.raises(MissingPackageError, match=r"torchmetrics is not installed.*\[lightning\]"):
-        metrics.evaluate(GOOD, LABELS)
-
-
-def test_importing_the_room_loads_no_optional_package():
-    program = (
-        "import sys, snntorch_binary.metrics\n"
-        "loaded = {'torchmetrics', 'matplotlib', 'rich', 'sklearn', 'lightning'} & set(sys.modules)\n"
-        "assert not loaded, loaded"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("low", [0.5, -0.1, float("nan")])
+def test_bins_that_leave_a_confidence_out_are_refused(low):
+    with pytest.raises(ValueError, match=r"`low` to be in \[0, 1/3\], as no confidence is lower, but got"):
+        expected_calibration_error(*predictions(4, 3), low=low)

@@ -29,6 +29,22 @@ def test_mean_and_sample_standard_deviation_over_seeds():
     assert "mean over 3 seeds; ± their sample standard deviation" in text
 
 
+def test_scores_of_a_regression():
+    rows = [
+        row(dataset="regression-1d", rmse=0.0312, coverage=coverage, seed=s) for s, coverage in enumerate((0.9, 1.0))
+    ]
+    for of_seed in rows:
+        del of_seed["accuracy"], of_seed["ece"], of_seed["brier"]
+    text = rendered(results_table(rows))
+    assert ["full-precision", "32", "0.0312", "0.100", "95.0", "30", "s"] in [
+        line.split() for line in text.splitlines()
+    ]
+    assert "accuracy" not in text
+    assert "±7.1" in text
+    text = rendered(differences_table({"a - b": {"coverage": Difference(0.1, 0.05, 0.15)}}))
+    assert "+10.0 differs" in text
+
+
 def test_a_single_seed_has_no_spread():
     text = rendered(results_table([row()]))
     assert "±" not in text
@@ -100,6 +116,7 @@ def test_training_time(seconds, text):
     [
         ([], "`rows` to be at least one result, but got none"),
         ([{"dataset": "digits"}], "`rows` to be dictionaries with the key 'rule'"),
+        ([row(), {k: v for k, v in row(seed=1).items() if k != "nll"}], "with the key 'nll'"),
         ([row(), row()], "one row for each seed, but got seed 0 twice for full-precision, single"),
         ([row(), row(dataset="mnist", seed=1)], "of one dataset, but got digits, mnist"),
     ],
@@ -147,7 +164,7 @@ def test_brackets_in_a_label_are_not_markup():
 def test_bad_differences():
     with pytest.raises(ValueError, match="at least one comparison"):
         differences_table({})
-    with pytest.raises(ValueError, match="of accuracy, ece, nll, brier, but got 'f1'"):
+    with pytest.raises(ValueError, match="of accuracy, ece, rmse, nll, brier, coverage, but got 'f1'"):
         differences_table({"a - b": {"f1": Difference(0, 0, 0)}})
     zero = Difference(0, 0, 0)
     with pytest.raises(ValueError, match="of the same scores in each comparison"):

@@ -68,6 +68,57 @@ def test_set_prior():
     assert torch.equal(other[0].prior_latent, net[0].prior_latent)
 
 
+def named_net():
+    net = nn.ModuleDict(
+        {name: sb.nn.BinaryLinear(3, 2, weight=sb.Bernoulli(prior=0.4)) for name in ("fc1", "fc2", "out")}
+    )
+    net["sign"] = sb.nn.BinaryLinear(3, 2)
+    return net
+
+
+def probability_of(layer):
+    return torch.sigmoid(2 * layer.prior_latent)
+
+
+def test_prior_by_layer():
+    net = named_net()
+    each = torch.tensor([0.1, 0.5, 0.9])
+    sb.set_prior_(net, {"fc*": 0.2, "fc2": each})
+    torch.testing.assert_close(probability_of(net["fc1"]), torch.tensor(0.2))
+    torch.testing.assert_close(probability_of(net["fc2"]), each.expand(2, 3))
+    torch.testing.assert_close(probability_of(net["out"]), torch.tensor(0.4))
+    sb.set_prior_(net, {"*": 0.5, "out": "posterior"})
+    torch.testing.assert_close(net["out"].prior_latent, net["out"].latent.detach())
+    assert net["fc1"].prior_latent == net["fc2"].prior_latent == 0
+
+
+def test_prior_of_tied_layers():
+    net = named_net()
+    net["fc2"].weight = net["fc1"].weight
+    sb.set_prior_(net, {"fc2": 0.2})
+    for name in ("fc1", "fc2"):
+        torch.testing.assert_close(probability_of(net[name]), torch.tensor(0.2))
+
+
+@pytest.mark.parametrize(
+    ("prior", "message"),
+    [
+        ({"fc1": 0.2, "fc3": 0.3}, r"keys match layers of \['fc1', 'fc2', 'out'\], but got 'fc3'"),
+        ({"fc1": 0.2, "sign": 0.3}, "keys match layers of .*but got 'sign'"),
+        ({"fc1": 0.2, "out": 1.0}, "probabilities between 0 and 1"),
+        (
+            {"fc1": 0.2, "out": torch.full((2,), 0.5)},
+            r"broadcasts to the latents' shape \(2, 3\), but got shape \(2,\)",
+        ),
+    ],
+)
+def test_bad_priors_by_layer_change_nothing(prior, message):
+    net = named_net()
+    with pytest.raises(ValueError, match=message):
+        sb.set_prior_(net, prior)
+    torch.testing.assert_close(probability_of(net["fc1"]), torch.tensor(0.4))
+
+
 @pytest.mark.parametrize("prior", [0.0, 1.0, -0.1, float("nan"), torch.tensor([0.5, 1.5]), "uniform"])
 def test_a_prior_that_is_no_probability(prior):
     net = sb.nn.BinaryLinear(3, 2, weight=sb.Bernoulli(prior=0.3))

@@ -14,6 +14,7 @@ RULES = [
     sb.Sign("identity"),
     sb.Bernoulli(),
     sb.Bernoulli(tau=0.3, prior=0.2, estimator="gumbel", init_scale=1.0, shared_noise=True),
+    sb.Bernoulli(estimator="disarm"),
 ]
 
 
@@ -34,7 +35,7 @@ def test_json_pickle_and_repr_bring_the_rule_back(rule):
         (lambda: sb.Bernoulli(tau=float("inf")), "`tau`"),
         (lambda: sb.Bernoulli(prior=0.0), "`prior`"),
         (lambda: sb.Bernoulli(prior=1.0), "`prior`"),
-        (lambda: sb.Bernoulli(estimator="soft"), "`estimator` to be 'hard' or 'gumbel', but got 'soft'"),
+        (lambda: sb.Bernoulli(estimator="soft"), "`estimator` to be 'hard', 'gumbel' or 'disarm', but got 'soft'"),
         (lambda: sb.Bernoulli(init_scale=0.0), "`init_scale`"),
         (lambda: sb.Bernoulli(init_scale=31.0), "`init_scale`"),
         (lambda: sb.Sign("hard"), "`straight_through`"),

@@ -1,0 +1,130 @@
+"""One-dimensional regression with gaps: where nothing was learned from, a posterior should spread.
+
+The problem of Bayes-BiSNN (Jang, Skatchkovsky, Simeone, arXiv 2012.08300): f(x) = x - 0.1 x² + cos(π x / 2), seen
+with noise for x in [-1, 0), [1.5, 2.5) and [4, 5) and asked for in all of [-1, 5).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import torch
+from torch import Tensor
+
+from snntorch_binary.data.dataset import SpikeDataset
+from snntorch_binary.data.encoders import PopulationEncoder
+from snntorch_binary.data.splits import Splits
+
+INTERVALS = ((-1.0, 0.0), (1.5, 2.5), (4.0, 5.0))
+"""Where there are training points: low <= x < high."""
+_NOISE = 0.1  # standard deviation before scaling
+
+
+def function(x: Tensor) -> Tensor:
+    """Return f(x) = x - 0.1 x² + cos(π x / 2).
+
+    Example:
+        >>> function(torch.tensor([-1.0, 0.0]))
+        tensor([-1.1000,  1.0000])
+    """
+    return x - 0.1 * x**2 + (math.pi / 2 * x).cos()
+
+
+def inside(x: Tensor) -> Tensor:
+    """Return the mask, of the shape of `x`, of the positions in the training intervals.
+
+    Example:
+        >>> inside(torch.tensor([-0.5, 0.5, 1.5, 2.5]))
+        tensor([ True, False,  True, False])
+    """
+    # Positions that were scaled to float32 and back miss the ends of the intervals by some 1e-7.
+    x = x.double().mul(1e4).round() / 1e4
+    return torch.stack([(x >= low) & (x < high) for low, high in INTERVALS]).any(0)
+
+
+@dataclass(frozen=True)
+class Range:
+    """A range that is scaled to [0, 1].
+
+    Attributes:
+        low: what becomes 0.
+        high: what becomes 1.
+    """
+
+    low: float
+    high: float
+
+    @property
+    def span(self) -> float:
+        """The factor from a scaled error to a real one: high - low."""
+        return self.high - self.low
+
+    def scale(self, values: Tensor) -> Tensor:
+        """Return (values - low) / span."""
+        return (values - self.low) / self.span
+
+    def restore(self, scaled: Tensor) -> Tensor:
+        """Return low + span · scaled."""
+        return self.low + self.span * scaled
+
+
+def _grid(low: float, high: float, per_unit: int, shift: float = 0.0) -> Tensor:
+    """Return float64 positions low + (k + shift) / per_unit below `high`."""
+    return low + (torch.arange(round((high - low) * per_unit), dtype=torch.float64) + shift) / per_unit
+
+
+_TEST = _grid(-1.0, 5.0, 100)
+POSITIONS = Range(float(_TEST[0]), float(_TEST[-1]))
+"""The range of x, by which the inputs of all parts are scaled: [-1, 4.99]."""
+TARGETS = Range(float(function(_TEST).min()), float(function(_TEST).max()))
+"""The range of f(x) on the test positions, by which all targets are scaled: about [-1.1, 3.407]."""
+
+
+def read(num_steps: int, seed: int) -> Splits:
+    """Return the 60 training, 60 validation and 600 test points; the spikes of 20 broad units code for x.
+
+    Inputs are x and labels are y, both scaled to the test range: ``POSITIONS.restore(splits.test.inputs)`` and
+    ``TARGETS.restore(splits.test.labels)`` give them back. Training targets, at steps of 1/20, have noise of standard
+    deviation 0.1 (0.022 scaled), and so have those of the validation points half a step further. Test targets, at
+    steps of 1/100, are f(x) itself.
+
+    Args:
+        num_steps: number T of time steps.
+        seed: seed of the encoding noise of the training part. Targets do not depend on it.
+
+    Example:
+        >>> splits = read(num_steps=100, seed=0)
+        >>> splits.train.inputs.shape, splits.test.labels.shape, splits.input_shape
+        (torch.Size([60, 1]), torch.Size([600]), (20,))
+        >>> int(inside(POSITIONS.restore(splits.test.inputs)).sum())
+        300
+    """
+    encoder = PopulationEncoder(num_units=20, width=4.0)
+
+    def dataset(x: Tensor, noise: Tensor | float, seed: int, fixed: bool) -> SpikeDataset:
+        inputs = POSITIONS.scale(x).float().unsqueeze(1)
+        targets = TARGETS.scale(function(x) + noise).float()
+        return SpikeDataset(inputs, targets, num_steps=num_steps, encoder=encoder, seed=seed, fixed=fixed)
+
+    def observed(shift: float) -> Tensor:
+        return torch.cat([_grid(low, high, 20, shift) for low, high in INTERVALS])
+
+    return Splits(
+        train=dataset(observed(0.0), _noise(60, "regression-1d train"), seed=seed, fixed=False),
+        validation=dataset(observed(0.5), _noise(60, "regression-1d validation"), seed=0, fixed=True),
+        test=dataset(_TEST, 0.0, seed=1, fixed=True),
+        num_classes=1,
+        input_shape=(encoder.num_units,),
+        num_steps=num_steps,
+        class_names=("f(x)",),
+        regression=True,
+    )
+
+
+def _noise(size: int, key: str) -> Tensor:
+    """Return normal noise [size], float64, that depends on `key` only, in every version of Python and torch."""
+    rng, normal = random.Random(key), NormalDist(sigma=_NOISE)
+    return torch.tensor([normal.inv_cdf(rng.random()) for _ in range(size)], dtype=torch.float64)

@@ -1,0 +1,204 @@
+"""One gradient per time step, by autograd or as the explicit three-factor product."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from snntorch_binary._errors import expected
+from snntorch_binary.learning.activity import ActivityRegularizer
+from snntorch_binary.learning.local import LocalNetwork
+from snntorch_binary.learning.losses import Loss, loss_error, loss_value
+from snntorch_binary.nn.binary import BinaryLinear
+from snntorch_binary.nn.refractory import Refractory
+from snntorch_binary.nn.synaptic_trace import SynapticTrace
+from snntorch_binary.nn.time_first import TimeFirst
+
+
+def online_gradients(
+    net: LocalNetwork,
+    x: Tensor,
+    targets: Tensor,
+    loss: Loss = "cross-entropy",
+    activity: ActivityRegularizer | None = None,
+    explicit: bool | None = None,
+) -> Iterator[Tensor]:
+    r"""Go through a sequence and add the gradient of each time step's local losses to the parameters' ``.grad``.
+
+    Step the optimizer at every turn for the online rule of BiSNN, or once at the end to learn from the sum. The
+    explicit path needs no autograd: with the error
+    :math:`e^l = (g / \sqrt{N_l})\, B^{lT} \partial \ell / \partial r^l`, the gradient of a block's weights is the
+    three-factor product
+
+    .. math::
+        \frac{\partial L_t}{\partial W_{ij}} = \kappa_l \sum_b e^l_{b,i}\; \sigma'(u^l_{b,i})\; P^l_{b,j}
+
+    of learning signal, post-synaptic and pre-synaptic factor (arXiv 2012.08300). Both paths agree to rounding.
+
+    Args:
+        net: the network; its weights may change between two turns.
+        x: spikes [T, B, ...].
+        targets: what the loss takes, the same at every time step.
+        loss: a name or function, see :mod:`snntorch_binary.learning.losses`.
+        activity: an optional regulariser of every block.
+        explicit: take the path without autograd; ``None`` takes it where it can be taken: where every block is
+            ``SynapticTrace``, ``Linear`` or ``BinaryLinear``, ``Refractory`` in this order, behind
+            ``TimeFirst(Flatten())`` or not.
+
+    Yields:
+        The loss of each time step after the burn-in, [].
+
+    Raises:
+        ValueError: the burn-in is not shorter than the sequence, or the explicit path is asked for where it cannot be
+            taken.
+
+    Example:
+        >>> import torch, snntorch_binary as sb
+        >>> from snntorch_binary.learning import LocalNetwork, online_gradients
+        >>> block = torch.nn.Sequential(sb.nn.SynapticTrace(), sb.nn.BinaryLinear(20, 64), sb.nn.Refractory())
+        >>> net = LocalNetwork([block], num_outputs=2, input_shape=(20,), burn_in=10)
+        >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        >>> x, labels = torch.rand(100, 4, 20).round(), torch.tensor([0, 1, 0, 1])
+        >>> for loss in online_gradients(net, x, labels):
+        ...     optimizer.step()
+        ...     optimizer.zero_grad()
+    """
+    possible = all(_parts(block) is not None for block in net.blocks)
+    if explicit and not possible:
+        what = "False or None where a block is not SynapticTrace, Linear, Refractory"
+        raise ValueError(expected("explicit", what, True))
+    if possible if explicit is None else explicit:
+        return _explicit(net, x, targets, loss, activity)
+    return _by_autograd(net, x, targets, loss, activity)
+
+
+def _by_autograd(
+    net: LocalNetwork, x: Tensor, targets: Tensor, loss: Loss, activity: ActivityRegularizer | None
+) -> Iterator[Tensor]:
+    value = loss_value(loss)
+    for step in net.steps(x):
+        total = sum((value(readout, targets) for readout in step.readouts), x.new_zeros(()))
+        if activity is not None:
+            total = total + sum(activity(spikes) for spikes in step.spikes)
+        total.backward()
+        yield total.detach()
+
+
+@dataclass
+class _Block:
+    """A block of the explicit path and the state of its neurons."""
+
+    trace: SynapticTrace
+    layer: nn.Linear
+    neuron: Refractory
+    readout: Tensor
+    readout_gain: float
+    traces: tuple[Tensor, Tensor]
+    refractory: Tensor
+    spikes: Tensor
+    membrane: Tensor  # less the threshold
+
+
+def _parts(block: nn.Module) -> tuple[SynapticTrace, nn.Linear, Refractory] | None:
+    parts = list(block) if isinstance(block, nn.Sequential) else []
+    if parts and isinstance(parts[0], TimeFirst) and type(parts[0].module) is nn.Flatten:
+        parts = parts[1:]
+    if len(parts) != 3:
+        return None
+    trace, layer, neuron = parts
+    # Exact types: a subclass may do anything else.
+    if (
+        type(trace) is not SynapticTrace
+        or type(neuron) is not Refractory
+        or type(layer) not in (nn.Linear, BinaryLinear)
+    ):
+        return None
+    assert isinstance(layer, nn.Linear)
+    return trace, layer, neuron
+
+
+def _explicit(
+    net: LocalNetwork, x: Tensor, targets: Tensor, loss: Loss, activity: ActivityRegularizer | None
+) -> Iterator[Tensor]:
+    net.check_length(x)
+    value, error = loss_value(loss), loss_error(loss)
+    with torch.no_grad():
+        blocks = []
+        for index, module in enumerate(net.blocks):
+            parts = _parts(module)
+            assert parts is not None
+            before = x.new_zeros(x.shape[1], parts[1].in_features)
+            after = x.new_zeros(x.shape[1], parts[1].out_features)
+            readout = net.readout(index).to(x.dtype)
+            blocks.append(_Block(*parts, readout, net.readout_gain(index), (before, before), after, after, after))
+    for t, x_t in enumerate(x.flatten(2).unbind(0)):
+        with torch.no_grad():  # not around the yield, which hands control to the caller
+            total = x.new_zeros(())
+            for block in blocks:
+                product, scale = _advance(block, x_t)
+                x_t = block.spikes
+                if t < net.burn_in:
+                    continue
+                readouts = (block.spikes @ block.readout.T) * block.readout_gain
+                total += value(readouts, targets)
+                learning_signal = (error(readouts, targets) * block.readout_gain) @ block.readout
+                if activity is not None:
+                    total += activity(block.spikes)
+                    learning_signal = learning_signal + activity.error(block.spikes)
+                _three_factors(block, learning_signal, product, scale)
+        if t >= net.burn_in:
+            yield total
+
+
+def _advance(block: _Block, x: Tensor) -> tuple[Tensor, float | Tensor]:
+    """Take the neurons one step on; return the unscaled product [B, N] and its scale."""
+    trace, layer, neuron = block.trace, block.layer, block.neuron
+    alpha, beta = trace._decays
+    p, q = block.traces
+    p = torch.add(q, p, alpha=alpha)
+    q = torch.add(trace.gain * x, q, alpha=beta)
+    block.traces = (p, q)
+    if isinstance(layer, BinaryLinear):
+        layer.refresh()
+        product, scale = p @ _value(layer).T, layer._scale()
+    else:
+        product, scale = p @ layer.weight.T, 1.0
+    current = product * scale
+    if layer.bias is not None:
+        current += layer.bias
+    block.refractory = torch.add(block.spikes, block.refractory, alpha=math.exp(-1 / neuron.tau_ref))
+    block.membrane = current.sub_(block.refractory).sub_(neuron.threshold)
+    block.spikes = neuron.surrogate.fire(block.membrane)
+    return product, scale
+
+
+def _value(layer: BinaryLinear) -> Tensor:
+    value = layer.draw.value
+    assert value is not None
+    return value
+
+
+def _three_factors(block: _Block, learning_signal: Tensor, product: Tensor, scale: float | Tensor) -> None:
+    """Add the gradients of a block's parameters from its learning signal [B, N]."""
+    layer = block.layer
+    post = learning_signal * block.neuron.surrogate.derivative(block.membrane)
+    weight = (post * scale).T @ block.traces[0]
+    if isinstance(layer, BinaryLinear):
+        if layer.draw.derivative is not None:
+            weight.mul_(layer.draw.derivative)
+        _add(layer.latent, weight)
+        if layer.gain is not None:
+            _add(layer.gain, (post * product).sum(0) / math.sqrt(layer.fan_in))
+    else:
+        _add(layer.weight, weight)
+    if layer.bias is not None:
+        _add(layer.bias, post.sum(0))
+
+
+def _add(parameter: Tensor, gradient: Tensor) -> None:
+    if parameter.requires_grad:
+        parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient

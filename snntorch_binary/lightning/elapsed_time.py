@@ -1,0 +1,113 @@
+"""`compare --anytime`: accuracy and calibration after each time step, and early exit when the answer is sure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from snntorch_binary._errors import expected
+from snntorch_binary.inference import run as run_network
+from snntorch_binary.inference import sample_scores
+from snntorch_binary.lightning.compare import Run, in_batches, load_module
+from snntorch_binary.lightning.modules import BayesBiSNN, SpikingModule
+from snntorch_binary.lightning.report import label_of, write_json
+from snntorch_binary.lightning.settings import Settings
+from snntorch_binary.metrics import EarlyExit, Scores, anytime_curve, anytime_scores, early_exit, running_probabilities
+
+_THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.4)
+"""Predictive entropies, in nats, below which an answer is given."""
+
+Key = tuple[str, str]
+
+
+def check_anytime(settings: Settings) -> None:
+    """Say before anything is trained why answers cannot be scored by time step.
+
+    Raises:
+        ValueError: the set is cross-validated or a regression.
+    """
+    if settings.folds or settings.regression:
+        raise ValueError(expected("--anytime", "left out where a set is cross-validated or a regression", "it given"))
+
+
+def report_anytime(settings: Settings, runs: list[Run], out: Path, console: Console) -> None:
+    """Answer the test part after each time step; print the table, write anytime.json and anytime.png."""
+    curves: dict[Key, list[list[Scores]]] = {}
+    exits: dict[Key, list[list[EarlyExit]]] = {}
+    rows: list[dict[str, Any]] = []
+    for run in runs:
+        module, splits = load_module(settings, run)
+        for prediction, probabilities in _by_time(module, splits.test).items():
+            key = (run.rule, prediction)
+            scores = anytime_scores(probabilities, run.labels)
+            stops = early_exit(probabilities, run.labels, _THRESHOLDS)
+            curves.setdefault(key, []).append(scores)
+            exits.setdefault(key, []).append(stops)
+            head = {"dataset": settings.dataset, "rule": run.rule, "prediction": prediction, "seed": run.seed}
+            rows += [{**head, "steps": t + 1, **vars(score)} for t, score in enumerate(scores)]
+            rows += [{**head, "threshold": s.threshold, "steps": s.mean_steps, **vars(s.scores)} for s in stops]
+    write_json(out / "anytime.json", rows)
+    labelled = {label_of(key): of_seeds for key, of_seeds in curves.items()}
+    mean_exits = {
+        label_of(key): [_mean_exit(group) for group in zip(*of_seeds, strict=True)] for key, of_seeds in exits.items()
+    }
+    anytime_curve(labelled, out / "anytime.png", exits=mean_exits)
+    console.print()
+    console.print(_table(settings, labelled, mean_exits))
+    console.print(f"Written to {out}: anytime.json, anytime.png", highlight=False, markup=False, soft_wrap=True)
+
+
+@torch.no_grad()
+def _by_time(module: SpikingModule, dataset: Any) -> dict[str, Tensor]:
+    """Return the class probabilities [T, N, C] of each prediction after each time step."""
+    scale = 1.0 if module.readout_scale is None else module.readout_scale
+
+    def outputs(output: Any) -> Tensor:
+        return output[-1] if isinstance(output, tuple) else output
+
+    parts: dict[str, list[Tensor]] = {}
+    for x, _ in in_batches(dataset):
+        if not isinstance(module, BayesBiSNN):
+            answers = {"single": outputs(run_network(module.net, x, module.step))[None]}
+        else:
+            generator = torch.Generator().manual_seed(0)
+            mode, members = sample_scores(module.net, x, module.num_test_samples, readout=outputs, generator=generator)
+            answers = {"mode": mode[None], "ensemble": members}
+        for name, values in answers.items():
+            parts.setdefault(name, []).append(running_probabilities(values, scale))
+    return {name: torch.cat(values, 1) for name, values in parts.items()}
+
+
+def _mean_exit(group: tuple[EarlyExit, ...]) -> EarlyExit:
+    """Return the mean over seeds of early exit at one threshold."""
+    count = len(group)
+    mean = {name: sum(getattr(e.scores, name) for e in group) / count for name in vars(group[0].scores)}
+    return EarlyExit(group[0].threshold, sum(e.mean_steps for e in group) / count, Scores(**mean))
+
+
+def _table(settings: Settings, curves: dict[str, list[list[Scores]]], exits: dict[str, list[EarlyExit]]) -> Table:
+    caption = "mean over seeds; an exit is taken when the predictive entropy falls below the threshold (nats)"
+    table = Table(title=f"{settings.dataset}, answers before the end", caption=caption, caption_justify="left")
+    table.add_column("rule")
+    for heading in ("threshold", "time steps", "accuracy (%)", "ECE (%)"):
+        table.add_column(heading, justify="right")
+    for label, stops in exits.items():
+        for stop in stops:
+            scores = stop.scores
+            table.add_row(
+                label,
+                f"{stop.threshold:g}",
+                f"{stop.mean_steps:.2f}",
+                f"{100 * scores.accuracy:.2f}",
+                f"{100 * scores.ece:.2f}",
+            )
+        last = [scores[-1] for scores in curves[label]]
+        mean = [100 * sum(getattr(s, name) for s in last) / len(last) for name in ("accuracy", "ece")]
+        steps = len(curves[label][0])
+        table.add_row(label, "none", f"{steps:.2f}", *(f"{value:.2f}" for value in mean), end_section=True)
+    return table

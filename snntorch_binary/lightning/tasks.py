@@ -1,0 +1,89 @@
+"""What a network is asked for, a class or a number: the loss, the answer and its scores."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics import MeanMetric, MeanSquaredError, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
+
+from snntorch_binary.learning.losses import LossName, loss_value
+
+
+class Classification:
+    """One of C classes by cross-entropy. A network with a single output decides between two by its sign.
+
+    An answer is the mean over members of their class probabilities, [B, C].
+    """
+
+    score = "accuracy"  # what learning curves show
+
+    def __init__(self, num_classes: int) -> None:
+        self.num_classes = num_classes
+
+    def loss_name(self, num_outputs: int) -> LossName:
+        """Return the name of the loss of scores [B, num_outputs]."""
+        return "binary-cross-entropy" if num_outputs == 1 else "cross-entropy"
+
+    def loss(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean loss of scores [B, C] or [B, 1]."""
+        return loss_value(self.loss_name(scores.shape[-1]))(scores, labels)
+
+    def answer(self, samples: Tensor) -> Tensor:
+        """Return class probabilities [B, C] from the scores of K members, [K, B, C] or [K, B, 1]."""
+        if samples.shape[-1] == 1:
+            samples = torch.cat([-samples / 2, samples / 2], -1)
+        return samples.softmax(-1).mean(0)
+
+    def metrics(self, prefix: str) -> MetricCollection:
+        """Return accuracy, ECE (15 bins, l1) and NLL."""
+        return MetricCollection(
+            {
+                "accuracy": MulticlassAccuracy(self.num_classes, average="micro"),
+                "ece": MulticlassCalibrationError(self.num_classes, n_bins=15, norm="l1"),
+                "nll": MeanMetric(),
+            },
+            prefix=prefix,
+            compute_groups=False,
+        )
+
+    def update(self, metrics: MetricCollection, probabilities: Tensor, labels: Tensor) -> None:
+        """Take an answer into account."""
+        metrics["accuracy"].update(probabilities, labels)
+        metrics["ece"].update(probabilities, labels)
+        likelihood = probabilities.gather(1, labels[:, None])
+        metrics["nll"].update(-likelihood.clamp_min(torch.finfo(torch.float32).tiny).log())
+
+
+class Regression:
+    """A real number by squared error.
+
+    An answer is the mean and the standard deviation over members, [B, 2]; one network alone has no spread.
+    """
+
+    score = "rmse"
+
+    def loss_name(self, num_outputs: int) -> LossName:
+        """Return the name of the loss."""
+        return "squared-error"
+
+    def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean squared error of scores [B, 1] for targets [B]."""
+        return F.mse_loss(scores.squeeze(-1), targets)
+
+    def answer(self, samples: Tensor) -> Tensor:
+        """Return mean and standard deviation [B, 2] of the scores of K members [K, B, 1]."""
+        samples = samples.squeeze(-1)
+        return torch.stack([samples.mean(0), samples.std(0, correction=0)], -1)
+
+    def metrics(self, prefix: str) -> MetricCollection:
+        """Return the root mean squared error of the mean."""
+        return MetricCollection({"rmse": MeanSquaredError(squared=False)}, prefix=prefix)
+
+    def update(self, metrics: MetricCollection, answer: Tensor, targets: Tensor) -> None:
+        """Take an answer into account."""
+        metrics["rmse"].update(answer[:, 0].contiguous(), targets)
+
+
+Task = Classification | Regression

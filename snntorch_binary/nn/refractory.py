@@ -1,0 +1,119 @@
+"""The firing half of the spike response model: a threshold and a refractory trace."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from snntorch_binary._errors import expected
+from snntorch_binary.nn._neuron import Neuron
+from snntorch_binary.nn.surrogate import Boxcar, Surrogate
+
+__all__ = ["Refractory", "RefractoryState"]
+
+
+class RefractoryState(NamedTuple):
+    """The state after a time step, each tensor [B, ...]: the refractory trace R and the spikes s."""
+
+    refractory: Tensor
+    spikes: Tensor
+
+
+class Refractory(Neuron):
+    r"""A neuron that inhibits itself after a spike and has no other memory.
+
+    With the filtered input current :math:`x_t = W P_t` and :math:`\gamma = e^{-1/\tau_{ref}}`:
+
+    .. math::
+        R_t = \gamma R_{t-1} + s_{t-1}, \qquad u_t = x_t - R_t, \qquad s_t = 1[u_t \ge \vartheta]
+
+    ``SynapticTrace``, a layer and ``Refractory`` are BiSNN's neuron with the filter on the input side. No gradient
+    flows through R, so that the gradient of the weights is the three-factor rule: error · surrogate'(u_t) · P_t.
+
+    Source: Jang, Skatchkovsky and Simeone, arXiv 2012.08300.
+
+    Args:
+        tau_ref: time constant of the refractory trace, in time steps, > 0.
+        threshold: membrane potential at which a neuron fires.
+        surrogate: gradient of the spike; it also says whether u equal to the threshold fires (``Boxcar`` does).
+        step: build the one-step form.
+        init_hidden: build the one-step form that keeps its state itself (implies ``step``).
+        output: also return the membrane potential u.
+
+    Shapes:
+        - time-first: x [T, B, ...] to spikes [T, B, ...]; with ``output`` (spikes, u)
+        - ``step``: x [B, ...] and state to (spikes, state); with ``output`` (spikes, state, u)
+        - ``init_hidden``: x [B, ...] to spikes [B, ...]; with ``output`` (spikes, u)
+
+    Raises:
+        ValueError: the time constant is not positive, or x has too few dimensions or not the shape of the state.
+        TypeError: x is not a floating point tensor, or a state is passed where none is taken.
+
+    Example:
+        >>> import torch
+        >>> Refractory(threshold=1.0)(torch.full((5, 1, 1), 1.5)).flatten().tolist()
+        [1.0, 0.0, 0.0, 1.0, 0.0]
+    """
+
+    State = RefractoryState
+
+    def __init__(
+        self,
+        tau_ref: float = 2.0,
+        threshold: float = 0.0,
+        surrogate: Surrogate = Boxcar(),  # noqa: B008
+        *,
+        step: bool = False,
+        init_hidden: bool = False,
+        output: bool = False,
+    ) -> None:
+        super().__init__(step=step, init_hidden=init_hidden, output=output)
+        if not 0.0 < tau_ref < math.inf:
+            raise ValueError(expected("tau_ref", "a positive float", tau_ref))
+        if not isinstance(surrogate, Surrogate):
+            raise TypeError(expected("surrogate", "a surrogate gradient", type(surrogate).__name__))
+        self.tau_ref = tau_ref
+        self.threshold = float(threshold)
+        self.surrogate = surrogate
+
+    def step(self, x: Tensor, state: RefractoryState | None = None) -> tuple[Tensor, RefractoryState]:
+        """One time step, whatever the form: spikes and state of x [B, ...] and the state (None: at rest)."""
+        r, spikes = self._at_hand(x, state)
+        r = math.exp(-1 / self.tau_ref) * r + spikes.detach()
+        spikes = self.surrogate(x - r - self.threshold)
+        return spikes, RefractoryState(r, spikes)
+
+    def forward(self, x: Tensor, state: RefractoryState | None = None) -> Any:
+        """Spikes, and what else the form of this module returns (see the class)."""
+        x = self._checked(x)
+        if self.one_step:
+            spikes, state = self._advance(x, state)
+            returned = (spikes,) if self.init_hidden else (spikes, state)
+            membrane = x - state.refractory
+        elif state is not None:
+            raise TypeError(expected("state", "None in the time-first form, which starts at rest", "a state"))
+        else:
+            membrane = x - self._refractory_trace(x.detach())
+            spikes = self.surrogate(membrane - self.threshold)
+            returned = (spikes,)
+        if self.output:
+            return *returned, membrane
+        return returned if len(returned) > 1 else spikes
+
+    def _refractory_trace(self, x: Tensor) -> Tensor:
+        if x.shape[0] == 0:
+            return x
+        gamma = math.exp(-1 / self.tau_ref)
+        r = spikes = torch.zeros_like(x[0])
+        traces = []
+        for x_t in x.unbind(0):
+            r = gamma * r + spikes
+            spikes = self.surrogate.fire(x_t - r - self.threshold)
+            traces.append(r)
+        return torch.stack(traces)
+
+    def extra_repr(self) -> str:  # noqa: D102
+        return f"tau_ref={self.tau_ref}, threshold={self.threshold}, surrogate={self.surrogate}, step={self.one_step}"
