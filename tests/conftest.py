@@ -1,12 +1,14 @@
 """What all tests share."""
 
+import itertools
 import os
 from pathlib import Path
 
 import pytest
 import torch
 
-from snntorch_binary.weights import draw
+import snntorch_binary as sb
+from snntorch_binary.weights import binary_layers, draw
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +34,24 @@ def freeze_noise(monkeypatch):
         monkeypatch.setattr(draw, "_uniform", lambda latent, seed: uniform.to(latent.dtype).clone())
 
     return freeze
+
+
+@pytest.fixture
+def noises(monkeypatch):
+    """Return a function that yields once for each way to give every weight of a network one of some noise levels.
+
+    It yields the noise of all weights, a flat tensor. Layers are told apart by the shape of their latent.
+    """
+
+    def each(net, levels):
+        layers = list({id(layer.draw): layer for layer in binary_layers(net).values()}.values())
+        sizes = [layer.latent.numel() for layer in layers]
+        for noise in itertools.product(levels, repeat=sum(sizes)):
+            flat = torch.tensor(noise, dtype=torch.float64)
+            by_shape = {layer.latent.shape: part for layer, part in zip(layers, flat.split(sizes), strict=True)}
+            assert len(by_shape) == len(layers)
+            monkeypatch.setattr(draw, "_uniform", lambda latent, seed, of=by_shape: of[latent.shape].view_as(latent))
+            sb.resample_(net)
+            yield flat
+
+    return each

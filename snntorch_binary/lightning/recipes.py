@@ -66,7 +66,17 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-_MOONS = Recipe((256, 256), 40, 40, drive=4.0, binary_drive=8.0, readout_scale=1.0, bayes_lr=0.1, burn_in=10)
+_MOONS = Recipe(
+    (256, 256),
+    epochs=20,
+    batch_size=40,
+    drive=4.0,
+    binary_drive=8.0,
+    readout_scale=1.0,
+    bayes_lr=0.02,
+    init_scale=6.0,
+    burn_in=10,
+)
 _SHORT = {"drive": 4.0, "binary_drive": 8.0, "readout_scale": 1.0, "tau_mem": 4.0, "tau_syn": 2.0}
 
 LOCAL_RECIPES: dict[str, Recipe] = {

@@ -52,9 +52,9 @@ class Bernoulli(WeightRule):
     - ``"hard"`` hands dL/dw to the posterior mean μ = tanh(w_r): (1 - μ²) dL/dw. No bias where L is affine in each
       single weight, a bias that no setting removes elsewhere; little variance.
     - ``"gumbel"`` is the gradient of E[L] over *relaxed* weights. Its bias falls as O(τ), its variance grows as O(1/τ).
-    - ``"disarm"`` has no bias whatever L is, and needs no derivative of L, so no surrogate gradient either. It has the
-      largest variance, which grows with the number of weights and as 1/(1 - μ²) in the natural gradient: it is for
-      small networks with a small ``init_scale``. The loss has to go through
+    - ``"disarm"`` has no bias whatever L is, and needs no derivative of L, so no surrogate gradient either. Its
+      variance grows with the number of weights, and in the natural gradient as 1/(1 - μ²): it is for small networks
+      with a small ``init_scale``. The loss has to go through
       :func:`snntorch_binary.weights.disarm_loss`; a backward pass without it is an error.
 
     Args:

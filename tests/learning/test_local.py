@@ -120,8 +120,10 @@ def test_readouts_are_fixed_fair_coins_and_saved() -> None:
     blocks = [nn.Sequential(nn.Linear(4, 4000), Refractory())]
     net = LocalNetwork(blocks, 5, (4,), readout_scale=2.0, seed=3)
     readout = net.readout(0)
-    assert readout.unique().tolist() == [-1.0, 1.0] and abs(readout.mean()) < 0.03
-    assert "readout0" in net.state_dict() and "readout0" not in dict(net.named_parameters())
+    assert readout.unique().tolist() == [-1.0, 1.0]
+    assert abs(readout.mean()) < 0.03
+    assert "readout0" in net.state_dict()
+    assert "readout0" not in dict(net.named_parameters())
     other = LocalNetwork([nn.Sequential(nn.Linear(4, 4000), Refractory())], 5, (4,), readout_scale=2.0, seed=4)
     assert not torch.equal(readout, other.readout(0))
     other.load_state_dict(net.state_dict())
@@ -160,7 +162,8 @@ def test_time_first_blocks_with_pooling_go_step_by_step() -> None:
 def test_an_ensemble_answers_and_freezes() -> None:
     net, x = network(sb.Bernoulli(init_scale=0.5)), spikes(12, 4, 6)
     prediction = sb.predict(net, x, num_samples=4, readout="membrane")
-    assert prediction.probs.shape == (4, 3) and prediction.mutual_information.max() > 0
+    assert prediction.probs.shape == (4, 3)
+    assert prediction.mutual_information.max() > 0
     members = sb.Ensemble(net, 3, readout="membrane")
     assert members(x).shape == (3, 4, 3)
     assert torch.equal(members.members[0].readout(0), net.readout(0))
