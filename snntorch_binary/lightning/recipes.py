@@ -57,7 +57,7 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "digits": Recipe((256,), epochs=60, batch_size=50, binary_drive=3.0, st_lr=1e-2, bayes_lr=0.3),
     "two-moons": Recipe((256, 256), epochs=60, batch_size=40),
-    "regression-1d": Recipe((128, 128), epochs=60, batch_size=20),
+    "regression-1d": Recipe((128, 128), epochs=400, batch_size=20, readout_scale=1.0, bayes_lr=0.02, init_scale=6.0),
     "mnist": Recipe((512, 512), epochs=25, batch_size=100, rho=1e-6, num_members=20),
     "fashion-mnist": Recipe((512, 512), epochs=15, batch_size=100, rho=5e-7),
     "nmnist": Recipe((512,), epochs=20, batch_size=50, bayes_lr=0.6, rho=1e-6),
@@ -82,10 +82,10 @@ _SHORT = {"drive": 4.0, "binary_drive": 8.0, "readout_scale": 1.0, "tau_mem": 4.
 LOCAL_RECIPES: dict[str, Recipe] = {
     "digits": Recipe((256, 256), epochs=30, batch_size=50, **_SHORT),  # type: ignore[arg-type]
     "two-moons": _MOONS,
-    "regression-1d": replace(_MOONS, hidden_sizes=(128, 128)),
+    "regression-1d": replace(_MOONS, hidden_sizes=(128, 128), epochs=100, batch_size=20),
     "mnist": Recipe((512, 512), epochs=10, batch_size=100, rho=1e-6, **_SHORT),  # type: ignore[arg-type]
     "fashion-mnist": Recipe((512, 512), epochs=10, batch_size=100, rho=1e-6, **_SHORT),  # type: ignore[arg-type]
-    "nmnist": Recipe((256, 256), epochs=8, batch_size=50, **_SHORT),  # type: ignore[arg-type]
+    "nmnist": Recipe((256, 256), epochs=12, batch_size=50, bayes_lr=0.2, **_SHORT),  # type: ignore[arg-type]
     "poker-dvs": Recipe((512, 512), epochs=20, batch_size=10, num_folds=5, **_SHORT),  # type: ignore[arg-type]
     "mnist-dvs": Recipe((256, 256), 50, 64, drive=4.0, binary_drive=8.0, readout_scale=1.0, burn_in=100),
 }
