@@ -17,6 +17,7 @@ from snntorch_binary.nn.binary import BinaryLinear
 from snntorch_binary.nn.refractory import Refractory
 from snntorch_binary.nn.synaptic_trace import SynapticTrace
 from snntorch_binary.nn.time_first import TimeFirst
+from snntorch_binary.weights import binary_layers
 
 
 def online_gradients(
@@ -67,6 +68,10 @@ def online_gradients(
         ...     optimizer.step()
         ...     optimizer.zero_grad()
     """
+    for layer in binary_layers(net).values():
+        reason = layer.rule.why_no_gradient(layer.rule.training_kind)
+        if reason is not None:
+            raise ValueError(expected("net", "a network whose weights have a gradient at every time step", reason))
     possible = all(_parts(block) is not None for block in net.blocks)
     if explicit and not possible:
         what = "False or None where a block is not SynapticTrace, Linear, Refractory"

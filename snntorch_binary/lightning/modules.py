@@ -18,7 +18,7 @@ from snntorch_binary.learning import LocalNetwork, online_gradients
 from snntorch_binary.lightning.tasks import Classification, Regression, Task
 from snntorch_binary.nn.binary import Scale
 from snntorch_binary.optim import BayesBiSNN as BayesBiSNNOptimizer
-from snntorch_binary.weights import Bernoulli, Sign, WeightRule, binary_layers, resample_
+from snntorch_binary.weights import Bernoulli, Sign, WeightRule, binary_layers, disarm_loss, resample_
 
 
 class NonFiniteLossError(RuntimeError):
@@ -337,7 +337,7 @@ class BayesBiSNN(SpikingModule):
         momentum: momentum of the plain step.
         tau: temperature of the relaxed sample, for a float network.
         prior: prior probability P(w = +1), for a float network.
-        estimator: ``"hard"`` or ``"gumbel"``, for a float network.
+        estimator: ``"hard"``, ``"gumbel"`` or ``"disarm"``, for a float network.
         init_scale: |w_r| at the start, for a float network.
         scale: scale of the binary layers, for a float network.
         num_train_samples: draws from the posterior per training step.
@@ -375,7 +375,7 @@ class BayesBiSNN(SpikingModule):
         momentum: float = 0.0,
         tau: float = 1.0,
         prior: float = 0.5,
-        estimator: Literal["hard", "gumbel"] = "hard",
+        estimator: Literal["hard", "gumbel", "disarm"] = "hard",
         init_scale: float = 3.0,
         scale: Literal["fan_in", "channel"] | float = "channel",
         num_train_samples: int = 1,
@@ -399,6 +399,8 @@ class BayesBiSNN(SpikingModule):
                 raise ValueError(expected(name, "an integer of at least 1", count))
         _give_rule_(net, Bernoulli(tau, prior, estimator, init_scale, shared_noise), scale)
         super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine, credit)
+        if credit == "online" and estimator == "disarm":
+            raise ValueError(expected("estimator", "'hard' or 'gumbel' with credit 'online'", repr(estimator)))
         if credit == "online" and num_train_samples != 1:
             raise ValueError(expected("num_train_samples", "1 with credit 'online'", num_train_samples))
         self.rho = rho
@@ -434,11 +436,17 @@ class BayesBiSNN(SpikingModule):
 
     def loss(self, x: Tensor, targets: Tensor) -> Tensor:
         """Return the mean loss over the draws; the KL term is the optimizer's."""
-        loss = super().loss(x, targets)
+        loss = self._loss_of_draw(x, targets)
         for _ in range(self.num_train_samples - 1):
             resample_(self.net)
-            loss = loss + super().loss(x, targets)
+            loss = loss + self._loss_of_draw(x, targets)
         return loss / self.num_train_samples
+
+    def _loss_of_draw(self, x: Tensor, targets: Tensor) -> Tensor:
+        layers = binary_layers(self.net).values()
+        if any(getattr(layer.rule, "estimator", None) == "disarm" for layer in layers):
+            return disarm_loss(self.net, lambda: SpikingModule.loss(self, x, targets))
+        return super().loss(x, targets)
 
     def scores(self, x: Tensor, final: bool) -> dict[str, Tensor]:
         """Return the scores of the mode, [1, B, C], and of the members of the ensemble, [K, B, C]."""

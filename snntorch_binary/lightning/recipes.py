@@ -85,7 +85,7 @@ LOCAL_RECIPES: dict[str, Recipe] = {
     "regression-1d": replace(_MOONS, hidden_sizes=(128, 128), epochs=100, batch_size=20),
     "mnist": Recipe((512, 512), epochs=10, batch_size=100, rho=1e-6, **_SHORT),  # type: ignore[arg-type]
     "fashion-mnist": Recipe((512, 512), epochs=10, batch_size=100, rho=1e-6, **_SHORT),  # type: ignore[arg-type]
-    "nmnist": Recipe((256, 256), epochs=12, batch_size=50, bayes_lr=0.2, **_SHORT),  # type: ignore[arg-type]
+    "nmnist": Recipe((256, 256), epochs=12, batch_size=50, lr=3e-3, bayes_lr=0.2, **_SHORT),  # type: ignore[arg-type]
     "poker-dvs": Recipe((512, 512), epochs=20, batch_size=10, num_folds=5, **_SHORT),  # type: ignore[arg-type]
     "mnist-dvs": Recipe((256, 256), 50, 64, drive=4.0, binary_drive=8.0, readout_scale=1.0, burn_in=100),
 }

@@ -206,3 +206,9 @@ def test_the_activity_penalty_is_its_own_derivative() -> None:
     torch.testing.assert_close(gradient, penalty.error(x.detach()).expand(5, 6))
     with pytest.raises(ValueError, match="Expected argument `low, high`"):
         ActivityRegularizer(1.0, 0.5, 0.1)
+
+
+def test_an_estimator_without_a_gradient_is_refused() -> None:
+    net = network(sb.Bernoulli(estimator="disarm"))
+    with pytest.raises(ValueError, match="a network whose weights have a gradient at every time step"):
+        online_gradients(net, spikes(12, 5, 6), torch.zeros(5, dtype=torch.int64))

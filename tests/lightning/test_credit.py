@@ -210,3 +210,14 @@ def test_readouts_differ_between_seeds_and_are_restored_from_the_checkpoint(tmp_
     nets = [LocalSpikingMLP(20, [16], 2, seed=seed) for seed in (0, 1)]
     assert not torch.equal(nets[0].readout(0), nets[1].readout(0))
     assert isinstance(nets[0], LocalNetwork)
+
+
+def test_disarm_trains_in_the_module_and_not_online():
+    torch.manual_seed(0)
+    module = BayesBiSNN(SpikingMLP(64, [16], 10), 10, 0.1, rho=0.0, estimator="disarm", init_scale=0.5)
+    before = module.net[1].latent.detach().clone()
+    with quiet():
+        make_trainer().fit(module, datamodule=SpikeDataModule("digits", batch_size=50, limit_per_class=5))
+    assert not torch.equal(before, module.net[1].latent)
+    with pytest.raises(ValueError, match="Expected argument `estimator` to be 'hard' or 'gumbel' with credit 'online'"):
+        BayesBiSNN(LocalSpikingMLP(64, [8], 10), 10, estimator="disarm", credit="online")
