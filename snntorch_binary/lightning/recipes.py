@@ -20,7 +20,8 @@ class Recipe:
         drive: start of the weights in full precision, see :class:`SpikingMLP`.
         binary_drive: the same under both binary rules, where it sets the first gain (half of it).
         readout_scale: class scores are that many times the last layer's mean input current.
-        lr: Adam's learning rate of all parameters in full precision, of the real ones under the binary rules.
+        lr: Adam's learning rate of all parameters in full precision.
+        binary_lr: Adam's learning rate of the real parameters under the binary rules.
         st_lr: Adam's learning rate of ST-BiSNN's latents.
         bayes_lr: step of the Adam-normalised natural gradient.
         init_scale: |w_r| at the start.
@@ -39,6 +40,7 @@ class Recipe:
     binary_drive: float = 6.0
     readout_scale: float = 5.0
     lr: float = 1e-3
+    binary_lr: float = 1e-3
     st_lr: float = 3e-3
     bayes_lr: float = 0.15
     init_scale: float = 3.0
@@ -85,7 +87,7 @@ LOCAL_RECIPES: dict[str, Recipe] = {
     "regression-1d": replace(_MOONS, hidden_sizes=(128, 128), epochs=100, batch_size=20),
     "mnist": Recipe((512, 512), epochs=10, batch_size=100, rho=1e-6, **_SHORT),  # type: ignore[arg-type]
     "fashion-mnist": Recipe((512, 512), epochs=10, batch_size=100, rho=1e-6, **_SHORT),  # type: ignore[arg-type]
-    "nmnist": Recipe((256, 256), epochs=12, batch_size=50, lr=3e-3, bayes_lr=0.2, **_SHORT),  # type: ignore[arg-type]
+    "nmnist": Recipe((256, 256), epochs=12, batch_size=50, binary_lr=3e-3, bayes_lr=0.2, **_SHORT),  # type: ignore[arg-type]
     "poker-dvs": Recipe((512, 512), epochs=20, batch_size=10, num_folds=5, **_SHORT),  # type: ignore[arg-type]
     "mnist-dvs": Recipe((256, 256), 50, 64, drive=4.0, binary_drive=8.0, readout_scale=1.0, burn_in=100),
 }
