@@ -6,6 +6,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -15,13 +16,6 @@ from snntorch_binary.lightning.compare import Run, load_data
 from snntorch_binary.lightning.report import BITS, label_of, write_curve, write_json
 from snntorch_binary.lightning.settings import Settings
 from snntorch_binary.metrics import evaluate_regression, fit_noise, predictive_band
-
-_SCORES = {
-    "rmse": "RMSE",
-    "nll": "NLL",
-    "coverage": "coverage",
-    "spread": "spread",
-}
 
 
 def report_regression(settings: Settings, runs: list[Run], out: Path, console: Console) -> None:
@@ -94,25 +88,37 @@ def _rows(settings: Settings, run: Run, prediction: str, answer: Tensor, inside:
 
 def _table(settings: Settings, rows: list[dict[str, Any]]) -> Table:
     caption = (
-        "mean ± standard deviation over seeds; inside | outside of the training range;\n"
-        "coverage: share of targets in the 95 % interval; spread: standard deviation over members"
+        "mean ± standard deviation over seeds; inside and outside of the training range;\n"
+        "coverage: share of targets in the 95 % interval;\nspread: standard deviation over members"
     )
-    table = Table(title=settings.dataset, caption=caption, caption_justify="left")
-    table.add_column("rule")
-    for heading in _SCORES.values():
-        table.add_column(heading, justify="right")
+    table = Table(
+        title=settings.dataset,
+        caption=caption,
+        box=box.SIMPLE_HEAD,
+        padding=(0, 2, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+    )
+    for heading in ("rule", "range"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("RMSE", "NLL", "coverage", "spread"):
+        table.add_column(heading, justify="right", no_wrap=True)
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
-        groups.setdefault((row["rule"], row["prediction"]), []).append(row)
-    for key, group in groups.items():
-        cells = []
-        for name in _SCORES:
-            parts = [[row[name] for row in group if row["where"] == where] for where in ("inside", "outside")]
-            cells.append("\n".join(_mean(values) for values in parts))
-        table.add_row(label_of(key), *cells, end_section=True)
+        groups.setdefault((label_of((row["rule"], row["prediction"])), row["where"]), []).append(row)
+    for (label, where), group in groups.items():
+        scores = {name: [row[name] for row in group] for name in ("rmse", "nll", "coverage", "spread")}
+        table.add_row(
+            label,
+            where,
+            _mean_and_spread(scores["rmse"]),
+            _mean_and_spread(scores["nll"]),
+            f"{statistics.fmean(scores['coverage']):.2f}",
+            f"{statistics.fmean(scores['spread']):.3f}",
+        )
     return table
 
 
-def _mean(values: list[float]) -> str:
+def _mean_and_spread(values: list[float]) -> str:
     spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.3f}{spread}"
