@@ -88,8 +88,8 @@ def _rows(settings: Settings, run: Run, prediction: str, answer: Tensor, inside:
 
 def _table(settings: Settings, rows: list[dict[str, Any]]) -> Table:
     caption = (
-        "mean ± standard deviation over seeds; inside and outside of the training range;\n"
-        "coverage: share of targets in the 95 % interval;\nspread: standard deviation over members"
+        "mean ± standard deviation over seeds; inside and outside of the\ntraining range; "
+        "coverage: share of targets in the 95 %\ninterval; spread: standard deviation over members"
     )
     table = Table(
         title=settings.dataset,
