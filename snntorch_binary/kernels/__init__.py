@@ -1,0 +1,8 @@
+"""Fused scans, updates and their noise: each in plain torch, and compiled by numba where it is installed.
+
+A file of this room says in plain torch what is computed; that twin is the reference, runs on every device, and is what
+is left without numba (``pip install "snntorch-binary[fast]"``). The file of the same name in ``compiled/`` computes it
+in one pass over memory. Nothing here knows of layers or optimizers.
+"""
+
+from snntorch_binary.kernels.engine import use_engine as use_engine

@@ -1,0 +1,82 @@
+"""What every compiled kernel computes with: hashed noise, exponential and logarithm that vectorise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+_f = np.float32
+_u = np.uint32
+_LOG2E = _f(1.4426950408889634)
+_LN2_HIGH = _f(0.693145751953125)  # 16 bits, so that its product with an exponent is exact
+_LN2_LOW = _f(1.42860677e-06)
+_LN2 = _f(0.6931471805599453)
+
+
+@intrinsic
+def _float_of(context: Any, bits: Any) -> Any:
+    def generate(_: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.FloatType())
+
+    return types.float32(types.int32), generate
+
+
+@intrinsic
+def _bits_of(context: Any, number: Any) -> Any:
+    def generate(_: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.IntType(32))
+
+    return types.int32(types.float32), generate
+
+
+@njit(inline="always")
+def uniform_at(position: int, first: int, second: int) -> float:
+    """One number of :func:`snntorch_binary.kernels.noise.uniform`."""
+    x = _u(_u(position) ^ _u(first))
+    x = _u(_u(x ^ _u(x >> _u(17))) * _u(0xED5AD4BB))
+    x = _u(x + _u(second))
+    x = _u(_u(x ^ _u(x >> _u(11))) * _u(0xAC4C1B51))
+    x = _u(_u(x ^ _u(x >> _u(15))) * _u(0x31848BAB))
+    x = _u(x ^ _u(x >> _u(14)))
+    return (_f(np.int32(x >> _u(9))) + _f(0.5)) * _f(2.0**-23)
+
+
+@njit(inline="always")
+def exp(x: float) -> float:
+    """e^x to 1 ulp or so, for x in [-87, 88]; beyond, the value at the bound."""
+    x = min(max(x, _f(-87.0)), _f(88.0))
+    k = np.floor(x * _LOG2E + _f(0.5))
+    r = (x - k * _LN2_HIGH) - k * _LN2_LOW
+    p = _f(1 / 5040)
+    p = p * r + _f(1 / 720)
+    p = p * r + _f(1 / 120)
+    p = p * r + _f(1 / 24)
+    p = p * r + _f(1 / 6)
+    p = p * r + _f(0.5)
+    p = p * r + _f(1.0)
+    p = p * r + _f(1.0)
+    return p * _float_of(np.int32(np.int32(k) + np.int32(127)) << np.int32(23))
+
+
+@njit(inline="always")
+def log(x: float) -> float:
+    """ln x to some ulp, for positive normal x."""
+    bits = _bits_of(x)
+    exponent = np.int32((bits >> np.int32(23)) - np.int32(127))
+    m = _float_of(np.int32((bits & np.int32(0x7FFFFF)) | np.int32(0x3F800000)))
+    large = m > _f(1.4142135)
+    m = m * _f(0.5) if large else m
+    k = _f(exponent) + (_f(1.0) if large else _f(0.0))
+    s = (m - _f(1.0)) / (m + _f(1.0))
+    t = s * s
+    p = _f(2 / 11)
+    p = p * t + _f(2 / 9)
+    p = p * t + _f(2 / 7)
+    p = p * t + _f(2 / 5)
+    p = p * t + _f(2 / 3)
+    p = p * t + _f(2.0)
+    return s * p + k * _LN2
