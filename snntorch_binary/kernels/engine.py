@@ -73,7 +73,7 @@ def _load(room: str) -> ModuleType:
     return importlib.import_module(f"snntorch_binary.kernels.compiled.{room}")
 
 
-class announced:  # noqa: N801 - used as a decorator
+class announced:
     """Say that a compiled kernel is being compiled: once a machine, as the result is kept on disk.
 
     Args:

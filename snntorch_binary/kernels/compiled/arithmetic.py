@@ -64,7 +64,7 @@ def exp(x: float) -> float:
 
 @njit(inline="always")
 def log(x: float) -> float:
-    """ln x to some ulp, for positive normal x."""
+    """Natural logarithm to some ulp, of a positive normal x."""
     bits = _bits_of(x)
     exponent = np.int32((bits >> np.int32(23)) - np.int32(127))
     m = _float_of(np.int32((bits & np.int32(0x7FFFFF)) | np.int32(0x3F800000)))
