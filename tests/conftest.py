@@ -8,7 +8,15 @@ import pytest
 import torch
 
 import snntorch_binary as sb
-from snntorch_binary.weights import binary_layers, draw
+from snntorch_binary.kernels import engine
+from snntorch_binary.weights import binary_layers, draw, rule
+
+
+def take_noise_from(monkeypatch, noise):
+    """Let every draw to come have the noise that a function of latent and seed returns."""
+    monkeypatch.setattr(engine, "_chosen", "torch")  # compiled kernels make their own
+    for module in (draw, rule):
+        monkeypatch.setattr(module, "noise_like", noise)
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +39,7 @@ def freeze_noise(monkeypatch):
     """Return a function that fixes the uniform noise of every draw to come."""
 
     def freeze(uniform):
-        monkeypatch.setattr(draw, "_uniform", lambda latent, seed: uniform.to(latent.dtype).clone())
+        take_noise_from(monkeypatch, lambda latent, seed: uniform.to(latent.dtype).clone())
 
     return freeze
 
@@ -50,7 +58,7 @@ def noises(monkeypatch):
             flat = torch.tensor(noise, dtype=torch.float64)
             by_shape = {layer.latent.shape: part for layer, part in zip(layers, flat.split(sizes), strict=True)}
             assert len(by_shape) == len(layers)
-            monkeypatch.setattr(draw, "_uniform", lambda latent, seed, of=by_shape: of[latent.shape].view_as(latent))
+            take_noise_from(monkeypatch, lambda latent, seed, of=by_shape: of[latent.shape].view_as(latent))
             sb.resample_(net)
             yield flat
 

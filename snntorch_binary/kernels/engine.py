@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 
@@ -56,16 +56,28 @@ def _numba_is_installed() -> bool:
 def compiled(room: str, *tensors: Tensor) -> ModuleType | None:
     """Return the compiled kernels of that name where they can take these tensors, else ``None``.
 
-    They take contiguous float32 on the CPU, outside of compiled graphs and ``torch.func`` transforms.
+    They take contiguous float32 on the CPU (no subclass of tensors but parameters), outside of compiled graphs and
+    ``torch.func`` transforms.
     """
     if _chosen == "torch" or torch.compiler.is_compiling() or not _numba_is_installed():
         return None
     if torch._C._are_functorch_transforms_active():
         return None
-    for tensor in tensors:
-        if tensor.dtype != torch.float32 or tensor.device.type != "cpu" or not tensor.is_contiguous():
-            return None
-    return _load(room)
+    return _load(room) if all(map(_is_plain, tensors)) else None
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return (
+        type(tensor) in (Tensor, nn.Parameter)
+        and tensor.dtype == torch.float32
+        and tensor.device.type == "cpu"
+        and tensor.is_contiguous()
+    )
+
+
+def flat(tensor: Tensor) -> Any:
+    """Return the memory of a contiguous tensor as a flat NumPy array."""
+    return tensor.detach().view(-1).numpy()
 
 
 @cache

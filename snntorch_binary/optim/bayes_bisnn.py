@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.optim.adam import adam
 
 from snntorch_binary._errors import expected
-from snntorch_binary.weights.bernoulli import LATENT_LIMIT, Bernoulli, squared_sech
+from snntorch_binary.kernels.engine import compiled, flat
+from snntorch_binary.kernels.noise import keys_of
+from snntorch_binary.weights.bernoulli import LATENT_LIMIT, Bernoulli, drawn_by_kernel, squared_sech
 from snntorch_binary.weights.registry import Owner, owners
 
 _EPSILON = 1e-8
@@ -157,6 +159,8 @@ class BayesBiSNN(torch.optim.Optimizer):
             )
         if grad.is_sparse:
             raise RuntimeError("BayesBiSNN takes dense gradients only, but a latent has a sparse one.")
+        if self._fused_step(latent, grad, owner, group):
+            return
         prior = owner.prior_latent
         if group["paper_exact"]:
             gradient = grad / (1 - torch.tanh(latent).square() + 1e-10)
@@ -172,11 +176,8 @@ class BayesBiSNN(torch.optim.Optimizer):
 
     def _direction(self, latent: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
         """Return the step direction: the natural gradient itself, its running sum, or its Adam-normalised form."""
-        state = self.state[latent]
+        state = self._moments(latent, group)
         if group["betas"] is not None:
-            if not state:
-                state["step"] = torch.zeros(())
-                state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(latent), torch.zeros_like(latent)
             state["step"] += 1
             step, (beta1, beta2) = float(state["step"]), group["betas"]
             state["exp_avg"].lerp_(gradient, 1 - beta1)
@@ -184,10 +185,56 @@ class BayesBiSNN(torch.optim.Optimizer):
             scale = (state["exp_avg_sq"] / (1 - beta2**step)).sqrt_().add_(_EPSILON)
             return state["exp_avg"].div(scale).div_(1 - beta1**step)
         if group["momentum"]:
-            if not state:
-                state["momentum_buffer"] = torch.zeros_like(latent)
             return state["momentum_buffer"].mul_(group["momentum"]).add_(gradient)
         return gradient
+
+    def _moments(self, latent: Tensor, group: dict[str, Any]) -> dict[str, Tensor]:
+        state = self.state[latent]
+        if not state and group["betas"] is not None:
+            state["step"] = torch.zeros(())
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(latent), torch.zeros_like(latent)
+        elif not state and group["momentum"]:
+            state["momentum_buffer"] = torch.zeros_like(latent)
+        return state
+
+    def _fused_step(self, latent: Tensor, grad: Tensor, owner: Owner, group: dict[str, Any]) -> bool:
+        """Make the step and the draw after it in one pass, where a compiled kernel can; say whether it was made."""
+        draw, prior = owner.draw, owner.prior_latent
+        kernels = compiled("bernoulli", latent, grad, prior)
+        seed = None if kernels is None else draw.next_seed(latent)
+        if kernels is None or seed is None:
+            return False
+        rule = draw.rule
+        assert isinstance(rule, Bernoulli)
+        state = self._moments(latent, group)
+        none = latent.new_empty(0)
+        first, second, how, decays, count = none, none, kernels.PLAIN, (0.0, 0.0), 1.0
+        if group["paper_exact"]:
+            how = kernels.PAPER
+        elif group["betas"] is not None:
+            state["step"] += 1
+            first, second, how = state["exp_avg"], state["exp_avg_sq"], kernels.ADAM
+            decays, count = group["betas"], float(state["step"])
+        elif group["momentum"]:
+            first, how, decays = state["momentum_buffer"], kernels.MOMENTUM, (group["momentum"], 0.0)
+        variance = draw.held_variance(latent)
+        value, slope = torch.empty_like(latent), torch.empty_like(latent)
+        tensors = (latent, grad, none if variance is None else variance, prior, first, second, value, slope)
+        kernels.step_and_draw(
+            *map(flat, tensors),
+            how,
+            float(group["lr"]),
+            float(group["rho"]),
+            float(group["clip"] or 0.0),
+            (float(decays[0]), float(decays[1])),
+            count,
+            LATENT_LIMIT,
+            drawn_by_kernel(kernels, rule.training_kind, draw.paper_exact),
+            rule.tau,
+            *keys_of(seed),
+        )
+        draw.renew(latent, value, slope)
+        return True
 
     def _base_step(self, group: dict[str, Any]) -> None:
         parameters = [value for value in group["params"] if value.grad is not None]

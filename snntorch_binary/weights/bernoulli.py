@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import ModuleType
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from snntorch_binary._errors import expected
+from snntorch_binary.kernels.engine import compiled, flat
+from snntorch_binary.kernels.noise import keys_of
 from snntorch_binary.weights.rule import Kind, WeightRule, sign
 
 LATENT_LIMIT = 30.0
 """Natural parameters are kept within ±30: there 1 - tanh² is 3.5e-26, still a normal float32."""
-
-_SMALLEST_UNIFORM = 1e-7  # torch.rand can return 0, whose logit is infinite
 
 
 def squared_sech(x: Tensor) -> Tensor:
@@ -128,7 +129,6 @@ class Bernoulli(WeightRule):
         if kind == "mean":
             return torch.tanh(latent), squared_sech(latent)
         assert uniform is not None
-        uniform = uniform.clamp(_SMALLEST_UNIFORM, 1 - _SMALLEST_UNIFORM)
         if kind == "binary":
             # u >= σ(-2 w_r) is the sign of w_r + δ: the relaxed and the ±1 sample of one noise agree.
             return sign(uniform - torch.sigmoid(-2 * latent)), squared_sech(latent)
@@ -136,3 +136,22 @@ class Bernoulli(WeightRule):
         weight = torch.tanh(argument)
         slope = 1 - weight.square() + 1e-10 if paper_exact else squared_sech(argument)
         return weight, slope / self.tau
+
+    def drawn(
+        self, latent: Tensor, kind: Kind, seed: int | None, *, paper_exact: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return weights of this kind and dw/dw_r, in one pass where there is a compiled kernel."""
+        kernels = compiled("bernoulli", latent)
+        if kernels is None or seed is None:
+            return super().drawn(latent, kind, seed, paper_exact=paper_exact)
+        value, slope = torch.empty_like(latent), torch.empty_like(latent)
+        what = drawn_by_kernel(kernels, kind, paper_exact)
+        kernels.draw(flat(latent), flat(value), flat(slope), what, self.tau, *keys_of(seed))
+        return value, slope
+
+
+def drawn_by_kernel(kernels: ModuleType, kind: Kind, paper_exact: bool) -> int:
+    """Return the compiled kernels' name for a kind of random weights."""
+    if kind == "binary":
+        return kernels.BINARY
+    return kernels.PAPER_RELAXED if paper_exact else kernels.RELAXED

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snntorch_binary.weights.rule import Kind, WeightRule, with_derivative
+from snntorch_binary.weights.rule import Kind, WeightRule, noise_like, with_derivative
 
 _MASK = (1 << 64) - 1
 
@@ -35,13 +35,6 @@ def _rank(rule: WeightRule) -> int:
         return 0
     distributed = torch.distributed
     return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
-
-
-def _uniform(latent: Tensor, seed: int) -> Tensor:
-    # Always in float32, so that `.double()` keeps the draw.
-    generator = torch.Generator(latent.device).manual_seed(seed)
-    uniform = torch.rand(latent.shape, generator=generator, device=latent.device, dtype=torch.float32)
-    return uniform.double() if latent.dtype == torch.float64 else uniform
 
 
 class _HeldWeight(torch.autograd.Function):
@@ -86,7 +79,7 @@ class _TransformedUniform(torch.autograd.Function):
 
     @staticmethod
     def forward(latent: Tensor, seed: int) -> Tensor:
-        return _uniform(latent, seed)
+        return noise_like(latent, seed)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -130,6 +123,7 @@ class Draw:
         self._held: Tensor | None = None  # the same as a node of the autograd graph
         self._latent: Tensor | None = None
         self._key: tuple[Any, ...] = ()
+        self._renewed = False  # by the kernel that has made the optimizer's step
 
     def __getstate__(self) -> dict[str, Any]:
         # The held weight is part of an autograd graph, which neither copies nor pickles; it is drawn again.
@@ -139,6 +133,7 @@ class Draw:
             "derivative": None,
             "_latent": None,
             "_key": (),
+            "_renewed": False,
             "forced": None,
             "antithetic": None,
         }
@@ -175,6 +170,29 @@ class Draw:
         held = self._latent is latent and self._key and self._key[-1] == latent._version
         return self.derivative if held and self._key[0] in ("binary", "mode", "mean") else None
 
+    def next_seed(self, latent: Tensor) -> int | None:
+        """Return the seed of the draw after the held one, where the held one is what training draws of this latent."""
+        held = self._latent is latent and self._key and self._key[-1] == latent._version
+        if not held or self.forced is not None or self.antithetic is not None or latent.is_inference():
+            return None
+        if self._key[0] != self.rule.training_kind or not self.rule.needs_noise(self._key[0]):
+            return None
+        return _mix(self.seed, self.counter + 1, _rank(self.rule))
+
+    def renew(self, latent: Tensor, value: Tensor, derivative: Tensor) -> None:
+        """Take what a kernel has drawn with :meth:`next_seed` after it has written to the latent."""
+        self.counter += 1
+        torch.autograd.graph.increment_version(latent)
+        self._keep(latent, (*self._key[:-1], latent._version), value, derivative)
+        self._renewed = True
+
+    def moved(self) -> None:
+        """Take notice that an optimizer has stepped: the next look at the weight is a new draw, if this is not."""
+        if self._renewed and self._latent is not None and self._key[-1] == self._latent._version:
+            self._renewed = False
+        else:
+            self.advance()
+
     def advance(self) -> None:
         """Let the next look at the weight be a new draw."""
         self.counter += 1
@@ -184,11 +202,14 @@ class Draw:
         """Drop the held weight; the next look rebuilds the same draw from seed and counter."""
         self._held = self.value = self.derivative = self._latent = None
         self._key = ()
+        self._renewed = False
 
     def functional_weight(self, latent: Tensor, training: bool) -> Tensor:
         """Return the weight inside a ``torch.func`` transform, where nothing can be held."""
         kind = self.kind(training)
-        uniform = self._noise(latent, kind, _TransformedUniform.apply)
+        uniform = _TransformedUniform.apply(latent, self._seed()) if self.rule.needs_noise(kind) else None
+        if uniform is not None and self.antithetic:
+            uniform = 1 - uniform
         return self._as_node(with_derivative, *self._weight_and_derivative(latent, kind, uniform), latent, kind)
 
     def compiled_weight(self, latent: Tensor) -> Tensor | None:
@@ -211,13 +232,11 @@ class Draw:
         return weight.to(latent.dtype), derivative
 
     def _drawn(self, latent: Tensor, kind: Kind) -> tuple[Tensor, Tensor | None]:
-        return self._weight_and_derivative(latent, kind, self._noise(latent, kind, _uniform))
-
-    def _noise(self, latent: Tensor, kind: Kind, uniform: Callable[[Tensor, int], Tensor]) -> Tensor | None:
-        if not self.rule.needs_noise(kind):
-            return None
-        noise = uniform(latent, self._seed())
-        return 1 - noise if self.antithetic else noise
+        seed = self._seed() if self.rule.needs_noise(kind) else None
+        if seed is not None and self.antithetic:
+            return self._weight_and_derivative(latent, kind, 1 - noise_like(latent, seed))
+        weight, derivative = self.rule.drawn(latent, kind, seed, paper_exact=self.paper_exact)
+        return weight.to(latent.dtype), derivative
 
     def _as_node(
         self,
@@ -243,10 +262,13 @@ class Draw:
         return _mix(seed, counter, _rank(self.rule))
 
     def _hold(self, latent: Tensor, key: tuple[Any, ...]) -> Tensor:
+        with torch.inference_mode(False):
+            return self._keep(latent, key, *self._drawn(latent.detach(), key[0]))
+
+    def _keep(self, latent: Tensor, key: tuple[Any, ...], value: Tensor, derivative: Tensor | None) -> Tensor:
         # Whoever looks first may be in no_grad or inference mode; those who come later need the graph.
         with torch.inference_mode(False), torch.enable_grad():
-            self.value, self.derivative = self._drawn(latent.detach(), key[0])
-            held = self._as_node(_HeldWeight.apply, self.value, self.derivative, latent, key[0])
-        self._held = held
+            held = self._as_node(_HeldWeight.apply, value, derivative, latent, key[0])
+        self.value, self.derivative, self._held = value, derivative, held
         self._latent, self._key = latent, key
         return held

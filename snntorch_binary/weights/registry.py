@@ -73,7 +73,7 @@ def announce_(parameters: Iterable[Tensor]) -> None:
         if id(layer.latent) in moved:
             if id(layer.draw) not in renewed:
                 renewed.add(id(layer.draw))
-                layer.draw.advance()
+                layer.draw.moved()
             layer.refresh()
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal, get_args
 
+import torch
 from torch import Tensor
 
 from snntorch_binary._errors import expected
+from snntorch_binary.kernels.noise import uniform
 
 Kind = Literal["relaxed", "binary", "mode", "mean"]
 """Which weights a latent stands for: a relaxed sample, a ±1 sample, the most probable ±1, or the mean."""
@@ -55,6 +57,13 @@ class WeightRule:
         """
         raise NotImplementedError
 
+    def drawn(
+        self, latent: Tensor, kind: Kind, seed: int | None, *, paper_exact: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return what :meth:`weight_and_derivative` does, with noise that is a function of the seed."""
+        noise = None if seed is None else noise_like(latent, seed)
+        return self.weight_and_derivative(latent, kind, noise, paper_exact=paper_exact)
+
     def why_no_gradient(self, kind: Kind) -> str | None:
         """Say why a loss has no gradient through weights of this kind and what to do, or ``None`` where it has one."""
         return None
@@ -83,6 +92,13 @@ class WeightRule:
         if name not in _RULES:
             raise ValueError(expected("rule", f"one of {sorted(_RULES)}", repr(name)))
         return _RULES[name](**arguments)
+
+
+def noise_like(latent: Tensor, seed: int) -> Tensor:
+    """Return i.i.d. U(0, 1) noise of the latent's shape, device and dtype."""
+    # Always made in float32, so that `.double()` keeps the draw.
+    noise = uniform(latent.shape, seed, latent.device)
+    return noise.double() if latent.dtype == torch.float64 else noise
 
 
 def sign(latent: Tensor) -> Tensor:

@@ -225,13 +225,13 @@ def log_cosh(x):
 def test_float32_factor_of_the_relaxed_sample_up_to_thirty(tau):
     latent = torch.cat([torch.linspace(-30, 30, 20_001), torch.tensor([-30.0, 30.0, 0.0])])
     uniform = torch.rand(latent.shape)
-    uniform[:3] = torch.tensor([0.0, 1.0, 0.5])
+    uniform[:3] = torch.tensor([2.0**-24, 1 - 2.0**-24, 0.5])  # the outermost that the noise can be
     weight, slope = sb.Bernoulli(tau=tau).weight_and_derivative(latent, "relaxed", uniform)
     factor = slope / squared_sech(latent)
     assert torch.isfinite(weight).all()
     assert torch.isfinite(factor).all()
 
-    wide, u = latent.double(), uniform.clamp(1e-7, 1 - 1e-7).double()
+    wide, u = latent.double(), uniform.clamp(2.0**-24, 1 - 2.0**-24).double()
     argument = (wide + 0.5 * (u.log() - torch.log1p(-u))) / tau
     exact = torch.exp(2 * (log_cosh(wide) - log_cosh(argument))) / tau
     # Below 1e-10 a factor moves nothing; the numerator alone may underflow there.

@@ -14,6 +14,7 @@ _u = np.uint32
 _LOG2E = _f(1.4426950408889634)
 _LN2_HIGH = _f(0.693145751953125)  # 16 bits, so that its product with an exponent is exact
 _LN2_LOW = _f(1.42860677e-06)
+_TO_INTEGER = _f(1.5 * 2**23)  # a sum with it is rounded to an integer
 _LN2 = _f(0.6931471805599453)
 
 
@@ -48,8 +49,8 @@ def uniform_at(position: int, first: int, second: int) -> float:
 @njit(inline="always")
 def exp(x: float) -> float:
     """e^x to 1 ulp or so, for x in [-87, 88]; beyond, the value at the bound."""
-    x = min(max(x, _f(-87.0)), _f(88.0))
-    k = np.floor(x * _LOG2E + _f(0.5))
+    x = _f(88.0) if x > _f(88.0) else (_f(-87.0) if x < _f(-87.0) else x)
+    k = (x * _LOG2E + _TO_INTEGER) - _TO_INTEGER
     r = (x - k * _LN2_HIGH) - k * _LN2_LOW
     p = _f(1 / 5040)
     p = p * r + _f(1 / 720)
