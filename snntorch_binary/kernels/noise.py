@@ -7,7 +7,7 @@ from torch import Tensor
 
 from snntorch_binary.kernels.engine import compiled
 
-_LOW = 0xFFFFFFFF
+_LOW, _ALL = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 
 
 def _signed(value: int) -> int:
@@ -16,17 +16,29 @@ def _signed(value: int) -> int:
     return value - (1 << 32) if value >> 31 else value
 
 
+def mix(*values: int) -> int:
+    """Return a well-mixed 64-bit number made of integers (the finaliser of SplitMix64, after each value)."""
+    state = 0
+    for value in values:
+        state = (state + value + 0x9E3779B97F4A7C15) & _ALL
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _ALL
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _ALL
+        state ^= state >> 31
+    return state
+
+
 def keys_of(seed: int) -> tuple[int, int]:
-    """Return the two 32-bit keys in a seed of up to 64 bits."""
-    return seed & _LOW, (seed >> 32) & _LOW
+    """Return the two 32-bit keys that a seed of up to 64 bits stands for."""
+    mixed = mix(seed)
+    return mixed & _LOW, mixed >> 32
 
 
 def uniform(shape: torch.Size, seed: int, device: torch.device) -> Tensor:
     r"""Return i.i.d. U(0, 1) noise, float32, of which the element at position i is a function of seed and i alone.
 
-    The position, keyed by the lower half of the seed, goes through three rounds of a 32-bit mixing function, with the
-    upper half added after the first; the result's upper 23 bits are the middle of one of :math:`2^{23}` intervals,
-    so that neither 0 nor 1 occurs.
+    The seed is mixed into two keys. The position, with the first, goes through one round of mixing, and with the second
+    added through the three of a 32-bit hash; the result's upper 23 bits say which of :math:`2^{23}` intervals it is the
+    middle of, so that neither 0 nor 1 occurs.
 
     Args:
         shape: of the noise.
@@ -34,8 +46,8 @@ def uniform(shape: torch.Size, seed: int, device: torch.device) -> Tensor:
         device: where it is made.
 
     References:
-        The mixing function's constants are those of ``triple32`` (C. Wellons, *Prospecting for hash functions*, 2018,
-        public domain).
+        The hash is ``triple32``, the first round one of ``lowbias32`` (C. Wellons, *Prospecting for hash functions*,
+        2018, public domain).
     """
     noise = torch.empty(shape, device=device)
     kernels = compiled("noise", noise)
@@ -48,7 +60,8 @@ def uniform(shape: torch.Size, seed: int, device: torch.device) -> Tensor:
 def _by_torch(noise: Tensor, seed: int) -> Tensor:
     first, second = keys_of(seed)
     x = torch.arange(noise.numel(), dtype=torch.int32, device=noise.device).bitwise_xor_(_signed(first))
-    _round(x, 17, 0xED5AD4BB).add_(_signed(second))
+    _round(x, 16, 0x21F0AAAD).add_(_signed(second))
+    _round(x, 17, 0xED5AD4BB)
     _round(x, 11, 0xAC4C1B51)
     _round(x, 15, 0x31848BAB)
     x ^= _shifted(x, 14)

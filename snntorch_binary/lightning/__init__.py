@@ -7,10 +7,10 @@ for _package in ("torchmetrics", "lightning"):  # lightning imports torchmetrics
 
 from snntorch_binary.lightning.annealing import AnnealRho as AnnealRho  # noqa: E402
 from snntorch_binary.lightning.annealing import AnnealTau as AnnealTau  # noqa: E402
+from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN as BayesBiSNN  # noqa: E402
 from snntorch_binary.lightning.data import SpikeDataModule as SpikeDataModule  # noqa: E402
-from snntorch_binary.lightning.modules import BayesBiSNN as BayesBiSNN  # noqa: E402
-from snntorch_binary.lightning.modules import NonFiniteLossError as NonFiniteLossError  # noqa: E402
-from snntorch_binary.lightning.modules import SpikingModule as SpikingModule  # noqa: E402
-from snntorch_binary.lightning.modules import STBiSNN as STBiSNN  # noqa: E402
 from snntorch_binary.lightning.networks import LocalSpikingMLP as LocalSpikingMLP  # noqa: E402
 from snntorch_binary.lightning.networks import SpikingMLP as SpikingMLP  # noqa: E402
+from snntorch_binary.lightning.spiking_module import NonFiniteLossError as NonFiniteLossError  # noqa: E402
+from snntorch_binary.lightning.spiking_module import SpikingModule as SpikingModule  # noqa: E402
+from snntorch_binary.lightning.st_bisnn import STBiSNN as STBiSNN  # noqa: E402

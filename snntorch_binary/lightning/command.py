@@ -16,8 +16,8 @@ from torch import Tensor
 
 from snntorch_binary._errors import expected
 from snntorch_binary.lightning.data import SpikeDataModule
-from snntorch_binary.lightning.modules import SpikingModule
 from snntorch_binary.lightning.quiet import quiet
+from snntorch_binary.lightning.spiking_module import SpikingModule
 
 _USE = (
     "{what}. CONFIG is a YAML file or one of these, which ship with the package: {names}. Each of its values "

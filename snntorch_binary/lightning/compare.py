@@ -17,13 +17,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from snntorch_binary.data import SpikeDataset, Splits, collate
+from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.data import SpikeDataModule
-from snntorch_binary.lightning.modules import BayesBiSNN, Credit, SpikingModule, STBiSNN
 from snntorch_binary.lightning.networks import LocalSpikingMLP, SpikingMLP
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.lightning.recipes import Recipe
 from snntorch_binary.lightning.settings import OutputError, Settings, check_output, write_text
+from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
+from snntorch_binary.lightning.st_bisnn import STBiSNN
 
 _DONE = "predictions.pt"  # there when a run is trained and tested
 

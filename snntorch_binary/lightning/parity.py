@@ -24,11 +24,13 @@ from torch.utils.data import DataLoader
 from snntorch_binary._errors import expected
 from snntorch_binary.data import SpikeDataset, Splits, collate, load
 from snntorch_binary.learning import LocalNetwork
+from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.data import SeededSampler
-from snntorch_binary.lightning.modules import BayesBiSNN, SpikingModule, STBiSNN
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.lightning.settings import Settings, write_text
+from snntorch_binary.lightning.spiking_module import SpikingModule
+from snntorch_binary.lightning.st_bisnn import STBiSNN
 from snntorch_binary.metrics import accuracy, expected_calibration_error
 from snntorch_binary.nn.binary import BinaryLinear
 from snntorch_binary.nn.refractory import Refractory

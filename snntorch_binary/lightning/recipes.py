@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from snntorch_binary.lightning.modules import Credit
+from snntorch_binary.lightning.spiking_module import Credit
 
 RULES: tuple[str, ...] = ("full-precision", "st", "bayes")
 

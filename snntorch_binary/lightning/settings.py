@@ -10,8 +10,8 @@ from typing import Any
 
 from snntorch_binary._errors import expected
 from snntorch_binary.data import names
-from snntorch_binary.lightning.modules import CREDITS, Credit
 from snntorch_binary.lightning.recipes import RULES, Recipe, recipe
+from snntorch_binary.lightning.spiking_module import CREDITS, Credit
 
 
 class OutputError(RuntimeError):

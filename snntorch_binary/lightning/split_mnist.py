@@ -23,13 +23,15 @@ from snntorch_binary._errors import expected
 from snntorch_binary.data import SpikeDataset, Splits, collate, load
 from snntorch_binary.learning.continual import Coreset, posterior_to_prior_
 from snntorch_binary.learning.elastic_weight_consolidation import ElasticWeightConsolidation
+from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.data import SeededSampler
-from snntorch_binary.lightning.modules import BayesBiSNN, SpikingModule, STBiSNN
 from snntorch_binary.lightning.networks import SpikingMLP
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.lightning.settings import OutputError, check_output, write_text
+from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.lightning.split_mnist_settings import TASKS, SplitRecipe, SplitSettings
+from snntorch_binary.lightning.st_bisnn import STBiSNN
 from snntorch_binary.metrics import Scores, evaluate
 
 NUM_MEMBERS = 10

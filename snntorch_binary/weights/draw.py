@@ -8,20 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from snntorch_binary.kernels.noise import mix
 from snntorch_binary.weights.rule import Kind, WeightRule, noise_like, with_derivative
-
-_MASK = (1 << 64) - 1
 
 
 def _mix(*values: int) -> int:
-    """Return a well-mixed 63-bit seed from integers (the finaliser of SplitMix64, after each value)."""
-    state = 0
-    for value in values:
-        state = (state + value + 0x9E3779B97F4A7C15) & _MASK
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
-        state ^= state >> 31
-    return state >> 1
+    """Return a well-mixed 63-bit seed made of integers."""
+    return mix(*values) >> 1
 
 
 def new_seed(generator: torch.Generator | None = None) -> int:

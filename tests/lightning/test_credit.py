@@ -13,9 +13,10 @@ from training import RULES, Stop, make_trainer, train
 from snntorch_binary.cli import main
 from snntorch_binary.learning import LocalNetwork, online_gradients
 from snntorch_binary.lightning import LocalSpikingMLP, SpikeDataModule, SpikingMLP
-from snntorch_binary.lightning.modules import BayesBiSNN, SpikingModule
+from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.parity import REFERENCE
 from snntorch_binary.lightning.quiet import quiet
+from snntorch_binary.lightning.spiking_module import SpikingModule
 
 
 def lines_of(folder, name="results.json"):

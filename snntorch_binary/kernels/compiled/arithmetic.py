@@ -1,4 +1,8 @@
-"""What every compiled kernel computes with: hashed noise, exponential and logarithm that vectorise."""
+"""What every compiled kernel computes with: hashed noise, exponential and logarithm that vectorise.
+
+numba keeps a compiled kernel as long as the kernel's own file is the same. So that a change here is seen, every file
+that imports this one says its digest; a test compares them.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +42,9 @@ def _bits_of(context: Any, number: Any) -> Any:
 def uniform_at(position: int, first: int, second: int) -> float:
     """One number of :func:`snntorch_binary.kernels.noise.uniform`."""
     x = _u(_u(position) ^ _u(first))
-    x = _u(_u(x ^ _u(x >> _u(17))) * _u(0xED5AD4BB))
+    x = _u(_u(x ^ _u(x >> _u(16))) * _u(0x21F0AAAD))
     x = _u(x + _u(second))
+    x = _u(_u(x ^ _u(x >> _u(17))) * _u(0xED5AD4BB))
     x = _u(_u(x ^ _u(x >> _u(11))) * _u(0xAC4C1B51))
     x = _u(_u(x ^ _u(x >> _u(15))) * _u(0x31848BAB))
     x = _u(x ^ _u(x >> _u(14)))

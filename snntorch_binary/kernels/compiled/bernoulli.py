@@ -5,6 +5,7 @@ What is computed is said in plain torch by :mod:`snntorch_binary.optim.bayes_bis
 weights stays in the cache from the gradient to the draw.
 """
 
+# arithmetic.py: 3b5744fa
 from __future__ import annotations
 
 import numpy as np

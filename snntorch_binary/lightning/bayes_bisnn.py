@@ -1,0 +1,155 @@
+"""Bayes-BiSNN as a LightningModule."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from snntorch_binary._errors import expected
+from snntorch_binary.inference import sample_scores
+from snntorch_binary.inference.readout import ReadoutName
+from snntorch_binary.lightning.rule_of_network import give_rule_
+from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
+from snntorch_binary.optim import BayesBiSNN as BayesBiSNNOptimizer
+from snntorch_binary.weights import Bernoulli, binary_layers, disarm_loss, resample_
+
+
+class BayesBiSNN(SpikingModule):
+    """Bayes-BiSNN: a Bernoulli posterior over binary weights by natural gradient, answering with an ensemble.
+
+    Args:
+        net: the network, float or with :class:`Bernoulli` weights (which then stay as they are).
+        num_classes: as in :class:`SpikingModule`.
+        lr: learning rate of the natural parameters.
+        rho: weight of the KL term in a per-example mean loss; ``None`` is Bayes' rule, 1 / (number of training
+            examples).
+        base_lr: learning rate of the real parameters.
+        betas: Adam-normalised natural gradient, or ``None`` for the paper's plain step.
+        momentum: momentum of the plain step.
+        tau: temperature of the relaxed sample, for a float network.
+        prior: prior probability P(w = +1), for a float network.
+        estimator: ``"hard"``, ``"gumbel"`` or ``"disarm"``, for a float network.
+        init_scale: |w_r| at the start, for a float network.
+        scale: scale of the binary layers, for a float network.
+        num_train_samples: draws from the posterior per training step.
+        num_validation_samples: members of the ensemble in validation.
+        num_test_samples: members of the ensemble in test and predict.
+        shared_noise: let all processes of a distributed run draw the same weights, for a float network.
+        readout: as in :class:`SpikingModule`.
+        readout_scale: as in :class:`SpikingModule`.
+        step: as in :class:`SpikingModule`.
+        cosine: as in :class:`SpikingModule`.
+        credit: as in :class:`SpikingModule`.
+        paper_exact: the published arithmetic, see :class:`snntorch_binary.optim.BayesBiSNN`; excludes ``betas``.
+
+    Raises:
+        ValueError: an argument is out of its range, or the network follows another rule.
+
+    Example:
+        >>> import torch
+        >>> from snntorch_binary.lightning import BayesBiSNN, SpikingMLP
+        >>> module = BayesBiSNN(SpikingMLP(64, [32], 10), num_classes=10)
+        >>> sorted(module.eval().answers(torch.ones(10, 2, 64), final=True))
+        ['ensemble', 'mode']
+    """
+
+    predictions = ("mode", "ensemble")
+
+    def __init__(
+        self,
+        net: nn.Module,
+        num_classes: int | None,
+        lr: float = 0.15,
+        rho: float | None = None,
+        base_lr: float = 1e-3,
+        betas: tuple[float, float] | None = (0.9, 0.999),
+        momentum: float = 0.0,
+        tau: float = 1.0,
+        prior: float = 0.5,
+        estimator: Literal["hard", "gumbel", "disarm"] = "hard",
+        init_scale: float = 3.0,
+        scale: Literal["fan_in", "channel"] | float = "channel",
+        num_train_samples: int = 1,
+        num_validation_samples: int = 3,
+        num_test_samples: int = 10,
+        shared_noise: bool = False,
+        readout: ReadoutName = "membrane",
+        readout_scale: float | None = None,
+        step: bool | None = None,
+        cosine: bool = True,
+        credit: Credit = "through-time",
+        paper_exact: bool = False,
+    ) -> None:
+        counts = {
+            "num_train_samples": num_train_samples,
+            "num_validation_samples": num_validation_samples,
+            "num_test_samples": num_test_samples,
+        }
+        for name, count in counts.items():
+            if count < 1:
+                raise ValueError(expected(name, "an integer of at least 1", count))
+        give_rule_(net, Bernoulli(tau, prior, estimator, init_scale, shared_noise), scale)
+        super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine, credit)
+        if credit == "online" and estimator == "disarm":
+            raise ValueError(expected("estimator", "'hard' or 'gumbel' with credit 'online'", repr(estimator)))
+        if credit == "online" and num_train_samples != 1:
+            raise ValueError(expected("num_train_samples", "1 with credit 'online'", num_train_samples))
+        self.rho = rho
+        self.base_lr = base_lr
+        self.betas = None if betas is None else (betas[0], betas[1])
+        self.momentum = momentum
+        self.paper_exact = paper_exact
+        self.num_train_samples = num_train_samples
+        self.num_validation_samples = num_validation_samples
+        self.num_test_samples = num_test_samples
+
+    def configure_optimizer(self) -> torch.optim.Optimizer:
+        """Return the Bayesian optimizer."""
+        rho = self.rho
+        if rho is None:
+            self.trainer.fit_loop.setup_data()
+            rho = 1 / len(self.trainer.train_dataloader.dataset)  # type: ignore[union-attr]
+        return BayesBiSNNOptimizer(
+            self.net.parameters(), self.lr, rho, self.momentum, self.betas, self.base_lr, self.paper_exact
+        )
+
+    def on_train_start(self) -> None:
+        """Let all processes of a distributed run go on from the same draws; their ranks tell these apart."""
+        if self.trainer.world_size > 1:
+            layers = binary_layers(self.net).values()
+            for layer in layers:
+                layer.refresh()  # takes notice of parameters that came from the first process
+            draws = self.trainer.strategy.broadcast([(layer.draw.seed, layer.draw.counter) for layer in layers])
+            for layer, (seed, counter) in zip(layers, draws, strict=True):
+                layer.draw.seed, layer.draw.counter = seed, counter
+                layer.draw.forget()
+                layer.refresh()
+
+    def loss(self, x: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean loss over the draws; the KL term is the optimizer's."""
+        loss = self._loss_of_draw(x, targets)
+        for _ in range(self.num_train_samples - 1):
+            resample_(self.net)
+            loss = loss + self._loss_of_draw(x, targets)
+        return loss / self.num_train_samples
+
+    def _loss_of_draw(self, x: Tensor, targets: Tensor) -> Tensor:
+        layers = binary_layers(self.net).values()
+        if any(getattr(layer.rule, "estimator", None) == "disarm" for layer in layers):
+            return disarm_loss(self.net, lambda: SpikingModule.loss(self, x, targets))
+        return super().loss(x, targets)
+
+    def scores(self, x: Tensor, final: bool) -> dict[str, Tensor]:
+        """Return the scores of the mode, [1, B, C], and of the members of the ensemble, [K, B, C]."""
+        mode, members = sample_scores(
+            self.net,
+            x,
+            self.num_test_samples if final else self.num_validation_samples,
+            readout=self.readout,
+            readout_scale=self.readout_scale,
+            step=self.step,
+            generator=torch.Generator().manual_seed(0),  # the same members for every batch, also after a resume
+        )
+        return {"mode": mode[None], "ensemble": members}

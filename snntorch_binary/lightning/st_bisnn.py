@@ -1,0 +1,86 @@
+"""ST-BiSNN as a LightningModule."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from snntorch_binary._errors import expected
+from snntorch_binary.inference.readout import ReadoutName
+from snntorch_binary.lightning.rule_of_network import give_rule_
+from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
+from snntorch_binary.weights import Sign, binary_layers
+
+
+class STBiSNN(SpikingModule):
+    """ST-BiSNN: binary weights by straight-through and surrogate gradients, with Adam.
+
+    A float network becomes binary; its weights are where the latents start. Latents are kept in [-1, 1].
+
+    Args:
+        net: the network, float or with :class:`Sign` weights (whose latents then stay as they are).
+        num_classes: as in :class:`SpikingModule`.
+        lr: learning rate of the real parameters.
+        latent_lr: learning rate of the latents.
+        straight_through: ``"clipped"`` or ``"identity"``, for a float network.
+        scale: scale of the binary layers, for a float network.
+        readout: as in :class:`SpikingModule`.
+        readout_scale: as in :class:`SpikingModule`.
+        step: as in :class:`SpikingModule`.
+        cosine: as in :class:`SpikingModule`.
+        credit: as in :class:`SpikingModule`.
+        paper_exact: the paper's plain step of SGD, without bounds on the latents.
+
+    Raises:
+        ValueError: an argument is out of its range, or the network follows another rule.
+
+    Example:
+        >>> import torch, snntorch_binary as sb
+        >>> from snntorch_binary.lightning import SpikingMLP, STBiSNN
+        >>> module = STBiSNN(SpikingMLP(64, [32], 10), num_classes=10)
+        >>> module(torch.ones(10, 2, 64)).shape
+        torch.Size([2, 10])
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        num_classes: int | None,
+        lr: float = 1e-3,
+        latent_lr: float = 3e-3,
+        straight_through: Literal["clipped", "identity"] = "clipped",
+        scale: Literal["fan_in", "channel"] | float = "channel",
+        readout: ReadoutName = "membrane",
+        readout_scale: float | None = None,
+        step: bool | None = None,
+        cosine: bool = True,
+        credit: Credit = "through-time",
+        paper_exact: bool = False,
+    ) -> None:
+        if not latent_lr > 0:
+            raise ValueError(expected("latent_lr", "a positive float", latent_lr))
+        give_rule_(net, Sign(straight_through), scale)
+        super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine, credit)
+        self.latent_lr = latent_lr
+        self.paper_exact = paper_exact
+
+    def configure_optimizer(self) -> torch.optim.Optimizer:
+        """Return Adam (SGD, where ``paper_exact``), with the latents in a group of their own."""
+        latents = self._latents()
+        known = {id(latent) for latent in latents}
+        rest = [parameter for parameter in self.net.parameters() if id(parameter) not in known]
+        groups = [{"params": latents, "lr": self.latent_lr}, {"params": rest, "lr": self.lr}]
+        return torch.optim.SGD(groups, lr=self.lr) if self.paper_exact else torch.optim.Adam(groups)
+
+    def _latents(self) -> list[nn.Parameter]:
+        return list({id(layer.latent): layer.latent for layer in binary_layers(self.net).values()}.values())
+
+    def after_update(self) -> None:
+        """Keep latents in [-1, 1], where the clipped straight-through gradient can still move them."""
+        if self.paper_exact:
+            return
+        with torch.no_grad():
+            for latent in self._latents():
+                latent.clamp_(-1, 1)
