@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
+from snntorch_binary.kernels.engine import compiled, flat
 from snntorch_binary.learning.activity import ActivityRegularizer
 from snntorch_binary.learning.local import LocalNetwork
 from snntorch_binary.learning.losses import Loss, loss_error, loss_value
 from snntorch_binary.nn.binary import BinaryLinear
 from snntorch_binary.nn.refractory import Refractory
+from snntorch_binary.nn.surrogate import kernel_form
 from snntorch_binary.nn.synaptic_trace import SynapticTrace
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.weights import binary_layers
@@ -93,21 +94,6 @@ def _by_autograd(
         yield total.detach()
 
 
-@dataclass
-class _Block:
-    """A block of the explicit path and the state of its neurons."""
-
-    trace: SynapticTrace
-    layer: nn.Linear
-    neuron: Refractory
-    readout: Tensor
-    readout_gain: float
-    traces: tuple[Tensor, Tensor]
-    refractory: Tensor
-    spikes: Tensor
-    membrane: Tensor  # less the threshold
-
-
 def _parts(block: nn.Module) -> tuple[SynapticTrace, nn.Linear, Refractory] | None:
     parts = list(block) if isinstance(block, nn.Sequential) else []
     if parts and isinstance(parts[0], TimeFirst) and type(parts[0].module) is nn.Flatten:
@@ -136,15 +122,12 @@ def _explicit(
         for index, module in enumerate(net.blocks):
             parts = _parts(module)
             assert parts is not None
-            before = x.new_zeros(x.shape[1], parts[1].in_features)
-            after = x.new_zeros(x.shape[1], parts[1].out_features)
-            readout = net.readout(index).to(x.dtype)
-            blocks.append(_Block(*parts, readout, net.readout_gain(index), (before, before), after, after, after))
+            blocks.append(_Block(*parts, net.readout(index).to(x.dtype), net.readout_gain(index), x))
     for t, x_t in enumerate(x.flatten(2).unbind(0)):
         with torch.no_grad():  # not around the yield, which hands control to the caller
             total = x.new_zeros(())
             for block in blocks:
-                product, scale = _advance(block, x_t)
+                block.advance(x_t)
                 x_t = block.spikes
                 if t < net.burn_in:
                     continue
@@ -154,54 +137,86 @@ def _explicit(
                 if activity is not None:
                     total += activity(block.spikes)
                     learning_signal = learning_signal + activity.error(block.spikes)
-                _three_factors(block, learning_signal, product, scale)
+                block.three_factors(learning_signal)
         if t >= net.burn_in:
             yield total
 
 
-def _advance(block: _Block, x: Tensor) -> tuple[Tensor, float | Tensor]:
-    """Take the neurons one step on; return the unscaled product [B, N] and its scale."""
-    trace, layer, neuron = block.trace, block.layer, block.neuron
-    alpha, beta = trace._decays
-    p, q = block.traces
-    p = torch.add(q, p, alpha=alpha)
-    q = torch.add(trace.gain * x, q, alpha=beta)
-    block.traces = (p, q)
-    if isinstance(layer, BinaryLinear):
-        layer.refresh()
-        product, scale = p @ _value(layer).T, layer._scale()
-    else:
-        product, scale = p @ layer.weight.T, 1.0
-    current = product * scale
-    if layer.bias is not None:
-        current += layer.bias
-    block.refractory = torch.add(block.spikes, block.refractory, alpha=math.exp(-1 / neuron.tau_ref))
-    block.membrane = current.sub_(block.refractory).sub_(neuron.threshold)
-    block.spikes = neuron.surrogate.fire(block.membrane)
-    return product, scale
+class _Block:
+    """A block of the explicit path and the state of its neurons."""
 
+    def __init__(
+        self,
+        trace: SynapticTrace,
+        layer: nn.Linear,
+        neuron: Refractory,
+        readout: Tensor,
+        readout_gain: float,
+        x: Tensor,
+    ) -> None:
+        self.trace, self.layer, self.neuron = trace, layer, neuron
+        self.readout, self.readout_gain = readout, readout_gain
+        self.p, self.q = x.new_zeros(2, x.shape[1], layer.in_features)
+        self.refractory, self.spikes, self.slope = x.new_zeros(3, x.shape[1], layer.out_features)
+        self.form = kernel_form(neuron.surrogate)
+        held = layer.latent if isinstance(layer, BinaryLinear) else layer.weight
+        self.kernels = None if self.form is None else compiled("online", self.p, held)
 
-def _value(layer: BinaryLinear) -> Tensor:
-    value = layer.draw.value
-    assert value is not None
-    return value
+    def advance(self, x: Tensor) -> None:
+        """Take traces and neurons one time step on."""
+        layer, neuron = self.layer, self.neuron
+        alpha, beta = self.trace._decays
+        gamma = math.exp(-1 / neuron.tau_ref)
+        if self.kernels is not None:
+            self.kernels.filter_step(flat(self.p), flat(self.q), flat(x.contiguous()), alpha, beta, self.trace.gain)
+        else:
+            self.p = torch.add(self.q, self.p, alpha=alpha)
+            self.q = torch.add(self.trace.gain * x, self.q, alpha=beta)
+        scale: float | Tensor = 1.0
+        if isinstance(layer, BinaryLinear):
+            layer.refresh()
+            assert layer.draw.value is not None
+            weight, scale = layer.draw.value, layer._scale()
+        else:
+            weight = layer.weight
+        self.scale, self.product = scale, self.p @ weight.T
+        if self.kernels is not None:
+            scales = scale if isinstance(scale, Tensor) else self.p.new_full((1,), scale)
+            bias = self.p.new_empty(0) if layer.bias is None else layer.bias
+            self.kernels.fire(
+                self.product.numpy(),
+                flat(scales),
+                flat(bias),
+                *(state.numpy() for state in (self.refractory, self.spikes, self.slope)),
+                gamma,
+                neuron.threshold,
+                neuron.surrogate.fires_at_threshold,
+                self.form,
+            )
+            return
+        current = self.product * scale
+        if layer.bias is not None:
+            current += layer.bias
+        self.refractory = torch.add(self.spikes, self.refractory, alpha=gamma)
+        membrane = current.sub_(self.refractory).sub_(neuron.threshold)
+        self.spikes = neuron.surrogate.fire(membrane)
+        self.slope = neuron.surrogate.derivative(membrane)
 
-
-def _three_factors(block: _Block, learning_signal: Tensor, product: Tensor, scale: float | Tensor) -> None:
-    """Add the gradients of a block's parameters from its learning signal [B, N]."""
-    layer = block.layer
-    post = learning_signal * block.neuron.surrogate.derivative(block.membrane)
-    weight = (post * scale).T @ block.traces[0]
-    if isinstance(layer, BinaryLinear):
-        if layer.draw.derivative is not None:
-            weight.mul_(layer.draw.derivative)
-        _add(layer.latent, weight)
-        if layer.gain is not None:
-            _add(layer.gain, (post * product).sum(0) / math.sqrt(layer.fan_in))
-    else:
-        _add(layer.weight, weight)
-    if layer.bias is not None:
-        _add(layer.bias, post.sum(0))
+    def three_factors(self, learning_signal: Tensor) -> None:
+        """Add the gradients of the block's parameters from its learning signal [B, N]."""
+        layer = self.layer
+        post = learning_signal * self.slope
+        weight = (post * self.scale).T @ self.p
+        if isinstance(layer, BinaryLinear):
+            if layer.draw.derivative is not None:
+                weight.mul_(layer.draw.derivative)
+            _add(layer.latent, weight)
+            if layer.gain is not None:
+                _add(layer.gain, (post * self.product).sum(0) / math.sqrt(layer.fan_in))
+        else:
+            _add(layer.weight, weight)
+        if layer.bias is not None:
+            _add(layer.bias, post.sum(0))
 
 
 def _add(parameter: Tensor, gradient: Tensor) -> None:

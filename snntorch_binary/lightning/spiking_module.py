@@ -109,9 +109,6 @@ class SpikingModule(L.LightningModule):
             return self.net.local_loss(x, targets, self.task.loss_name(self.net.num_outputs))
         return self.task.loss(self(x), targets)
 
-    def after_update(self) -> None:
-        """Do what the rule asks for after an update of the parameters."""
-
     def scores(self, x: Tensor, final: bool) -> dict[str, Tensor]:
         """Return the scores of the members of each prediction, [K, B, C]; ``final`` asks for the full ensemble."""
         return {"single": self(x)[None]}
@@ -180,15 +177,10 @@ class SpikingModule(L.LightningModule):
             # The last step goes through Lightning, so that a global step is a batch, as with any other credit.
             (wrapped if len(losses) == num_steps else optimizer).step()  # type: ignore[union-attr]
             optimizer.zero_grad()
-            self.after_update()
         schedule = self.lr_schedulers()
         if schedule is not None:
             schedule.step()  # type: ignore[union-attr]
         return torch.stack(losses).mean()
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Do what the rule asks for after an update."""
-        self.after_update()
 
     def on_validation_start(self) -> None:
         """Stop before a network with NaN weights is validated."""

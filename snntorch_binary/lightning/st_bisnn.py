@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -72,15 +72,17 @@ class STBiSNN(SpikingModule):
         known = {id(latent) for latent in latents}
         rest = [parameter for parameter in self.net.parameters() if id(parameter) not in known]
         groups = [{"params": latents, "lr": self.latent_lr}, {"params": rest, "lr": self.lr}]
-        return torch.optim.SGD(groups, lr=self.lr) if self.paper_exact else torch.optim.Adam(groups)
+        if self.paper_exact:
+            return torch.optim.SGD(groups, lr=self.lr)
+        optimizer = torch.optim.Adam(groups)
+        optimizer.register_step_post_hook(self._keep_latents_small)
+        return optimizer
 
     def _latents(self) -> list[nn.Parameter]:
         return list({id(layer.latent): layer.latent for layer in binary_layers(self.net).values()}.values())
 
-    def after_update(self) -> None:
+    def _keep_latents_small(self, *args: Any) -> None:
         """Keep latents in [-1, 1], where the clipped straight-through gradient can still move them."""
-        if self.paper_exact:
-            return
         with torch.no_grad():
             for latent in self._latents():
                 latent.clamp_(-1, 1)

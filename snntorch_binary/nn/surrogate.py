@@ -129,6 +129,20 @@ class Triangular(Surrogate):
         return self.height * (1 - u.abs() * (2 / self.width)).clamp(min=0)
 
 
+def kernel_form(surrogate: Surrogate) -> tuple[int, float, float] | None:
+    """Return the kind, size and height by which compiled kernels know a surrogate, or ``None`` for a user's own."""
+    forms: dict[type, tuple[int, str]] = {
+        Boxcar: (0, "width"),
+        ArcTan: (1, "alpha"),
+        FastSigmoid: (2, "slope"),
+        Triangular: (3, "width"),
+    }
+    if type(surrogate) not in forms:
+        return None
+    kind, size = forms[type(surrogate)]
+    return kind, float(getattr(surrogate, size)), float(getattr(surrogate, "height", 1.0))
+
+
 _BY_NAME: dict[str, type[Surrogate]] = {
     "arctan": ArcTan,
     "boxcar": Boxcar,
