@@ -14,7 +14,7 @@ RULES: tuple[str, ...] = ("full-precision", "full-precision-ewc", "st", "st-ewc"
 
 @dataclass(frozen=True)
 class SplitRecipe:
-    """How the tasks are learned; the rates of ST-BiSNN and Bayes-BiSNN and rho were chosen on validation data.
+    """How the tasks are learned; epochs, the rates of ST-BiSNN and Bayes-BiSNN, rho and λ were chosen on validation data.
 
     Attributes:
         hidden_size: neurons of the hidden layer.
@@ -40,10 +40,10 @@ class SplitRecipe:
     lr: float = 1e-3
     base_lr: float = 1e-3
     st_lr: float = 5e-3
-    bayes_lr: float = 0.3
+    bayes_lr: float = 0.2
     init_scale: float = 3.0
     rho: float | None = 1e-6
-    strength: float = 1e3
+    strength: float = 1e2
     st_strength: float = 1e3
 
 
@@ -66,7 +66,7 @@ class SplitSettings:
     rules: tuple[str, ...] = RULES
     coreset: int = 960
     limit_per_class: int | None = None
-    epochs: int = 4
+    epochs: int = 10
     seeds: tuple[int, ...] = (0, 1, 2)
     download: bool = False
     recipe: SplitRecipe = SplitRecipe()
