@@ -14,7 +14,7 @@ RULES: tuple[str, ...] = ("full-precision", "full-precision-ewc", "st", "st-ewc"
 
 @dataclass(frozen=True)
 class SplitRecipe:
-    """How the tasks are learned; epochs, the rates of ST-BiSNN and Bayes-BiSNN, rho and λ were chosen on validation data.
+    """How the tasks are learned; the rates of ST-BiSNN and Bayes-BiSNN, rho and λ were chosen on validation data.
 
     Attributes:
         hidden_size: neurons of the hidden layer.

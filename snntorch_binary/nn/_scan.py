@@ -4,18 +4,23 @@ Each scan computes what its neuron's ``step`` computes in a loop, spikes bit for
 node in place of ten for every time step. Nothing is saved but inputs and outputs, and both passes are made of
 ordinary differentiable operations, so that ``torch.func.vmap`` and second derivatives need no further code.
 They go step by step even where an operation could take all steps together: one step fits into the cache.
+Where compiled kernels can take the tensors, and nobody differentiates twice, these compute both passes.
 """
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from snntorch_binary.nn.surrogate import Surrogate
+from snntorch_binary.kernels.engine import compiled, flat
+from snntorch_binary.nn.surrogate import Surrogate, kernel_form
 
-__all__ = ["exponential_filter", "leaky_scan", "srm_scan"]
+__all__ = ["exponential_filter", "leaky_scan", "refractory_trace", "srm_scan"]
+
+_RESETS = ("subtract", "zero", "none")
 
 
 def exponential_filter(x: Tensor, decay: Tensor, initial: Tensor) -> Tensor:
@@ -37,11 +42,52 @@ def srm_scan(
     return _SRM.apply(x, decays, threshold, surrogate, detach)
 
 
+def refractory_trace(x: Tensor, gamma: float, threshold: float, surrogate: Surrogate) -> Tensor:
+    """The traces [T, B, ...] that inhibit a neuron with the filtered input ``x`` after its spikes; no gradient."""
+    x = x.contiguous()
+    kernels = compiled("scan", x)
+    if kernels is not None:
+        traces = torch.empty_like(x)
+        kernels.refractory_trace(_by_time(x), gamma, threshold, surrogate.fires_at_threshold, _by_time(traces))
+        return traces
+    r = spikes = torch.zeros_like(x[0])
+    all_traces = []
+    for x_t in x.unbind(0):
+        r = gamma * r + spikes
+        spikes = surrogate.fire(x_t - r - threshold)
+        all_traces.append(r)
+    return torch.stack(all_traces)
+
+
+def _by_time(x: Tensor | None) -> Any:
+    """Return [T, B, ...] as a NumPy array [T, M]; an empty one for ``None``."""
+    if x is None:
+        return _NOTHING.numpy()[:, None]
+    return x.detach().flatten(1).numpy() if x.dim() > 1 else x.detach()[:, None].numpy()
+
+
+_NOTHING = torch.empty(0)
+
+
+def _of_each(value: Tensor, neurons: Tensor) -> Any:
+    """Return a value of each neuron [M], from what broadcasts to ``neurons`` [B, ...]."""
+    return flat(value.detach().expand_as(neurons).contiguous())
+
+
+def _zeros_like_if(wanted: bool, like: Tensor) -> Tensor:
+    return torch.zeros_like(like) if wanted else _NOTHING
+
+
 class _ExponentialFilter(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
     def forward(x: Tensor, decay: Tensor, initial: Tensor) -> Tensor:
+        kernels = compiled("scan", x, initial) if decay.dtype == x.dtype else None
+        if kernels is not None:
+            filtered = torch.empty_like(x)
+            kernels.filter_forward(_by_time(x), _of_each(decay, initial), flat(initial), _by_time(filtered))
+            return filtered
         y = initial
         ys = []
         for x_t in x.unbind(0):
@@ -57,6 +103,13 @@ class _ExponentialFilter(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         decay, initial, y = ctx.saved_tensors
+        kernels = None if torch.is_grad_enabled() else compiled("scan", y, initial)
+        if kernels is not None and decay.dtype == y.dtype:
+            dx, to_initial = torch.empty_like(y), torch.empty_like(initial)
+            by_decay = _zeros_like_if(ctx.needs_input_grad[1], initial)
+            arrays = (_of_each(decay, initial), flat(initial), _by_time(y), _by_time(dx), flat(to_initial))
+            kernels.filter_backward(_by_time(grad.contiguous()), *arrays, flat(by_decay))
+            return dx, by_decay.sum_to_size(decay.shape) if ctx.needs_input_grad[1] else None, to_initial
         ys, grads = (initial, *y.unbind(0)), grad.unbind(0)
         carry = to_decay = torch.zeros_like(initial)
         ds = []
@@ -76,6 +129,20 @@ class _Leaky(torch.autograd.Function):
     def forward(
         x: Tensor, mem: Tensor, beta: Tensor, threshold: Tensor, reset_mechanism: str, surrogate: Surrogate
     ) -> tuple[Tensor, Tensor]:
+        kernels = _kernels(x, mem, beta, threshold)
+        if kernels is not None:
+            spikes, potentials = torch.empty_like(x), torch.empty_like(x)
+            kernels.leaky_forward(
+                _by_time(x),
+                flat(mem),
+                _of_each(beta, mem),
+                _of_each(threshold, mem),
+                _RESETS.index(reset_mechanism),
+                surrogate.fires_at_threshold,
+                _by_time(spikes),
+                _by_time(potentials),
+            )
+            return spikes, potentials
         spikes = surrogate.fire(mem - threshold)
         all_spikes, all_mem = [], []
         for x_t in x.unbind(0):
@@ -100,6 +167,31 @@ class _Leaky(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_spikes: Tensor | None, grad_mem: Tensor | None) -> tuple[Tensor | None, ...]:
         initial, beta, threshold, spikes, mem = ctx.saved_tensors
+        form = kernel_form(ctx.surrogate)
+        kernels = None if form is None or torch.is_grad_enabled() else _kernels(mem, initial, beta, threshold)
+        if kernels is not None:
+            dx, to_initial = torch.empty_like(mem), torch.empty_like(initial)
+            learn = ctx.needs_input_grad[2:4]
+            sums = [_zeros_like_if(wanted, initial) for wanted in learn]
+            kernels.leaky_backward(
+                _by_time(mem),
+                flat(initial),
+                _of_each(beta, initial),
+                _of_each(threshold, initial),
+                _RESETS.index(ctx.reset_mechanism),
+                ctx.surrogate.fires_at_threshold,
+                form,
+                _by_time(None if grad_spikes is None else grad_spikes.contiguous()),
+                _by_time(None if grad_mem is None else grad_mem.contiguous()),
+                _by_time(dx),
+                flat(to_initial),
+                *map(flat, sums),
+            )
+            to_beta, to_threshold = (
+                total.sum_to_size(of.shape) if wanted else None
+                for total, of, wanted in zip(sums, (beta, threshold), learn, strict=True)
+            )
+            return dx, to_initial, to_beta, to_threshold, None, None
         subtract, zero = ctx.reset_mechanism == "subtract", ctx.reset_mechanism == "zero"
         _, _, learn_beta, learn_threshold, *_ = ctx.needs_input_grad
         mems = (initial, *mem.unbind(0))
@@ -137,6 +229,12 @@ class _SRM(torch.autograd.Function):
     def forward(
         x: Tensor, decays: tuple[float, float, float], threshold: float, surrogate: Surrogate, detach: bool
     ) -> tuple[Tensor, Tensor]:
+        kernels = compiled("scan", x)
+        if kernels is not None:
+            spikes, potentials = torch.empty_like(x), torch.empty_like(x)
+            outputs = (_by_time(spikes), _by_time(potentials))
+            kernels.srm_forward(_by_time(x), decays, threshold, surrogate.fires_at_threshold, *outputs)
+            return spikes, potentials
         alpha, beta, gamma = decays
         p = q = r = spikes = torch.zeros_like(x[0])
         all_spikes, all_mem = [], []
@@ -158,6 +256,14 @@ class _SRM(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_spikes: Tensor | None, grad_mem: Tensor | None) -> tuple[Tensor | None, ...]:
+        form = kernel_form(ctx.surrogate)
+        kernels = None if form is None or torch.is_grad_enabled() else compiled("scan", ctx.saved_tensors[0])
+        if kernels is not None:
+            (mem,) = ctx.saved_tensors
+            dx = torch.empty_like(mem)
+            grads = (_by_time(None if grad is None else grad.contiguous()) for grad in (grad_spikes, grad_mem))
+            kernels.srm_backward(_by_time(mem), ctx.decays, ctx.threshold, form, ctx.detach, *grads, _by_time(dx))
+            return dx, None, None, None, None
         alpha, beta, gamma = ctx.decays
         mems = ctx.saved_tensors[0].unbind(0)
         rest = torch.zeros_like(mems[0])
@@ -176,3 +282,10 @@ class _SRM(torch.autograd.Function):
             dr = gamma * dr - d_mem
             ds.append(dq)
         return torch.stack(ds[::-1]), None, None, None, None
+
+
+def _kernels(x: Tensor, *of_neurons: Tensor) -> ModuleType | None:
+    """Return the compiled scans where they can take x [T, B, ...], and tensors of its dtype, the first one [B, ...]."""
+    if any(tensor.dtype != x.dtype for tensor in of_neurons):
+        return None
+    return compiled("scan", x, of_neurons[0])

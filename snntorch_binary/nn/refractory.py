@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from snntorch_binary._errors import expected
 from snntorch_binary.nn._neuron import Neuron
+from snntorch_binary.nn._scan import refractory_trace
 from snntorch_binary.nn.surrogate import Boxcar, Surrogate
 
 __all__ = ["Refractory", "RefractoryState"]
@@ -96,24 +96,13 @@ class Refractory(Neuron):
         elif state is not None:
             raise TypeError(expected("state", "None in the time-first form, which starts at rest", "a state"))
         else:
-            membrane = x - self._refractory_trace(x.detach())
+            gamma = math.exp(-1 / self.tau_ref)
+            membrane = x - refractory_trace(x.detach(), gamma, self.threshold, self.surrogate) if len(x) else x
             spikes = self.surrogate(membrane - self.threshold)
             returned = (spikes,)
         if self.output:
             return *returned, membrane
         return returned if len(returned) > 1 else spikes
-
-    def _refractory_trace(self, x: Tensor) -> Tensor:
-        if x.shape[0] == 0:
-            return x
-        gamma = math.exp(-1 / self.tau_ref)
-        r = spikes = torch.zeros_like(x[0])
-        traces = []
-        for x_t in x.unbind(0):
-            r = gamma * r + spikes
-            spikes = self.surrogate.fire(x_t - r - self.threshold)
-            traces.append(r)
-        return torch.stack(traces)
 
     def extra_repr(self) -> str:  # noqa: D102
         return f"tau_ref={self.tau_ref}, threshold={self.threshold}, surrogate={self.surrogate}, step={self.one_step}"

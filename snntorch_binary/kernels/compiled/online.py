@@ -1,12 +1,13 @@
 """One time step of the online rule, see :mod:`snntorch_binary.learning.online`."""
 
-# surrogates.py: 8742253e
+# surrogates.py: 9fbcd9d4
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
 from snntorch_binary.kernels.compiled.surrogates import derivative
+from snntorch_binary.kernels.compiled.surrogates import fire as spike
 from snntorch_binary.kernels.engine import announced
 
 _f = np.float32
@@ -32,7 +33,7 @@ def fire(  # type: ignore[no-untyped-def]
 
     ``scale`` has one element or N, ``bias`` none or N; ``surrogate`` is (kind, size, height).
     """
-    kind, size, height = surrogate[0], _f(surrogate[1]), _f(surrogate[2])
+    kind, size, height = surrogate
     gamma, threshold = _f(gamma), _f(threshold)
     num_neurons = product.shape[1]
     scales, offsets = np.empty(num_neurons, np.float32), np.empty(num_neurons, np.float32)
@@ -44,6 +45,5 @@ def fire(  # type: ignore[no-untyped-def]
             r = spikes[b, i] + gamma * refractory[b, i]
             refractory[b, i] = r
             u = product[b, i] * scales[i] + offsets[i] - r - threshold
-            fired = u >= 0 if at_threshold else u > 0
-            spikes[b, i] = _f(1.0) if fired else _f(0.0)
+            spikes[b, i] = spike(at_threshold, u)
             slope[b, i] = derivative(kind, size, height, u)

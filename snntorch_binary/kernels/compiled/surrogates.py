@@ -1,4 +1,4 @@
-"""Surrogate gradients inside a kernel, see :mod:`snntorch_binary.nn.surrogate`."""
+"""Spikes and surrogate gradients inside a kernel, see :mod:`snntorch_binary.nn.surrogate`."""
 
 from __future__ import annotations
 
@@ -11,19 +11,26 @@ BOXCAR, ARCTAN, FAST_SIGMOID, TRIANGULAR = 0, 1, 2, 3
 
 
 @njit(inline="always")
-def derivative(kind: int, size: float, height: float, u: float) -> float:
-    """The stand-in for dS/du at the centred membrane potential u.
+def fire(at_threshold: bool, u: float) -> float:
+    """The spike at the centred membrane potential u."""
+    silent = u < 0 if at_threshold else not u > 0
+    return _f(0.0) if silent else _f(1.0)
 
-    ``size`` is the width, alpha or slope; ``height`` is of a boxcar or triangle.
+
+@njit(inline="always")
+def derivative(kind: int, size: float, height: float, u: float) -> float:
+    """The stand-in for dS/du at the centred membrane potential u, rounded as in torch.
+
+    ``size`` (float64) is the width, alpha or slope; ``height`` is of a boxcar or triangle.
     """
     if kind == BOXCAR:
-        half = size * _f(0.5)
-        return height if (u > -half and u <= half) else _f(0.0)
+        half = _f(size / 2)
+        return _f(height) if (u > -half and not u > half) else _f(0.0)
     if kind == ARCTAN:
-        x = u * (size * _f(np.pi / 2))
-        return size * _f(0.5) / (_f(1.0) + x * x)
+        x = u * _f(np.pi / 2 * size)
+        return _f(size / 2) / (_f(1.0) + x * x)
     if kind == FAST_SIGMOID:
-        x = _f(1.0) + size * abs(u)
+        x = _f(1.0) + _f(size) * abs(u)
         return _f(1.0) / (x * x)
-    x = _f(1.0) - abs(u) * (_f(2.0) / size)
-    return height * x if x > 0 else _f(0.0)
+    x = _f(1.0) - abs(u) * _f(2 / size)
+    return _f(height) * (x if x > 0 else _f(0.0))
