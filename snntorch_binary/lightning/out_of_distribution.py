@@ -11,12 +11,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
+from torch.nn import functional as F
 
 from snntorch_binary._errors import expected
 from snntorch_binary.data import SpikeDataset, Splits, load
 from snntorch_binary.lightning.compare import Run, in_batches, load_data, load_module
 from snntorch_binary.lightning.report import label_of, write_json
 from snntorch_binary.lightning.settings import Settings
+from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.metrics import (
     Difference,
     Uncertainty,
@@ -41,10 +43,25 @@ def check_ood(settings: Settings, other: str) -> None:
         raise ValueError(expected("--ood", "left out where a set is cross-validated or a regression", repr(other)))
     splits = load_data(settings, settings.seeds[0], 0).splits
     assert splits is not None
-    shape = _outside(settings, other, splits)[0][0].shape[1:]
-    if shape != splits.input_shape:
+    shape = tuple(_outside(settings, other, splits)[0][0].shape[1:])
+    if not _can_fit(shape, splits.input_shape):
         what = f"a data set with inputs of shape {splits.input_shape}, as {settings.dataset} has"
-        raise ValueError(expected("--ood", what, f"{other} with {tuple(shape)}"))
+        raise ValueError(expected("--ood", what, f"{other} with {shape}"))
+
+
+def _can_fit(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Say whether inputs are of the wanted shape, or frames of an event camera that can be cut or padded to it."""
+    return shape == wanted or (len(shape) == len(wanted) == 3 and shape[0] == wanted[0])
+
+
+def fit_frame(x: Tensor, height: int, width: int) -> Tensor:
+    """Return frames [..., H, W] cut, or padded with zeros, to another size around their middle."""
+    for dim, size in ((-2, height), (-1, width)):
+        spare = size - x.shape[dim]
+        before = spare // 2 if spare > 0 else -((-spare) // 2)
+        pads = [0, 0, before, spare - before] if dim == -2 else [before, spare - before]
+        x = F.pad(x, pads)  # a negative pad cuts
+    return x
 
 
 def _outside(settings: Settings, other: str, splits: Splits) -> SpikeDataset:
@@ -54,7 +71,8 @@ def _outside(settings: Settings, other: str, splits: Splits) -> SpikeDataset:
 def report_ood(settings: Settings, other: str, runs: list[Run], out: Path, console: Console) -> None:
     """Answer another data set with the trained networks; print the table, write ood.json and ood.png.
 
-    The other set's test part is encoded as its own reader does, with as many time steps.
+    The other set's test part is encoded as its own reader does, with as many time steps; frames of an event camera
+    of another size are cut or padded around their middle.
     """
     scored = _score(settings, other, runs)
     rows = _rows(settings, other, scored)
@@ -82,16 +100,20 @@ def _score(settings: Settings, other: str, runs: list[Run]) -> Scored:
         outside = _outside(settings, other, splits)
         for name in module.predictions:
             scored.setdefault((run.rule, name), {})
-        for name, pair in _uncertain(module, splits.test, outside).items():
+        for name, pair in _uncertain(module, splits.test, outside, splits.input_shape).items():
             scored[(run.rule, name)][run.seed] = pair
     return scored
 
 
-def _uncertain(module: Any, inside: Any, outside: Any) -> dict[str, tuple[Uncertainty, Uncertainty]]:
+def _uncertain(
+    module: SpikingModule, inside: SpikeDataset, outside: SpikeDataset, shape: tuple[int, ...]
+) -> dict[str, tuple[Uncertainty, Uncertainty]]:
     found: dict[str, list[Uncertainty]] = {}
     for dataset in (inside, outside):
         parts: dict[str, list[Tensor]] = {}
         for x, _ in in_batches(dataset):
+            if tuple(x.shape[2:]) != shape:
+                x = fit_frame(x, *shape[-2:])
             for name, scores in module.scores(x, final=True).items():
                 parts.setdefault(name, []).append(scores.softmax(-1))
         for name, samples in parts.items():

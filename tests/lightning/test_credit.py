@@ -16,6 +16,7 @@ from snntorch_binary.lightning import LocalSpikingMLP, SpikeDataModule, SpikingM
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.parity import REFERENCE
 from snntorch_binary.lightning.quiet import quiet
+from snntorch_binary.lightning.out_of_distribution import fit_frame
 from snntorch_binary.lightning.spiking_module import SpikingModule
 
 
@@ -205,6 +206,20 @@ def test_out_of_distribution(real_data, tmp_path, capsys):
     capsys.readouterr()
     assert main([*common, "--ood", "nmnist", "--out", str(tmp_path)]) == 1
     assert "inputs of shape (784,), as mnist has" in capsys.readouterr().err
+
+
+def test_frames_of_another_camera_are_cut_or_padded_around_their_middle():
+    x = torch.arange(25.0).view(1, 5, 5)
+    assert fit_frame(x, 3, 3).flatten().tolist() == [6, 7, 8, 11, 12, 13, 16, 17, 18]
+    assert torch.equal(fit_frame(fit_frame(x, 7, 9), 5, 5), x)
+    assert fit_frame(x, 6, 7).shape == (1, 6, 7)
+    assert fit_frame(x, 6, 7).sum() == x.sum()
+
+
+def test_nmnist_against_poker_dvs(real_data, tmp_path, capsys):
+    command = "compare nmnist --classes 6,7 --epochs 1 --limit-per-class 12 --seeds 0 --ood poker-dvs --data-dir"
+    assert main([*command.split(), real_data, "--out", str(tmp_path)]) == 0
+    assert {row["ood"] for row in lines_of(tmp_path, "ood.json")["rows"]} == {"poker-dvs"}
 
 
 def test_readouts_differ_between_seeds_and_are_restored_from_the_checkpoint(tmp_path):
