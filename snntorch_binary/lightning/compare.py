@@ -261,13 +261,13 @@ def make_module(rule: str, net: nn.Module, splits: Splits, used: Recipe, credit:
     if rule == "full-precision":
         return SpikingModule(net, num_classes, used.lr, readout_scale=scale, credit=credit)
     if rule == "st":
-        return STBiSNN(net, num_classes, used.binary_lr, used.st_lr, readout_scale=scale, credit=credit)
+        return STBiSNN(net, num_classes, used.st_base_lr, used.st_lr, readout_scale=scale, credit=credit)
     return BayesBiSNN(
         net,
         num_classes,
         used.bayes_lr,
         used.rho,
-        used.binary_lr,
+        used.bayes_base_lr,
         init_scale=used.init_scale,
         num_test_samples=used.num_members,
         readout_scale=scale,

@@ -21,9 +21,10 @@ class Recipe:
         binary_drive: the same under both binary rules, where it sets the first gain (half of it).
         readout_scale: class scores are that many times the last layer's mean input current.
         lr: Adam's learning rate of all parameters in full precision.
-        binary_lr: Adam's learning rate of the real parameters under the binary rules.
         st_lr: Adam's learning rate of ST-BiSNN's latents.
+        st_base_lr: that of its real parameters.
         bayes_lr: step of the Adam-normalised natural gradient.
+        bayes_base_lr: Adam's learning rate of Bayes-BiSNN's real parameters.
         init_scale: |w_r| at the start.
         rho: weight of the KL term; ``None`` is 1 / (number of training examples).
         num_folds: folds of the cross-validation, or ``None`` for the set's own split.
@@ -40,9 +41,10 @@ class Recipe:
     binary_drive: float = 6.0
     readout_scale: float = 5.0
     lr: float = 1e-3
-    binary_lr: float = 1e-3
     st_lr: float = 3e-3
+    st_base_lr: float = 1e-3
     bayes_lr: float = 0.15
+    bayes_base_lr: float = 1e-3
     init_scale: float = 3.0
     rho: float | None = 0.0
     num_folds: int | None = None
@@ -75,8 +77,10 @@ _MOONS = Recipe(
     drive=4.0,
     binary_drive=8.0,
     readout_scale=1.0,
-    bayes_lr=0.02,
+    bayes_lr=0.05,
+    bayes_base_lr=1e-2,
     init_scale=6.0,
+    num_members=20,
     burn_in=10,
 )
 _SHORT = {"drive": 4.0, "binary_drive": 8.0, "readout_scale": 1.0, "tau_mem": 4.0, "tau_syn": 2.0}
@@ -84,10 +88,12 @@ _SHORT = {"drive": 4.0, "binary_drive": 8.0, "readout_scale": 1.0, "tau_mem": 4.
 LOCAL_RECIPES: dict[str, Recipe] = {
     "digits": Recipe((256, 256), epochs=30, batch_size=50, **_SHORT),  # type: ignore[arg-type]
     "two-moons": _MOONS,
-    "regression-1d": replace(_MOONS, hidden_sizes=(128, 128), epochs=100, batch_size=20),
+    "regression-1d": replace(
+        _MOONS, hidden_sizes=(128, 128), epochs=100, batch_size=20, bayes_lr=0.02, bayes_base_lr=1e-3, num_members=10
+    ),
     "mnist": Recipe((512, 512), epochs=10, batch_size=100, rho=1e-6, **_SHORT),  # type: ignore[arg-type]
     "fashion-mnist": Recipe((512, 512), epochs=10, batch_size=100, rho=1e-6, **_SHORT),  # type: ignore[arg-type]
-    "nmnist": Recipe((256, 256), epochs=12, batch_size=50, binary_lr=3e-3, bayes_lr=0.2, **_SHORT),  # type: ignore[arg-type]
+    "nmnist": Recipe((256, 256), epochs=12, batch_size=50, st_base_lr=3e-3, bayes_lr=0.2, bayes_base_lr=3e-3, **_SHORT),  # type: ignore[arg-type]
     "poker-dvs": Recipe((512, 512), epochs=20, batch_size=10, num_folds=5, **_SHORT),  # type: ignore[arg-type]
     "mnist-dvs": Recipe((256, 256), 50, 64, drive=4.0, binary_drive=8.0, readout_scale=1.0, burn_in=100),
 }

@@ -34,9 +34,14 @@ def config(dataset, rule):
     if rule == "full-precision":
         init_args |= {"lr": used.lr}
     elif rule == "st":
-        init_args |= {"lr": used.binary_lr, "latent_lr": used.st_lr}
+        init_args |= {"lr": used.st_base_lr, "latent_lr": used.st_lr}
     else:
-        init_args |= {"lr": used.bayes_lr, "rho": used.rho, "base_lr": used.binary_lr, "init_scale": used.init_scale}
+        init_args |= {
+            "lr": used.bayes_lr,
+            "rho": used.rho,
+            "base_lr": used.bayes_base_lr,
+            "init_scale": used.init_scale,
+        }
         init_args |= {"num_test_samples": used.num_members}
     name = f"{dataset}-{rule}"
     return {

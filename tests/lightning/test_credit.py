@@ -14,9 +14,9 @@ from snntorch_binary.cli import main
 from snntorch_binary.learning import LocalNetwork, online_gradients
 from snntorch_binary.lightning import LocalSpikingMLP, SpikeDataModule, SpikingMLP
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
+from snntorch_binary.lightning.out_of_distribution import fit_frame
 from snntorch_binary.lightning.parity import REFERENCE
 from snntorch_binary.lightning.quiet import quiet
-from snntorch_binary.lightning.out_of_distribution import fit_frame
 from snntorch_binary.lightning.spiking_module import SpikingModule
 
 
