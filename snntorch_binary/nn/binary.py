@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from snntorch_binary._errors import expected
+from snntorch_binary.kernels.events import spike_linear
 from snntorch_binary.nn.view import WeightView
 from snntorch_binary.weights.bernoulli import Bernoulli, natural_parameter
 from snntorch_binary.weights.draw import Draw, new_seed
@@ -343,7 +343,7 @@ class BinaryLinear(BinaryLayer, nn.Linear):  # type: ignore[override]
     def forward(self, input: Tensor) -> Tensor:
         """Return scale · (input Wᵀ) + bias."""
         self._check_input(input, self.in_features, -1)
-        return self._scaled(F.linear(input, self.in_force()), 0)
+        return self._scaled(spike_linear(input, self.in_force()), 0)
 
 
 class _BinaryConv(BinaryLayer):
