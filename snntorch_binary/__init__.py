@@ -16,6 +16,7 @@ from snntorch_binary.convert import binarize_ as binarize_
 from snntorch_binary.convert import freeze as freeze
 from snntorch_binary.convert import reset as reset
 from snntorch_binary.convert import unbinarize_ as unbinarize_
+from snntorch_binary.fuse import fuse as fuse
 from snntorch_binary.inference import Ensemble as Ensemble
 from snntorch_binary.inference import predict as predict
 from snntorch_binary.optim.priors import kl_divergence as kl_divergence
