@@ -157,12 +157,11 @@ class PackedLayer(nn.Module):
             scale = F.pad(self.scale, fill).flatten()
             bias = torch.zeros_like(scale) if self.bias is None else F.pad(self.bias, fill).flatten()
             addition = 0 if self.bias is None else 2 if self.fused_bias and _addcmul_is_fused() else 1
-            channels = layout.inputs // self.geometry.num_taps
-            direct = self.geometry.num_taps == 1 and layout.groups == 1
+            taps = self.geometry.num_taps
             self._prepared = (
-                channels,
-                direct,
-                layout.blocks(self.geometry.num_taps).numpy(),
+                # A single tap without groups is copied word by word.
+                0 if taps == layout.groups == 1 else layout.inputs // taps,
+                layout.blocks(taps).numpy(),
                 self.weight_bits.numpy(),
                 layout.kind,
                 (layout.inputs, layout.block_outputs),
@@ -175,9 +174,9 @@ class PackedLayer(nn.Module):
     def _currents(self, spikes: SpikeBits, positions: tuple[int, ...], taps: Tensor) -> Tensor:
         layout, words = self.layout, spikes.words
         rows, size = math.prod(spikes.lead), math.prod(positions)
-        out = torch.empty(rows, size, layout.members, layout.outputs)
+        out = torch.empty(rows * size, layout.members, layout.outputs)
         if out.numel():
-            flat = words.reshape(rows, -1, words.shape[-2] * words.shape[-1]).contiguous()
+            flat = words.reshape(rows, 1, -1, words.shape[-2] * words.shape[-1]).contiguous()
             compiled("packed").currents(flat.numpy(), taps.numpy(), *self._weights(), out.numpy())  # type: ignore[union-attr]
         out = out.view(*spikes.lead, *positions, layout.members, layout.outputs)
         return self._shaped(out)
@@ -202,7 +201,7 @@ class PackedLayer(nn.Module):
         """[..., positions, K, C] to [K, ..., C, positions], or without members to [..., C, positions]."""
         members = out.dim() - 2
         out = out.movedim(members, 0) if self.ensemble else out.squeeze(members)
-        return out.movedim(-1, -1 - self.geometry.spatial).contiguous()
+        return out.movedim(-1, -1 - self.geometry.spatial)
 
     def _by_torch(self, spikes: SpikeBits) -> Any:
         """Compute the same by ±1 weights and torch's product, member by member."""

@@ -45,45 +45,64 @@ _LANES = 8
 COLUMNS, ROWS = 0, 1
 LEAKY, SYNAPTIC, SRM = 0, 1, 2
 NONE, SUBTRACT, ZERO = 0, 1, 2
-_STATES = (1, 2, 4)  # of a neuron: its membrane potential and its traces
+_TRACES = (0, 1, 3)  # of a neuron, beside its membrane potential
 
 
-# ---- a row of the input --------------------------------------------------------------------------
-
-
-@njit(nogil=True, error_model="numpy")
-def _gather(words, taps, position, offset, width, row):  # type: ignore[no-untyped-def]
-    """Write the bits [offset, offset + width) of every tap, one after the other, to the words of ``row``."""
-    row[:] = _u(0)
-    place = 0
-    for tap in range(taps.shape[1]):
-        source = taps[position, tap]
-        if source >= 0:
-            done = 0
-            while done < width:
-                size = min(64, width - done)
-                begin = offset + done
-                shift = _u(begin & 63)
-                word = _u(words[source, begin >> 6]) >> shift
-                if (begin & 63) + size > 64:
-                    word |= _u(words[source, (begin >> 6) + 1]) << (_u(64) - shift)
-                if size < 64:
-                    word &= (_u(1) << _u(size)) - _u(1)
-                at = place + done
-                shift = _u(at & 63)
-                row[at >> 6] |= word << shift
-                if (at & 63) + size > 64:
-                    row[(at >> 6) + 1] |= word >> (_u(64) - shift)
-                done += size
-        place += width
+# ---- rows of the input ---------------------------------------------------------------------------
 
 
 @njit(nogil=True, error_model="numpy")
-def _spikes_of(row, active):  # type: ignore[no-untyped-def]
-    """Write the places of the ones of ``row`` to ``active``, which has room for 8 more; return their number."""
+def _gather(words, taps, begin, end, batch, offset, width, rows):  # type: ignore[no-untyped-def]
+    """Write what output positions begin to end, counted over time, see: from every tap, ``width`` bits at ``offset``."""
+    P = taps.shape[0]
+    whole = (offset | width) & 63 == 0 or taps.shape[1] == 1 and offset & 63 == 0 and width == 0
+    n = rows.shape[1] // taps.shape[1]
+    first = offset >> 6
+    for r in range(begin, end):
+        t, p = r // P, r % P
+        row = r - begin
+        if whole:
+            for tap in range(taps.shape[1]):
+                source = taps[p, tap]
+                for k in range(n):
+                    word = words[t, batch, _u(source), _u(first + k)] if source >= 0 else 0
+                    rows[row, _u(tap * n + k)] = word
+        else:
+            for k in range(rows.shape[1]):
+                rows[row, k] = 0
+            for tap in range(taps.shape[1]):
+                source = taps[p, tap]
+                if source >= 0:
+                    _append(words[t, batch, source], offset, width, rows[row], tap * width)
+
+
+@njit(nogil=True, error_model="numpy")
+def _append(words, offset, width, row, place):  # type: ignore[no-untyped-def]
+    """Write the bits [offset, offset + width) of ``words`` to ``row``, from bit ``place`` on."""
+    done = 0
+    while done < width:
+        size = min(64, width - done)
+        begin = offset + done
+        shift = _u(begin & 63)
+        word = _u(words[begin >> 6]) >> shift
+        if (begin & 63) + size > 64:
+            word |= _u(words[(begin >> 6) + 1]) << (_u(64) - shift)
+        if size < 64:
+            word &= (_u(1) << _u(size)) - _u(1)
+        at = place + done
+        shift = _u(at & 63)
+        row[at >> 6] |= np.int64(word << shift)
+        if (at & 63) + size > 64:
+            row[(at >> 6) + 1] |= np.int64(word >> (_u(64) - shift))
+        done += size
+
+
+@njit(nogil=True, error_model="numpy")
+def _spikes_of(rows, r, active):  # type: ignore[no-untyped-def]
+    """Write the places of the ones of row r to ``active``; return their number."""
     n = 0
-    for k in range(row.shape[0]):
-        word = row[k]
+    for k in range(rows.shape[1]):
+        word = _u(rows[r, k])
         count = ones(word)
         at = n
         n += count
@@ -103,42 +122,44 @@ def _spikes_of(row, active):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, error_model="numpy")
-def _by_columns(row, weights, base, width, sums, begin, active):  # type: ignore[no-untyped-def]
-    spikes = 0
-    n = 0
-    for k in range(row.shape[0]):
-        spikes += ones(row[k])
-        active[n] = k
-        n += row[k] != _u(0)
+def _by_columns(rows, n, weights, base, width, sums, begin, silent):  # type: ignore[no-untyped-def]
+    """Write the sums of n rows, for ``width`` outputs from ``begin`` on."""
+    K = rows.shape[1]
+    for r in range(n):
+        total = 0
+        for k in range(K):
+            total += ones(_u(rows[r, k]))
+        silent[r] = total
     o = 0
     while o + 4 * _LANES <= width:
-        a, b, c, d = zeros(_LANES), zeros(_LANES), zeros(_LANES), zeros(_LANES)
-        for i in range(n):
-            k = active[i]
-            at = base + k * width + o
-            a = add_common_ones(a, load(weights, at, _LANES), row[k])
-            b = add_common_ones(b, load(weights, at + _LANES, _LANES), row[k])
-            c = add_common_ones(c, load(weights, at + 2 * _LANES, _LANES), row[k])
-            d = add_common_ones(d, load(weights, at + 3 * _LANES, _LANES), row[k])
-        store_difference(sums, begin + o, a, spikes)
-        store_difference(sums, begin + o + _LANES, b, spikes)
-        store_difference(sums, begin + o + 2 * _LANES, c, spikes)
-        store_difference(sums, begin + o + 3 * _LANES, d, spikes)
+        for r in range(n):
+            a, b, c, d = zeros(_LANES), zeros(_LANES), zeros(_LANES), zeros(_LANES)
+            for k in range(K):
+                word = _u(rows[r, k])
+                at = base + k * width + o
+                a = add_common_ones(a, load(weights, at, _LANES), word)
+                b = add_common_ones(b, load(weights, at + _LANES, _LANES), word)
+                c = add_common_ones(c, load(weights, at + 2 * _LANES, _LANES), word)
+                d = add_common_ones(d, load(weights, at + 3 * _LANES, _LANES), word)
+            at = r * sums.shape[1] + begin + o
+            store_difference(sums, at, a, silent[r])
+            store_difference(sums, at + _LANES, b, silent[r])
+            store_difference(sums, at + 2 * _LANES, c, silent[r])
+            store_difference(sums, at + 3 * _LANES, d, silent[r])
         o += 4 * _LANES
     while o + _LANES <= width:
-        a = zeros(_LANES)
-        for i in range(n):
-            k = active[i]
-            a = add_common_ones(a, load(weights, base + k * width + o, _LANES), row[k])
-        store_difference(sums, begin + o, a, spikes)
+        for r in range(n):
+            a = zeros(_LANES)
+            for k in range(K):
+                a = add_common_ones(a, load(weights, base + k * width + o, _LANES), _u(rows[r, k]))
+            store_difference(sums, r * sums.shape[1] + begin + o, a, silent[r])
         o += _LANES
-    while o < width:
-        total = 0
-        for i in range(n):
-            k = active[i]
-            total += ones(_u(weights[base + k * width + o]) & row[k])
-        sums[begin + o] = 2 * total - spikes
-        o += 1
+    for r in range(n):
+        for last in range(o, width):
+            total = 0
+            for k in range(K):
+                total += ones(_u(weights[base + k * width + last]) & _u(rows[r, k]))
+            sums[r, begin + last] = 2 * total - silent[r]
 
 
 # ---- rows: add the rows of the inputs that spike --------------------------------------------------
@@ -206,148 +227,185 @@ _add_8, _add_4, _add_1 = _adder(8), _adder(4), _adder(1)
 
 
 @njit(nogil=True, error_model="numpy")
-def _by_rows(row, weights, base, inputs, stride, sums, begin, active, planes):  # type: ignore[no-untyped-def]
-    n = _spikes_of(row, active)
-    padded = (n + 7) & ~7
-    for j in range(n, padded):
-        active[j] = inputs
-    w = 0
-    while w + 8 <= stride:
-        _add_8(weights, base + w, stride, active, n, padded, planes, sums, begin + 64 * w)
-        w += 8
-    while w + 4 <= stride:
-        _add_4(weights, base + w, stride, active, n, padded, planes, sums, begin + 64 * w)
-        w += 4
-    while w < stride:
-        _add_1(weights, base + w, stride, active, n, padded, planes, sums, begin + 64 * w)
-        w += 1
+def _by_rows(rows, n, weights, base, inputs, stride, sums, begin, active, planes):  # type: ignore[no-untyped-def]
+    """Write the sums of n rows, for the outputs of ``stride`` words from ``begin`` on."""
+    for r in range(n):
+        spikes = _spikes_of(rows, r, active)
+        padded = (spikes + 7) & ~7
+        for j in range(spikes, padded):
+            active[j] = inputs
+        at = r * sums.shape[1] + begin
+        w = 0
+        while w + 8 <= stride:
+            _add_8(weights, base + w, stride, active, spikes, padded, planes, sums, at + 64 * w)
+            w += 8
+        while w + 4 <= stride:
+            _add_4(weights, base + w, stride, active, spikes, padded, planes, sums, at + 64 * w)
+            w += 4
+        while w < stride:
+            _add_1(weights, base + w, stride, active, spikes, padded, planes, sums, at + 64 * w)
+            w += 1
 
 
 @njit(nogil=True, error_model="numpy")
-def _sums_of(words, taps, position, width, direct, blocks, weights, layout, size, row, active, planes, sums):  # type: ignore[no-untyped-def]
-    """Write the sums of one output position, of all blocks: their bit offset, their weights, their first output."""
+def _sums_of(words, taps, begin, end, batch, width, blocks, weights, layout, size, rows, scratch, sums):  # type: ignore[no-untyped-def]
+    """Write the sums of output positions begin to end; ``blocks`` says bit offset, first weight, first output."""
     inputs, outputs = size
+    active, planes, silent = scratch
     gathered = -1
     for j in range(blocks.shape[0]):
-        offset = blocks[j, 0]
-        if direct:
-            begin = offset >> 6
-            for k in range(row.shape[0]):
-                row[k] = _u(words[taps[position, 0], begin + k])
-        elif offset != gathered:
-            _gather(words, taps, position, offset, width, row)
-            gathered = offset
+        if blocks[j, 0] != gathered:
+            gathered = blocks[j, 0]
+            _gather(words, taps, begin, end, batch, gathered, width, rows)
         if layout == ROWS:
-            _by_rows(row, weights, blocks[j, 1], inputs, outputs >> 6, sums, blocks[j, 2], active, planes)
+            stride = outputs >> 6
+            _by_rows(rows, end - begin, weights, blocks[j, 1], inputs, stride, sums, blocks[j, 2], active, planes)
         else:
-            _by_columns(row, weights, blocks[j, 1], outputs, sums, blocks[j, 2], active)
+            _by_columns(rows, end - begin, weights, blocks[j, 1], outputs, sums, blocks[j, 2], silent)
 
 
 # ---- from sums to currents and spikes ------------------------------------------------------------
+# Each takes many rows in a call: a call of a function with many arrays costs as much as a short row.
 
 
 @njit(nogil=True, error_model="numpy")
-def _currents_of(sums, scale, bias, addition, current):  # type: ignore[no-untyped-def]
-    """scale · sum + bias as the float layer rounds it: addition 0 is without bias, 1 rounds twice, 2 once."""
-    if addition == 0:
-        for o in range(current.shape[0]):
-            current[o] = _f(sums[o]) * scale[o]
-    elif addition == 1:
-        for o in range(current.shape[0]):
-            current[o] = _f(sums[o]) * scale[o] + bias[o]
-    else:
-        for o in range(current.shape[0]):
-            current[o] = fused(_f(sums[o]), scale[o], bias[o])
+def _currents_of(sums, n, scale, bias, addition, out, begin):  # type: ignore[no-untyped-def]
+    """scale · sum + bias of n rows, to out [rows, K, C] from row ``begin`` on, as the float layer rounds it.
+
+    ``addition`` is 0 without a bias, 1 where it rounds twice, 2 where it rounds once.
+    """
+    _, K, C = out.shape
+    filled = scale.shape[0] // K
+    for k in range(K):
+        # Views, not sums of indices: numba takes those for possibly negative, and gathers element by element.
+        first = k * filled
+        a, b = scale[first : first + C], bias[first : first + C]
+        for r in range(n):
+            s, x = sums[r, first : first + C], out[begin + r, k]
+            if addition == 0:
+                for o in range(C):
+                    x[o] = _f(s[o]) * a[o]
+            elif addition == 1:
+                for o in range(C):
+                    x[o] = _f(s[o]) * a[o] + b[o]
+            else:
+                for o in range(C):
+                    x[o] = fused(_f(s[o]), a[o], b[o])
 
 
 @njit(nogil=True, error_model="numpy")
-def _leaky_step(x, mem, beta, threshold, above, reset):  # type: ignore[no-untyped-def]
-    if reset == SUBTRACT:
-        for o in range(x.shape[0]):
-            u = beta[o] * mem[o] + x[o]
-            mem[o] = u - threshold[o] if mem[o] > above[o] else u
-    elif reset == ZERO:
-        for o in range(x.shape[0]):
-            mem[o] = beta[o] * (_f(0) if mem[o] > above[o] else mem[o]) + x[o]
-    else:
-        for o in range(x.shape[0]):
-            mem[o] = beta[o] * mem[o] + x[o]
+def _leaky(x, n, begin, mem, constants, reset, out, batch):  # type: ignore[no-untyped-def]
+    """Spikes of n rows of currents x [rows, 1, C], of the output positions from ``begin`` on, counted over time."""
+    P, C = mem.shape
+    _, beta, _, threshold, above = constants
+    for r in range(n):
+        t, p = (begin + r) // P, (begin + r) % P
+        if reset == SUBTRACT:
+            for o in range(C):
+                u = beta[o] * mem[p, o] + x[r, 0, o]
+                mem[p, o] = u - threshold[o] if mem[p, o] > above[o] else u
+        elif reset == ZERO:
+            for o in range(C):
+                mem[p, o] = beta[o] * (_f(0) if mem[p, o] > above[o] else mem[p, o]) + x[r, 0, o]
+        else:
+            for o in range(C):
+                mem[p, o] = beta[o] * mem[p, o] + x[r, 0, o]
+        for k in range(out.shape[3]):
+            out[t, batch, p, k] = bits_above(mem, p * C + 64 * k, above, 64 * k)
 
 
 @njit(nogil=True, error_model="numpy")
-def _synaptic_step(x, mem, syn, alpha, beta, threshold, above, reset):  # type: ignore[no-untyped-def]
-    for o in range(x.shape[0]):
-        syn[o] = alpha[o] * syn[o] + x[o]
-    if reset == ZERO:
-        for o in range(x.shape[0]):
-            u = beta[o] * mem[o] + syn[o]
-            mem[o] = _f(0) if mem[o] > above[o] else u
-    else:
-        _leaky_step(syn, mem, beta, threshold, above, reset)
+def _synaptic(x, n, begin, mem, syn, constants, reset, out, batch):  # type: ignore[no-untyped-def]
+    P, C = mem.shape
+    alpha, beta, _, threshold, above = constants
+    for r in range(n):
+        t, p = (begin + r) // P, (begin + r) % P
+        if reset == SUBTRACT:
+            for o in range(C):
+                syn[p, o] = alpha[o] * syn[p, o] + x[r, 0, o]
+                u = beta[o] * mem[p, o] + syn[p, o]
+                mem[p, o] = u - threshold[o] if mem[p, o] > above[o] else u
+        else:
+            for o in range(C):
+                syn[p, o] = alpha[o] * syn[p, o] + x[r, 0, o]
+                u = beta[o] * mem[p, o] + syn[p, o]
+                mem[p, o] = _f(0) if reset == ZERO and mem[p, o] > above[o] else u
+        for k in range(out.shape[3]):
+            out[t, batch, p, k] = bits_above(mem, p * C + 64 * k, above, 64 * k)
 
 
 @njit(nogil=True, error_model="numpy")
-def _srm_step(x, mem, p, q, r, alpha, beta, gamma, above):  # type: ignore[no-untyped-def]
-    for o in range(x.shape[0]):
-        p[o] = alpha[o] * p[o] + q[o]
-        q[o] = beta[o] * q[o] + x[o]
-        r[o] = gamma[o] * r[o] + (_f(1) if mem[o] > above[o] else _f(0))
-        mem[o] = p[o] - r[o]
+def _srm(x, n, begin, mem, membrane, synaptic, refractory, constants, out, batch):  # type: ignore[no-untyped-def]
+    P, C = mem.shape
+    alpha, beta, gamma, _, above = constants
+    for r in range(n):
+        t, p = (begin + r) // P, (begin + r) % P
+        for o in range(C):
+            membrane[p, o] = alpha[o] * membrane[p, o] + synaptic[p, o]
+            synaptic[p, o] = beta[o] * synaptic[p, o] + x[r, 0, o]
+            refractory[p, o] = gamma[o] * refractory[p, o] + (_f(1) if mem[p, o] > above[o] else _f(0))
+            mem[p, o] = membrane[p, o] - refractory[p, o]
+        for k in range(out.shape[3]):
+            out[t, batch, p, k] = bits_above(mem, p * C + 64 * k, above, 64 * k)
 
 
-# ---- whole layers ----------------------------------------------------------------------------------
+# ---- whole layers --------------------------------------------------------------------------------
+
+
+@njit(nogil=True, error_model="numpy")
+def _aligned(size):  # type: ignore[no-untyped-def]
+    """Return bytes that begin at a cache line: a vector that lies across two is slow to read back."""
+    memory = np.empty(size + 64, np.uint8)
+    begin = -memory.ctypes.data & 63
+    return memory[begin : begin + size]
+
+
+@njit(nogil=True, error_model="numpy")
+def _room(positions, inputs, outputs):  # type: ignore[no-untyped-def]
+    """Return what a layer computes in: some rows at a time, so that their sums stay in the cache."""
+    n = max(1, min(32, 2**12 // outputs, positions))
+    words = (inputs + 63) >> 6
+    active = np.empty(64 * words + 72, np.int64)
+    scratch = active, _aligned(64 * _PLANES).view(np.int64), np.empty(n, np.int64)
+    # Rows are added up by whole words, which may reach past the last output.
+    sums = _aligned(4 * n * (outputs + 64)).view(np.int32).reshape(n, outputs + 64)
+    return n, np.empty((n, words), np.int64), scratch, sums
 
 
 @announced
 @njit(cache=True, nogil=True, error_model="numpy")
-def spikes(words, taps, width, direct, blocks, weights, layout, size, scale, bias, addition, neuron, reset, constants, out):  # type: ignore[no-untyped-def]
+def spikes(words, taps, width, blocks, weights, layout, size, scale, bias, addition, neuron, reset, constants, out):  # type: ignore[no-untyped-def]
     """A layer and its neurons, from the words of its input [T, B, positions, words] to those of its spikes."""
-    T, B, P, n = out.shape
-    row = np.empty((size[0] + 63) >> 6, np.uint64)
-    active = np.empty(64 * row.shape[0] + 72, np.int64)
-    planes = np.empty(8 * _PLANES, np.int64)
-    sums = np.zeros(scale.shape[0] + 64, np.int32)
-    x = np.empty(scale.shape[0], np.float32)
-    alpha, beta, gamma, threshold, above = constants
-    state = np.empty((_STATES[neuron], P, x.shape[0]), np.float32)
+    T, B, P, _ = out.shape
+    at_once, rows, scratch, sums = _room(T * P, size[0], scale.shape[0])
+    x = _aligned(4 * at_once * scale.shape[0]).view(np.float32).reshape(at_once, 1, scale.shape[0])
+    mem = _aligned(4 * P * scale.shape[0]).view(np.float32).reshape(P, scale.shape[0])
+    traces = np.empty((_TRACES[neuron], *mem.shape), np.float32)
     for b in range(B):
-        state[:] = _f(0)
-        if neuron == SRM:
-            state[0] = -np.inf  # no spike before the first step
-        for t in range(T):
-            for p in range(P):
-                _sums_of(
-                    words[t, b], taps, p, width, direct, blocks, weights, layout, size, row, active, planes, sums
-                )
-                _currents_of(sums, scale, bias, addition, x)
-                mem = state[0, p]
-                if neuron == LEAKY:
-                    _leaky_step(x, mem, beta, threshold, above, reset)
-                elif neuron == SYNAPTIC:
-                    _synaptic_step(x, mem, state[1, p], alpha, beta, threshold, above, reset)
-                else:
-                    _srm_step(x, mem, state[1, p], state[2, p], state[3, p], alpha, beta, gamma, above)
-                for k in range(n):
-                    out[t, b, p, k] = bits_above(mem, above, 64 * k)
+        mem[:] = _f(-np.inf) if neuron == SRM else _f(0)  # an SRM does not fire before its first step
+        traces[:] = _f(0)
+        for begin in range(0, T * P, at_once):
+            n = min(at_once, T * P - begin)
+            _sums_of(words, taps, begin, begin + n, b, width, blocks, weights, layout, size, rows, scratch, sums)
+            _currents_of(sums, n, scale, bias, addition, x, 0)
+            if neuron == LEAKY:
+                _leaky(x, n, begin, mem, constants, reset, out, b)
+            elif neuron == SYNAPTIC:
+                _synaptic(x, n, begin, mem, traces[0], constants, reset, out, b)
+            else:
+                _srm(x, n, begin, mem, traces[0], traces[1], traces[2], constants, out, b)
 
 
 @announced
 @njit(cache=True, nogil=True, error_model="numpy")
-def currents(words, taps, width, direct, blocks, weights, layout, size, scale, bias, addition, out):  # type: ignore[no-untyped-def]
-    """A layer without neurons, from the words of its input [N, positions, words] to currents [N, positions, K, C]."""
-    N, P, K, C = out.shape
-    row = np.empty((size[0] + 63) >> 6, np.uint64)
-    active = np.empty(64 * row.shape[0] + 72, np.int64)
-    planes = np.empty(8 * _PLANES, np.int64)
-    sums = np.zeros(scale.shape[0] + 64, np.int32)
-    x = np.empty(scale.shape[0], np.float32)
-    stride = scale.shape[0] // K
-    for i in range(N):
-        for p in range(P):
-            _sums_of(words[i], taps, p, width, direct, blocks, weights, layout, size, row, active, planes, sums)
-            _currents_of(sums, scale, bias, addition, x)
-            for k in range(K):
-                out[i, p, k] = x[k * stride : k * stride + C]
+def currents(words, taps, width, blocks, weights, layout, size, scale, bias, addition, out):  # type: ignore[no-untyped-def]
+    """A layer without neurons, from words [N, 1, positions, words] to currents [N · positions, K, C]."""
+    N = out.shape[0]
+    at_once, rows, scratch, sums = _room(N, size[0], scale.shape[0])
+    for begin in range(0, N, at_once):
+        n = min(at_once, N - begin)
+        _sums_of(words, taps, begin, begin + n, 0, width, blocks, weights, layout, size, rows, scratch, sums)
+        _currents_of(sums, n, scale, bias, addition, out, begin)
 
 
 @announced

@@ -53,7 +53,7 @@ def _splat(builder: Any, scalar: Any, lanes: int) -> Any:
 
 
 def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, target: Any) -> Any:
-    """Return the address of a one-dimensional contiguous array's element, as a pointer to ``target``."""
+    """Return the address of a contiguous array's element, as a pointer to ``target``."""
     data = context.make_array(kind)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), target.as_pointer())
 
@@ -249,15 +249,15 @@ def equal_bits(context: Any, array: Any, index: Any, value: Any) -> Any:
 
 
 @intrinsic
-def bits_above(context: Any, a: Any, b: Any, index: Any) -> Any:
-    """The word of the 64 comparisons a > b, of two flat float32 arrays from an index on."""
+def bits_above(context: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
+    """The word of the 64 comparisons a > b, of two float32 arrays from the places i and j on."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = ir.VectorType(ir.FloatType(), 64)
         left, right = (
-            builder.load(_pointer(context, builder, signature.args[i], args[i], args[2], kind), align=4)
-            for i in (0, 1)
+            builder.load(_pointer(context, builder, signature.args[k], args[k], args[k + 1], kind), align=4)
+            for k in (0, 2)
         )
         return builder.bitcast(builder.fcmp_ordered(">", left, right), _I64)
 
-    return types.uint64(a, b, types.intp), generate
+    return types.uint64(a, types.intp, b, types.intp), generate
