@@ -294,59 +294,63 @@ def _currents_of(sums, n, scale, bias, addition, out, begin):  # type: ignore[no
 
 
 @njit(nogil=True, error_model="numpy")
-def _leaky(x, n, begin, mem, constants, reset, out, batch):  # type: ignore[no-untyped-def]
-    """Spikes of n rows of currents x [rows, 1, C], of the output positions from ``begin`` on, counted over time."""
-    P, C = mem.shape
-    _, beta, _, threshold, above = constants
+def _leaky(currents, n, begin, potential, constants, reset, out, batch):  # type: ignore[no-untyped-def]
+    """Spikes of n rows of currents [rows, 1, C], of the output positions from ``begin`` on, counted over time."""
+    P, C = potential.shape
+    beta, threshold, above = constants[1], constants[3], constants[4]
     for r in range(n):
         t, p = (begin + r) // P, (begin + r) % P
+        x, mem = currents[r, 0], potential[p]
         if reset == SUBTRACT:
             for o in range(C):
-                u = beta[o] * mem[p, o] + x[r, 0, o]
-                mem[p, o] = u - threshold[o] if mem[p, o] > above[o] else u
+                u = beta[o] * mem[o] + x[o]
+                mem[o] = u - threshold[o] if mem[o] > above[o] else u
         elif reset == ZERO:
             for o in range(C):
-                mem[p, o] = beta[o] * (_f(0) if mem[p, o] > above[o] else mem[p, o]) + x[r, 0, o]
+                mem[o] = beta[o] * (_f(0) if mem[o] > above[o] else mem[o]) + x[o]
         else:
             for o in range(C):
-                mem[p, o] = beta[o] * mem[p, o] + x[r, 0, o]
+                mem[o] = beta[o] * mem[o] + x[o]
         for k in range(out.shape[3]):
-            out[t, batch, p, k] = bits_above(mem, p * C + 64 * k, above, 64 * k)
+            out[t, batch, p, k] = bits_above(mem, 64 * k, above, 64 * k)
 
 
 @njit(nogil=True, error_model="numpy")
-def _synaptic(x, n, begin, mem, syn, constants, reset, out, batch):  # type: ignore[no-untyped-def]
-    P, C = mem.shape
-    alpha, beta, _, threshold, above = constants
+def _synaptic(currents, n, begin, potential, current, constants, reset, out, batch):  # type: ignore[no-untyped-def]
+    P, C = potential.shape
+    alpha, beta, threshold, above = constants[0], constants[1], constants[3], constants[4]
     for r in range(n):
         t, p = (begin + r) // P, (begin + r) % P
+        x, mem, syn = currents[r, 0], potential[p], current[p]
         if reset == SUBTRACT:
             for o in range(C):
-                syn[p, o] = alpha[o] * syn[p, o] + x[r, 0, o]
-                u = beta[o] * mem[p, o] + syn[p, o]
-                mem[p, o] = u - threshold[o] if mem[p, o] > above[o] else u
+                syn[o] = alpha[o] * syn[o] + x[o]
+                u = beta[o] * mem[o] + syn[o]
+                mem[o] = u - threshold[o] if mem[o] > above[o] else u
         else:
             for o in range(C):
-                syn[p, o] = alpha[o] * syn[p, o] + x[r, 0, o]
-                u = beta[o] * mem[p, o] + syn[p, o]
-                mem[p, o] = _f(0) if reset == ZERO and mem[p, o] > above[o] else u
+                syn[o] = alpha[o] * syn[o] + x[o]
+                u = beta[o] * mem[o] + syn[o]
+                mem[o] = _f(0) if reset == ZERO and mem[o] > above[o] else u
         for k in range(out.shape[3]):
-            out[t, batch, p, k] = bits_above(mem, p * C + 64 * k, above, 64 * k)
+            out[t, batch, p, k] = bits_above(mem, 64 * k, above, 64 * k)
 
 
 @njit(nogil=True, error_model="numpy")
-def _srm(x, n, begin, mem, membrane, synaptic, refractory, constants, out, batch):  # type: ignore[no-untyped-def]
-    P, C = mem.shape
-    alpha, beta, gamma, _, above = constants
+def _srm(currents, n, begin, potential, traces, constants, out, batch):  # type: ignore[no-untyped-def]
+    P, C = potential.shape
+    alpha, beta, gamma, above = constants[0], constants[1], constants[2], constants[4]
     for r in range(n):
         t, p = (begin + r) // P, (begin + r) % P
+        x, mem = currents[r, 0], potential[p]
+        membrane, synaptic, refractory = traces[0, p], traces[1, p], traces[2, p]
         for o in range(C):
-            membrane[p, o] = alpha[o] * membrane[p, o] + synaptic[p, o]
-            synaptic[p, o] = beta[o] * synaptic[p, o] + x[r, 0, o]
-            refractory[p, o] = gamma[o] * refractory[p, o] + (_f(1) if mem[p, o] > above[o] else _f(0))
-            mem[p, o] = membrane[p, o] - refractory[p, o]
+            membrane[o] = alpha[o] * membrane[o] + synaptic[o]
+            synaptic[o] = beta[o] * synaptic[o] + x[o]
+            refractory[o] = gamma[o] * refractory[o] + (_f(1) if mem[o] > above[o] else _f(0))
+            mem[o] = membrane[o] - refractory[o]
         for k in range(out.shape[3]):
-            out[t, batch, p, k] = bits_above(mem, p * C + 64 * k, above, 64 * k)
+            out[t, batch, p, k] = bits_above(mem, 64 * k, above, 64 * k)
 
 
 # ---- whole layers --------------------------------------------------------------------------------
@@ -393,7 +397,7 @@ def spikes(words, taps, width, blocks, weights, layout, size, scale, bias, addit
             elif neuron == SYNAPTIC:
                 _synaptic(x, n, begin, mem, traces[0], constants, reset, out, b)
             else:
-                _srm(x, n, begin, mem, traces[0], traces[1], traces[2], constants, out, b)
+                _srm(x, n, begin, mem, traces, constants, out, b)
 
 
 @announced
