@@ -53,7 +53,7 @@ def why_not_fused(neuron: nn.Module) -> str | None:
         return "it resets without delay"
     if neuron._graded:  # type: ignore[union-attr]
         return "its spikes are graded"
-    if _fires_at_threshold(neuron) is None:
+    if fires_at_threshold(neuron) is None:
         return "its spike_grad is no step at the threshold"
     return None
 
@@ -72,7 +72,7 @@ def constants(neuron: nn.Module, channels: int, spatial: int) -> NeuronConstants
     if any(value is None for value in found):
         return None
     alpha, beta, threshold = (value for value in found if value is not None)
-    above = _fires_above(threshold, bool(_fires_at_threshold(neuron)))
+    above = _fires_above(threshold, bool(fires_at_threshold(neuron)))
     values = [alpha, beta, torch.zeros(channels), threshold, above]
     return NeuronConstants(_KINDS[type(neuron)], _RESETS[neuron.reset_mechanism], torch.stack(values))
 
@@ -82,8 +82,8 @@ def _fires_above(threshold: Tensor, at_threshold: bool) -> Tensor:
     return torch.nextafter(threshold, torch.tensor(-math.inf)) if at_threshold else threshold
 
 
-def _fires_at_threshold(neuron: nn.Module) -> bool | None:
-    """Say whether a potential at the threshold fires; ``None`` if the spike function is no step there."""
+def fires_at_threshold(neuron: nn.Module) -> bool | None:
+    """Say whether a ``Leaky`` or ``Synaptic`` at the threshold fires; ``None`` if its spike function is no step."""
     with torch.no_grad():
         spikes = neuron.spike_grad(torch.tensor(_AROUND_ZERO))  # type: ignore[operator]
     below, tie, above = spikes[:2], float(spikes[2]), spikes[3:]
