@@ -14,7 +14,7 @@ from snntorch_binary._errors import expected
 from snntorch_binary.kernels.engine import compiled
 from snntorch_binary.packed.geometry import Geometry
 from snntorch_binary.packed.layout import Layout
-from snntorch_binary.packed.neurons import constants
+from snntorch_binary.packed.neurons import NeuronConstants, constants, why_not_fused
 from snntorch_binary.packed.spikes import SpikeBits
 
 _CONVOLUTIONS = {0: F.linear, 1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -78,10 +78,9 @@ class PackedLayer(nn.Module):
         self.register_buffer("scale", scale.detach().clone())
         self.register_buffer("bias", None if bias is None else bias.detach().clone())
         self.neuron = neuron
-        self.neuron_constants = None if neuron is None else constants(neuron, outputs, geometry.spatial)
-        if neuron is not None and self.neuron_constants is None:
-            raise ValueError(expected("neuron", "one whose constants are one per channel", neuron))
+        self.neuron_constants = None if neuron is None else _constants(neuron, outputs, geometry.spatial)
         self._prepared: tuple[Any, ...] | None = None
+        self._prepared_neurons: tuple[Any, ...] | None = None
         self._taps: tuple[torch.Size, tuple[int, ...], Tensor] | None = None
 
     # ---- what it is --------------------------------------------------------------------------------
@@ -142,6 +141,7 @@ class PackedLayer(nn.Module):
             raise ValueError(expected("input", what, f"shape {tuple(x.shape)}"))
         if self.neuron is not None and len(x.lead) != 2:
             raise ValueError(expected("input", "time-first, [T, B, ...]", f"shape {tuple(x.shape)}"))
+        self.geometry.output_size(x.positions)
         return x
 
     def _positions(self, size: torch.Size) -> tuple[tuple[int, ...], Tensor]:
@@ -171,6 +171,14 @@ class PackedLayer(nn.Module):
             )
         return self._prepared
 
+    def _neurons(self) -> tuple[Any, ...]:
+        if self._prepared_neurons is None:
+            neuron = self.neuron_constants
+            assert neuron is not None
+            values = neuron.per_member(self.layout.members, self.layout.width)
+            self._prepared_neurons = (neuron.kind, neuron.reset, values.numpy())
+        return self._prepared_neurons
+
     def _currents(self, spikes: SpikeBits, positions: tuple[int, ...], taps: Tensor) -> Tensor:
         layout, words = self.layout, spikes.words
         rows, size = math.prod(spikes.lead), math.prod(positions)
@@ -187,13 +195,10 @@ class PackedLayer(nn.Module):
         out = torch.empty((steps, batch, size, layout.members * layout.width // 64), dtype=torch.int64)
         if out.numel():
             flat = words.reshape(steps, batch, -1, words.shape[-2] * words.shape[-1]).contiguous()
-            neuron = self.neuron_constants
-            assert neuron is not None
-            values = neuron.per_member(layout.members, layout.width)
             compiled("packed").spikes(  # type: ignore[union-attr]
-                flat.numpy(), taps.numpy(), *self._weights(), neuron.kind, neuron.reset, values.numpy(), out.numpy()
+                flat.numpy(), taps.numpy(), *self._weights(), *self._neurons(), out.numpy()
             )
-        out = out.view(steps, batch, *positions, layout.members, -1)
+        out = out.view(steps, batch, *positions, layout.members, layout.width // 64)
         bits = SpikeBits(out, layout.outputs, len(positions), self.ensemble)
         return bits if self.packed_output else bits.unpack()
 
@@ -242,7 +247,15 @@ class PackedLayer(nn.Module):
         return super()._apply(fn, recurse)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_prepared": None, "_taps": None}
+        return self.__dict__ | {"_prepared": None, "_prepared_neurons": None, "_taps": None}
+
+
+def _constants(neuron: nn.Module, channels: int, spatial: int) -> NeuronConstants:
+    reason = why_not_fused(neuron)
+    found = constants(neuron, channels, spatial) if reason is None else None
+    if found is None:
+        raise ValueError(expected("neuron", f"one that a layer can hold ({reason or 'one constant a channel'})", neuron))
+    return found
 
 
 @cache

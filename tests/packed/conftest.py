@@ -1,0 +1,19 @@
+"""What the tests of packed inference share."""
+
+import pytest
+import torch
+
+from snntorch_binary.kernels import use_engine
+
+
+@pytest.fixture(params=["numba", "torch"])
+def engine(request):
+    """Every test that asks for it runs on the compiled kernels and on plain torch."""
+    if request.param == "numba":
+        pytest.importorskip("numba")
+    with use_engine(request.param):
+        yield request.param
+
+
+def spikes(*shape, density=0.3):
+    return (torch.rand(shape) < density).float()
