@@ -203,9 +203,13 @@ class PackedLayer(nn.Module):
         return bits if self.packed_output else bits.unpack()
 
     def _shaped(self, out: Tensor) -> Tensor:
-        """[..., positions, K, C] to [K, ..., C, positions], or without members to [..., C, positions]."""
+        """[..., positions, K, C] to [K, ..., C, positions], or without members to [..., C, positions].
+
+        Members are laid out one after the other, so that a mean over time adds up as it does for one network. The
+        channels of a convolution stay last in memory (torch's channels_last).
+        """
         members = out.dim() - 2
-        out = out.movedim(members, 0) if self.ensemble else out.squeeze(members)
+        out = out.movedim(members, 0).contiguous() if self.ensemble else out.squeeze(members)
         return out.movedim(-1, -1 - self.geometry.spatial)
 
     def _by_torch(self, spikes: SpikeBits) -> Any:
