@@ -320,7 +320,16 @@ def _modules_of(record: Record) -> dict[str, nn.Module]:
 
 
 def _sequence_of(record: Record) -> nn.Sequential:
-    return nn.Sequential(OrderedDict(_modules_of(record)))
+    modules = _modules_of(record)
+    bits = False
+    for module in modules.values():
+        shaping = isinstance(module, (PackedFlatten, PackedMaxPool))
+        if (bits and not (shaping or isinstance(module, PackedLayer))) or (shaping and not bits):
+            raise record.error("modules", "a list in which bits go to modules that take them")
+        bits = shaping or (isinstance(module, PackedLayer) and module.packed_output)
+    if bits:
+        raise record.error("modules", "a list that does not end in bits")
+    return nn.Sequential(OrderedDict(modules))
 
 
 def _time_first_to_record(module: TimeFirst, path: str, tensors: Tensors) -> dict[str, Any]:
