@@ -81,7 +81,7 @@ class PackedLayer(nn.Module):
         self.neuron_constants = None if neuron is None else _constants(neuron, outputs, geometry.spatial)
         self._prepared: tuple[Any, ...] | None = None
         self._prepared_neurons: tuple[Any, ...] | None = None
-        self._taps: tuple[torch.Size, tuple[int, ...], Tensor] | None = None
+        self._taps: tuple[torch.Size, tuple[int, ...], Any] | None = None
 
     # ---- what it is --------------------------------------------------------------------------------
 
@@ -119,19 +119,16 @@ class PackedLayer(nn.Module):
     def forward(self, x: Tensor | SpikeBits) -> Any:
         """Return currents or spikes, see the class."""
         spikes = self._entered(x)
-        if compiled("packed") is None or spikes.words.device.type != "cpu":
+        kernels = compiled("packed") if spikes.words.device.type == "cpu" else None
+        if kernels is None:
             return self._by_torch(spikes)
         positions, taps = self._positions(spikes.positions)
-        if self.neuron is None:
-            return self._currents(spikes, positions, taps)
-        return self._spikes(spikes, positions, taps)
+        return (self._currents if self.neuron is None else self._spikes)(kernels, spikes, positions, taps)
 
     def _entered(self, x: Tensor | SpikeBits) -> SpikeBits:
         spatial = self.geometry.spatial
         if not isinstance(x, SpikeBits):
-            if isinstance(x, Tensor) and (
-                x.dim() < 1 + spatial or x.shape[x.dim() - 1 - spatial] != self.in_channels
-            ):
+            if isinstance(x, Tensor) and (x.dim() < 1 + spatial or x.shape[x.dim() - 1 - spatial] != self.in_channels):
                 what = f"of size {self.in_channels} in dimension {-1 - spatial}"
                 raise ValueError(expected("input", what, f"shape {tuple(x.shape)}"))
             x = SpikeBits.of(x, spatial)
@@ -141,12 +138,11 @@ class PackedLayer(nn.Module):
             raise ValueError(expected("input", what, f"shape {tuple(x.shape)}"))
         if self.neuron is not None and len(x.lead) != 2:
             raise ValueError(expected("input", "time-first, [T, B, ...]", f"shape {tuple(x.shape)}"))
-        self.geometry.output_size(x.positions)
         return x
 
-    def _positions(self, size: torch.Size) -> tuple[tuple[int, ...], Tensor]:
+    def _positions(self, size: torch.Size) -> tuple[tuple[int, ...], Any]:
         if self._taps is None or self._taps[0] != size:
-            self._taps = (size, self.geometry.output_size(size), self.geometry.taps(size))
+            self._taps = (size, self.geometry.output_size(size), self.geometry.taps(size).numpy())
         return self._taps[1:]
 
     def _weights(self) -> tuple[Any, ...]:
@@ -179,25 +175,23 @@ class PackedLayer(nn.Module):
             self._prepared_neurons = (neuron.kind, neuron.reset, values.numpy())
         return self._prepared_neurons
 
-    def _currents(self, spikes: SpikeBits, positions: tuple[int, ...], taps: Tensor) -> Tensor:
+    def _currents(self, kernels: Any, spikes: SpikeBits, positions: tuple[int, ...], taps: Any) -> Tensor:
         layout, words = self.layout, spikes.words
         rows, size = math.prod(spikes.lead), math.prod(positions)
         out = torch.empty(rows * size, layout.members, layout.outputs)
         if out.numel():
             flat = words.reshape(rows, 1, -1, words.shape[-2] * words.shape[-1]).contiguous()
-            compiled("packed").currents(flat.numpy(), taps.numpy(), *self._weights(), out.numpy())  # type: ignore[union-attr]
+            kernels.currents(flat.numpy(), taps, *self._weights(), out.numpy())
         out = out.view(*spikes.lead, *positions, layout.members, layout.outputs)
         return self._shaped(out)
 
-    def _spikes(self, spikes: SpikeBits, positions: tuple[int, ...], taps: Tensor) -> Tensor | SpikeBits:
+    def _spikes(self, kernels: Any, spikes: SpikeBits, positions: tuple[int, ...], taps: Any) -> Tensor | SpikeBits:
         layout, words = self.layout, spikes.words
         (steps, batch), size = spikes.lead, math.prod(positions)
         out = torch.empty((steps, batch, size, layout.members * layout.width // 64), dtype=torch.int64)
         if out.numel():
             flat = words.reshape(steps, batch, -1, words.shape[-2] * words.shape[-1]).contiguous()
-            compiled("packed").spikes(  # type: ignore[union-attr]
-                flat.numpy(), taps.numpy(), *self._weights(), *self._neurons(), out.numpy()
-            )
+            kernels.spikes(flat.numpy(), taps, *self._weights(), *self._neurons(), out.numpy())
         out = out.view(steps, batch, *positions, layout.members, layout.width // 64)
         bits = SpikeBits(out, layout.outputs, len(positions), self.ensemble)
         return bits if self.packed_output else bits.unpack()
@@ -215,6 +209,7 @@ class PackedLayer(nn.Module):
     def _by_torch(self, spikes: SpikeBits) -> Any:
         """Compute the same by ±1 weights and torch's product, member by member."""
         spatial, layout = self.geometry.spatial, self.layout
+        self.geometry.output_size(spikes.positions)  # says what is wrong with the size
         weight = torch.where(self.positive, 1.0, -1.0)
         given = SpikeBits(spikes.words, spikes.channels, spatial, ensemble=True).unpack()
         outputs = []
@@ -258,7 +253,8 @@ def _constants(neuron: nn.Module, channels: int, spatial: int) -> NeuronConstant
     reason = why_not_fused(neuron)
     found = constants(neuron, channels, spatial) if reason is None else None
     if found is None:
-        raise ValueError(expected("neuron", f"one that a layer can hold ({reason or 'one constant a channel'})", neuron))
+        reason = reason or "it has not one constant a channel"
+        raise ValueError(expected("neuron", f"one that a layer can hold ({reason})", neuron))
     return found
 
 

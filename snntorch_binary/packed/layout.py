@@ -1,4 +1,4 @@
-"""How the ±1 weights of a layer lie in memory, at one bit each: the choice between two layouts and their arrangement."""
+"""How the ±1 weights of a layer lie in memory, at one bit each: two layouts, and the choice between them."""
 
 from __future__ import annotations
 

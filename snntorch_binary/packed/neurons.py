@@ -49,9 +49,9 @@ def why_not_fused(neuron: nn.Module) -> str | None:
         return "its membrane potential is asked for"
     if isinstance(neuron, SRM):
         return None
-    if not neuron.reset_delay:  # type: ignore[union-attr]
+    if not neuron.reset_delay:
         return "it resets without delay"
-    if neuron._graded:  # type: ignore[union-attr]
+    if neuron._graded:
         return "its spikes are graded"
     if fires_at_threshold(neuron) is None:
         return "its spike_grad is no step at the threshold"

@@ -117,17 +117,16 @@ def pack(net: nn.Module) -> nn.Module:
 
 
 def _pack_ensemble(ensemble: Ensemble) -> PackedEnsemble:
-    arguments = {
-        "readout": ensemble.readout,
-        "readout_scale": ensemble.readout_scale,
-        "step": ensemble.step,
-        "seed": ensemble.seed,
-    }
     together = _packed_together(list(ensemble.members))
-    if together is not None:
-        return PackedEnsemble(together, len(ensemble.members), **arguments).eval()
-    members = nn.ModuleList(pack(member) for member in ensemble.members)
-    return PackedEnsemble(members, len(members), **arguments).eval()
+    packed = PackedEnsemble(
+        nn.ModuleList(pack(member) for member in ensemble.members) if together is None else together,
+        len(ensemble.members),
+        readout=ensemble.readout,
+        readout_scale=ensemble.readout_scale,
+        step=ensemble.step,
+        seed=ensemble.seed,
+    )
+    return packed.eval()
 
 
 # ---- one layer -----------------------------------------------------------------------------------
@@ -142,7 +141,7 @@ def _weights_of(layer: nn.Module) -> _Weights | None:
             weight, fused = layer.in_force().detach(), layer.gain is not None
             scale = torch.as_tensor(layer._scale(), dtype=torch.float32).expand(len(weight))
         else:
-            weight, fused = layer.weight.detach(), False  # type: ignore[union-attr,operator]
+            weight, fused = layer.weight.detach(), False  # type: ignore[operator]
             size = weight.flatten(1).abs() if weight.numel() else weight.new_zeros(len(weight), 1)
             scale = size[:, 0]
             # One input has one weight, real or not.

@@ -294,9 +294,14 @@ def _srm_to_record(neuron: SRM, path: str, tensors: Tensors) -> dict[str, Any]:
 
 
 def _srm_of(record: Record) -> SRM:
-    constants = [record.number(name) for name in ("tau_mem", "tau_syn", "tau_ref", "threshold")]
-    surrogate = Boxcar(fires_at_threshold=record.flag("fires_at_threshold"))
-    return SRM(*constants, surrogate, **_form_of(record))
+    return SRM(
+        record.number("tau_mem"),
+        record.number("tau_syn"),
+        record.number("tau_ref"),
+        record.number("threshold"),
+        Boxcar(fires_at_threshold=record.flag("fires_at_threshold")),
+        **_form_of(record),
+    )
 
 
 # ---- what holds and moves --------------------------------------------------------------------------

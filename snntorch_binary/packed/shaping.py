@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.kernels.bits import num_words

@@ -18,7 +18,7 @@ from snntorch_binary.packed import PackedFileError, PackedFileVersionError, Pack
 from snntorch_binary.packed.records import Record
 
 pytest.importorskip("safetensors")
-from safetensors.torch import load_file, safe_open, save_file  # noqa: E402
+from safetensors.torch import load_file, safe_open, save_file
 
 
 def everything():
@@ -117,7 +117,7 @@ def test_header(path):
 
 
 def test_what_no_file_holds(path):
-    with pytest.raises(TypeError, match="`packed` to be what snntorch_binary.pack returned, but got Linear"):
+    with pytest.raises(TypeError, match=r"`packed` to be what snntorch_binary\.pack returned, but got Linear"):
         sb.save_packed(nn.Linear(2, 2), path)
     with pytest.raises(TypeError, match=r"cannot hold a ReLU \(2\)"):
         sb.save_packed(nn.Sequential(*sb.pack(everything())[:1], nn.Flatten(), nn.ReLU()), path)
@@ -307,8 +307,8 @@ def changed_json(values, chance):
             if isinstance(value, (dict, list)):
                 stack.append(value)
     node, key = chance.choice(places)
-    others = [None, True, False, -1, 0, 1, 2, 3, 63, 64, 65, 2**31, 2**63, 10**40, 0.5, 1e308, "", "Leaky", "Sequential"]
-    node[key] = chance.choice([*others, [], [1], {}, chance.choice(places)[0]])
+    others = [None, True, False, -1, 0, 1, 2, 3, 63, 64, 65, 2**31, 2**63, 10**40, 0.5, 1e308, "", "Leaky", [], [1], {}]
+    node[key] = chance.choice([*others, chance.choice(places)[0]])
     try:
         return json.dumps(values)
     except ValueError:  # circular
@@ -319,8 +319,7 @@ def loaded_or_none(path):
     """Load; no crash, and no error but the typed one."""
     try:
         return sb.load_packed(path)
-    except PackedFileError as error:
-        assert str(error)
+    except PackedFileError:
         return None
 
 

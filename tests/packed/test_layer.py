@@ -190,7 +190,7 @@ def test_bad_input(engine):
     [
         (nn.ReLU(), "not a time-first neuron"),
         (sb.nn.Leaky(beta=0.9, step=True), "one time step at a time"),
-        (sb.nn.Leaky(beta=torch.rand(3)), "one constant a channel"),
+        (sb.nn.Leaky(beta=torch.rand(3)), "not one constant a channel"),
     ],
 )
 def test_neurons_that_a_layer_cannot_hold(neuron, reason):

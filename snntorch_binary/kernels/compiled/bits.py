@@ -33,13 +33,18 @@ def to_words(spikes: np.ndarray, words: np.ndarray) -> bool:
                     word |= _u(one) << _u(c & 63)
                 words[i, 0, C >> 6] = word
         return wrong == 0
-    words[:] = 0
+    word_of = np.empty(P, np.int64)
     for i in range(N):
-        for c in range(C):
+        for k in range(words.shape[2]):
+            word_of[:] = 0
+            for c in range(64 * k, min(64 * k + 64, C)):
+                numbers = spikes[i, c]
+                for p in range(P):
+                    one = numbers[p] == 1
+                    wrong |= _u(not (one or numbers[p] == 0))
+                    word_of[p] |= np.int64(one) << (c & 63)
             for p in range(P):
-                one = spikes[i, c, p] == 1
-                wrong |= _u(not (one or spikes[i, c, p] == 0))
-                words[i, p, c >> 6] |= np.int64(one) << (c & 63)
+                words[i, p, k] = word_of[p]
     return wrong == 0
 
 

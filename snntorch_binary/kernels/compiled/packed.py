@@ -53,20 +53,22 @@ _TRACES = (0, 1, 3)  # of a neuron, beside its membrane potential
 
 @njit(nogil=True, error_model="numpy")
 def _gather(words, taps, begin, end, batch, offset, width, rows):  # type: ignore[no-untyped-def]
-    """Write what output positions begin to end, counted over time, see: from every tap, ``width`` bits at ``offset``."""
+    """Write what output positions begin to end, counted over time, see: of every tap, ``width`` bits at ``offset``."""
     P = taps.shape[0]
-    whole = (offset | width) & 63 == 0 or taps.shape[1] == 1 and offset & 63 == 0 and width == 0
+    whole = (offset | width) & 63 == 0
     n = rows.shape[1] // taps.shape[1]
     first = offset >> 6
-    for r in range(begin, end):
-        t, p = r // P, r % P
-        row = r - begin
+    t, p = begin // P, begin % P
+    for row in range(end - begin):
         if whole:
             for tap in range(taps.shape[1]):
                 source = taps[p, tap]
-                for k in range(n):
-                    word = words[t, batch, _u(source), _u(first + k)] if source >= 0 else 0
-                    rows[row, _u(tap * n + k)] = word
+                if n == 1:
+                    rows[row, tap] = words[t, batch, _u(source), _u(first)] if source >= 0 else 0
+                else:
+                    for k in range(n):
+                        word = words[t, batch, _u(source), _u(first + k)] if source >= 0 else 0
+                        rows[row, _u(tap * n + k)] = word
         else:
             for k in range(rows.shape[1]):
                 rows[row, k] = 0
@@ -74,6 +76,9 @@ def _gather(words, taps, begin, end, batch, offset, width, rows):  # type: ignor
                 source = taps[p, tap]
                 if source >= 0:
                     _append(words[t, batch, source], offset, width, rows[row], tap * width)
+        p += 1
+        if p == P:
+            t, p = t + 1, 0
 
 
 @njit(nogil=True, error_model="numpy")
@@ -270,7 +275,7 @@ def _sums_of(words, taps, begin, end, batch, width, blocks, weights, layout, siz
 
 @njit(nogil=True, error_model="numpy")
 def _currents_of(sums, n, scale, bias, addition, out, begin):  # type: ignore[no-untyped-def]
-    """scale · sum + bias of n rows, to out [rows, K, C] from row ``begin`` on, as the float layer rounds it.
+    """Write scale · sum + bias of n rows, rounded as the float layer rounds it, to out [rows, K, C] from ``begin`` on.
 
     ``addition`` is 0 without a bias, 1 where it rounds twice, 2 where it rounds once.
     """

@@ -86,9 +86,7 @@ def store(context: Any, array: Any, index: Any, words: Any) -> Any:
     """Write words to a flat array, from an index on."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(
-            args[2], _pointer(context, builder, signature.args[0], args[0], args[1], args[2].type), align=8
-        )
+        builder.store(args[2], _pointer(context, builder, signature.args[0], args[0], args[1], args[2].type), align=8)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, words), generate
@@ -224,7 +222,7 @@ def store_counts(context: Any, array: Any, index: Any, counts: Any) -> Any:
 
 @intrinsic
 def fused(context: Any, a: Any, b: Any, c: Any) -> Any:
-    """a · b + c with one rounding, in float32."""
+    """Return a · b + c with one rounding, in float32."""
 
     def generate(_: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.fma(*args)
