@@ -38,6 +38,7 @@ class PackedLayer(nn.Module):
         ensemble: whether outputs have a dimension of members.
         packed_output: give spikes as :class:`SpikeBits` (needs a neuron).
         fused_bias: scale and bias in one rounding, as layers with a gain per channel do it, or in two.
+        norm: of a batch norm behind the layer, scale and bias float32 [K, C_out] each; rounded as torch does it.
 
     Shape:
         spikes [..., C_in, positions], a tensor of zeros and ones or :class:`SpikeBits`, to currents or spikes
@@ -50,6 +51,8 @@ class PackedLayer(nn.Module):
     weight_bits: Tensor
     scale: Tensor
     bias: Tensor | None
+    norm_scale: Tensor | None
+    norm_bias: Tensor | None
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class PackedLayer(nn.Module):
         ensemble: bool = False,
         packed_output: bool = False,
         fused_bias: bool = False,
+        norm: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         super().__init__()
         geometry = Geometry() if geometry is None else geometry
@@ -77,6 +81,8 @@ class PackedLayer(nn.Module):
         self.register_buffer("weight_bits", self.layout.pack(inputs.reshape(members, outputs, -1)))
         self.register_buffer("scale", scale.detach().clone())
         self.register_buffer("bias", None if bias is None else bias.detach().clone())
+        self.register_buffer("norm_scale", None if norm is None else norm[0].detach().clone())
+        self.register_buffer("norm_bias", None if norm is None else norm[1].detach().clone())
         self.neuron = neuron
         self.neuron_constants = None if neuron is None else _constants(neuron, outputs, geometry.spatial)
         self._prepared: tuple[Any, ...] | None = None
@@ -111,7 +117,10 @@ class PackedLayer(nn.Module):
         if self.ensemble:
             parts.append(f"members={layout.members}")
         output = "currents" if self.neuron is None else "bits" if self.packed_output else "float spikes"
-        return ", ".join([*parts, f"bias={self.bias is not None}", f"gives {output}"])
+        parts.append(f"bias={self.bias is not None}")
+        if self.norm_scale is not None:
+            parts.append("batch norm")
+        return ", ".join([*parts, f"gives {output}"])
 
     # ---- the product -------------------------------------------------------------------------------
 
@@ -149,10 +158,9 @@ class PackedLayer(nn.Module):
         """Return what the kernels take beside spikes and taps; kept, as a small layer would wait for it."""
         if self._prepared is None:
             layout = self.layout
-            fill = (0, layout.width - layout.outputs)
-            scale = F.pad(self.scale, fill).flatten()
-            bias = torch.zeros_like(scale) if self.bias is None else F.pad(self.bias, fill).flatten()
+            scale, bias = self._filled(self.scale), self._filled(self.bias)
             addition = 0 if self.bias is None else 2 if self.fused_bias and _addcmul_is_fused() else 1
+            norm = 0 if self.norm_scale is None else 2 if _addcmul_is_fused() else 1
             taps = self.geometry.num_taps
             self._prepared = (
                 # A single tap without groups is copied word by word.
@@ -161,11 +169,18 @@ class PackedLayer(nn.Module):
                 self.weight_bits.numpy(),
                 layout.kind,
                 (layout.inputs, layout.block_outputs),
-                scale.numpy(),
-                bias.numpy(),
+                scale,
+                bias,
                 addition,
+                (norm, self._filled(self.norm_scale), self._filled(self.norm_bias)),
             )
         return self._prepared
+
+    def _filled(self, value: Tensor | None) -> Any:
+        """[K, C_out] with every member filled up to whole words of zeros; nothing, where there is no value."""
+        if value is None:
+            value = torch.zeros_like(self.scale)
+        return F.pad(value, (0, self.layout.width - self.layout.outputs)).flatten().numpy()
 
     def _neurons(self) -> tuple[Any, ...]:
         if self._prepared_neurons is None:
@@ -222,6 +237,12 @@ class PackedLayer(nn.Module):
             else:
                 bias = self.bias[member].view(-1, *(1,) * spatial)
                 current = torch.addcmul(bias, product, scale) if self.fused_bias else product * scale + bias
+            if self.norm_scale is not None and self.norm_bias is not None:
+                current = torch.addcmul(
+                    self.norm_bias[member].view(-1, *(1,) * spatial),
+                    current,
+                    self.norm_scale[member].view(-1, *(1,) * spatial),
+                )
             current = current.unflatten(0, spikes.lead) if spikes.lead else current[0]
             outputs.append(current if self.neuron is None else self.neuron(current))
         result = torch.stack(outputs) if self.ensemble else outputs[0]

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from snntorch_binary._errors import expected
 from snntorch_binary.convert import copy_model
@@ -24,6 +25,7 @@ from snntorch_binary.packed.shaping import PackedFlatten, PackedMaxPool
 
 _LINEAR = (nn.Linear, BinaryLinear)
 _CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d, BinaryConv1d, BinaryConv2d, BinaryConv3d)
+_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _POOL = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 _REAL = (
     *_LINEAR,
@@ -31,9 +33,7 @@ _REAL = (
     nn.AvgPool1d,
     nn.AvgPool2d,
     nn.AvgPool3d,
-    nn.BatchNorm1d,
-    nn.BatchNorm2d,
-    nn.BatchNorm3d,
+    *_NORM,
     nn.GroupNorm,
     nn.LayerNorm,
     SynapticTrace,
@@ -58,6 +58,7 @@ class _Stage:
     name: str
     module: nn.Module
     weights: _Weights | None = None
+    norm: tuple[Tensor, Tensor] | None = None  # scale and bias of a batch norm behind the layer
     neuron: nn.Module | None = None
     on_bits: nn.Module | None = None  # the twin of a pooling or flattening
     packed_output: bool = False
@@ -73,9 +74,9 @@ def pack(net: nn.Module) -> nn.Module:
     """Return a copy of a network for inference that holds its binary weights at one bit each.
 
     Every binary layer becomes a :class:`PackedLayer`: its input is spikes, its sums are counted on bits and equal the
-    float layer's exactly. In a sequence, a time-first ``Leaky``, ``Synaptic`` or ``SRM`` behind it becomes part of it
-    and spikes go on as bits, through max pooling and flattening too. Every other module stays as it is and gets float
-    spikes or currents; ``print(packed)`` shows what became of each.
+    float layer's exactly. In a sequence, a time-first batch norm and a time-first ``Leaky``, ``Synaptic`` or ``SRM``
+    behind it become part of it, and spikes go on as bits, through max pooling and flattening too. Every other module
+    stays as it is and gets float spikes or currents; ``print(packed)`` shows what became of each.
 
     Args:
         net: a network with binary layers, of which the mode is packed; a frozen one (:func:`snntorch_binary.freeze`),
@@ -179,10 +180,12 @@ def _geometry(layer: Any) -> Geometry | None:
     return Geometry(kernel, stride, dilation, tuple(padding))
 
 
-def _packed_layer(
-    stage: _Stage, weights: Sequence[_Weights], *, shared: bool = True, ensemble: bool = False
-) -> PackedLayer:
+def _packed_layer(stages: Sequence[_Stage], *, shared: bool = True, ensemble: bool = False) -> PackedLayer:
+    """Return the layer of a stage, of one network or of all members."""
+    stage = stages[0]
     layer = _without_time(stage.module)
+    weights = [member.weights for member in stages if member.weights is not None]
+    norms = [member.norm for member in stages if member.norm is not None]
     biases = [member.bias for member in weights if member.bias is not None]
     return PackedLayer(
         torch.stack([member.positive for member in weights]),
@@ -195,6 +198,7 @@ def _packed_layer(
         ensemble=ensemble,
         packed_output=stage.packed_output,
         fused_bias=weights[0].fused_bias,
+        norm=(torch.stack([scale for scale, _ in norms]), torch.stack([bias for _, bias in norms])) if norms else None,
     )
 
 
@@ -232,9 +236,13 @@ def _stages(sequence: nn.Module) -> list[_Stage]:
     stages: list[_Stage] = []
     for name, module in _in_sequence(sequence):
         before = stages[-1] if stages else None
-        if before is not None and before.weights is not None and before.neuron is None and _fits(module, before):
-            before.neuron = module
-            continue
+        if before is not None and before.weights is not None and before.neuron is None:
+            if before.norm is None and _is_norm_of(module, before.weights):
+                before.norm = _norm_of(_without_time(module))
+                continue
+            if _fits(module, before):
+                before.neuron = module
+                continue
         real = before is not None and _gives_real_numbers(before)
         weights = None if real else _weights_of(_without_time(module))
         stages.append(_Stage(name, module, weights, on_bits=None if weights else _on_bits(module)))
@@ -247,6 +255,24 @@ def _fits(module: nn.Module, stage: _Stage) -> bool:
     assert stage.weights is not None
     fusable = why_not_fused(module) is None
     return fusable and constants(module, len(stage.weights.scale), stage.spatial) is not None
+
+
+def _is_norm_of(module: nn.Module, weights: _Weights) -> bool:
+    """Say whether a module is a time-first batch norm with kept statistics, as many as a layer has outputs."""
+    inner = _without_time(module)
+    if not isinstance(module, TimeFirst) or type(inner) not in _NORM:
+        return False
+    mean: Any = inner.running_mean
+    return mean is not None and mean.dtype == torch.float32 and mean.shape == weights.scale.shape
+
+
+def _norm_of(norm: Any) -> tuple[Tensor, Tensor]:
+    """Return scale and bias of a batch norm in evaluation mode: what it makes of 1 without a mean, and of 0."""
+    nothing = torch.zeros_like(norm.running_mean)[None]
+    with torch.no_grad():
+        scale = F.batch_norm(nothing + 1, nothing[0], norm.running_var, norm.weight, nothing[0], eps=norm.eps)
+        bias = F.batch_norm(nothing, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+    return scale[0], bias[0]
 
 
 def _on_bits(module: nn.Module) -> nn.Module | None:
@@ -298,7 +324,7 @@ class _Packer:
             return _sequence({stage.name: self._stage(stage) for stage in _stages(module)})
         weights = _weights_of(module)
         if weights is not None:
-            return _packed_layer(_Stage("", module, weights), [weights])
+            return _packed_layer([_Stage("", module, weights)])
         for name, child in module._modules.items():
             if child is not None:
                 module._modules[name] = self.tree(child)
@@ -306,7 +332,7 @@ class _Packer:
 
     def _stage(self, stage: _Stage) -> nn.Module:
         if stage.weights is not None:
-            return _packed_layer(stage, [stage.weights])
+            return _packed_layer([stage])
         return stage.on_bits or (stage.module if _gives_real_numbers(stage) else self.tree(stage.module))
 
 
@@ -326,9 +352,8 @@ def _packed_together(members: list[nn.Module]) -> nn.Sequential | None:
     shared = True
     for stages in zip(*of_members, strict=True):
         first = stages[0]
-        weights = [stage.weights for stage in stages if stage.weights is not None]
-        if len(weights) == len(members):
-            packed[first.name] = _packed_layer(first, weights, shared=shared, ensemble=True)
+        if first.weights is not None:
+            packed[first.name] = _packed_layer(stages, shared=shared, ensemble=True)
             shared = False
         elif first.on_bits is not None:
             packed[first.name] = first.on_bits

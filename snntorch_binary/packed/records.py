@@ -145,6 +145,9 @@ def _layer_to_record(layer: PackedLayer, path: str, tensors: Tensors) -> dict[st
     tensors[f"{path}.scale"] = _without_copies(layer.scale)
     if layer.bias is not None:
         tensors[f"{path}.bias"] = _without_copies(layer.bias)
+    if layer.norm_scale is not None and layer.norm_bias is not None:
+        tensors[f"{path}.norm_scale"] = _without_copies(layer.norm_scale)
+        tensors[f"{path}.norm_bias"] = _without_copies(layer.norm_bias)
     return {
         "members": layout.members,
         "in_channels": layer.in_channels,
@@ -156,6 +159,7 @@ def _layer_to_record(layer: PackedLayer, path: str, tensors: Tensors) -> dict[st
         "packed_output": layer.packed_output,
         "bias": layer.bias is not None,
         "fused_bias": layer.fused_bias,
+        "norm": layer.norm_scale is not None,
         "neuron": None if layer.neuron is None else write(layer.neuron, f"{path}.neuron", tensors),
     }
 
@@ -192,6 +196,9 @@ def _layer_of(record: Record) -> PackedLayer:
     ensemble, packed_output, neuron = record.flag("ensemble"), record.flag("packed_output"), record.values.get("neuron")
     if (members > 1 and not ensemble) or (packed_output and neuron is None):
         raise PackedFileError(f"The module {record.path!r} contradicts itself.")
+    norm = None
+    if record.flag("norm"):
+        norm = tuple(_per_output(record, name, members, outputs) for name in ("norm_scale", "norm_bias"))
     words = nn.functional.pad(weights, (0, -weights.numel() % 8)).view(torch.int64)
     return PackedLayer(
         (from_words(words, size) != 0).view(shape),
@@ -204,6 +211,7 @@ def _layer_of(record: Record) -> PackedLayer:
         ensemble=ensemble,
         packed_output=packed_output,
         fused_bias=record.flag("fused_bias"),
+        norm=norm,  # type: ignore[arg-type]
     )
 
 

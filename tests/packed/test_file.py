@@ -21,6 +21,14 @@ pytest.importorskip("safetensors")
 from safetensors.torch import load_file, safe_open, save_file
 
 
+def norm_of(channels):
+    norm = nn.BatchNorm2d(channels).eval()
+    for value in (norm.running_mean, norm.weight.data, norm.bias.data):
+        value.normal_()
+    norm.running_var.uniform_(0.3, 2.0)
+    return sb.nn.TimeFirst(norm)
+
+
 def everything():
     """A network with every module that a file can hold."""
     beta = torch.rand(9)
@@ -29,6 +37,7 @@ def everything():
         sb.nn.Leaky(beta=beta.view(-1, 1, 1), threshold=0.3, reset_mechanism="zero"),
         sb.nn.TimeFirst(nn.MaxPool2d(2)),
         sb.nn.BinaryConv2d(9, 6, 2, groups=3, scale="channel"),
+        norm_of(6),
         sb.nn.Synaptic(alpha=0.5, beta=0.9, threshold=0.3),
         sb.nn.TimeFirst(nn.Flatten()),
         sb.nn.BinaryLinear(12, 7, bias=False),

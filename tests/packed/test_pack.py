@@ -67,6 +67,31 @@ def test_pooling_on_bits_is_pooling(engine, positions):
     assert torch.equal(packed(x), net(x))
 
 
+@pytest.mark.parametrize("positions", [0, 1, 2])
+@pytest.mark.parametrize("affine", [True, False])
+def test_batch_norm_becomes_part_of_the_layer(engine, positions, affine):
+    kinds_of = {0: nn.BatchNorm1d, 1: nn.BatchNorm1d, 2: nn.BatchNorm2d}[positions]
+    norm = kinds_of(70, affine=affine)
+    norm.running_mean.normal_()
+    norm.running_var.uniform_(0.3, 2.0)
+    if affine:
+        norm.weight.data.normal_()
+        norm.bias.data.normal_()
+    layer = (
+        sb.nn.BinaryLinear(30, 70)
+        if positions == 0
+        else (sb.nn.BinaryConv1d, sb.nn.BinaryConv2d)[positions - 1](30, 70, 2)
+    )
+    net = nn.Sequential(layer, sb.nn.TimeFirst(norm), sb.nn.Leaky(beta=0.9, threshold=0.4)).eval()
+    x = spikes(12, 2, 30, *(5, 4)[:positions])
+    for packed, reference in ((sb.pack(net), net), (sb.pack(net[:2]), net[:2])):
+        assert kinds(packed) == ["PackedLayer"]
+        assert torch.equal(packed(x), reference(x))
+    ensemble = sb.Ensemble(nn.Sequential(sb.nn.BinaryLinear(30, 70, scale=0.25), *net[1:]), num_members=2)
+    if positions == 0:
+        assert torch.equal(sb.pack(ensemble)(x), ensemble(x))
+
+
 def test_what_it_does_not_know_gets_floats(engine):
     net = nn.Sequential(
         sb.nn.BinaryLinear(20, 30),

@@ -10,6 +10,7 @@ spike are touched: their rows are added up in bit planes, a carry-save adder ove
 one instruction adds to hundreds of outputs.
 """
 
+# mypy: allow-untyped-defs
 from __future__ import annotations
 
 from typing import Any
@@ -52,7 +53,7 @@ _TRACES = (0, 1, 3)  # of a neuron, beside its membrane potential
 
 
 @njit(nogil=True, error_model="numpy")
-def _gather(words, taps, begin, end, batch, offset, width, rows):  # type: ignore[no-untyped-def]
+def _gather(words, taps, begin, end, batch, offset, width, rows):
     """Write what output positions begin to end, counted over time, see: of every tap, ``width`` bits at ``offset``."""
     P = taps.shape[0]
     whole = (offset | width) & 63 == 0
@@ -82,7 +83,7 @@ def _gather(words, taps, begin, end, batch, offset, width, rows):  # type: ignor
 
 
 @njit(nogil=True, error_model="numpy")
-def _append(words, offset, width, row, place):  # type: ignore[no-untyped-def]
+def _append(words, offset, width, row, place):
     """Write the bits [offset, offset + width) of ``words`` to ``row``, from bit ``place`` on."""
     done = 0
     while done < width:
@@ -103,7 +104,7 @@ def _append(words, offset, width, row, place):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, error_model="numpy")
-def _spikes_of(rows, r, active):  # type: ignore[no-untyped-def]
+def _spikes_of(rows, r, active):
     """Write the places of the ones of row r to ``active``; return their number."""
     n = 0
     for k in range(rows.shape[1]):
@@ -127,7 +128,7 @@ def _spikes_of(rows, r, active):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, error_model="numpy")
-def _by_columns(rows, n, weights, base, width, sums, begin, silent):  # type: ignore[no-untyped-def]
+def _by_columns(rows, n, weights, base, width, sums, begin, silent):
     """Write the sums of n rows, for ``width`` outputs from ``begin`` on."""
     K = rows.shape[1]
     for r in range(n):
@@ -174,7 +175,7 @@ def _adder(lanes: int) -> Any:
     """Return the kernel that adds up ``lanes`` words of the active rows."""
 
     @njit(nogil=True, error_model="numpy", forceinline=True)
-    def eight_rows(weights, at, stride, active, j, p1, p2, p4):  # type: ignore[no-untyped-def]
+    def eight_rows(weights, at, stride, active, j, p1, p2, p4):
         a = load(weights, at + active[j] * stride, lanes)
         b = load(weights, at + active[j + 1] * stride, lanes)
         two_a, p1 = majority(p1, a, b), parity(p1, a, b)
@@ -192,7 +193,7 @@ def _adder(lanes: int) -> Any:
         return p1, p2, parity(p4, four_a, four_b), majority(p4, four_a, four_b)
 
     @njit(nogil=True, error_model="numpy")
-    def add(weights, at, stride, active, n, padded, planes, sums, begin):  # type: ignore[no-untyped-def]
+    def add(weights, at, stride, active, n, padded, planes, sums, begin):
         p1, p2, p4, p8 = zeros(lanes), zeros(lanes), zeros(lanes), zeros(lanes)
         high = 0  # planes of 16 and more, in memory
         j = 0
@@ -232,7 +233,7 @@ _add_8, _add_4, _add_1 = _adder(8), _adder(4), _adder(1)
 
 
 @njit(nogil=True, error_model="numpy")
-def _by_rows(rows, n, weights, base, inputs, stride, sums, begin, active, planes):  # type: ignore[no-untyped-def]
+def _by_rows(rows, n, weights, base, inputs, stride, sums, begin, active, planes):
     """Write the sums of n rows, for the outputs of ``stride`` words from ``begin`` on."""
     for r in range(n):
         spikes = _spikes_of(rows, r, active)
@@ -253,7 +254,7 @@ def _by_rows(rows, n, weights, base, inputs, stride, sums, begin, active, planes
 
 
 @njit(nogil=True, error_model="numpy")
-def _sums_of(words, taps, begin, end, batch, width, blocks, weights, layout, size, rows, scratch, sums):  # type: ignore[no-untyped-def]
+def _sums_of(words, taps, begin, end, batch, width, blocks, weights, layout, size, rows, scratch, sums):
     """Write the sums of output positions begin to end; ``blocks`` says bit offset, first weight, first output."""
     inputs, outputs = size
     active, planes, silent = scratch
@@ -274,10 +275,11 @@ def _sums_of(words, taps, begin, end, batch, width, blocks, weights, layout, siz
 
 
 @njit(nogil=True, error_model="numpy")
-def _currents_of(sums, n, scale, bias, addition, out, begin):  # type: ignore[no-untyped-def]
+def _currents_of(sums, n, scale, bias, addition, norm, out, begin):
     """Write scale · sum + bias of n rows, rounded as the float layer rounds it, to out [rows, K, C] from ``begin`` on.
 
-    ``addition`` is 0 without a bias, 1 where it rounds twice, 2 where it rounds once.
+    ``addition`` is 0 without a bias, 1 where it rounds twice, 2 where it rounds once. ``norm`` is a batch norm behind
+    the layer in the same form: an addition, or 0 for none, scale and bias.
     """
     _, K, C = out.shape
     filled = scale.shape[0] // K
@@ -296,10 +298,22 @@ def _currents_of(sums, n, scale, bias, addition, out, begin):  # type: ignore[no
             else:
                 for o in range(C):
                     x[o] = fused(_f(s[o]), a[o], b[o])
+            if norm[0] > 0:
+                _normalised(x, norm[0], norm[1][first : first + C], norm[2][first : first + C])
 
 
 @njit(nogil=True, error_model="numpy")
-def _leaky(currents, n, begin, potential, constants, reset, out, batch):  # type: ignore[no-untyped-def]
+def _normalised(x, addition, a, b):
+    if addition == 1:
+        for o in range(x.shape[0]):
+            x[o] = x[o] * a[o] + b[o]
+    else:
+        for o in range(x.shape[0]):
+            x[o] = fused(x[o], a[o], b[o])
+
+
+@njit(nogil=True, error_model="numpy")
+def _leaky(currents, n, begin, potential, constants, reset, out, batch):
     """Spikes of n rows of currents [rows, 1, C], of the output positions from ``begin`` on, counted over time."""
     P, C = potential.shape
     beta, threshold, above = constants[1], constants[3], constants[4]
@@ -321,7 +335,7 @@ def _leaky(currents, n, begin, potential, constants, reset, out, batch):  # type
 
 
 @njit(nogil=True, error_model="numpy")
-def _synaptic(currents, n, begin, potential, current, constants, reset, out, batch):  # type: ignore[no-untyped-def]
+def _synaptic(currents, n, begin, potential, current, constants, reset, out, batch):
     P, C = potential.shape
     alpha, beta, threshold, above = constants[0], constants[1], constants[3], constants[4]
     for r in range(n):
@@ -342,7 +356,7 @@ def _synaptic(currents, n, begin, potential, current, constants, reset, out, bat
 
 
 @njit(nogil=True, error_model="numpy")
-def _srm(currents, n, begin, potential, traces, constants, out, batch):  # type: ignore[no-untyped-def]
+def _srm(currents, n, begin, potential, traces, constants, out, batch):
     P, C = potential.shape
     alpha, beta, gamma, above = constants[0], constants[1], constants[2], constants[4]
     for r in range(n):
@@ -362,7 +376,7 @@ def _srm(currents, n, begin, potential, traces, constants, out, batch):  # type:
 
 
 @njit(nogil=True, error_model="numpy")
-def _aligned(size):  # type: ignore[no-untyped-def]
+def _aligned(size):
     """Return bytes that begin at a cache line: a vector that lies across two is slow to read back."""
     memory = np.empty(size + 64, np.uint8)
     begin = -memory.ctypes.data & 63
@@ -370,7 +384,7 @@ def _aligned(size):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, error_model="numpy")
-def _room(positions, inputs, outputs):  # type: ignore[no-untyped-def]
+def _room(positions, inputs, outputs):
     """Return what a layer computes in: some rows at a time, so that their sums stay in the cache."""
     n = max(1, min(32, 2**12 // outputs, positions))
     words = (inputs + 63) >> 6
@@ -383,7 +397,9 @@ def _room(positions, inputs, outputs):  # type: ignore[no-untyped-def]
 
 @announced
 @njit(cache=True, nogil=True, error_model="numpy")
-def spikes(words, taps, width, blocks, weights, layout, size, scale, bias, addition, neuron, reset, constants, out):  # type: ignore[no-untyped-def]
+def spikes(
+    words, taps, width, blocks, weights, layout, size, scale, bias, addition, norm, neuron, reset, constants, out
+):
     """A layer and its neurons, from the words of its input [T, B, positions, words] to those of its spikes."""
     T, B, P, _ = out.shape
     at_once, rows, scratch, sums = _room(T * P, size[0], scale.shape[0])
@@ -396,7 +412,7 @@ def spikes(words, taps, width, blocks, weights, layout, size, scale, bias, addit
         for begin in range(0, T * P, at_once):
             n = min(at_once, T * P - begin)
             _sums_of(words, taps, begin, begin + n, b, width, blocks, weights, layout, size, rows, scratch, sums)
-            _currents_of(sums, n, scale, bias, addition, x, 0)
+            _currents_of(sums, n, scale, bias, addition, norm, x, 0)
             if neuron == LEAKY:
                 _leaky(x, n, begin, mem, constants, reset, out, b)
             elif neuron == SYNAPTIC:
@@ -407,19 +423,19 @@ def spikes(words, taps, width, blocks, weights, layout, size, scale, bias, addit
 
 @announced
 @njit(cache=True, nogil=True, error_model="numpy")
-def currents(words, taps, width, blocks, weights, layout, size, scale, bias, addition, out):  # type: ignore[no-untyped-def]
+def currents(words, taps, width, blocks, weights, layout, size, scale, bias, addition, norm, out):
     """A layer without neurons, from words [N, 1, positions, words] to currents [N · positions, K, C]."""
     N = out.shape[0]
     at_once, rows, scratch, sums = _room(N, size[0], scale.shape[0])
     for begin in range(0, N, at_once):
         n = min(at_once, N - begin)
         _sums_of(words, taps, begin, begin + n, 0, width, blocks, weights, layout, size, rows, scratch, sums)
-        _currents_of(sums, n, scale, bias, addition, out, begin)
+        _currents_of(sums, n, scale, bias, addition, norm, out, begin)
 
 
 @announced
 @njit(cache=True, nogil=True, error_model="numpy")
-def pool(words, taps, out):  # type: ignore[no-untyped-def]
+def pool(words, taps, out):
     """The maximum over the taps of every position of [N, positions, words]: spikes are 0 or 1, so it is an or."""
     for i in range(out.shape[0]):
         for p in range(out.shape[1]):
