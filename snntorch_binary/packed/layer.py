@@ -163,7 +163,6 @@ class PackedLayer(nn.Module):
             norm = 0 if self.norm_scale is None else 2 if _addcmul_is_fused() else 1
             taps = self.geometry.num_taps
             self._prepared = (
-                # A single tap without groups is copied word by word.
                 0 if taps == layout.groups == 1 else layout.inputs // taps,
                 layout.blocks(taps).numpy(),
                 self.weight_bits.numpy(),
@@ -265,6 +264,10 @@ class PackedLayer(nn.Module):
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         self._prepared = None
         return super()._apply(fn, recurse)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._prepared = None
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_prepared": None, "_prepared_neurons": None, "_taps": None}

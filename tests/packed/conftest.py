@@ -1,7 +1,6 @@
 """What the tests of packed inference share."""
 
 import pytest
-import torch
 
 from snntorch_binary.kernels import use_engine
 
@@ -13,7 +12,3 @@ def engine(request):
         pytest.importorskip("numba")
     with use_engine(request.param):
         yield request.param
-
-
-def spikes(*shape, density=0.3):
-    return (torch.rand(shape) < density).float()

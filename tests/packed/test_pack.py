@@ -3,7 +3,7 @@
 import pytest
 import snntorch as snn
 import torch
-from conftest import spikes
+from random_spikes import spikes
 from torch import nn
 
 import snntorch_binary as sb

@@ -53,8 +53,11 @@ _TRACES = (0, 1, 3)  # of a neuron, beside its membrane potential
 
 
 @njit(nogil=True, error_model="numpy")
-def _gather(words, taps, begin, end, batch, offset, width, rows):
-    """Write what output positions begin to end, counted over time, see: of every tap, ``width`` bits at ``offset``."""
+def _gather(words, taps, begin, end, batch, offset, width, inputs, rows):
+    """Write what output positions begin to end, counted over time, see: of every tap, ``width`` bits at ``offset``.
+
+    A width of 0 stands for one tap that is copied by whole words.
+    """
     P = taps.shape[0]
     whole = (offset | width) & 63 == 0
     n = rows.shape[1] // taps.shape[1]
@@ -77,6 +80,8 @@ def _gather(words, taps, begin, end, batch, offset, width, rows):
                 source = taps[p, tap]
                 if source >= 0:
                     _append(words[t, batch, source], offset, width, rows[row], tap * width)
+        if inputs & 63:  # a bit past the last input would be taken for a row of weights
+            rows[row, rows.shape[1] - 1] &= (1 << (inputs & 63)) - 1
         p += 1
         if p == P:
             t, p = t + 1, 0
@@ -262,7 +267,7 @@ def _sums_of(words, taps, begin, end, batch, width, blocks, weights, layout, siz
     for j in range(blocks.shape[0]):
         if blocks[j, 0] != gathered:
             gathered = blocks[j, 0]
-            _gather(words, taps, begin, end, batch, gathered, width, rows)
+            _gather(words, taps, begin, end, batch, gathered, width, inputs, rows)
         if layout == ROWS:
             stride = outputs >> 6
             _by_rows(rows, end - begin, weights, blocks[j, 1], inputs, stride, sums, blocks[j, 2], active, planes)
@@ -390,8 +395,7 @@ def _room(positions, inputs, outputs):
     words = (inputs + 63) >> 6
     active = np.empty(64 * words + 72, np.int64)
     scratch = active, _aligned(64 * _PLANES).view(np.int64), np.empty(n, np.int64)
-    # Rows are added up by whole words, which may reach past the last output.
-    sums = _aligned(4 * n * (outputs + 64)).view(np.int32).reshape(n, outputs + 64)
+    sums = _aligned(4 * n * outputs).view(np.int32).reshape(n, outputs)
     return n, np.empty((n, words), np.int64), scratch, sums
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import spikes
+from random_spikes import spikes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import spikes
+from random_spikes import spikes
 from torch import nn
 
 import snntorch_binary as sb

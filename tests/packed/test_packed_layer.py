@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import spikes
+from random_spikes import spikes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -68,6 +68,24 @@ def test_many_inputs_are_counted_exactly(engine, kind):
     assert torch.equal(y, layer(x))
     assert y[0, 3] == 5000
     assert y[0, 4] == -5000
+
+
+def test_more_inputs_than_16_bits_count(engine):
+    layer = sb.nn.BinaryLinear(40_000, 400, scale=1.0, bias=False).eval()
+    with torch.no_grad():
+        layer.latent[:2] = torch.tensor([[1.0], [-1.0]])
+    y = sb.pack(layer)(torch.ones(2, 40_000))
+    assert torch.equal(y, layer(torch.ones(2, 40_000)))
+    assert y[0, :2].tolist() == [40_000, -40_000]
+
+
+def test_bits_past_the_last_input_do_nothing(kind):
+    layer = sb.nn.BinaryLinear(70, 9).eval()
+    x = spikes(4, 70)
+    clean = SpikeBits.of(x)
+    dirty = SpikeBits(clean.words.clone(), 70)
+    dirty.words[..., -1] |= -1 << 6
+    assert torch.equal(sb.pack(layer)(dirty), layer(x))
 
 
 CONVOLUTIONS = {
@@ -166,6 +184,10 @@ def test_a_layer_that_moves_and_copies(engine):
     packed(x)
     for other in (copy.deepcopy(packed), pickle.loads(pickle.dumps(packed)), packed.to("cpu")):
         assert torch.equal(other(x), layer(x))
+    other = sb.pack(sb.nn.BinaryLinear(70, 9, scale=0.3))
+    other(x)
+    other.load_state_dict(packed.state_dict())
+    assert torch.equal(other(x), layer(x))
 
 
 def test_bad_input(engine):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import spikes
+from random_spikes import spikes
 from torch import nn
 
 import snntorch_binary as sb
