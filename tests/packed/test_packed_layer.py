@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from random_spikes import spikes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_spikes import spikes
 from torch import nn
 
 import snntorch_binary as sb
