@@ -6,7 +6,7 @@ from snntorch_binary.packed.file import load_packed as load_packed
 from snntorch_binary.packed.file import save_packed as save_packed
 from snntorch_binary.packed.layer import PackedLayer as PackedLayer
 from snntorch_binary.packed.pack import pack as pack
-from snntorch_binary.packed.records import PackedFileError as PackedFileError
+from snntorch_binary.packed.record import PackedFileError as PackedFileError
 from snntorch_binary.packed.shaping import PackedFlatten as PackedFlatten
 from snntorch_binary.packed.shaping import PackedMaxPool as PackedMaxPool
 from snntorch_binary.packed.spikes import SpikeBits as SpikeBits

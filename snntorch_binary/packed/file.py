@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from snntorch_binary._errors import expected, require
 from snntorch_binary.packed.ensemble import PackedEnsemble
 from snntorch_binary.packed.layer import PackedLayer
-from snntorch_binary.packed.records import PackedFileError, Record, read, write
+from snntorch_binary.packed.record import PackedFileError, Record
+from snntorch_binary.packed.records import read, write
 
 FORMAT = "snntorch_binary.packed"
 VERSION = 1

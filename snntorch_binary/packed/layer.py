@@ -107,7 +107,7 @@ class PackedLayer(nn.Module):
         return self.layout.members * self.layout.outputs * self.layout.inputs
 
     def extra_repr(self) -> str:
-        """Say the sizes, the kernel's layout and what goes in and out."""
+        """Say the sizes and what comes out."""
         layout, geometry = self.layout, self.geometry
         parts = [f"{self.in_channels} -> {self.out_channels}"]
         if geometry.spatial:

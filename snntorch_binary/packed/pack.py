@@ -5,35 +5,39 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from snntorch_binary._errors import expected
 from snntorch_binary.convert import copy_model
 from snntorch_binary.inference.ensemble import Ensemble
-from snntorch_binary.nn.binary import BinaryConv1d, BinaryConv2d, BinaryConv3d, BinaryLayer, BinaryLinear
 from snntorch_binary.nn.synaptic_trace import SynapticTrace
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.ensemble import PackedEnsemble
-from snntorch_binary.packed.geometry import LARGEST, Geometry
+from snntorch_binary.packed.float_layers import (
+    CONV,
+    LINEAR,
+    NORM,
+    POOL,
+    Weights,
+    geometry_of,
+    is_norm_of,
+    norm_of,
+    weights_of,
+    without_time,
+)
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.neurons import constants, why_not_fused
 from snntorch_binary.packed.shaping import PackedFlatten, PackedMaxPool
 
-_LINEAR = (nn.Linear, BinaryLinear)
-_CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d, BinaryConv1d, BinaryConv2d, BinaryConv3d)
-_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-_POOL = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 _REAL = (
-    *_LINEAR,
-    *_CONV,
+    *LINEAR,
+    *CONV,
     nn.AvgPool1d,
     nn.AvgPool2d,
     nn.AvgPool3d,
-    *_NORM,
+    *NORM,
     nn.GroupNorm,
     nn.LayerNorm,
     SynapticTrace,
@@ -42,22 +46,12 @@ _SILENT = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)  #
 
 
 @dataclass
-class _Weights:
-    """A layer's weights in force: signs, scale and bias of every output, and how the two are rounded."""
-
-    positive: Tensor
-    scale: Tensor
-    bias: Tensor | None
-    fused_bias: bool
-
-
-@dataclass
 class _Stage:
     """A part of a sequence: a layer with the neurons fused to it, or a module as it is."""
 
     name: str
     module: nn.Module
-    weights: _Weights | None = None
+    weights: Weights | None = None
     norm: tuple[Tensor, Tensor] | None = None  # scale and bias of a batch norm behind the layer
     neuron: nn.Module | None = None
     on_bits: nn.Module | None = None  # the twin of a pooling or flattening
@@ -113,7 +107,9 @@ def pack(net: nn.Module) -> nn.Module:
         return _pack_ensemble(net)
     packed = _Packer().tree(copy_model(net).cpu().eval())
     if not any(isinstance(module, PackedLayer) for module in packed.modules()):
-        raise ValueError(expected("net", "a network with a binary Linear or Conv layer", type(net).__name__))
+        raise ValueError(
+            expected("net", "a network with a binary Linear or Conv layer that gets spikes", type(net).__name__)
+        )
     return packed.eval()
 
 
@@ -130,60 +126,10 @@ def _pack_ensemble(ensemble: Ensemble) -> PackedEnsemble:
     return packed.eval()
 
 
-# ---- one layer -----------------------------------------------------------------------------------
-
-
-def _weights_of(layer: nn.Module) -> _Weights | None:
-    """Return the ±1 weights of a layer, binary or frozen, or ``None`` if it has others."""
-    if type(layer) not in (*_LINEAR, *_CONV) or (isinstance(layer, _CONV) and _geometry(layer) is None):
-        return None
-    with torch.no_grad():
-        if isinstance(layer, BinaryLayer):
-            weight, fused = layer.in_force().detach(), layer.gain is not None
-            scale = torch.as_tensor(layer._scale(), dtype=torch.float32).expand(len(weight))
-        else:
-            weight, fused = layer.weight.detach(), False  # type: ignore[operator]
-            size = weight.flatten(1).abs() if weight.numel() else weight.new_zeros(len(weight), 1)
-            scale = size[:, 0]
-            # One input has one weight, real or not.
-            if size.shape[1] < 2 or not bool(((size == scale[:, None]) & (size > 0)).all()):
-                return None
-        bias: Any = layer.bias
-        if weight.dtype != torch.float32 or not weight.numel() or not bool(torch.isfinite(scale).all()):
-            return None
-        return _Weights(weight > 0, scale.detach().clone(), None if bias is None else bias.detach(), fused)
-
-
-def _geometry(layer: Any) -> Geometry | None:
-    """Return the geometry of a convolution or max pooling, or ``None`` if it is not packed."""
-    spatial = 1 if "1d" in type(layer).__name__ else 2 if "2d" in type(layer).__name__ else 3
-
-    def each(value: Any) -> tuple[int, ...]:
-        return tuple(value) if isinstance(value, (tuple, list)) else (value,) * spatial
-
-    kernel, stride, dilation = each(layer.kernel_size), each(layer.stride), each(layer.dilation)
-    if isinstance(layer, _POOL):
-        if layer.ceil_mode or layer.return_indices:
-            return None
-        padding: Sequence[tuple[int, int]] = [(size, size) for size in each(layer.padding)]
-    elif layer.padding_mode != "zeros":
-        return None
-    elif layer.padding == "valid":
-        padding = [(0, 0)] * spatial
-    elif layer.padding == "same":
-        total = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
-        padding = [(size // 2, size - size // 2) for size in total]
-    else:
-        padding = [(size, size) for size in each(layer.padding)]
-    if max(*kernel, *stride, *dilation, *(size for pair in padding for size in pair)) > LARGEST:
-        return None
-    return Geometry(kernel, stride, dilation, tuple(padding))
-
-
 def _packed_layer(stages: Sequence[_Stage], *, shared: bool = True, ensemble: bool = False) -> PackedLayer:
     """Return the layer of a stage, of one network or of all members."""
     stage = stages[0]
-    layer = _without_time(stage.module)
+    layer = without_time(stage.module)
     weights = [member.weights for member in stages if member.weights is not None]
     norms = [member.norm for member in stages if member.norm is not None]
     biases = [member.bias for member in weights if member.bias is not None]
@@ -192,7 +138,7 @@ def _packed_layer(stages: Sequence[_Stage], *, shared: bool = True, ensemble: bo
         torch.stack([member.scale for member in weights]),
         torch.stack(biases) if biases else None,
         stage.neuron,
-        _geometry(layer) if isinstance(layer, _CONV) else None,
+        geometry_of(layer) if isinstance(layer, CONV) else None,
         groups=getattr(layer, "groups", 1),
         shared=shared,
         ensemble=ensemble,
@@ -209,14 +155,10 @@ def _is_sequence(module: nn.Module) -> bool:
     return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
 
 
-def _without_time(module: nn.Module) -> nn.Module:
-    return module.module if isinstance(module, TimeFirst) else module
-
-
 def _in_sequence(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
     """Yield the modules of nested sequences one after the other, with names; those that do nothing are left out."""
     for name, child in module._modules.items():
-        if child is None or type(_without_time(child)) in _SILENT:
+        if child is None or type(without_time(child)) in _SILENT:
             continue
         if _is_sequence(child):
             yield from _in_sequence(child, f"{prefix}{name}_")
@@ -228,7 +170,7 @@ def _gives_real_numbers(stage: _Stage) -> bool:
     """Say whether what a stage gives is known not to be spikes."""
     if stage.weights is not None:
         return stage.neuron is None
-    return isinstance(_without_time(stage.module), _REAL)
+    return isinstance(without_time(stage.module), _REAL)
 
 
 def _stages(sequence: nn.Module) -> list[_Stage]:
@@ -237,14 +179,14 @@ def _stages(sequence: nn.Module) -> list[_Stage]:
     for name, module in _in_sequence(sequence):
         before = stages[-1] if stages else None
         if before is not None and before.weights is not None and before.neuron is None:
-            if before.norm is None and _is_norm_of(module, before.weights):
-                before.norm = _norm_of(_without_time(module))
+            if before.norm is None and is_norm_of(module, before.weights):
+                before.norm = norm_of(without_time(module))
                 continue
             if _fits(module, before):
                 before.neuron = module
                 continue
         real = before is not None and _gives_real_numbers(before)
-        weights = None if real else _weights_of(_without_time(module))
+        weights = None if real else weights_of(without_time(module))
         stages.append(_Stage(name, module, weights, on_bits=None if weights else _on_bits(module)))
     _hand_over_bits(stages)
     return stages
@@ -257,29 +199,11 @@ def _fits(module: nn.Module, stage: _Stage) -> bool:
     return fusable and constants(module, len(stage.weights.scale), stage.spatial) is not None
 
 
-def _is_norm_of(module: nn.Module, weights: _Weights) -> bool:
-    """Say whether a module is a time-first batch norm with kept statistics, as many as a layer has outputs."""
-    inner = _without_time(module)
-    if not isinstance(module, TimeFirst) or type(inner) not in _NORM:
-        return False
-    mean: Any = inner.running_mean
-    return mean is not None and mean.dtype == torch.float32 and mean.shape == weights.scale.shape
-
-
-def _norm_of(norm: Any) -> tuple[Tensor, Tensor]:
-    """Return scale and bias of a batch norm in evaluation mode: what it makes of 1 without a mean, and of 0."""
-    nothing = torch.zeros_like(norm.running_mean)[None]
-    with torch.no_grad():
-        scale = F.batch_norm(nothing + 1, nothing[0], norm.running_var, norm.weight, nothing[0], eps=norm.eps)
-        bias = F.batch_norm(nothing, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
-    return scale[0], bias[0]
-
-
 def _on_bits(module: nn.Module) -> nn.Module | None:
     """Return the twin on bits of a time-first pooling or flattening, if there is one."""
-    inner = _without_time(module)
-    if isinstance(module, TimeFirst) and type(inner) in _POOL:
-        geometry = _geometry(inner)
+    inner = without_time(module)
+    if isinstance(module, TimeFirst) and type(inner) in POOL:
+        geometry = geometry_of(inner)
         return None if geometry is None else PackedMaxPool(geometry)
     if type(inner) is nn.Flatten and inner.end_dim == -1:
         return PackedFlatten() if inner.start_dim == (1 if isinstance(module, TimeFirst) else 2) else None
@@ -322,7 +246,7 @@ class _Packer:
     def _replaced(self, module: nn.Module) -> nn.Module:
         if _is_sequence(module):
             return _sequence({stage.name: self._stage(stage) for stage in _stages(module)})
-        weights = _weights_of(module)
+        weights = weights_of(module)
         if weights is not None:
             return _packed_layer([_Stage("", module, weights)])
         for name, child in module._modules.items():
@@ -357,7 +281,7 @@ def _packed_together(members: list[nn.Module]) -> nn.Sequential | None:
             shared = False
         elif first.on_bits is not None:
             packed[first.name] = first.on_bits
-        elif shared and type(_without_time(first.module)) is nn.Flatten:
+        elif shared and type(without_time(first.module)) is nn.Flatten:
             packed[first.name] = first.module
         else:
             return None

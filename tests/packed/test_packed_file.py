@@ -15,7 +15,7 @@ from torch import nn
 
 import snntorch_binary as sb
 from snntorch_binary.packed import PackedFileError, PackedFileVersionError, PackedLayer, SpikeBits, file
-from snntorch_binary.packed.records import Record
+from snntorch_binary.packed.record import Record
 
 pytest.importorskip("safetensors")
 from safetensors.torch import load_file, safe_open, save_file
