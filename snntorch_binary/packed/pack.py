@@ -187,6 +187,8 @@ def _stages(sequence: nn.Module) -> list[_Stage]:
                 continue
         real = before is not None and _gives_real_numbers(before)
         weights = None if real else weights_of(without_time(module))
+        if any(stage.name == name for stage in stages):
+            name = f"{name}_at_{len(stages)}"
         stages.append(_Stage(name, module, weights, on_bits=None if weights else _on_bits(module)))
     _hand_over_bits(stages)
     return stages
@@ -235,13 +237,13 @@ class _Packer:
     """Replaces the binary layers of a copied network; a module that stands in several places stays one."""
 
     def __init__(self) -> None:
-        self._done: dict[int, nn.Module] = {}
+        self._done: dict[nn.Module, nn.Module] = {}
 
     def tree(self, module: nn.Module) -> nn.Module:
         """Return the packed form of a module."""
-        if id(module) not in self._done:
-            self._done[id(module)] = self._replaced(module)
-        return self._done[id(module)]
+        if module not in self._done:
+            self._done[module] = self._replaced(module)
+        return self._done[module]
 
     def _replaced(self, module: nn.Module) -> nn.Module:
         if _is_sequence(module):
@@ -272,6 +274,9 @@ def _packed_together(members: list[nn.Module]) -> nn.Sequential | None:
     if not all(_is_sequence(member) for member in members):
         return None
     of_members = [_stages(copy_model(member).cpu().eval()) for member in members]
+    kinds = {tuple((stage.name, stage.weights is None) for stage in stages) for stages in of_members}
+    if len(kinds) > 1:
+        return None
     packed: dict[str, nn.Module] = {}
     shared = True
     for stages in zip(*of_members, strict=True):

@@ -165,6 +165,15 @@ def test_a_module_in_two_places_stays_one(engine):
     assert torch.equal(sb.pack(repeated)(x), repeated(x))
 
 
+def test_names_that_meet_when_nested_sequences_are_joined(engine):
+    inner = nn.Sequential(sb.nn.BinaryLinear(16, 16), sb.nn.Leaky(beta=0.9, threshold=0.2))
+    net = nn.Sequential()
+    net.add_module("0", inner)
+    net.add_module("0_0", sb.nn.BinaryLinear(16, 8))
+    x = spikes(7, 2, 16)
+    assert torch.equal(sb.pack(net)(x), net.eval()(x))
+
+
 def test_the_original_stays_and_training_mode_is_put_back():
     net = nn.Sequential(sb.nn.BinaryLinear(16, 8, weight=sb.Bernoulli(init_scale=0.5)), sb.nn.Leaky(beta=0.9))
     weight = net[0].weight.clone()

@@ -80,11 +80,12 @@ def _gather(words, taps, begin, end, batch, offset, width, inputs, rows):
                 source = taps[p, tap]
                 if source >= 0:
                     _append(words[t, batch, source], offset, width, rows[row], tap * width)
-        if inputs & 63:  # a bit past the last input would be taken for a row of weights
-            rows[row, rows.shape[1] - 1] &= (1 << (inputs & 63)) - 1
         p += 1
         if p == P:
             t, p = t + 1, 0
+    if inputs & 63:  # a bit past the last input would be taken for a row of weights
+        for row in range(end - begin):
+            rows[row, rows.shape[1] - 1] &= (1 << (inputs & 63)) - 1
 
 
 @njit(nogil=True, error_model="numpy")
@@ -280,11 +281,10 @@ def _sums_of(words, taps, begin, end, batch, width, blocks, weights, layout, siz
 
 
 @njit(nogil=True, error_model="numpy")
-def _currents_of(sums, n, scale, bias, addition, norm, out, begin):
+def _currents_of(sums, n, scale, bias, addition, out, begin):
     """Write scale · sum + bias of n rows, rounded as the float layer rounds it, to out [rows, K, C] from ``begin`` on.
 
-    ``addition`` is 0 without a bias, 1 where it rounds twice, 2 where it rounds once. ``norm`` is a batch norm behind
-    the layer in the same form: an addition, or 0 for none, scale and bias.
+    ``addition`` is 0 without a bias, 1 where it rounds twice, 2 where it rounds once.
     """
     _, K, C = out.shape
     filled = scale.shape[0] // K
@@ -303,18 +303,27 @@ def _currents_of(sums, n, scale, bias, addition, norm, out, begin):
             else:
                 for o in range(C):
                     x[o] = fused(_f(s[o]), a[o], b[o])
-            if norm[0] > 0:
-                _normalised(x, norm[0], norm[1][first : first + C], norm[2][first : first + C])
 
 
 @njit(nogil=True, error_model="numpy")
-def _normalised(x, addition, a, b):
-    if addition == 1:
-        for o in range(x.shape[0]):
-            x[o] = x[o] * a[o] + b[o]
-    else:
-        for o in range(x.shape[0]):
-            x[o] = fused(x[o], a[o], b[o])
+def _normalise(currents, begin, n, norm):
+    """Pass n rows of currents [rows, K, C] through a batch norm: an addition as above, its scale and its bias."""
+    addition, scale, bias = norm
+    if addition == 0:
+        return
+    _, K, C = currents.shape
+    filled = scale.shape[0] // K
+    for k in range(K):
+        first = k * filled
+        a, b = scale[first : first + C], bias[first : first + C]
+        for r in range(n):
+            x = currents[begin + r, k]
+            if addition == 1:
+                for o in range(C):
+                    x[o] = x[o] * a[o] + b[o]
+            else:
+                for o in range(C):
+                    x[o] = fused(x[o], a[o], b[o])
 
 
 @njit(nogil=True, error_model="numpy")
@@ -416,7 +425,8 @@ def spikes(
         for begin in range(0, T * P, at_once):
             n = min(at_once, T * P - begin)
             _sums_of(words, taps, begin, begin + n, b, width, blocks, weights, layout, size, rows, scratch, sums)
-            _currents_of(sums, n, scale, bias, addition, norm, x, 0)
+            _currents_of(sums, n, scale, bias, addition, x, 0)
+            _normalise(x, 0, n, norm)
             if neuron == LEAKY:
                 _leaky(x, n, begin, mem, constants, reset, out, b)
             elif neuron == SYNAPTIC:
@@ -434,7 +444,8 @@ def currents(words, taps, width, blocks, weights, layout, size, scale, bias, add
     for begin in range(0, N, at_once):
         n = min(at_once, N - begin)
         _sums_of(words, taps, begin, begin + n, 0, width, blocks, weights, layout, size, rows, scratch, sums)
-        _currents_of(sums, n, scale, bias, addition, norm, out, begin)
+        _currents_of(sums, n, scale, bias, addition, out, begin)
+        _normalise(out, begin, n, norm)
 
 
 @announced
