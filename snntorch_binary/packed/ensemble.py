@@ -1,0 +1,77 @@
+"""A packed ensemble: the members' class scores from one pass over the spikes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snntorch_binary.convert import reset
+from snntorch_binary.inference.predict import Prediction
+from snntorch_binary.inference.readout import Readout, check_readout, logits
+from snntorch_binary.inference.run import run
+from snntorch_binary.packed.spikes import SpikeBits
+
+
+class PackedEnsemble(nn.Module):
+    """K packed networks; answers as the :class:`snntorch_binary.Ensemble` that it was packed from.
+
+    Args:
+        net: a sequence of packed layers that computes all members together, or a ``ModuleList`` of packed members.
+        num_members: K.
+        readout: see :func:`snntorch_binary.inference.logits`.
+        readout_scale: see :func:`snntorch_binary.inference.logits`.
+        step: whether the members take one time step at a time.
+        seed: with which the members were drawn.
+
+    Shape:
+        spikes, or :class:`SpikeBits` where the first layer takes them, -> class scores of the members [K, B, C].
+
+    Example:
+        >>> import torch, snntorch_binary as sb
+        >>> net = torch.nn.Sequential(sb.nn.BinaryLinear(16, 3, weight=sb.Bernoulli()), sb.nn.Leaky(beta=0.9))
+        >>> packed = sb.pack(sb.Ensemble(net, num_members=5, seed=0))
+        >>> x = (torch.rand(25, 8, 16) < 0.1).float()
+        >>> packed(x).shape, packed.predict(x).probs.shape
+        (torch.Size([5, 8, 3]), torch.Size([8, 3]))
+    """
+
+    def __init__(
+        self,
+        net: nn.Sequential | nn.ModuleList,
+        num_members: int,
+        *,
+        readout: Readout = "rate",
+        readout_scale: float | None = None,
+        step: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.num_members = num_members
+        self.readout = check_readout(readout)
+        self.readout_scale = readout_scale
+        self.step = step
+        self.seed = seed
+
+    @torch.no_grad()
+    def forward(self, x: Tensor | SpikeBits) -> Tensor:
+        """Return the class scores of each member, [K, B, C]."""
+        return torch.stack([logits(output, self.readout, self.readout_scale) for output in self._outputs(x)])
+
+    def _outputs(self, x: Any) -> list[Any]:
+        if isinstance(self.net, nn.ModuleList):
+            return [run(member, x, self.step) for member in self.net]
+        return list(self.net(x).unbind(0))
+
+    @torch.no_grad()
+    def predict(self, x: Tensor | SpikeBits) -> Prediction:
+        """Return the ensemble's class probabilities and their uncertainty."""
+        prediction = Prediction(self(x).softmax(-1))
+        reset(self)
+        return prediction
+
+    def extra_repr(self) -> str:
+        """Say how many members answer, and how."""
+        return f"num_members={self.num_members}, readout={self.readout!r}, seed={self.seed}"

@@ -1,0 +1,100 @@
+"""What `pack` takes from a layer of torch or of this package: its ±1 weights, its geometry, a norm behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from snntorch_binary.nn.binary import BinaryConv1d, BinaryConv2d, BinaryConv3d, BinaryLayer, BinaryLinear
+from snntorch_binary.nn.time_first import TimeFirst
+from snntorch_binary.packed.geometry import LARGEST, Geometry
+
+LINEAR = (nn.Linear, BinaryLinear)
+CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d, BinaryConv1d, BinaryConv2d, BinaryConv3d)
+NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+POOL = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
+
+
+@dataclass
+class Weights:
+    """A layer's weights in force: signs, scale and bias of every output, and how the two are rounded."""
+
+    positive: Tensor
+    scale: Tensor
+    bias: Tensor | None
+    fused_bias: bool
+
+
+def without_time(module: nn.Module) -> nn.Module:
+    """Return the module inside a :class:`snntorch_binary.nn.TimeFirst`, or the module itself."""
+    return module.module if isinstance(module, TimeFirst) else module
+
+
+def weights_of(layer: nn.Module) -> Weights | None:
+    """Return the ±1 weights of a layer, binary or frozen, or ``None`` if it has others."""
+    if type(layer) not in (*LINEAR, *CONV) or (isinstance(layer, CONV) and geometry_of(layer) is None):
+        return None
+    with torch.no_grad():
+        if isinstance(layer, BinaryLayer):
+            weight, fused = layer.in_force().detach(), layer.gain is not None
+            scale = torch.as_tensor(layer._scale(), dtype=torch.float32).expand(len(weight))
+        else:
+            weight, fused = layer.weight.detach(), False  # type: ignore[operator]
+            size = weight.flatten(1).abs() if weight.numel() else weight.new_zeros(len(weight), 1)
+            scale = size[:, 0]
+            # One input has one weight, real or not.
+            if size.shape[1] < 2 or not bool(((size == scale[:, None]) & (size > 0)).all()):
+                return None
+        bias: Any = layer.bias
+        if weight.dtype != torch.float32 or not weight.numel() or not bool(torch.isfinite(scale).all()):
+            return None
+        return Weights(weight > 0, scale.detach().clone(), None if bias is None else bias.detach(), fused)
+
+
+def geometry_of(layer: Any) -> Geometry | None:
+    """Return the geometry of a convolution or max pooling, or ``None`` if it is not packed."""
+    spatial = 1 if "1d" in type(layer).__name__ else 2 if "2d" in type(layer).__name__ else 3
+
+    def each(value: Any) -> tuple[int, ...]:
+        return tuple(value) if isinstance(value, (tuple, list)) else (value,) * spatial
+
+    kernel, stride, dilation = each(layer.kernel_size), each(layer.stride), each(layer.dilation)
+    if isinstance(layer, POOL):
+        if layer.ceil_mode or layer.return_indices:
+            return None
+        padding: Sequence[tuple[int, int]] = [(size, size) for size in each(layer.padding)]
+    elif layer.padding_mode != "zeros":
+        return None
+    elif layer.padding == "valid":
+        padding = [(0, 0)] * spatial
+    elif layer.padding == "same":
+        total = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+        padding = [(size // 2, size - size // 2) for size in total]
+    else:
+        padding = [(size, size) for size in each(layer.padding)]
+    if max(*kernel, *stride, *dilation, *(size for pair in padding for size in pair)) > LARGEST:
+        return None
+    return Geometry(kernel, stride, dilation, tuple(padding))
+
+
+def is_norm_of(module: nn.Module, weights: Weights) -> bool:
+    """Say whether a module is a time-first batch norm with kept statistics, as many as a layer has outputs."""
+    inner = without_time(module)
+    if not isinstance(module, TimeFirst) or type(inner) not in NORM:
+        return False
+    mean: Any = inner.running_mean
+    return mean is not None and mean.dtype == torch.float32 and mean.shape == weights.scale.shape
+
+
+def norm_of(norm: Any) -> tuple[Tensor, Tensor]:
+    """Return scale and bias of a batch norm in evaluation mode: what it makes of 1 without a mean, and of 0."""
+    nothing = torch.zeros_like(norm.running_mean)[None]
+    with torch.no_grad():
+        scale = F.batch_norm(nothing + 1, nothing[0], norm.running_var, norm.weight, nothing[0], eps=norm.eps)
+        bias = F.batch_norm(nothing, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+    return scale[0], bias[0]

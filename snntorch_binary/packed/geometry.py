@@ -1,0 +1,73 @@
+"""Which inputs an output position of a convolution or a pooling sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from snntorch_binary._errors import expected
+
+LARGEST = 1024
+"""Largest stride, padding, dilation and kernel size that is packed: a file cannot ask for more."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Kernel size, stride, dilation and zero padding (before, after) of every spatial dimension.
+
+    A linear layer has no spatial dimension, and one position that sees itself.
+
+    Example:
+        >>> Geometry((3,), (1,), (1,), ((1, 1),)).taps((4,)).tolist()  # -1 is padding
+        [[-1, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, -1]]
+    """
+
+    kernel: tuple[int, ...] = ()
+    stride: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
+    padding: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not len(self.kernel) == len(self.stride) == len(self.dilation) == len(self.padding) <= 3:
+            raise ValueError(expected("geometry", "kernel, stride, dilation and padding of one size", self))
+        positive = (*self.kernel, *self.stride, *self.dilation)
+        if not all(1 <= value <= LARGEST for value in positive):
+            raise ValueError(expected("kernel, stride and dilation", f"in [1, {LARGEST}]", self))
+        if not all(0 <= value <= LARGEST for pair in self.padding for value in pair):
+            raise ValueError(expected("padding", f"in [0, {LARGEST}]", self))
+
+    @property
+    def spatial(self) -> int:
+        """Number of spatial dimensions."""
+        return len(self.kernel)
+
+    @property
+    def num_taps(self) -> int:
+        """Positions that an output sees."""
+        return int(torch.Size(self.kernel).numel())
+
+    def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the spatial size of the output for that of an input.
+
+        Raises:
+            ValueError: the kernel does not fit into the padded input.
+        """
+        reach = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel, strict=True)]
+        padded = [n + sum(pair) for n, pair in zip(size, self.padding, strict=True)]
+        if any(n < r for n, r in zip(padded, reach, strict=True)):
+            raise ValueError(expected("input", f"of a spatial size of at least {reach}, padded", padded))
+        return tuple((n - r) // s + 1 for n, r, s in zip(padded, reach, self.stride, strict=True))
+
+    def taps(self, size: tuple[int, ...]) -> Tensor:
+        """Return int32 [output positions, taps]: the input position that each tap sees, -1 for padding."""
+        flat, inside = torch.zeros(1, 1, dtype=torch.int32), torch.ones(1, 1, dtype=torch.bool)
+        rows = zip(self.output_size(size), size, self.kernel, self.stride, self.dilation, self.padding, strict=True)
+        for outputs, inputs, kernel, stride, dilation, (before, _) in rows:
+            first = torch.arange(outputs, dtype=torch.int32) * stride - before
+            index = first[:, None] + torch.arange(kernel, dtype=torch.int32) * dilation
+            within = (index >= 0) & (index < inputs)
+            flat = (flat[:, None, :, None] * inputs + index[None, :, None, :]).flatten(0, 1).flatten(1)
+            inside = (inside[:, None, :, None] & within[None, :, None, :]).flatten(0, 1).flatten(1)
+        return torch.where(inside, flat, -1).contiguous()

@@ -1,0 +1,289 @@
+"""A layer of 1-bit weights, alone or with the neurons behind it."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from snntorch_binary._errors import expected
+from snntorch_binary.kernels.engine import compiled
+from snntorch_binary.packed.geometry import Geometry
+from snntorch_binary.packed.layout import Layout
+from snntorch_binary.packed.neurons import NeuronConstants, constants, why_not_fused
+from snntorch_binary.packed.spikes import SpikeBits
+
+_CONVOLUTIONS = {0: F.linear, 1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+
+
+class PackedLayer(nn.Module):
+    r"""A linear or convolutional layer with weights in {-1, +1} at one bit each: :math:`y = s \cdot (W x) + b`.
+
+    The input is spikes, so that :math:`W x` is an exact integer, counted on bits; scale and bias follow in float32, in
+    the order and rounding of :class:`snntorch_binary.nn.BinaryLinear`. With a neuron, currents become spikes in the
+    same pass and no float tensor of either is made. :func:`snntorch_binary.pack` builds it.
+
+    Args:
+        positive: bool [K, C_out, C_in / groups, kernel], True where a weight is +1; K members at once.
+        scale: float32 [K, C_out].
+        bias: float32 [K, C_out], or ``None``.
+        neuron: a ``Leaky``, ``Synaptic`` or ``SRM`` of this package, or ``None`` for currents.
+        geometry: of a convolution; a linear layer has none.
+        groups: of a convolution.
+        shared: whether the input is one for all members, or each member has its own.
+        ensemble: whether outputs have a dimension of members.
+        packed_output: give spikes as :class:`SpikeBits` (needs a neuron).
+        fused_bias: scale and bias in one rounding, as layers with a gain per channel do it, or in two.
+        norm: of a batch norm behind the layer, scale and bias float32 [K, C_out] each; rounded as torch does it.
+
+    Shape:
+        spikes [..., C_in, positions], a tensor of zeros and ones or :class:`SpikeBits`, to currents or spikes
+        [..., C_out, positions], of an ensemble [K, ..., C_out, positions]. With a neuron, ... is T, B.
+
+    Raises:
+        ValueError: the input is not of this shape, or holds other values than 0 and 1.
+    """
+
+    weight_bits: Tensor
+    scale: Tensor
+    bias: Tensor | None
+    norm_scale: Tensor | None
+    norm_bias: Tensor | None
+
+    def __init__(
+        self,
+        positive: Tensor,
+        scale: Tensor,
+        bias: Tensor | None = None,
+        neuron: nn.Module | None = None,
+        geometry: Geometry | None = None,
+        *,
+        groups: int = 1,
+        shared: bool = True,
+        ensemble: bool = False,
+        packed_output: bool = False,
+        fused_bias: bool = False,
+        norm: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        geometry = Geometry() if geometry is None else geometry
+        members, outputs, channels = positive.shape[:3]
+        self.geometry, self.groups, self.ensemble = geometry, groups, ensemble
+        self.in_channels, self.out_channels = channels * groups, outputs
+        self.layout = Layout(members, outputs, channels * geometry.num_taps, groups, shared)
+        self.packed_output, self.fused_bias = packed_output, fused_bias
+        # The inputs of an output in the order in which a kernel gathers them: tap by tap, all channels of each.
+        inputs = positive.flatten(3).transpose(2, 3) if geometry.spatial else positive
+        self.register_buffer("weight_bits", self.layout.pack(inputs.reshape(members, outputs, -1)))
+        self.register_buffer("scale", scale.detach().clone())
+        self.register_buffer("bias", None if bias is None else bias.detach().clone())
+        self.register_buffer("norm_scale", None if norm is None else norm[0].detach().clone())
+        self.register_buffer("norm_bias", None if norm is None else norm[1].detach().clone())
+        self.neuron = neuron
+        self.neuron_constants = None if neuron is None else _constants(neuron, outputs, geometry.spatial)
+        self._prepared: tuple[Any, ...] | None = None
+        self._prepared_neurons: tuple[Any, ...] | None = None
+        self._taps: tuple[torch.Size, tuple[int, ...], Any] | None = None
+
+    # ---- what it is --------------------------------------------------------------------------------
+
+    @property
+    def positive(self) -> Tensor:
+        """The weights as bool [K, C_out, C_in / groups, kernel], True for +1."""
+        layout, geometry = self.layout, self.geometry
+        positive = layout.unpack(self.weight_bits)
+        if not geometry.spatial:
+            return positive
+        by_tap = positive.view(layout.members, layout.outputs, geometry.num_taps, -1)
+        return by_tap.transpose(2, 3).unflatten(3, geometry.kernel)
+
+    @property
+    def num_weights(self) -> int:
+        """Number of 1-bit weights of all members."""
+        return self.layout.members * self.layout.outputs * self.layout.inputs
+
+    def extra_repr(self) -> str:
+        """Say the sizes and what comes out."""
+        layout, geometry = self.layout, self.geometry
+        parts = [f"{self.in_channels} -> {self.out_channels}"]
+        if geometry.spatial:
+            parts += [f"kernel={geometry.kernel}", f"stride={geometry.stride}", f"padding={geometry.padding}"]
+        if self.groups > 1:
+            parts.append(f"groups={self.groups}")
+        if self.ensemble:
+            parts.append(f"members={layout.members}")
+        output = "currents" if self.neuron is None else "bits" if self.packed_output else "float spikes"
+        parts.append(f"bias={self.bias is not None}")
+        if self.norm_scale is not None:
+            parts.append("batch norm")
+        return ", ".join([*parts, f"gives {output}"])
+
+    # ---- the product -------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def forward(self, x: Tensor | SpikeBits) -> Any:
+        """Return currents or spikes, see the class."""
+        spikes = self._entered(x)
+        kernels = compiled("packed") if spikes.words.device.type == "cpu" else None
+        if kernels is None:
+            return self._by_torch(spikes)
+        positions, taps = self._positions(spikes.positions)
+        return (self._currents if self.neuron is None else self._spikes)(kernels, spikes, positions, taps)
+
+    def _entered(self, x: Tensor | SpikeBits) -> SpikeBits:
+        spatial = self.geometry.spatial
+        if not isinstance(x, SpikeBits):
+            if isinstance(x, Tensor) and (x.dim() < 1 + spatial or x.shape[x.dim() - 1 - spatial] != self.in_channels):
+                what = f"of size {self.in_channels} in dimension {-1 - spatial}"
+                raise ValueError(expected("input", what, f"shape {tuple(x.shape)}"))
+            x = SpikeBits.of(x, spatial)
+        members = 1 if self.layout.shared else self.layout.members
+        if (x.channels, x.spatial, x.members) != (self.in_channels, spatial, members):
+            what = f"spikes of {self.in_channels} channels, {spatial} spatial dimensions and {members} members"
+            raise ValueError(expected("input", what, f"shape {tuple(x.shape)}"))
+        if self.neuron is not None and len(x.lead) != 2:
+            raise ValueError(expected("input", "time-first, [T, B, ...]", f"shape {tuple(x.shape)}"))
+        return x
+
+    def _positions(self, size: torch.Size) -> tuple[tuple[int, ...], Any]:
+        if self._taps is None or self._taps[0] != size:
+            self._taps = (size, self.geometry.output_size(size), self.geometry.taps(size).numpy())
+        return self._taps[1:]
+
+    def _weights(self) -> tuple[Any, ...]:
+        """Return what the kernels take beside spikes and taps; kept, as a small layer would wait for it."""
+        if self._prepared is None:
+            layout = self.layout
+            scale, bias = self._filled(self.scale), self._filled(self.bias)
+            addition = 0 if self.bias is None else 2 if self.fused_bias and _addcmul_is_fused() else 1
+            norm = 0 if self.norm_scale is None else 2 if _addcmul_is_fused() else 1
+            taps = self.geometry.num_taps
+            self._prepared = (
+                0 if taps == layout.groups == 1 else layout.inputs // taps,
+                layout.blocks(taps).numpy(),
+                self.weight_bits.numpy(),
+                layout.kind,
+                (layout.inputs, layout.block_outputs),
+                scale,
+                bias,
+                addition,
+                (norm, self._filled(self.norm_scale), self._filled(self.norm_bias)),
+            )
+        return self._prepared
+
+    def _filled(self, value: Tensor | None) -> Any:
+        """[K, C_out] with every member filled up to whole words of zeros; nothing, where there is no value."""
+        if value is None:
+            value = torch.zeros_like(self.scale)
+        return F.pad(value, (0, self.layout.width - self.layout.outputs)).flatten().numpy()
+
+    def _neurons(self) -> tuple[Any, ...]:
+        if self._prepared_neurons is None:
+            neuron = self.neuron_constants
+            assert neuron is not None
+            values = neuron.per_member(self.layout.members, self.layout.width)
+            self._prepared_neurons = (neuron.kind, neuron.reset, values.numpy())
+        return self._prepared_neurons
+
+    def _currents(self, kernels: Any, spikes: SpikeBits, positions: tuple[int, ...], taps: Any) -> Tensor:
+        layout, words = self.layout, spikes.words
+        rows, size = math.prod(spikes.lead), math.prod(positions)
+        out = torch.empty(rows * size, layout.members, layout.outputs)
+        if out.numel():
+            flat = words.reshape(rows, 1, -1, words.shape[-2] * words.shape[-1]).contiguous()
+            kernels.currents(flat.numpy(), taps, *self._weights(), out.numpy())
+        out = out.view(*spikes.lead, *positions, layout.members, layout.outputs)
+        return self._shaped(out)
+
+    def _spikes(self, kernels: Any, spikes: SpikeBits, positions: tuple[int, ...], taps: Any) -> Tensor | SpikeBits:
+        layout, words = self.layout, spikes.words
+        (steps, batch), size = spikes.lead, math.prod(positions)
+        out = torch.empty((steps, batch, size, layout.members * layout.width // 64), dtype=torch.int64)
+        if out.numel():
+            flat = words.reshape(steps, batch, -1, words.shape[-2] * words.shape[-1]).contiguous()
+            kernels.spikes(flat.numpy(), taps, *self._weights(), *self._neurons(), out.numpy())
+        out = out.view(steps, batch, *positions, layout.members, layout.width // 64)
+        bits = SpikeBits(out, layout.outputs, len(positions), self.ensemble)
+        return bits if self.packed_output else bits.unpack()
+
+    def _shaped(self, out: Tensor) -> Tensor:
+        """[..., positions, K, C] to [K, ..., C, positions], or without members to [..., C, positions].
+
+        Members are laid out one after the other, so that a mean over time adds up as it does for one network. The
+        channels of a convolution stay last in memory (torch's channels_last).
+        """
+        members = out.dim() - 2
+        out = out.movedim(members, 0).contiguous() if self.ensemble else out.squeeze(members)
+        return out.movedim(-1, -1 - self.geometry.spatial)
+
+    def _by_torch(self, spikes: SpikeBits) -> Any:
+        """Compute the same by ±1 weights and torch's product, member by member."""
+        spatial, layout = self.geometry.spatial, self.layout
+        self.geometry.output_size(spikes.positions)  # says what is wrong with the size
+        weight = torch.where(self.positive, 1.0, -1.0)
+        given = SpikeBits(spikes.words, spikes.channels, spatial, ensemble=True).unpack()
+        outputs = []
+        for member in range(layout.members):
+            x = given[0 if layout.shared else member]
+            product = self._product(x.flatten(0, len(spikes.lead) - 1) if spikes.lead else x[None], weight[member])
+            scale = self.scale[member].view(-1, *(1,) * spatial)
+            if self.bias is None:
+                current = product * scale
+            else:
+                bias = self.bias[member].view(-1, *(1,) * spatial)
+                current = torch.addcmul(bias, product, scale) if self.fused_bias else product * scale + bias
+            if self.norm_scale is not None and self.norm_bias is not None:
+                current = torch.addcmul(
+                    self.norm_bias[member].view(-1, *(1,) * spatial),
+                    current,
+                    self.norm_scale[member].view(-1, *(1,) * spatial),
+                )
+            current = current.unflatten(0, spikes.lead) if spikes.lead else current[0]
+            outputs.append(current if self.neuron is None else self.neuron(current))
+        result = torch.stack(outputs) if self.ensemble else outputs[0]
+        if not self.packed_output:
+            return result
+        bits = SpikeBits.of(result, spatial)
+        words = bits.words.squeeze(-2).movedim(0, -2) if self.ensemble else bits.words
+        return SpikeBits(words.contiguous(), layout.outputs, spatial, self.ensemble)
+
+    def _product(self, x: Tensor, weight: Tensor) -> Tensor:
+        geometry = self.geometry
+        if not geometry.spatial:
+            return F.linear(x, weight)
+        padded = F.pad(x, [size for pair in reversed(geometry.padding) for size in pair])
+        convolve: Any = _CONVOLUTIONS[geometry.spatial]
+        return convolve(padded, weight, None, geometry.stride, 0, geometry.dilation, self.groups)
+
+    # ---- staying consistent ------------------------------------------------------------------------
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        self._prepared = None
+        return super()._apply(fn, recurse)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._prepared = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_prepared": None, "_prepared_neurons": None, "_taps": None}
+
+
+def _constants(neuron: nn.Module, channels: int, spatial: int) -> NeuronConstants:
+    reason = why_not_fused(neuron)
+    found = constants(neuron, channels, spatial) if reason is None else None
+    if found is None:
+        reason = reason or "it has not one constant a channel"
+        raise ValueError(expected("neuron", f"one that a layer can hold ({reason})", neuron))
+    return found
+
+
+@cache
+def _addcmul_is_fused() -> bool:
+    """Say whether ``torch.addcmul`` rounds once, which depends on how torch was built."""
+    x = torch.full((64,), 1.0 + 2.0**-12)
+    return bool((torch.addcmul(torch.full((64,), -1.0), x, x) != x * x - 1.0).all())

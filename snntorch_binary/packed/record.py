@@ -1,0 +1,85 @@
+"""One module as a file describes it, and the checks that every value passes when it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snntorch_binary.packed.geometry import LARGEST
+
+_DEEPEST = 8
+
+
+class PackedFileError(ValueError):
+    """A file is not a packed network, or is damaged; the message says in one sentence what is wrong."""
+
+
+class Record:
+    """Values of one module as a file has them, its tensors, and the checks that reading them needs."""
+
+    def __init__(self, values: Any, tensors: Mapping[str, Tensor], path: str = "", depth: int = 0) -> None:
+        if not isinstance(values, dict):
+            raise PackedFileError(f"The module {path!r} is described by {type(values).__name__}, not by an object.")
+        if depth > _DEEPEST:
+            raise PackedFileError(f"The module {path!r} is nested too deeply.")
+        self.values, self.tensors, self.path, self.depth = values, tensors, path, depth
+
+    def error(self, name: str, what: str) -> PackedFileError:
+        """Return the error that a value is not what it has to be."""
+        got = repr(self.values.get(name))
+        got = got if len(got) < 80 else got[:77] + "..."
+        return PackedFileError(f"`{name}` of module {self.path!r} has to be {what}, but is {got}.")
+
+    def flag(self, name: str) -> bool:
+        """Return a truth value."""
+        value = self.values.get(name)
+        if not isinstance(value, bool):
+            raise self.error(name, "true or false")
+        return value
+
+    def integer(self, name: str, low: int, high: int) -> int:
+        """Return an integer within bounds."""
+        value = self.values.get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise self.error(name, f"an integer in [{low}, {high}]")
+        return value
+
+    def number(self, name: str) -> float:
+        """Return a finite number."""
+        value = self.values.get(name)
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not abs(value) < 1e30:
+            raise self.error(name, "a finite number")
+        return float(value)
+
+    def choice(self, name: str, among: tuple[str, ...]) -> str:
+        """Return one of some words."""
+        value = self.values.get(name)
+        if value not in among or not isinstance(value, str):
+            raise self.error(name, f"one of {', '.join(among)}")
+        return value
+
+    def sizes(self, name: str, low: int) -> tuple[int, ...]:
+        """Return the sizes of up to three spatial dimensions."""
+        value = self.values.get(name)
+        if not isinstance(value, list) or len(value) > 3:
+            raise self.error(name, "a list of up to 3 integers")
+        if not all(type(size) is int and low <= size <= LARGEST for size in value):
+            raise self.error(name, f"a list of integers in [{low}, {LARGEST}]")
+        return tuple(value)
+
+    def tensor(self, name: str, dtype: torch.dtype) -> Tensor:
+        """Return a finite tensor of the file."""
+        key = f"{self.path}.{name}"
+        tensor = self.tensors.get(key)
+        if tensor is None or tensor.dtype != dtype:
+            raise PackedFileError(f"The file has no tensor {key!r} of type {dtype}.")
+        if dtype.is_floating_point and not bool(torch.isfinite(tensor).all()):
+            raise PackedFileError(f"The tensor {key!r} holds infinite values or NaN.")
+        return tensor
+
+    def child(self, values: Any, name: str) -> Record:
+        """Return the record of a module inside this one."""
+        return Record(values, self.tensors, f"{self.path}.{name}" if self.path else name, self.depth + 1)

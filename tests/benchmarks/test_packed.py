@@ -1,0 +1,202 @@
+"""Packed inference against fp32 torch and snnTorch: one thread, spikes 5 % dense, interleaved in one process.
+
+Every row asserts that the results are the same, times both sides in turns (CPU time, medians), prints the ratio and
+keeps it in ``benchmark.extra_info``, with the least ratio that the project asks for.
+"""
+
+import itertools
+import os
+import statistics
+import time
+
+import pytest
+import snntorch as snn
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import snntorch_binary as sb
+from snntorch_binary.packed import PackedLayer, SpikeBits
+
+DENSITY = 0.05
+STEPS, BATCH = 100, 64
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with torch.no_grad():
+        yield
+    torch.set_num_threads(threads)
+
+
+def spikes(*shape):
+    return (torch.rand(shape) < DENSITY).float()
+
+
+def medians(repeats=9, shortest=0.02, **sides):
+    """Return the CPU times, in seconds a call, of callables timed in turns."""
+    calls = {}
+    for name, side in sides.items():
+        side()
+        begin = time.process_time()
+        side()
+        calls[name] = max(1, int(shortest / max(time.process_time() - begin, 1e-6)))
+    times = {name: [] for name in sides}
+    for _ in range(repeats):
+        for name, side in sides.items():
+            begin = time.process_time()
+            for _ in range(calls[name]):
+                side()
+            times[name].append((time.process_time() - begin) / calls[name])
+    return times
+
+
+def report(benchmark, row, least, against, **sides):
+    """Time `ours`, `theirs` and whatever else is given; print the ratios to `theirs` and keep them."""
+    times = medians(**sides)
+    theirs = statistics.median(times["theirs"])
+    benchmark.extra_info.update(row=row, against=against, least=least, load=os.getloadavg()[0])
+    for name, measured in times.items():
+        median = statistics.median(measured)
+        spread = f"{min(measured) * 1e3:.3f}..{max(measured) * 1e3:.3f} ms"
+        benchmark.extra_info[name] = {"median_s": median, "spread": spread, "ratio": theirs / median}
+        print(f"\n{row:38s} {name:18s} {median * 1e3:9.3f} ms [{spread}] {theirs / median:7.1f}x {against}", end="")
+    print(f"  (least {least}x)")
+    benchmark.pedantic(sides["ours"], rounds=15, warmup_rounds=1)
+
+
+def in_turn(values):
+    """Return a function that gives the next of the values at every call: a fixed input would stay in the cache."""
+    following = itertools.cycle(values)
+    return lambda: next(following)
+
+
+@pytest.mark.parametrize(
+    ("rows", "inputs", "outputs", "least"), [(64, 4096, 4096, 45), (6400, 2312, 512, 15), (1, 4096, 4096, 90)]
+)
+def test_linear(benchmark, rows, inputs, outputs, least):
+    layer = sb.nn.BinaryLinear(inputs, outputs).eval()
+    packed = sb.pack(layer)
+    xs = [spikes(rows, inputs) for _ in range(16 if rows == 1 else 2)]
+    bits = [SpikeBits.of(x) for x in xs]
+    weight = torch.where(packed.positive[0], 1.0, -1.0)
+    assert torch.equal(packed(bits[0]), layer(xs[0]))
+    floats, again, as_bits = in_turn(xs), in_turn(xs), in_turn(bits)
+    report(
+        benchmark,
+        f"packed Linear ({rows}, {inputs}, {outputs})",
+        least,
+        "F.linear",
+        theirs=lambda: F.linear(floats(), weight),
+        ours=lambda: packed(as_bits()),
+        with_packing=lambda: packed(again()),
+    )
+
+
+@pytest.mark.parametrize(("channels", "outputs", "size"), [(64, 128, 32), (128, 128, 16)])
+def test_convolution(benchmark, channels, outputs, size):
+    layer = sb.nn.BinaryConv2d(channels, outputs, 3, padding=1).eval()
+    packed = sb.pack(layer)
+    xs = [spikes(1, channels, size, size) for _ in range(8)]
+    bits = [SpikeBits.of(x, 2) for x in xs]
+    weight = torch.where(packed.positive[0], 1.0, -1.0)
+    assert torch.equal(packed(bits[0]), layer(xs[0]))
+    floats, again, as_bits = in_turn(xs), in_turn(xs), in_turn(bits)
+    report(
+        benchmark,
+        f"packed Conv 3x3 {channels}->{outputs} @{size}x{size}",
+        10,
+        "F.conv2d",
+        theirs=lambda: F.conv2d(floats(), weight, padding=1),
+        ours=lambda: packed(as_bits()),
+        with_packing=lambda: packed(again()),
+    )
+
+
+class SnnTorchNet(nn.Module):
+    """2312-512-10 as snnTorch's users write it."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.lif1 = nn.Linear(2312, 512), snn.Leaky(beta=0.9)
+        self.fc2, self.lif2 = nn.Linear(512, 10), snn.Leaky(beta=0.9)
+
+    def forward(self, x):
+        mem1, mem2 = self.lif1.init_leaky(), self.lif2.init_leaky()
+        recorded = []
+        for x_t in x:
+            spikes1, mem1 = self.lif1(self.fc1(x_t), mem1)
+            spikes2, mem2 = self.lif2(self.fc2(spikes1), mem2)
+            recorded.append(spikes2)
+        return torch.stack(recorded)
+
+
+@pytest.fixture
+def net():
+    """The net with binary weights and its snnTorch twin, whose weights are the same as float numbers."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        sb.nn.BinaryLinear(2312, 512, weight=sb.Bernoulli(init_scale=0.5)),
+        sb.nn.Leaky(beta=0.9),
+        sb.nn.BinaryLinear(512, 10, weight=sb.Bernoulli(init_scale=0.5)),
+        sb.nn.Leaky(beta=0.9),
+    ).eval()
+    twin = SnnTorchNet().eval()
+    for layer, frozen in ((twin.fc1, net[0]), (twin.fc2, net[2])):
+        layer.weight.copy_(frozen.weight)
+        layer.bias.copy_(frozen.bias)
+    return net, twin
+
+
+def test_whole_net(benchmark, net):
+    net, twin = net
+    packed = sb.pack(net)
+    xs = [spikes(STEPS, BATCH, 2312) for _ in range(2)]
+    assert torch.equal(packed(xs[0]), net(xs[0]))
+    benchmark.extra_info["hidden_rate"] = float(net[:2](xs[0]).mean())
+    benchmark.extra_info["flips_to_snntorch"] = float((packed(xs[0]) != twin(xs[0])).float().mean())
+    floats, again, booleans = in_turn(xs), in_turn(xs), in_turn([x.bool() for x in xs])
+    report(
+        benchmark,
+        "packed 2312-512-10, T=100, B=64",
+        15,
+        "snnTorch forward",
+        theirs=lambda: twin(floats()).sum(0).argmax(-1),
+        ours=lambda: packed(again()).sum(0).argmax(-1),
+        from_bool=lambda: packed(booleans()).sum(0).argmax(-1),
+    )
+    print(f"  hidden rate {benchmark.extra_info['hidden_rate']:.3f}")
+
+
+def test_ensemble(benchmark, net):
+    net, twin = net
+    packed = sb.pack(sb.Ensemble(net, num_members=10))
+    xs = [spikes(STEPS, BATCH, 2312) for _ in range(2)]
+    floats, again = in_turn(xs), in_turn(xs)
+    report(
+        benchmark,
+        "packed ensemble of 10, T=100, B=64",
+        1,
+        "one snnTorch forward",
+        theirs=lambda: twin(floats()),
+        ours=lambda: packed.predict(again()),
+    )
+
+
+def test_memory_and_file(benchmark, net, tmp_path):
+    pytest.importorskip("safetensors")
+    net, twin = net
+    packed = sb.pack(net)
+    path = tmp_path / "net.safetensors"
+    sb.save_packed(packed, path)
+    weights_float = sum(p.numel() * 4 for p in (twin.fc1.weight, twin.fc2.weight))
+    weights_packed = sum(layer.weight_bits.numel() * 8 for layer in packed if isinstance(layer, PackedLayer))
+    everything_float = sum(parameter.numel() * 4 for parameter in twin.parameters())
+    memory, size = weights_float / weights_packed, everything_float / os.path.getsize(path)
+    benchmark.extra_info.update(row="memory and file of 2312-512-10", least=30, memory_ratio=memory, file_ratio=size)
+    print(f"\nweight memory {memory:.1f}x smaller, file {size:.1f}x smaller than fp32  (least 30x)")
+    benchmark.pedantic(sb.load_packed, (path,), rounds=15)

@@ -1,0 +1,226 @@
+"""`pack`: what becomes of the parts of a network, and that the answer stays the same."""
+
+import pytest
+import snntorch as snn
+import torch
+from random_spikes import spikes
+from torch import nn
+
+import snntorch_binary as sb
+from snntorch_binary.inference import run
+from snntorch_binary.lightning.networks import LocalSpikingMLP, SpikingMLP
+from snntorch_binary.packed import PackedFlatten, PackedLayer, PackedMaxPool, SpikeBits
+
+
+def kinds(net):
+    return [type(module).__name__ for module in net]
+
+
+def test_the_networks_of_the_experiments(engine):
+    net = SpikingMLP(60, [70, 65], 5, threshold=0.5)
+    sb.binarize_(net, sb.Bernoulli(init_scale=0.5))
+    packed = sb.pack(net)
+    assert kinds(packed) == ["Flatten", "PackedLayer", "PackedLayer", "PackedLayer"]
+    assert [layer.packed_output for layer in packed[1:]] == [True, True, False]
+    x = spikes(11, 3, 6, 10)
+    assert torch.equal(packed(x), net.eval()(x))
+    assert not packed.training
+
+
+def test_bits_go_through_pooling_flattening_dropout_and_nesting(engine):
+    net = nn.Sequential(
+        nn.Sequential(sb.nn.BinaryConv2d(2, 70, 3, padding=1), sb.nn.Leaky(beta=0.9, threshold=0.3)),
+        sb.nn.TimeFirst(nn.MaxPool2d(2, padding=1)),
+        sb.nn.TimeFirst(nn.Dropout(0.5)),
+        sb.nn.BinaryConv2d(70, 9, 3, stride=2),
+        sb.nn.Synaptic(alpha=0.5, beta=0.8, threshold=0.3),
+        sb.nn.TimeFirst(nn.Flatten()),
+        nn.Dropout(0.5),
+        sb.nn.BinaryLinear(36, 20),
+        nn.Sequential(nn.Identity(), sb.nn.SRM()),
+        sb.nn.BinaryLinear(20, 4),
+    )
+    packed = sb.pack(net)
+    assert kinds(packed) == [
+        *("PackedLayer", "PackedMaxPool", "PackedLayer"),
+        *("PackedFlatten", "PackedLayer", "PackedLayer"),
+    ]
+    x = spikes(10, 2, 2, 8, 9)
+    assert torch.equal(packed(x), net.eval()(x))
+    assert torch.equal(packed(SpikeBits.of(x, 2)), net(x))
+    assert float(packed[:4](x).density()) > 0
+
+
+@pytest.mark.parametrize("positions", [1, 2, 3])
+def test_pooling_on_bits_is_pooling(engine, positions):
+    pooling = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}[positions](3, 2, padding=1, dilation=2)
+    convolution = {1: sb.nn.BinaryConv1d, 2: sb.nn.BinaryConv2d, 3: sb.nn.BinaryConv3d}[positions]
+    net = nn.Sequential(
+        convolution(2, 66, 1),
+        sb.nn.Leaky(beta=0.5),
+        sb.nn.TimeFirst(pooling),
+        convolution(66, 3, 1),
+    ).eval()
+    packed = sb.pack(net)
+    assert isinstance(packed[1], PackedMaxPool)
+    x = spikes(4, 2, 2, *(7, 6, 8)[:positions])
+    assert torch.equal(packed(x), net(x))
+
+
+@pytest.mark.parametrize("positions", [0, 1, 2])
+@pytest.mark.parametrize("affine", [True, False])
+def test_batch_norm_becomes_part_of_the_layer(engine, positions, affine):
+    kinds_of = {0: nn.BatchNorm1d, 1: nn.BatchNorm1d, 2: nn.BatchNorm2d}[positions]
+    norm = kinds_of(70, affine=affine)
+    norm.running_mean.normal_()
+    norm.running_var.uniform_(0.3, 2.0)
+    if affine:
+        norm.weight.data.normal_()
+        norm.bias.data.normal_()
+    layer = (
+        sb.nn.BinaryLinear(30, 70)
+        if positions == 0
+        else (sb.nn.BinaryConv1d, sb.nn.BinaryConv2d)[positions - 1](30, 70, 2)
+    )
+    net = nn.Sequential(layer, sb.nn.TimeFirst(norm), sb.nn.Leaky(beta=0.9, threshold=0.4)).eval()
+    x = spikes(12, 2, 30, *(5, 4)[:positions])
+    for packed, reference in ((sb.pack(net), net), (sb.pack(net[:2]), net[:2])):
+        assert kinds(packed) == ["PackedLayer"]
+        assert torch.equal(packed(x), reference(x))
+    ensemble = sb.Ensemble(nn.Sequential(sb.nn.BinaryLinear(30, 70, scale=0.25), *net[1:]), num_members=2)
+    if positions == 0:
+        assert torch.equal(sb.pack(ensemble)(x), ensemble(x))
+
+
+def test_what_it_does_not_know_gets_floats(engine):
+    net = nn.Sequential(
+        sb.nn.BinaryLinear(20, 30),
+        sb.nn.Leaky(beta=0.9, threshold=0.3),
+        nn.Linear(30, 8),
+        sb.nn.Leaky(beta=0.9, threshold=0.1),
+        sb.nn.BinaryLinear(8, 6),
+        sb.nn.Leaky(beta=0.9, output=True),
+    )
+    packed = sb.pack(net)
+    assert kinds(packed) == ["PackedLayer", "Linear", "Leaky", "PackedLayer", "Leaky"]
+    x = spikes(9, 2, 20)
+    for ours, theirs in zip(packed(x), net.eval()(x), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_layers_behind_real_numbers_stay(engine):
+    net = nn.Sequential(sb.nn.SynapticTrace(), sb.nn.BinaryLinear(8, 6), sb.nn.BinaryLinear(6, 4))
+    with pytest.raises(ValueError, match="`net` to be a network with a binary Linear or Conv layer"):
+        sb.pack(net)
+    local = LocalSpikingMLP(8, [6], 2)
+    sb.binarize_(local, sb.Sign())
+    with pytest.raises(ValueError, match="binary Linear or Conv"):
+        sb.pack(local)
+    two = nn.Sequential(sb.nn.BinaryLinear(8, 6), sb.nn.BinaryLinear(6, 4)).eval()
+    x = spikes(3, 8)
+    assert kinds(sb.pack(two)) == ["PackedLayer", "BinaryLinear"]
+    assert torch.equal(sb.pack(two)(x), two(x))
+
+
+class Loop(nn.Module):
+    """A network as snnTorch's users write it."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.lif1 = nn.Linear(20, 33), snn.Leaky(beta=0.9, threshold=0.3)
+        self.fc2, self.lif2 = nn.Linear(33, 5), snn.Leaky(beta=0.9, threshold=0.3)
+
+    def forward(self, x):
+        mem1, mem2 = self.lif1.init_leaky(), self.lif2.init_leaky()
+        recorded = []
+        for x_t in x:
+            spikes1, mem1 = self.lif1(self.fc1(x_t), mem1)
+            spikes2, mem2 = self.lif2(self.fc2(spikes1), mem2)
+            recorded.append((spikes2, mem2))
+        return tuple(torch.stack(values) for values in zip(*recorded, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_networks_of_snntorch(engine):
+    net = Loop()
+    sb.binarize_(net, sb.Sign())
+    x = spikes(12, 3, 20)
+    packed = sb.pack(net)
+    assert isinstance(packed.fc1, PackedLayer)
+    assert isinstance(packed.lif1, snn.Leaky)
+    for ours, theirs in zip(packed(x), net.eval()(x), strict=True):
+        assert torch.equal(ours, theirs)
+    stepwise = nn.Sequential(nn.Linear(20, 33), snn.Leaky(beta=0.9, init_hidden=True), nn.Linear(33, 5))
+    sb.binarize_(stepwise, sb.Bernoulli())
+    assert torch.equal(run(sb.pack(stepwise), x), run(stepwise.eval(), x))
+
+
+def test_a_module_in_two_places_stays_one(engine):
+    layer = sb.nn.BinaryLinear(16, 16)
+    net = nn.ModuleDict({"a": layer, "b": layer})
+    packed = sb.pack(net)
+    assert packed["a"] is packed["b"]
+    repeated = nn.Sequential(layer, sb.nn.Leaky(beta=0.9, threshold=0.2), layer).eval()
+    x = spikes(7, 2, 16)
+    assert torch.equal(sb.pack(repeated)(x), repeated(x))
+
+
+def test_names_that_meet_when_nested_sequences_are_joined(engine):
+    inner = nn.Sequential(sb.nn.BinaryLinear(16, 16), sb.nn.Leaky(beta=0.9, threshold=0.2))
+    net = nn.Sequential()
+    net.add_module("0", inner)
+    net.add_module("0_0", sb.nn.BinaryLinear(16, 8))
+    x = spikes(7, 2, 16)
+    assert torch.equal(sb.pack(net)(x), net.eval()(x))
+
+
+def test_the_original_stays_and_training_mode_is_put_back():
+    net = nn.Sequential(sb.nn.BinaryLinear(16, 8, weight=sb.Bernoulli(init_scale=0.5)), sb.nn.Leaky(beta=0.9))
+    weight = net[0].weight.clone()
+    packed = sb.pack(net)
+    assert net.training
+    assert torch.equal(net[0].weight, weight)
+    with torch.no_grad():
+        net[0].latent.neg_()
+    assert torch.equal(packed[0].positive[0], net[0].latent < 0)
+
+
+def test_a_frozen_draw(engine):
+    net = nn.Sequential(sb.nn.BinaryLinear(64, 8, weight=sb.Bernoulli(init_scale=0.2)), sb.nn.Leaky(beta=0.9))
+    draw = sb.freeze(net, "binary", torch.Generator().manual_seed(3))
+    packed = sb.pack(draw)
+    assert not torch.equal(packed[0].positive[0], net[0].latent >= 0)
+    x = spikes(9, 2, 64)  # 1/sqrt(64) is a power of two: no rounding in the frozen network's sums
+    assert torch.equal(packed(x), draw.eval()(x))
+
+
+def test_nothing_to_pack():
+    for net in (nn.Linear(3, 2), nn.Linear(1, 2), nn.Sequential(nn.ReLU()), sb.nn.BinaryLinear(3, 2).double()):
+        with pytest.raises(ValueError, match="`net` to be a network with a binary Linear or Conv layer"):
+            sb.pack(net)
+    with pytest.raises(TypeError, match="`net` to be a module"):
+        sb.pack("net")
+
+
+def test_shaping_needs_bits():
+    for module in (PackedFlatten(), sb.pack(_pooling())[1]):
+        with pytest.raises(TypeError, match="`input` to be SpikeBits"):
+            module(torch.zeros(1, 1, 2, 4, 4))
+    with pytest.raises(ValueError, match="`input` to be of 2 spatial dimensions"):
+        sb.pack(_pooling())[1](SpikeBits.of(torch.zeros(1, 1, 2)))
+
+
+def _pooling():
+    return nn.Sequential(
+        sb.nn.BinaryConv2d(2, 3, 1),
+        sb.nn.Leaky(beta=0.9),
+        sb.nn.TimeFirst(nn.MaxPool2d(2)),
+        sb.nn.BinaryConv2d(3, 3, 1),
+    )
+
+
+def test_one_bit_per_weight_in_memory():
+    net = nn.Sequential(sb.nn.BinaryLinear(2312, 512), sb.nn.Leaky(beta=0.9), sb.nn.BinaryLinear(512, 10))
+    packed = sb.pack(net)
+    bits = sum(module.weight_bits.numel() * 64 for module in packed if isinstance(module, PackedLayer))
+    assert bits < 1.01 * (2312 * 512 + 512 * 10)

@@ -1,0 +1,394 @@
+"""Packed files: the same answers after loading, their size, and what damaged or hostile files lead to."""
+
+import copy
+import json
+import os
+import random
+import struct
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+from random_spikes import spikes
+from torch import nn
+
+import snntorch_binary as sb
+from snntorch_binary.packed import PackedFileError, PackedFileVersionError, PackedLayer, SpikeBits, file
+from snntorch_binary.packed.record import Record
+
+pytest.importorskip("safetensors")
+from safetensors.torch import load_file, safe_open, save_file
+
+
+def norm_of(channels):
+    norm = nn.BatchNorm2d(channels).eval()
+    for value in (norm.running_mean, norm.weight.data, norm.bias.data):
+        value.normal_()
+    norm.running_var.uniform_(0.3, 2.0)
+    return sb.nn.TimeFirst(norm)
+
+
+def everything():
+    """A network with every module that a file can hold."""
+    beta = torch.rand(9)
+    return nn.Sequential(
+        sb.nn.BinaryConv2d(2, 9, 3, padding=1, stride=(1, 2)),
+        sb.nn.Leaky(beta=beta.view(-1, 1, 1), threshold=0.3, reset_mechanism="zero"),
+        sb.nn.TimeFirst(nn.MaxPool2d(2)),
+        sb.nn.BinaryConv2d(9, 6, 2, groups=3, scale="channel"),
+        norm_of(6),
+        sb.nn.Synaptic(alpha=0.5, beta=0.9, threshold=0.3),
+        sb.nn.TimeFirst(nn.Flatten()),
+        sb.nn.BinaryLinear(12, 7, bias=False),
+        sb.nn.SRM(),
+        nn.Linear(7, 8),
+        sb.nn.Leaky(beta=0.9, threshold=0.1, reset_delay=False),
+        nn.Flatten(2),
+        sb.nn.BinaryLinear(8, 5),
+        sb.nn.Leaky(beta=0.9, threshold=0.1, output=True),
+    )
+
+
+def ensemble_of(members=3, **arguments):
+    net = nn.Sequential(
+        nn.Flatten(2),
+        sb.nn.BinaryLinear(40, 20, weight=sb.Bernoulli(init_scale=0.5)),
+        sb.nn.Leaky(beta=0.9, threshold=0.3),
+        sb.nn.BinaryLinear(20, 4, weight=sb.Bernoulli(init_scale=0.5)),
+    )
+    return sb.Ensemble(net, num_members=members, seed=7, **arguments)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "net.safetensors"
+
+
+def test_there_and_back(engine, path):
+    packed = sb.pack(everything())
+    sb.save_packed(packed, path)
+    loaded = sb.load_packed(path)
+    assert not loaded.training
+    assert [type(module) for module in loaded] == [type(module) for module in packed]
+    x = spikes(8, 2, 2, 6, 7)
+    for ours, theirs in zip(loaded(x), packed(x), strict=True):
+        assert torch.equal(ours, theirs)
+    assert loaded(x)[0].sum() > 0
+    sb.save_packed(loaded, path)  # and again, with nothing lost
+    for ours, theirs in zip(sb.load_packed(path)(x), packed(x), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_ensembles(engine, path, members):
+    packed = sb.pack(ensemble_of(members, readout="membrane", readout_scale=0.5))
+    sb.save_packed(packed, str(path))
+    loaded = sb.load_packed(str(path))
+    x = spikes(8, 2, 5, 8)
+    assert torch.equal(loaded(x), packed(x))
+    assert (loaded.seed, loaded.num_members, loaded.readout, loaded.readout_scale) == (7, members, "membrane", 0.5)
+
+
+def test_members_one_by_one_and_a_layer_alone(engine, path):
+    layer = sb.nn.BinaryLinear(16, 8, weight=sb.Bernoulli())
+    x = spikes(8, 2, 16)
+    for packed in (
+        sb.pack(sb.Ensemble(nn.Sequential(layer, sb.nn.Leaky(beta=0.9, init_hidden=True)), num_members=2)),
+        sb.pack(layer),
+    ):
+        sb.save_packed(packed, path)
+        assert torch.equal(sb.load_packed(path)(x), packed(x))
+
+
+def test_size(path):
+    """One bit per weight and member and at most 2 % more, biases and header included."""
+    net = nn.Sequential(
+        sb.nn.BinaryLinear(2312, 512, weight=sb.Bernoulli()),
+        sb.nn.Leaky(beta=0.9),
+        sb.nn.BinaryLinear(512, 10, weight=sb.Bernoulli()),
+    )
+    weights = 2312 * 512 + 512 * 10
+    for packed, members in ((sb.pack(net), 1), (sb.pack(sb.Ensemble(net, num_members=10)), 10)):
+        sb.save_packed(packed, path)
+        assert weights * members / 8 < os.path.getsize(path) < 1.02 * weights * members / 8 + 2600
+
+
+def test_header(path):
+    sb.save_packed(sb.pack(ensemble_of()), path)
+    with safe_open(path, "pt") as opened:
+        metadata = opened.metadata()
+    assert metadata["format"] == "snntorch_binary.packed"
+    assert metadata["version"] == "1"
+    structure = json.loads(metadata["structure"])
+    assert structure["seed"] == 7
+    assert structure["net"]["modules"][1][1]["out_channels"] == 20
+
+
+def test_what_no_file_holds(path):
+    with pytest.raises(TypeError, match=r"`packed` to be what snntorch_binary\.pack returned, but got Linear"):
+        sb.save_packed(nn.Linear(2, 2), path)
+    with pytest.raises(TypeError, match=r"cannot hold a ReLU \(2\)"):
+        sb.save_packed(nn.Sequential(*sb.pack(everything())[:1], nn.Flatten(), nn.ReLU()), path)
+    with pytest.raises(TypeError, match="readout that is a function"):
+        sb.save_packed(sb.pack(ensemble_of(readout=lambda output: output[0])), path)
+    assert not path.exists()
+
+
+# ---- damaged and hostile files -------------------------------------------------------------------
+
+
+def parts(path):
+    with safe_open(path, "pt") as opened:
+        return load_file(path), opened.metadata()
+
+
+def write(path, tensors, metadata, structure=None):
+    """Write a file whose checksum is right, whatever it holds."""
+    if structure is not None:
+        metadata = metadata | {"structure": structure if isinstance(structure, str) else json.dumps(structure)}
+    metadata = metadata | {"sha256": file._checksum(metadata["structure"], tensors)}
+    save_file(tensors, path, metadata)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        sb.load_packed(tmp_path / "no such file")
+
+
+def test_other_files(path):
+    for content in (b"", b"\0" * 7, b"\xff" * 100, struct.pack("<Q", 2**62) + b"{}", b"PK\x03\x04" + b"x" * 50):
+        path.write_bytes(content)
+        with pytest.raises(PackedFileError, match="no readable safetensors file"):
+            sb.load_packed(path)
+    save_file({"weight": torch.zeros(3)}, path)
+    with pytest.raises(PackedFileError, match="no packed network: its format"):
+        sb.load_packed(path)
+
+
+def test_versions(path):
+    sb.save_packed(sb.pack(ensemble_of()), path)
+    tensors, metadata = parts(path)
+    for version, error, message in (
+        ("2", PackedFileVersionError, "has version 2 of the format, and this package reads up to 1: update it"),
+        ("0", PackedFileError, "no version 0"),
+        ("-1", PackedFileError, "version is no number"),
+        ("1e9", PackedFileError, "version is no number"),
+        ("9" * 5000, PackedFileError, "version is no number"),
+    ):
+        write(path, tensors, metadata | {"version": version})
+        with pytest.raises(error, match=message):
+            sb.load_packed(path)
+
+
+def test_a_flipped_weight_is_found(path):
+    sb.save_packed(sb.pack(ensemble_of()), path)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(PackedFileError, match="damaged: its contents do not have the checksum"):
+        sb.load_packed(path)
+
+
+def layer_record(structure):
+    return structure["net"]["modules"][1][1]
+
+
+HOSTILE = {
+    "code": lambda s: layer_record(s).update(type="os.system"),
+    "no type": lambda s: layer_record(s).pop("type"),
+    "a list for a type": lambda s: layer_record(s).update(type=["Sequential"]),
+    "huge output": lambda s: layer_record(s).update(out_channels=2**60),
+    "huge input": lambda s: layer_record(s).update(in_channels=10**30),
+    "members": lambda s: layer_record(s).update(members=2**40),
+    "other members": lambda s: s.update(num_members=4),
+    "negative": lambda s: layer_record(s).update(out_channels=-20),
+    "float size": lambda s: layer_record(s).update(out_channels=20.0),
+    "true as a size": lambda s: layer_record(s).update(members=True),
+    "groups": lambda s: layer_record(s).update(groups=3),
+    "zero groups": lambda s: layer_record(s).update(groups=0),
+    "huge kernel": lambda s: layer_record(s).update(kernel=[10**9, 10**9, 10**9]),
+    "kernel without stride": lambda s: layer_record(s).update(kernel=[1]),
+    "no bias tensor": lambda s: layer_record(s).update(bias="yes"),
+    "no ensemble": lambda s: layer_record(s).update(ensemble=False),
+    "layer as neuron": lambda s: layer_record(s).update(neuron=copy.deepcopy(layer_record(s))),
+    "neuron of other width": lambda s: layer_record(s)["neuron"].update(type="Synaptic"),
+    "neuron in steps": lambda s: layer_record(s)["neuron"].update(step=True),
+    "reset": lambda s: layer_record(s)["neuron"].update(reset_mechanism="explode"),
+    "bits from nowhere": lambda s: layer_record(s).update(neuron=None),
+    "modules": lambda s: s["net"].update(modules={"0": 1}),
+    "a name with a dot": lambda s: s["net"]["modules"][0].__setitem__(0, "a.b"),
+    "a name of a method": lambda s: s["net"]["modules"][0].__setitem__(0, "forward"),
+    "twice the same name": lambda s: s["net"]["modules"].append(s["net"]["modules"][0]),
+    "a scale of infinity": lambda s: s.update(readout_scale=float("inf")),
+    "a scale of nan": lambda s: s.update(readout_scale=float("nan")),
+    "a scale of words": lambda s: s.update(readout_scale="1"),
+    "a readout": lambda s: s.update(readout="__import__('os')"),
+    "a seed": lambda s: s.update(seed=2**70),
+    "bits to a flattening of floats": lambda s: s["net"]["modules"].insert(2, ["f", {**s["net"]["modules"][0][1]}]),
+    "bits at the end": lambda s: s["net"]["modules"].pop(),
+    "no member": lambda s: s["net"]["modules"].clear(),
+    "nothing packed": lambda s: (s.clear(), s.update(type="Flatten", start_dim=1, end_dim=-1)),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_structures_with_a_right_checksum(path, name):
+    sb.save_packed(sb.pack(ensemble_of()), path)
+    tensors, metadata = parts(path)
+    structure = json.loads(metadata["structure"])
+    HOSTILE[name](structure)
+    write(path, tensors, metadata, structure)
+    with pytest.raises(PackedFileError):
+        sb.load_packed(path)
+
+
+def test_hostile_json(path):
+    sb.save_packed(sb.pack(ensemble_of()), path)
+    tensors, metadata = parts(path)
+    deep = '{"type":"Sequential","modules":[["0",' * 50 + "null" + "]]}" * 50
+    for structure in ("", "null", "[1]", "[" * 100_000, "{" * 100_000, '"' + "x" * 10**6, "1" * 10_000, deep):
+        write(path, tensors, metadata, structure)
+        with pytest.raises(PackedFileError):
+            sb.load_packed(path)
+
+
+def test_hostile_tensors_with_a_right_checksum(path):
+    sb.save_packed(sb.pack(ensemble_of()), path)
+    tensors, metadata = parts(path)
+    weights, scale = "net.1.weights", "net.1.scale"
+    for changed in (
+        {weights: tensors[weights][:-1].clone()},
+        {weights: torch.cat([tensors[weights], tensors[weights]])},
+        {weights: tensors[weights].float()},
+        {weights: tensors[weights].view(2, -1)},
+        {weights: torch.zeros(0, dtype=torch.uint8)},
+        {scale: torch.full((1, 1), float("nan"))},
+        {scale: torch.ones(3, 19)},
+        {scale: torch.ones(1)},
+        {scale: torch.ones(1, 1, dtype=torch.float64)},
+        {"net.1.neuron.beta": torch.rand(19)},
+        {"net.1.neuron.graded_spikes_factor": torch.tensor(2.0)},
+    ):
+        write(path, tensors | changed, metadata)
+        with pytest.raises(PackedFileError):
+            sb.load_packed(path)
+    for missing in tensors:
+        write(path, {name: tensor for name, tensor in tensors.items() if name != missing}, metadata)
+        with pytest.raises(PackedFileError, match="has no tensor"):
+            sb.load_packed(path)
+
+
+def mutated(content, chance):
+    """A file with some bytes flipped, cut, inserted, repeated, its header's length or its JSON changed."""
+    content = bytearray(content)
+    header = 8 + struct.unpack("<Q", content[:8])[0]
+    kind = chance.randrange(7)
+    if kind == 0:
+        for _ in range(chance.choice([1, 1, 2, 8])):
+            content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    elif kind == 1:
+        del content[chance.randrange(len(content)) :]
+    elif kind == 2:
+        content[:8] = struct.pack("<Q", chance.choice([0, 1, header - 9, header - 7, 2**31, 2**63, 2**64 - 1]))
+    elif kind == 3:
+        content[chance.randrange(8, header)] = chance.choice(b'0123456789{}[]":,-ex')
+    elif kind == 4:
+        at = chance.randrange(len(content))
+        content[at:at] = chance.randbytes(chance.randrange(1, 9))
+    elif kind == 5:
+        at, size = chance.randrange(len(content)), chance.randrange(1, 65)
+        content[at : at + size] = chance.randbytes(size)
+    else:
+        digits = [at for at in range(8, header) if chr(content[at]).isdigit()]
+        content[chance.choice(digits)] = ord(chance.choice("0123456789"))
+    return bytes(content)
+
+
+def changed_json(values, chance):
+    """A structure with one value, anywhere in it, replaced by another."""
+    values = copy.deepcopy(values)
+    places, stack = [], [values]
+    while stack:
+        node = stack.pop()
+        for key, value in list(node.items() if isinstance(node, dict) else enumerate(node)):
+            places.append((node, key))
+            if isinstance(value, (dict, list)):
+                stack.append(value)
+    node, key = chance.choice(places)
+    others = [None, True, False, -1, 0, 1, 2, 3, 63, 64, 65, 2**31, 2**63, 10**40, 0.5, 1e308, "", "Leaky", [], [1], {}]
+    node[key] = chance.choice([*others, chance.choice(places)[0]])
+    try:
+        return json.dumps(values)
+    except ValueError:  # circular
+        return None
+
+
+def loaded_or_none(path):
+    """Load; no crash, and no error but the typed one."""
+    try:
+        return sb.load_packed(path)
+    except PackedFileError:
+        return None
+
+
+@pytest.fixture
+def path_in_memory(tmp_path):
+    """A path where files open fast: on a disk opening takes twenty times as long as loading."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as folder:
+        yield Path(folder) / "net.safetensors"
+
+
+def test_ten_thousand_mutated_files(path_in_memory):
+    """Random damage is found by the checksum; what is loaded answers as what was saved."""
+    path = path_in_memory
+    packed = sb.pack(ensemble_of(2))
+    sb.save_packed(packed, path)
+    content = path.read_bytes()
+    x = spikes(4, 2, 5, 8)
+    expected = packed(x)
+    chance = random.Random(0)
+    loaded = 0
+    for _ in range(8000):
+        path.write_bytes(mutated(content, chance))
+        network = loaded_or_none(path)
+        if network is not None:
+            loaded += 1
+            assert torch.equal(network(x), expected)
+    assert loaded < 800
+    # The same with structures that somebody changed and signed: an error, or a network of such a structure.
+    path.write_bytes(content)
+    tensors, metadata = parts(path)
+    tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+    structure = json.loads(metadata["structure"])
+    accepted = 0
+    for _ in range(2000):
+        changed = changed_json(structure, chance)
+        if changed is None:
+            continue
+        try:
+            network = file._network(changed, tensors)
+        except PackedFileError:
+            continue
+        accepted += 1
+        try:
+            network(x)
+        except (ValueError, TypeError, RuntimeError):
+            continue
+    assert 0 < accepted < 2000
+
+
+def test_a_record_says_where(path):
+    with pytest.raises(PackedFileError, match=r"`type` of module 'a\.b' has to be one of"):
+        file.read(Record({"type": 3}, {}, "a").child({}, "b"))
+
+
+def test_a_packed_layer_takes_bits_after_loading(engine, path):
+    net = nn.Sequential(sb.nn.BinaryLinear(64, 32), sb.nn.Leaky(beta=0.9, threshold=0.2), sb.nn.BinaryLinear(32, 4))
+    packed = sb.pack(net)
+    sb.save_packed(packed, path)
+    loaded = sb.load_packed(path)
+    assert isinstance(loaded[0], PackedLayer)
+    x = spikes(5, 2, 64)
+    assert torch.equal(loaded(SpikeBits.of(x)), net.eval()(x))
