@@ -1,5 +1,6 @@
 """Spikes to words and back, see :mod:`snntorch_binary.kernels.bits`."""
 
+# vectors.py: f01eaf34
 from __future__ import annotations
 
 import numpy as np

@@ -11,6 +11,7 @@ one instruction adds to hundreds of outputs.
 """
 
 # mypy: allow-untyped-defs
+# vectors.py: f01eaf34
 from __future__ import annotations
 
 from typing import Any
