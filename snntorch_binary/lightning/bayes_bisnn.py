@@ -13,7 +13,7 @@ from snntorch_binary.inference.readout import ReadoutName
 from snntorch_binary.lightning.rule_of_network import give_rule_
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
 from snntorch_binary.optim import BayesBiSNN as BayesBiSNNOptimizer
-from snntorch_binary.weights import Bernoulli, binary_layers, disarm_loss, resample_
+from snntorch_binary.weights import LATENT_LIMIT, Bernoulli, binary_layers, disarm_loss, resample_
 
 
 class BayesBiSNN(SpikingModule):
@@ -42,6 +42,7 @@ class BayesBiSNN(SpikingModule):
         step: as in :class:`SpikingModule`.
         cosine: as in :class:`SpikingModule`.
         credit: as in :class:`SpikingModule`.
+        limit: bound on |w_r|, see :class:`snntorch_binary.optim.BayesBiSNN`.
         paper_exact: the published arithmetic, see :class:`snntorch_binary.optim.BayesBiSNN`; excludes ``betas``.
 
     Raises:
@@ -80,6 +81,7 @@ class BayesBiSNN(SpikingModule):
         step: bool | None = None,
         cosine: bool = True,
         credit: Credit = "through-time",
+        limit: float = LATENT_LIMIT,
         paper_exact: bool = False,
     ) -> None:
         counts = {
@@ -100,6 +102,7 @@ class BayesBiSNN(SpikingModule):
         self.base_lr = base_lr
         self.betas = None if betas is None else (betas[0], betas[1])
         self.momentum = momentum
+        self.limit = limit
         self.paper_exact = paper_exact
         self.num_train_samples = num_train_samples
         self.num_validation_samples = num_validation_samples
@@ -112,7 +115,14 @@ class BayesBiSNN(SpikingModule):
             self.trainer.fit_loop.setup_data()
             rho = 1 / len(self.trainer.train_dataloader.dataset)  # type: ignore[union-attr]
         return BayesBiSNNOptimizer(
-            self.net.parameters(), self.lr, rho, self.momentum, self.betas, self.base_lr, self.paper_exact
+            self.net.parameters(),
+            self.lr,
+            rho,
+            self.momentum,
+            self.betas,
+            self.base_lr,
+            self.paper_exact,
+            limit=self.limit,
         )
 
     def on_train_start(self) -> None:

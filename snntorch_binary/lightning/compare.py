@@ -269,6 +269,7 @@ def make_module(rule: str, net: nn.Module, splits: Splits, used: Recipe, credit:
         used.rho,
         used.bayes_base_lr,
         init_scale=used.init_scale,
+        limit=used.limit,
         num_test_samples=used.num_members,
         readout_scale=scale,
         credit=credit,

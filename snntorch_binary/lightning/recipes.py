@@ -26,6 +26,7 @@ class Recipe:
         bayes_lr: step of the Adam-normalised natural gradient.
         bayes_base_lr: Adam's learning rate of Bayes-BiSNN's real parameters.
         init_scale: |w_r| at the start.
+        limit: bound on |w_r|.
         rho: weight of the KL term; ``None`` is 1 / (number of training examples).
         num_folds: folds of the cross-validation, or ``None`` for the set's own split.
         num_members: members of the Bayesian ensemble whose test results are reported.
@@ -46,6 +47,7 @@ class Recipe:
     bayes_lr: float = 0.15
     bayes_base_lr: float = 1e-3
     init_scale: float = 3.0
+    limit: float = 30.0
     rho: float | None = 0.0
     num_folds: int | None = None
     num_members: int = 10

@@ -44,6 +44,9 @@ class BayesBiSNN(torch.optim.Optimizer):
         base_lr: learning rate of all other parameters, at least 0.
         clip: bound on each element of the loss's natural gradient, or ``None``; ``clip_grad_norm_`` looks at the
             Euclidean gradient instead.
+        limit: bound on each |w_r|, in (0, 30]: no weight becomes surer of its sign than σ(2 limit). A posterior that is
+            updated at every time step, with gradients that hardly change from one to the next, would else become
+            certain of almost all weights.
         paper_exact: the published float32 arithmetic with its 1e-10 terms, plain step, no bound on |w_r|; for parity
             with the reference only: it is wrong by orders of magnitude at |w_r| >= 9.
 
@@ -72,6 +75,7 @@ class BayesBiSNN(torch.optim.Optimizer):
         paper_exact: bool = False,
         *,
         clip: float | None = None,
+        limit: float = LATENT_LIMIT,
     ) -> None:
         if not lr > 0:
             raise ValueError(expected("lr", "a positive float", lr))
@@ -88,8 +92,10 @@ class BayesBiSNN(torch.optim.Optimizer):
             raise ValueError(expected("base_lr", "a float of at least 0", base_lr))
         if clip is not None and not clip > 0:
             raise ValueError(expected("clip", "a positive float or None", clip))
-        if paper_exact and (momentum or betas is not None or clip is not None):
-            raise ValueError(expected("paper_exact", "False with `momentum`, `betas` or `clip`", True))
+        if not 0 < limit <= LATENT_LIMIT:
+            raise ValueError(expected("limit", f"a float in (0, {LATENT_LIMIT:g}]", limit))
+        if paper_exact and (momentum or betas is not None or clip is not None or limit != LATENT_LIMIT):
+            raise ValueError(expected("paper_exact", "False with `momentum`, `betas`, `clip` or `limit`", True))
         defaults = {
             "lr": lr,
             "rho": rho,
@@ -97,6 +103,7 @@ class BayesBiSNN(torch.optim.Optimizer):
             "betas": betas,
             "base_lr": base_lr,
             "clip": clip,
+            "limit": limit,
             "paper_exact": paper_exact,
         }
         super().__init__(params, defaults)
@@ -172,7 +179,8 @@ class BayesBiSNN(torch.optim.Optimizer):
             gradient.clamp_(-group["clip"], group["clip"])
         if group["rho"]:
             gradient.add_(latent - prior, alpha=group["rho"])
-        latent.sub_(self._direction(latent, gradient, group), alpha=group["lr"]).clamp_(-LATENT_LIMIT, LATENT_LIMIT)
+        latent.sub_(self._direction(latent, gradient, group), alpha=group["lr"])
+        latent.clamp_(-group["limit"], group["limit"])
 
     def _direction(self, latent: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
         """Return the step direction: the natural gradient itself, its running sum, or its Adam-normalised form."""
@@ -228,7 +236,7 @@ class BayesBiSNN(torch.optim.Optimizer):
             float(group["clip"] or 0.0),
             (float(decays[0]), float(decays[1])),
             count,
-            LATENT_LIMIT,
+            float(group["limit"]),
             drawn_by_kernel(kernels, rule.training_kind, draw.paper_exact),
             rule.tau,
             *keys_of(seed),

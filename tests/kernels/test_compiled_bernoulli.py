@@ -31,6 +31,7 @@ STEPS = {
     "clipped": {"clip": 0.5},
     "momentum": {"momentum": 0.9},
     "betas": {"betas": (0.9, 0.999)},
+    "limited": {"betas": (0.9, 0.999), "limit": 3.1},
 }
 
 

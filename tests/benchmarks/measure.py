@@ -1,0 +1,57 @@
+"""How both sides of a benchmark are timed: one thread, CPU time, in turns, medians."""
+
+import os
+import statistics
+import time
+
+import pytest
+import torch
+
+DENSITY = 0.05
+STEPS, BATCH = 100, 64
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
+def spikes(*shape, density=DENSITY):
+    return (torch.rand(shape) < density).float()
+
+
+def medians(repeats=9, shortest=0.02, **sides):
+    """Return the CPU times, in seconds a call, of callables timed in turns."""
+    calls = {}
+    for name, side in sides.items():
+        side()
+        begin = time.process_time()
+        side()
+        calls[name] = max(1, int(shortest / max(time.process_time() - begin, 1e-6)))
+    times = {name: [] for name in sides}
+    for _ in range(repeats):
+        for name, side in sides.items():
+            begin = time.process_time()
+            for _ in range(calls[name]):
+                side()
+            times[name].append((time.process_time() - begin) / calls[name])
+    return times
+
+
+def report(benchmark, row, least, against, repeats=9, rounds=15, **sides):
+    """Time `ours`, `theirs` and whatever else is given; print the ratios to `theirs` and keep them."""
+    times = medians(repeats, **sides)
+    theirs = statistics.median(times["theirs"])
+    benchmark.extra_info.update(row=row, against=against, least=least, load=os.getloadavg()[0])
+    for name, measured in times.items():
+        median = statistics.median(measured)
+        spread = f"{min(measured) * 1e3:.3f}..{max(measured) * 1e3:.3f} ms"
+        benchmark.extra_info[name] = {"median_s": median, "spread": spread, "ratio": theirs / median}
+        print(f"\n{row:38s} {name:18s} {median * 1e3:9.3f} ms [{spread}] {theirs / median:7.1f}x {against}", end="")
+    print(f"  (least {least}x)")
+    benchmark.pedantic(sides["ours"], rounds=rounds, warmup_rounds=1)
+    return {name: statistics.median(measured) for name, measured in times.items()}

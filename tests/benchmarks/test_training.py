@@ -1,0 +1,195 @@
+"""A training step of our time-first networks against the same network written with snnTorch and other libraries.
+
+All networks start from the same weights; learning rates are 0, so that the work stays what it is.
+"""
+
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+import snntorch as snn
+import torch
+from snntorch import surrogate
+from torch import nn
+from torch.nn import functional as F
+
+import snntorch_binary as sb
+
+from .measure import BATCH, STEPS, one_thread, report, spikes
+
+__all__ = ["one_thread"]
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+BETA = 0.9
+
+
+def linears(sizes):
+    torch.manual_seed(0)
+    layers = [nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False)]
+    with torch.no_grad():
+        for layer in layers:
+            layer.weight.mul_(3.0)  # so that hidden neurons spike
+    return nn.ModuleList(layers)
+
+
+class SnnTorch(nn.Module):
+    """A loop over time, as snnTorch's tutorials write it."""
+
+    def __init__(self, sizes):
+        super().__init__()
+        self.layers = linears(sizes)
+        self.neurons = nn.ModuleList(snn.Leaky(beta=BETA, spike_grad=surrogate.atan()) for _ in self.layers)
+
+    def forward(self, x):
+        membranes = [neuron.init_leaky() for neuron in self.neurons]
+        recorded = []
+        for x_t in x:
+            for i, (layer, neuron) in enumerate(zip(self.layers, self.neurons, strict=True)):
+                x_t, membranes[i] = neuron(layer(x_t), membranes[i])
+            recorded.append(x_t)
+        return torch.stack(recorded)
+
+
+def time_first(sizes, rule=None):
+    net = nn.Sequential(*(part for layer in linears(sizes) for part in (layer, sb.nn.Leaky(beta=BETA))))
+    if rule is not None:
+        sb.binarize_(net, rule, scale="channel")
+    return net
+
+
+def norse_net(sizes):
+    import norse.torch as norse
+
+    class Norse(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers, self.cells = linears(sizes), nn.ModuleList(norse.LIFCell() for _ in sizes[1:])
+
+        def forward(self, x):
+            states, recorded = [None] * len(self.cells), []
+            for x_t in x:
+                for i, (layer, cell) in enumerate(zip(self.layers, self.cells, strict=True)):
+                    x_t, states[i] = cell(layer(x_t), states[i])
+                recorded.append(x_t)
+            return torch.stack(recorded)
+
+    return Norse()
+
+
+def spikingjelly_net(sizes):
+    from spikingjelly.activation_based import functional, layer, neuron
+
+    class SpikingJelly(nn.Module):
+        def __init__(self):
+            super().__init__()
+            parts = []
+            for linear in linears(sizes):
+                lif = neuron.LIFNode(tau=10.0, decay_input=False, v_reset=None, step_mode="m")
+                parts += [layer.SeqToANNContainer(linear), lif]
+            self.net = nn.Sequential(*parts)
+
+        def forward(self, x):
+            functional.reset_net(self)
+            return self.net(x)
+
+    return SpikingJelly()
+
+
+def stepper(net, optimizer, x, labels):
+    def step():
+        optimizer.zero_grad()
+        F.cross_entropy(net(x).mean(0), labels).backward()
+        optimizer.step()
+
+    return step
+
+
+def adam(net):
+    return torch.optim.Adam(net.parameters(), lr=0.0)
+
+
+def products(sizes):
+    """The matrix products of a training step, and nothing else: the floor of a dense step."""
+    rows = STEPS * BATCH
+    given = [
+        (torch.rand(rows, a), torch.rand(b, a), torch.rand(rows, b)) for a, b in zip(sizes, sizes[1:], strict=False)
+    ]
+
+    def multiply():
+        for index, (x, weight, grad) in enumerate(given):
+            x @ weight.T
+            grad.T @ x
+            if index:
+                grad @ weight
+
+    return multiply
+
+
+@pytest.mark.parametrize(
+    ("sizes", "density", "least"),
+    [
+        ((784, 256, 256, 10), 0.05, 3.2),
+        ((2312, 512, 10), 0.05, 2.6),
+        ((2312, 512, 10), 0.30, None),
+    ],
+)
+def test_training_step(benchmark, sizes, density, least):
+    x, labels = spikes(STEPS, BATCH, sizes[0], density=density), torch.randint(10, (BATCH,))
+    bayes, sign, real, theirs = (
+        time_first(sizes, sb.Bernoulli()),
+        time_first(sizes, sb.Sign()),
+        time_first(sizes),
+        SnnTorch(sizes),
+    )
+    assert torch.equal(real(x) > 0, theirs(x) > 0) or (real(x) != theirs(x)).float().mean() < 1e-4
+    sides = {
+        "theirs": stepper(theirs, adam(theirs), x, labels),
+        "ours": stepper(sign, adam(sign), x, labels),
+        "bayes": stepper(bayes, sb.optim.BayesBiSNN(bayes.parameters(), 1e-30, 0.0, base_lr=0.0), x, labels),
+        "full_precision": stepper(real, adam(real), x, labels),
+        "dense_products": products(sizes),
+    }
+    for name, make in (("norse", norse_net), ("spikingjelly", spikingjelly_net)):
+        if importlib.util.find_spec(name):
+            net = make(sizes)
+            sides[name] = stepper(net, adam(net), x, labels)
+    name = "-".join(map(str, sizes))
+    row = f"training step {name}, {density:.0%} dense"
+    benchmark.extra_info["hidden_rate"] = float(sign[:2](x).mean())
+    found = report(benchmark, row, least, "snnTorch", repeats=5, rounds=5, **sides)
+    floors = {side: found[side] / found["dense_products"] for side in ("ours", "bayes", "full_precision")}
+    benchmark.extra_info["times_the_dense_floor"] = floors
+    print(f"  times the dense floor: {', '.join(f'{side} {ratio:.2f}' for side, ratio in floors.items())}")
+
+
+MEMORY = """
+import resource, sys, torch
+from tests.benchmarks.test_training import SnnTorch, adam, sb, spikes, stepper, time_first
+torch.set_num_threads(1)
+side, steps, sizes = sys.argv[1], int(sys.argv[2]), (784, 256, 256, 10)
+net = SnnTorch(sizes) if side == "theirs" else time_first(sizes, sb.Sign())
+x, labels = spikes(steps, 64, sizes[0]), torch.randint(10, (64,))
+stepper(net, adam(net), x[:2], labels)()  # imports, compilation, optimizer state
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+stepper(net, adam(net), x, labels)()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def peak_memory(side, steps):
+    """MiB that a training step adds to the peak of a process."""
+    command = [sys.executable, "-W", "ignore", "-c", MEMORY, side, str(steps)]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) / 1024
+
+
+def test_peak_memory(benchmark):
+    found = {side: peak_memory(side, 400) for side in ("theirs", "ours")}
+    ratio = found["ours"] / found["theirs"]
+    benchmark.extra_info.update(row="peak memory 784-256-256-10, T=400", least="1/3", mib=found, ratio=ratio)
+    print(
+        f"\npeak memory of a training step, T=400: {found['ours']:.0f} MiB, snnTorch {found['theirs']:.0f} MiB: ",
+        end="",
+    )
+    print(f"{ratio:.2f} of it  (least 1/3)")
+    benchmark.pedantic(peak_memory, ("ours", 400), rounds=1)
