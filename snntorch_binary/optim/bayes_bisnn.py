@@ -226,8 +226,10 @@ class BayesBiSNN(torch.optim.Optimizer):
         elif group["momentum"]:
             first, how, decays = state["momentum_buffer"], kernels.MOMENTUM, (group["momentum"], 0.0)
         variance = draw.held_variance(latent)
-        value, slope = torch.empty_like(latent), torch.empty_like(latent)
-        tensors = (latent, grad, none if variance is None else variance, prior, first, second, value, slope)
+        assert draw.value is not None
+        assert draw.derivative is not None
+        held = (draw.value, draw.derivative)  # overwritten: memory that is not new costs no page faults
+        tensors = (latent, grad, none if variance is None else variance, prior, first, second, *held)
         kernels.step_and_draw(
             *map(flat, tensors),
             how,
@@ -241,7 +243,7 @@ class BayesBiSNN(torch.optim.Optimizer):
             rule.tau,
             *keys_of(seed),
         )
-        draw.renew(latent, value, slope)
+        draw.renewed(latent)
         return True
 
     def _base_step(self, group: dict[str, Any]) -> None:

@@ -40,10 +40,15 @@ class _HeldWeight(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor, derivative: Tensor | None, latent: Tensor) -> Tensor:
         ctx.derivative = derivative
-        return value.view_as(value)
+        ctx.value, ctx.version = value, value._version
+        return value.data  # the same memory, and no view, which autograd would not let a kernel write to
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        if ctx.value._version != ctx.version:
+            raise RuntimeError(
+                "An optimizer step has drawn new weights since this output was computed; call backward() before step()."
+            )
         if ctx.derivative is not None:
             grad = grad * ctx.derivative.to(grad.dtype)
         return None, None, grad
@@ -168,15 +173,20 @@ class Draw:
         held = self._latent is latent and self._key and self._key[-1] == latent._version
         if not held or self.forced is not None or self.antithetic is not None or latent.is_inference():
             return None
+        if self.value is None or self.derivative is None or self.value.is_inference():
+            return None
         if self._key[0] != self.rule.training_kind or not self.rule.needs_noise(self._key[0]):
             return None
         return _mix(self.seed, self.counter + 1, _rank(self.rule))
 
-    def renew(self, latent: Tensor, value: Tensor, derivative: Tensor) -> None:
-        """Take what a kernel has drawn with :meth:`next_seed` after it has written to the latent."""
+    def renewed(self, latent: Tensor) -> None:
+        """Take notice that a kernel has moved the latent, and put the draw of :meth:`next_seed` into what was held."""
+        assert self.value is not None
+        assert self._held is not None
         self.counter += 1
-        torch.autograd.graph.increment_version(latent)
-        self._keep(latent, (*self._key[:-1], latent._version), value, derivative)
+        for changed in (latent, self.value, self._held):  # a graph that needs the old ones says so
+            torch.autograd.graph.increment_version(changed)
+        self._keep(latent, (*self._key[:-1], latent._version), self.value, self.derivative)
         self._renewed = True
 
     def moved(self) -> None:

@@ -1,5 +1,7 @@
 """The Bayesian update and the draw after it, alone and in the online rule, against their plain published form."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -29,8 +31,7 @@ def updated(latent, weight, grad):
 @pytest.mark.parametrize("estimator", ["hard", "gumbel"])
 @pytest.mark.parametrize("betas", [None, (0.9, 0.999)], ids=["plain", "betas"])
 def test_update_and_draw(benchmark, estimator, betas):
-    shapes = [(1000, 500)] * 20
-    layers = nn.ModuleList(sb.nn.BinaryLinear(b, a, False, weight=sb.Bernoulli(estimator=estimator)) for a, b in shapes)
+    layers = nn.ModuleList([sb.nn.BinaryLinear(4000, 2500, False, weight=sb.Bernoulli(estimator=estimator))])
     optimizer = sb.optim.BayesBiSNN(layers.parameters(), LR, RHO, betas=betas)
     for layer in layers:
         layer.latent.grad = 1e-4 * torch.randn_like(layer.latent)
@@ -60,7 +61,7 @@ class Published(nn.Module):
 
     def __init__(self, sizes):
         super().__init__()
-        pairs = list(zip(sizes, sizes[1:], strict=False))
+        pairs = list(pairwise(sizes))
         self.latent = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in pairs)
         self.binary = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in pairs)
         with torch.no_grad():
@@ -73,7 +74,9 @@ class Published(nn.Module):
         alpha, beta, gamma = self.decays
         states = [None] * len(self.latent)
         for t, s in enumerate(x):
-            self.binary.load_state_dict({f"{i}.weight": relaxed(l.weight.data) for i, l in enumerate(self.latent)})
+            self.binary.load_state_dict(
+                {f"{i}.weight": relaxed(layer.weight.data) for i, layer in enumerate(self.latent)}
+            )
             loss = 0.0
             for i, layer in enumerate(self.binary):
                 if states[i] is None:
@@ -112,7 +115,7 @@ def test_online_rule(benchmark):
     rule = sb.Bernoulli(estimator="gumbel", init_scale=10.0)
     blocks = [
         nn.Sequential(sb.nn.SynapticTrace(), sb.nn.BinaryLinear(a, b, bias=False, weight=rule), sb.nn.Refractory())
-        for a, b in zip(sizes, sizes[1:], strict=False)
+        for a, b in pairwise(sizes)
     ]
     net = LocalNetwork(blocks, 1, (20,), burn_in=10)
     optimizer = sb.optim.BayesBiSNN(net.parameters(), LR, RHO, paper_exact=True)

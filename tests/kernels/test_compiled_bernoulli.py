@@ -113,6 +113,19 @@ def test_a_step_is_seen_by_graphs_made_before_it():
         square.backward()
 
 
+@pytest.mark.parametrize("needs_input_gradient", [True, False])
+def test_an_output_of_weights_drawn_before_a_step_has_no_gradient_after_it(needs_input_gradient):
+    layer = layer_with(sb.Bernoulli(), "numba")
+    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.1, rho=0.0)
+    x = torch.rand(4, 53, requires_grad=needs_input_gradient)
+    early = layer(x).sum()
+    layer(x).square().sum().backward()
+    optimizer.step()
+    with pytest.raises(RuntimeError, match=r"modified by an inplace operation|call backward\(\) before step\(\)"):
+        early.backward()
+    layer(x).sum().backward()
+
+
 def test_one_draw_a_step():
     layer = layer_with(sb.Bernoulli(init_scale=0.5), "numba")
     optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.1, rho=0.0)
