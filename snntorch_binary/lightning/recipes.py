@@ -95,7 +95,7 @@ LOCAL_RECIPES: dict[str, Recipe] = {
     ),
     "mnist": Recipe((512, 512), epochs=10, batch_size=100, rho=1e-6, **_SHORT),  # type: ignore[arg-type]
     "fashion-mnist": Recipe((512, 512), epochs=10, batch_size=100, rho=1e-6, **_SHORT),  # type: ignore[arg-type]
-    "nmnist": Recipe(  # type: ignore[arg-type]
+    "nmnist": Recipe(
         (256, 256),
         epochs=12,
         batch_size=50,
@@ -105,7 +105,7 @@ LOCAL_RECIPES: dict[str, Recipe] = {
         init_scale=2.0,
         limit=5.0,
         num_members=20,
-        **_SHORT,
+        **_SHORT,  # type: ignore[arg-type]
     ),
     "poker-dvs": Recipe((512, 512), epochs=20, batch_size=10, num_folds=5, **_SHORT),  # type: ignore[arg-type]
     "mnist-dvs": Recipe((256, 256), 50, 64, drive=4.0, binary_drive=8.0, readout_scale=1.0, burn_in=100),

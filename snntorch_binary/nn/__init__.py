@@ -20,6 +20,7 @@ from snntorch_binary.nn.refractory import Refractory as Refractory
 from snntorch_binary.nn.srm import SRM as SRM
 from snntorch_binary.nn.synaptic import Synaptic as Synaptic
 from snntorch_binary.nn.synaptic_trace import SynapticTrace as SynapticTrace
+from snntorch_binary.nn.time_chunks import TimeChunks as TimeChunks
 from snntorch_binary.nn.time_first import TimeFirst as TimeFirst
 
 Linear = BinaryLinear  # type: ignore[misc]
@@ -37,6 +38,7 @@ _OWN = (
     "SRM",
     "Synaptic",
     "SynapticTrace",
+    "TimeChunks",
     "TimeFirst",
 )
 __all__ = sorted({*(name for name in dir(_torch_nn) if not name.startswith("_")), *_OWN})

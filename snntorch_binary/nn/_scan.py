@@ -1,7 +1,7 @@
 """Neurons over a whole sequence at once, with the backward pass through time written by hand.
 
 Each scan computes what its neuron's ``step`` computes in a loop, spikes bit for bit, and leaves autograd one
-node in place of ten for every time step. Nothing is saved but inputs and outputs, and both passes are made of
+node in place of ten for every time step. Nothing is saved but membrane potentials, and both passes are made of
 ordinary differentiable operations, so that ``torch.func.vmap`` and second derivatives need no further code.
 They go step by step even where an operation could take all steps together: one step fits into the cache.
 Where compiled kernels can take the tensors, and nobody differentiates twice, these compute both passes.
@@ -161,12 +161,12 @@ class _Leaky(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         _, initial, beta, threshold, ctx.reset_mechanism, ctx.surrogate = inputs
-        ctx.save_for_backward(initial, beta, threshold, *output)
+        ctx.save_for_backward(initial, beta, threshold, output[1])
         ctx.set_materialize_grads(False)
 
     @staticmethod
     def backward(ctx: Any, grad_spikes: Tensor | None, grad_mem: Tensor | None) -> tuple[Tensor | None, ...]:
-        initial, beta, threshold, spikes, mem = ctx.saved_tensors
+        initial, beta, threshold, mem = ctx.saved_tensors
         form = kernel_form(ctx.surrogate)
         kernels = None if form is None or torch.is_grad_enabled() else _kernels(mem, initial, beta, threshold)
         if kernels is not None:
@@ -196,7 +196,7 @@ class _Leaky(torch.autograd.Function):
         _, _, learn_beta, learn_threshold, *_ = ctx.needs_input_grad
         mems = (initial, *mem.unbind(0))
         # A reset carries no gradient, in second derivatives either.
-        resets = (ctx.surrogate.fire(initial - threshold), *spikes.detach().unbind(0))
+        resets = tuple(ctx.surrogate.fire(before - threshold) for before in mems)
         grads_spikes = None if grad_spikes is None else grad_spikes.unbind(0)
         grads_mem = None if grad_mem is None else grad_mem.unbind(0)
 
