@@ -30,7 +30,7 @@ def spike_linear(x: Tensor, weight: Tensor) -> Tensor:
     return _SpikeLinear.apply(x, weight, *found)
 
 
-def _find(x: Tensor, weight: Tensor) -> tuple[Any, Any] | None:
+def _find(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor] | None:
     outputs, inputs = weight.shape
     if x.numel() * outputs < _LEAST_WORK or outputs < _LEAST_OUTPUTS or torch.is_autocast_enabled("cpu"):
         return None
@@ -39,27 +39,27 @@ def _find(x: Tensor, weight: Tensor) -> tuple[Any, Any] | None:
     if kernels is None:
         return None
     rows = x.view(-1, inputs)
-    index = torch.empty(int(MAX_DENSITY * rows.numel()) + 8, dtype=torch.int32).numpy()
-    start = torch.empty(len(rows) + 1, dtype=torch.int64).numpy()
-    is_sparse = kernels.find(rows.view(torch.int32).numpy(), index, start)
-    return (index[: start[-1]], start) if is_sparse else None
+    index = torch.empty(int(MAX_DENSITY * rows.numel()) + 8, dtype=torch.int32)
+    start = torch.empty(len(rows) + 1, dtype=torch.int64)
+    is_sparse = kernels.find(rows.view(torch.int32).numpy(), index.numpy(), start.numpy())
+    return (index[: int(start[-1])].clone(), start) if is_sparse else None
 
 
 class _SpikeLinear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, index: Any, start: Any) -> Tensor:
-        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight)
-        ctx.index, ctx.start = index, start
+    def forward(ctx: Any, x: Tensor, weight: Tensor, index: Tensor, start: Tensor) -> Tensor:
+        learns = ctx.needs_input_grad[1]
+        ctx.save_for_backward(*((x, index, start) if learns else (None, None, None)), weight)
         output = x.new_empty(*x.shape[:-1], weight.shape[0])
         kernels = compiled("events", output)
         assert kernels is not None
         table = weight.detach().T.contiguous().numpy()
-        kernels.sum_rows(index, start, table, output.view(-1, weight.shape[0]).numpy())
+        kernels.sum_rows(index.numpy(), start.numpy(), table, output.view(-1, weight.shape[0]).numpy())
         return output
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight = ctx.saved_tensors
+        x, index, start, weight = ctx.saved_tensors
         to_x = grad @ weight if ctx.needs_input_grad[0] else None
         if not ctx.needs_input_grad[1]:
             return to_x, None, None, None
@@ -68,6 +68,6 @@ class _SpikeLinear(torch.autograd.Function):
         if kernels is None:
             return to_x, rows.T @ x.flatten(0, -2), None, None
         to_weight = weight.new_empty(weight.shape[1], weight.shape[0])
-        by_input = kernels.transpose(ctx.index, ctx.start, weight.shape[1])
+        by_input = kernels.transpose(index.numpy(), start.numpy(), weight.shape[1])
         kernels.sum_rows(*by_input, rows.detach().numpy(), to_weight.numpy())
         return to_x, to_weight.T.contiguous(), None, None
