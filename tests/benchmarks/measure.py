@@ -52,6 +52,6 @@ def report(benchmark, row, least, against, repeats=9, rounds=15, **sides):
         spread = f"{min(measured) * 1e3:.3f}..{max(measured) * 1e3:.3f} ms"
         benchmark.extra_info[name] = {"median_s": median, "spread": spread, "ratio": theirs / median}
         print(f"\n{row:38s} {name:18s} {median * 1e3:9.3f} ms [{spread}] {theirs / median:7.1f}x {against}", end="")
-    print(f"  (least {least}x)")
+    print(f"  (least {least}x)" if least else "")
     benchmark.pedantic(sides["ours"], rounds=rounds, warmup_rounds=1)
     return {name: statistics.median(measured) for name, measured in times.items()}
