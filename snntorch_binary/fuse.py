@@ -17,7 +17,17 @@ from snntorch_binary.nn.surrogate import ArcTan, FastSigmoid, Surrogate
 from snntorch_binary.nn.synaptic import Synaptic
 from snntorch_binary.nn.time_first import TimeFirst
 
+# Exact types: a subclass may do anything else.
 _ANY_LEADING_DIMENSIONS = (nn.Linear, nn.Identity, nn.Dropout, nn.ReLU, nn.Sigmoid, nn.Tanh)
+_OF_EXAMPLES = (
+    nn.Flatten,
+    nn.Unflatten,
+    *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+    *(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d),
+    *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d),
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.Dropout1d, nn.Dropout2d, nn.Upsample, nn.PixelShuffle),
+)
 
 
 class EachStep(nn.Module):
@@ -27,20 +37,23 @@ class EachStep(nn.Module):
 
     Args:
         module: takes one time step [B, ...]; of a tuple it returns, the first is passed on.
+        all_outputs: return a tuple of sequences where the module returns a tuple.
 
     Raises:
         ValueError: there is no time step.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, all_outputs: bool = False) -> None:
         super().__init__()
-        self.module = module
+        self.module, self.all_outputs = module, all_outputs
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x: Tensor) -> Any:  # noqa: D102
         if x.shape[0] == 0:
             raise ValueError(expected("x", "of shape [T, B, ...] with T >= 1", tuple(x.shape)))
         reset(self.module)
         outputs = [self.module(x_t) for x_t in x.unbind(0)]
+        if self.all_outputs and isinstance(outputs[0], tuple):
+            return tuple(map(torch.stack, zip(*outputs, strict=True)))
         return torch.stack([output[0] if isinstance(output, tuple) else output for output in outputs])
 
 
@@ -67,8 +80,8 @@ def fuse(net: nn.Module | Iterable[nn.Module]) -> Fused:
     shared with the network as it was: train either.
 
     * ``snn.Leaky`` and ``snn.Synaptic`` become :class:`snntorch_binary.nn.Leaky` and ``Synaptic``.
-    * Linear layers and binary layers stay, other layers of torch are wrapped in ``TimeFirst``. A batch norm then takes
-      its statistics over time and batch together; the report says so.
+    * Linear layers and binary layers stay; convolutions, pooling and norms are wrapped in ``TimeFirst``. A batch norm
+      then takes its statistics over time and batch together; the report says so.
     * Whatever else there is goes step by step as before; the report says that, too.
 
     Args:
@@ -81,7 +94,8 @@ def fuse(net: nn.Module | Iterable[nn.Module]) -> Fused:
 
     Raises:
         TypeError: ``net`` is neither of the two.
-        ValueError: a neuron needs its state handed to it, and is of a kind that has no time-first form.
+        ValueError: a neuron needs its state handed to it, and is of a kind that has no time-first form; or it occurs
+            twice, and its two places share a state.
 
     Example:
         >>> import snntorch as snn, torch, snntorch_binary as sb
@@ -92,10 +106,13 @@ def fuse(net: nn.Module | Iterable[nn.Module]) -> Fused:
         >>> spikes.shape, potentials.shape
         (torch.Size([25, 8, 10]), torch.Size([25, 8, 10]))
     """
-    if isinstance(net, nn.Module) and not isinstance(net, (nn.Sequential, nn.ModuleList)):
+    if isinstance(net, nn.Module) and not _is_chain(net):
         what = "an nn.Sequential, an nn.ModuleList, or layers in their order"
         raise TypeError(expected("net", what, f"a {type(net).__name__}, whose forward says more than its layers"))
     layers = list(_flattened(net))
+    for name, layer in layers:
+        if hasattr(layer, "reset_mem") and sum(other is layer for _, other in layers) > 1:
+            raise ValueError(expected("net", "neurons that occur once", f"{type(layer).__name__} {name!r} again"))
     fused, report = [], {}
     for index, (name, layer) in enumerate(layers):
         time_first, what = _time_first(layer, is_last=index == len(layers) - 1)
@@ -106,10 +123,19 @@ def fuse(net: nn.Module | Iterable[nn.Module]) -> Fused:
     return result
 
 
+def _is_chain(module: nn.Module) -> bool:
+    """Say whether a module does nothing but pass from one of its modules to the next."""
+    return isinstance(module, nn.ModuleList) or (
+        isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
+    )
+
+
 def _flattened(net: nn.Module | Iterable[nn.Module], prefix: str = "") -> Iterable[tuple[str, nn.Module]]:
-    named = net.named_children() if isinstance(net, nn.Module) else ((str(i), layer) for i, layer in enumerate(net))
+    # Not `named_children`, which leaves out a module's second occurrence.
+    named = net._modules.items() if isinstance(net, nn.Module) else ((str(i), layer) for i, layer in enumerate(net))
     for name, layer in named:
-        if isinstance(layer, (nn.Sequential, nn.ModuleList)):
+        assert layer is not None
+        if _is_chain(layer):
             yield from _flattened(layer, f"{prefix}{name}.")
         else:
             yield prefix + name, layer
@@ -118,10 +144,10 @@ def _flattened(net: nn.Module | Iterable[nn.Module], prefix: str = "") -> Iterab
 def _time_first(layer: nn.Module, is_last: bool) -> tuple[nn.Module, str]:
     """Return the time-first form of a layer and what to say of it."""
     kind = type(layer).__name__
-    if isinstance(layer, (BinaryLayer, *_ANY_LEADING_DIMENSIONS, TimeFirst)):
+    if isinstance(layer, (BinaryLayer, TimeFirst)) or type(layer) in _ANY_LEADING_DIMENSIONS:
         return layer, f"{kind}, as it is"
     if isinstance(layer, Neuron):
-        return (EachStep(layer), f"{kind}, step by step") if layer.one_step else (layer, f"{kind}, as it is")
+        return (EachStep(layer, is_last), f"{kind}, step by step") if layer.one_step else (layer, f"{kind}, as it is")
     if type(layer).__module__.startswith("snntorch."):
         reason = _why_not(layer)
         if reason is None:
@@ -130,11 +156,11 @@ def _time_first(layer: nn.Module, is_last: bool) -> tuple[nn.Module, str]:
             return twin, f"{kind}, one scan{slow}"
         if not getattr(layer, "init_hidden", False):
             raise ValueError(expected("net", f"neurons with init_hidden=True where there is {reason}", kind))
-        return EachStep(layer), f"{kind}, step by step: {reason}"
-    if type(layer).__module__.startswith("torch.nn.") and not isinstance(layer, nn.RNNBase):
+        return EachStep(layer, is_last), f"{kind}, step by step: {reason}"
+    if type(layer) in _OF_EXAMPLES:
         over_time = ", statistics over time and batch" if isinstance(layer, nn.modules.batchnorm._BatchNorm) else ""
         return TimeFirst(layer), f"{kind}, all steps as one batch{over_time}"
-    return EachStep(layer), f"{kind}, step by step: unknown layer"
+    return EachStep(layer, is_last), f"{kind}, step by step: unknown layer"
 
 
 def _why_not(neuron: nn.Module) -> str | None:

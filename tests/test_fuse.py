@@ -113,6 +113,42 @@ def test_surrogates_are_recognised_by_what_they_compute():
     assert leaky(custom) is custom
 
 
+def test_a_layer_that_occurs_twice_stays_twice():
+    relu = nn.ReLU()
+    net = nn.Sequential(nn.Linear(5, 5), relu, nn.Linear(5, 5), relu)
+    x = torch.randn(3, 2, 5)
+    assert torch.equal(sb.fuse(net)(x), net(x))
+    neuron = snn.Leaky(beta=0.9, init_hidden=True)
+    with pytest.raises(ValueError, match="neurons that occur once"):
+        sb.fuse([nn.Linear(5, 5), neuron, nn.Linear(5, 5), neuron])
+
+
+def test_layers_with_a_forward_of_their_own_go_step_by_step():
+    class Residual(nn.Sequential):
+        def forward(self, x):
+            return x + super().forward(x)
+
+    class Centred(nn.Linear):
+        def forward(self, x):
+            return super().forward(x - x.mean(0))
+
+    encoder = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0)
+    net = nn.Sequential(Centred(6, 4), Residual(nn.Linear(4, 4), nn.Tanh()), encoder, nn.Softmax(dim=0)).eval()
+    fused = sb.fuse(net)
+    x = torch.randn(5, 3, 6)
+    torch.testing.assert_close(fused(x), torch.stack([net(x_t) for x_t in x]))
+    assert all(what.endswith("step by step: unknown layer") for what in fused.report.values())
+    with pytest.raises(TypeError, match="whose forward says more"):
+        sb.fuse(Residual(nn.Linear(4, 4)))
+
+
+def test_the_last_layer_keeps_its_outputs_where_it_goes_step_by_step():
+    net = nn.Sequential(nn.Linear(4, 3), snn.Lapicque(beta=0.9, init_hidden=True, output=True))
+    x = torch.rand(6, 2, 4)
+    for ours, theirs in zip(sb.fuse(net)(x), run(net, x), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 def test_bad_networks_are_named():
     with pytest.raises(TypeError, match="whose forward says more than its layers"):
         sb.fuse(nn.Linear(2, 2))

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -39,8 +40,10 @@ def use_engine(engine: Engine) -> Iterator[None]:
     global _chosen
     if engine not in get_args(Engine):
         raise ValueError(expected("engine", f"one of {list(get_args(Engine))}", repr(engine)))
-    if engine == "numba" and not _numba_is_installed():
-        raise ImportError('The compiled kernels need numba: pip install "snntorch-binary[fast]"')
+    if engine == "numba":
+        if not _numba_is_installed():
+            raise ImportError('The compiled kernels need numba: pip install "snntorch-binary[fast]"')
+        importlib.import_module("numba")  # or the reason why it cannot be
     before, _chosen = _chosen, engine
     try:
         yield
@@ -81,8 +84,17 @@ def flat(tensor: Tensor) -> Any:
 
 
 @cache
-def _load(room: str) -> ModuleType:
-    return importlib.import_module(f"snntorch_binary.kernels.compiled.{room}")
+def _load(room: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(f"snntorch_binary.kernels.compiled.{room}")
+    except Exception as error:  # a numba that does not fit NumPy, or that finds no folder to keep kernels in
+        _say_once(f"{type(error).__name__}: {error}")
+        return None
+
+
+@cache
+def _say_once(reason: str) -> None:
+    warnings.warn(f"The compiled kernels cannot be used, plain torch computes instead ({reason}).", stacklevel=4)
 
 
 class announced:

@@ -34,10 +34,12 @@ def _find(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor] | None:
     outputs, inputs = weight.shape
     if x.numel() * outputs < _LEAST_WORK or outputs < _LEAST_OUTPUTS or torch.is_autocast_enabled("cpu"):
         return None
-    x = x.detach()
-    kernels = compiled("events", x, weight.detach())
+    kernels = compiled("events", x.detach(), weight.detach())
     if kernels is None:
         return None
+    if any(torch.autograd.forward_ad.unpack_dual(tensor).tangent is not None for tensor in (x, weight)):
+        return None  # forward-mode differentiation, which the dense product knows
+    x = x.detach()
     rows = x.view(-1, inputs)
     index = torch.empty(int(MAX_DENSITY * rows.numel()) + 8, dtype=torch.int32)
     start = torch.empty(len(rows) + 1, dtype=torch.int64)
@@ -63,11 +65,11 @@ class _SpikeLinear(torch.autograd.Function):
         to_x = grad @ weight if ctx.needs_input_grad[0] else None
         if not ctx.needs_input_grad[1]:
             return to_x, None, None, None
-        rows = grad.flatten(0, -2)
+        rows = grad.reshape(-1, weight.shape[0])
         kernels = None if torch.is_grad_enabled() else compiled("events", rows)
         if kernels is None:
-            return to_x, rows.T @ x.flatten(0, -2), None, None
+            return to_x, rows.T @ x.reshape(-1, weight.shape[1]), None, None
         to_weight = weight.new_empty(weight.shape[1], weight.shape[0])
         by_input = kernels.transpose(index.numpy(), start.numpy(), weight.shape[1])
-        kernels.sum_rows(*by_input, rows.detach().numpy(), to_weight.numpy())
+        kernels.sum_rows(*by_input, rows.detach().contiguous().numpy(), to_weight.numpy())
         return to_x, to_weight.T.contiguous(), None, None

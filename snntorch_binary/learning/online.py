@@ -117,6 +117,7 @@ def _explicit(
 ) -> Iterator[Tensor]:
     net.check_length(x)
     value, error = loss_value(loss), loss_error(loss)
+    device = x.device.type
     with torch.no_grad():
         blocks = []
         for index, module in enumerate(net.blocks):
@@ -124,7 +125,8 @@ def _explicit(
             assert parts is not None
             blocks.append(_Block(*parts, net.readout(index).to(x.dtype), net.readout_gain(index), x))
     for t, x_t in enumerate(x.flatten(2).unbind(0)):
-        with torch.no_grad():  # not around the yield, which hands control to the caller
+        # Not around the yield, which hands control to the caller.
+        with torch.no_grad(), torch.autocast(device, enabled=False):
             total = x.new_zeros(())
             for block in blocks:
                 block.advance(x_t)

@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from snntorch_binary._errors import expected
 from snntorch_binary.nn._lif import LIF
 from snntorch_binary.nn._neuron import Neuron
+from snntorch_binary.nn.binary import BinaryLayer
 
 __all__ = ["TimeChunks"]
 
@@ -18,7 +19,8 @@ __all__ = ["TimeChunks"]
 class TimeChunks(nn.Module):
     """Run a time-first network a chunk of time steps at a time, and again chunk by chunk in the backward pass.
 
-    The output is the same. What a training step keeps for its backward pass is one chunk instead of the whole sequence,
+    The output is the same, but for a batch norm in training, whose statistics would be those of a chunk and which is
+    refused. What a training step keeps for its backward pass is one chunk instead of the whole sequence,
     and the neurons' state between chunks, for the time of a second forward pass.
 
     Args:
@@ -29,8 +31,10 @@ class TimeChunks(nn.Module):
         those of the network: x [T, B, ...] to [T, B, ...], or a tuple where the last neuron has ``output``.
 
     Raises:
-        ValueError: ``steps`` is out of range.
+        ValueError: ``steps`` is out of range, x has no time step, or a batch norm is in training.
         TypeError: a layer of ``net`` has a memory that cannot be handed from chunk to chunk.
+        RuntimeError: in the backward pass, other weights are in force than in the forward pass: call ``backward()``
+            within the same :func:`snntorch_binary.sampled`, and before ``eval()``.
 
     Example:
         >>> import torch, snntorch_binary as sb
@@ -53,20 +57,34 @@ class TimeChunks(nn.Module):
         self.net, self.steps = net, steps
 
     def forward(self, x: Tensor) -> Any:  # noqa: D102
+        if x.shape[0] == 0:
+            raise ValueError(expected("x", "of shape [T, B, ...] with T >= 1", tuple(x.shape)))
+        if self.training and any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in self.net.modules()):
+            raise ValueError(expected("net", "without batch norm in training", "a batch norm"))
+        in_force = self._in_force()
         states: list[Any] = [None] * len(self.net)
         outputs = []
         for chunk in x.split(self.steps):
             if torch.is_grad_enabled():
-                output, states = checkpoint(self._run, chunk, states, use_reentrant=False)
+                output, states = checkpoint(self._run, chunk, states, in_force, use_reentrant=False)
             else:
-                output, states = self._run(chunk, states)
+                output, states = self._run(chunk, states, in_force)
             outputs.append(output)
         if isinstance(outputs[0], Tensor):
             return torch.cat(outputs)
         return tuple(map(torch.cat, zip(*outputs, strict=True)))
 
-    def _run(self, x: Tensor, states: list[Any]) -> tuple[Any, list[Any]]:
+    def _in_force(self) -> list[Any]:
+        """Return what tells the weights now in force from others."""
+        layers = [layer for layer in self.net.modules() if isinstance(layer, BinaryLayer)]
+        return [(layer.draw.kind(layer.training), layer.draw.counter, layer.draw.forced) for layer in layers]
+
+    def _run(self, x: Tensor, states: list[Any], in_force: list[Any]) -> tuple[Any, list[Any]]:
         """Return the output of one chunk, and the state after it."""
+        if self._in_force() != in_force:
+            raise RuntimeError(
+                "Other weights are in force than when this output was computed; call backward() before that changes."
+            )
         output: Any = x
         after: list[Any] = []
         for layer, state in zip(self.net, states, strict=True):

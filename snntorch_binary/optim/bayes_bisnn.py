@@ -208,6 +208,8 @@ class BayesBiSNN(torch.optim.Optimizer):
     def _fused_step(self, latent: Tensor, grad: Tensor, owner: Owner, group: dict[str, Any]) -> bool:
         """Make the step and the draw after it in one pass, where a compiled kernel can; say whether it was made."""
         draw, prior = owner.draw, owner.prior_latent
+        if prior.numel() != 1 and prior.shape != latent.shape:
+            prior = prior.expand_as(latent).contiguous()
         kernels = compiled("bernoulli", latent, grad, prior)
         seed = None if kernels is None else draw.next_seed(latent)
         if kernels is None or seed is None:

@@ -182,9 +182,10 @@ class Draw:
     def renewed(self, latent: Tensor) -> None:
         """Take notice that a kernel has moved the latent, and put the draw of :meth:`next_seed` into what was held."""
         assert self.value is not None
+        assert self.derivative is not None
         assert self._held is not None
         self.counter += 1
-        for changed in (latent, self.value, self._held):  # a graph that needs the old ones says so
+        for changed in (latent, self.value, self.derivative, self._held):  # a graph that needs the old ones says so
             torch.autograd.graph.increment_version(changed)
         self._keep(latent, (*self._key[:-1], latent._version), self.value, self.derivative)
         self._renewed = True

@@ -126,6 +126,19 @@ def test_an_output_of_weights_drawn_before_a_step_has_no_gradient_after_it(needs
     layer(x).sum().backward()
 
 
+def test_a_prior_that_broadcasts():
+    latents = []
+    for engine in ("numba", "torch"):
+        layer = layer_with(sb.Bernoulli(), engine)
+        layer.prior_latent = torch.linspace(-1, 1, 79)[:, None].contiguous()
+        optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.1, rho=0.5)
+        layer.latent.grad = torch.zeros_like(layer.latent)
+        with use_engine(engine):
+            optimizer.step()
+        latents.append(layer.latent.detach())
+    torch.testing.assert_close(*latents)
+
+
 def test_one_draw_a_step():
     layer = layer_with(sb.Bernoulli(init_scale=0.5), "numba")
     optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.1, rho=0.0)

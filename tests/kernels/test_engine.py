@@ -26,6 +26,21 @@ def test_missing_numba_has_a_sentence(monkeypatch):
         pass
 
 
+def test_numba_that_cannot_be_imported_leaves_plain_torch(monkeypatch):
+    def fail(name):
+        raise ImportError("Numba needs NumPy 2.2 or less")
+
+    monkeypatch.setattr(engine.importlib, "import_module", fail)
+    engine._load.cache_clear()
+    engine._say_once.cache_clear()
+    try:
+        with pytest.warns(UserWarning, match=r"plain torch computes instead \(ImportError: Numba needs NumPy"):
+            assert engine.compiled("noise") is None
+        assert engine.compiled("bernoulli") is None  # said once
+    finally:
+        engine._load.cache_clear()
+
+
 @pytest.mark.parametrize(
     "tensor",
     [

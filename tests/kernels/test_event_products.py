@@ -104,6 +104,23 @@ def test_layers_use_it_and_train_alike():
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
+def test_one_example_without_a_batch():
+    x, weight = spikes(600).requires_grad_(), torch.randn(50, 600).requires_grad_()
+    assert is_event_driven(x, weight)
+    found = torch.autograd.grad(events.spike_linear(x, weight).sum(), (x, weight))
+    for ours, theirs in zip(found, torch.autograd.grad(F.linear(x, weight).sum(), (x, weight)), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+def test_forward_mode():
+    x, weight = spikes(4, 30), torch.randn(5, 30)
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(weight, torch.ones_like(weight))
+        tangent = torch.autograd.forward_ad.unpack_dual(events.spike_linear(x, dual)).tangent
+    torch.testing.assert_close(tangent, x.sum(1, keepdim=True).expand(-1, 5))
+
+
 def test_functional_transforms_and_autocast():
     x, weight = spikes(4, 30), torch.randn(5, 30)
     batched = torch.func.vmap(lambda one: events.spike_linear(one, weight))(x)

@@ -212,3 +212,16 @@ def test_an_estimator_without_a_gradient_is_refused() -> None:
     net = network(sb.Bernoulli(estimator="disarm"))
     with pytest.raises(ValueError, match="a network whose weights have a gradient at every time step"):
         online_gradients(net, spikes(12, 5, 6), torch.zeros(5, dtype=torch.int64))
+
+
+def test_online_under_autocast():
+    x, labels = spikes(6, 4, 20), torch.tensor([0, 1, 0, 1])
+    gradients = []
+    for enabled in (False, True):
+        torch.manual_seed(0)
+        net = LocalNetwork([nn.Sequential(SynapticTrace(), BinaryLinear(20, 8), Refractory())], 2, (20,))
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            losses = list(online_gradients(net, x, labels))
+        assert losses[0].dtype == torch.float32
+        gradients.append(net.blocks[0][1].latent.grad)
+    assert torch.equal(*gradients)

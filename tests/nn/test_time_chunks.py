@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn as torch_nn
 
+import snntorch_binary as sb
 from snntorch_binary import nn
 from snntorch_binary.kernels import use_engine
 
@@ -61,6 +62,25 @@ def test_what_is_kept_for_the_backward_pass_does_not_grow_with_the_sequence():
     net = make(output=False)
     x = (torch.rand(200, 4, 12) < 0.4).float()
     assert count(nn.TimeChunks(net, 10), x) < 0.5 * count(net, x)
+
+
+def test_other_weights_in_the_backward_pass_are_an_error():
+    net = torch_nn.Sequential(nn.BinaryLinear(12, 5, weight=sb.Bernoulli(init_scale=0.5)), nn.Leaky(0.9))
+    chunked = nn.TimeChunks(net, 3)
+    x = (torch.rand(9, 2, 12) < 0.4).float()
+    with sb.sampled(net, "binary"):
+        loss = chunked(x).sum()
+    with pytest.raises(RuntimeError, match=r"call backward\(\) before that changes"):
+        loss.backward()
+
+
+def test_batch_norm_and_no_step_at_all():
+    net = torch_nn.Sequential(nn.TimeFirst(torch_nn.BatchNorm1d(3)), nn.Leaky(0.9))
+    with pytest.raises(ValueError, match="without batch norm in training"):
+        nn.TimeChunks(net, 3)(torch.rand(4, 2, 3))
+    nn.TimeChunks(net, 3).eval()(torch.rand(4, 2, 3))
+    with pytest.raises(ValueError, match="T >= 1"):
+        nn.TimeChunks(make(), 3)(torch.zeros(0, 2, 12))
 
 
 def test_bad_networks_and_steps_are_named():

@@ -38,6 +38,16 @@ def _bits_of(context: Any, number: Any) -> Any:
     return types.int32(types.float32), generate
 
 
+@intrinsic
+def fma(context: Any, a: Any, b: Any, c: Any) -> Any:
+    """Return a b + c with one rounding; left to the compiler, it may be one or two, as the next compilation pleases."""
+
+    def generate(_: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fma(*args)
+
+    return types.float32(types.float32, types.float32, types.float32), generate
+
+
 @njit(inline="always")
 def uniform_at(position: int, first: int, second: int) -> float:
     """One number of :func:`snntorch_binary.kernels.noise.uniform`."""
@@ -55,16 +65,16 @@ def uniform_at(position: int, first: int, second: int) -> float:
 def exp(x: float) -> float:
     """e^x to 1 ulp or so, for x in [-87, 88]; beyond, the value at the bound."""
     x = _f(88.0) if x > _f(88.0) else (_f(-87.0) if x < _f(-87.0) else x)
-    k = (x * _LOG2E + _TO_INTEGER) - _TO_INTEGER
-    r = (x - k * _LN2_HIGH) - k * _LN2_LOW
+    k = fma(x, _LOG2E, _TO_INTEGER) - _TO_INTEGER
+    r = fma(-k, _LN2_LOW, fma(-k, _LN2_HIGH, x))
     p = _f(1 / 5040)
-    p = p * r + _f(1 / 720)
-    p = p * r + _f(1 / 120)
-    p = p * r + _f(1 / 24)
-    p = p * r + _f(1 / 6)
-    p = p * r + _f(0.5)
-    p = p * r + _f(1.0)
-    p = p * r + _f(1.0)
+    p = fma(p, r, _f(1 / 720))
+    p = fma(p, r, _f(1 / 120))
+    p = fma(p, r, _f(1 / 24))
+    p = fma(p, r, _f(1 / 6))
+    p = fma(p, r, _f(0.5))
+    p = fma(p, r, _f(1.0))
+    p = fma(p, r, _f(1.0))
     return p * _float_of(np.int32(np.int32(k) + np.int32(127)) << np.int32(23))
 
 
@@ -80,9 +90,9 @@ def log(x: float) -> float:
     s = (m - _f(1.0)) / (m + _f(1.0))
     t = s * s
     p = _f(2 / 11)
-    p = p * t + _f(2 / 9)
-    p = p * t + _f(2 / 7)
-    p = p * t + _f(2 / 5)
-    p = p * t + _f(2 / 3)
-    p = p * t + _f(2.0)
-    return s * p + k * _LN2
+    p = fma(p, t, _f(2 / 9))
+    p = fma(p, t, _f(2 / 7))
+    p = fma(p, t, _f(2 / 5))
+    p = fma(p, t, _f(2 / 3))
+    p = fma(p, t, _f(2.0))
+    return fma(s, p, k * _LN2)

@@ -5,7 +5,7 @@ What is computed is said in plain torch by :mod:`snntorch_binary.optim.bayes_bis
 weights stays in the cache from the gradient to the draw.
 """
 
-# arithmetic.py: 3b5744fa
+# arithmetic.py: 82acdad5
 from __future__ import annotations
 
 import numpy as np
@@ -22,7 +22,8 @@ BINARY, RELAXED, PAPER_RELAXED = 0, 1, 2
 PLAIN, MOMENTUM, ADAM, PAPER = 0, 1, 2, 3
 """The step: along the natural gradient, its running sum, its normalised form, or as published."""
 
-_options = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+# No contraction to fused multiply-adds: a compiler may choose otherwise the next time, and a resume would differ.
+_options = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
 # The functions of a block take slices: numba's indices count from the end where they are negative, and only of those

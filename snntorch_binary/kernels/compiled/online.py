@@ -11,7 +11,8 @@ from snntorch_binary.kernels.compiled.surrogates import fire as spike
 from snntorch_binary.kernels.engine import announced
 
 _f = np.float32
-_options = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+# No contraction to fused multiply-adds: a compiler may choose otherwise the next time, and a resume would differ.
+_options = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
 @announced
