@@ -31,7 +31,7 @@ _options = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
 @njit(**_options)
-def _draw(latent, value, slope, start, kind, tau, first, second):  # type: ignore[no-untyped-def]
+def _draw(latent, value, slope, start, kind, tau, first, second):
     one, half, two = _f(1.0), _f(0.5), _f(2.0)
     if kind == BINARY:
         for i in range(latent.shape[0]):
@@ -57,7 +57,7 @@ def _draw(latent, value, slope, start, kind, tau, first, second):  # type: ignor
 
 
 @njit(**_options)
-def _natural_gradient(latent, grad, variance, g, clip):  # type: ignore[no-untyped-def]
+def _natural_gradient(latent, grad, variance, g, clip):
     """Put that of the loss into g."""
     one, limit = _f(1.0), _f(clip)
     if variance.shape[0]:
@@ -73,7 +73,7 @@ def _natural_gradient(latent, grad, variance, g, clip):  # type: ignore[no-untyp
 
 
 @njit(**_options)
-def _add_prior(latent, prior, g, rho):  # type: ignore[no-untyped-def]
+def _add_prior(latent, prior, g, rho):
     if prior.shape[0] == 1:
         for i in range(latent.shape[0]):
             g[i] += rho * (latent[i] - prior[0])
@@ -83,7 +83,7 @@ def _add_prior(latent, prior, g, rho):  # type: ignore[no-untyped-def]
 
 
 @njit(**_options)
-def _turn_to_direction(g, m, v, how, beta1, beta2, count):  # type: ignore[no-untyped-def]
+def _turn_to_direction(g, m, v, how, beta1, beta2, count):
     """Replace the natural gradient by the direction of the step."""
     if how == MOMENTUM:
         for i in range(m.shape[0]):
@@ -100,14 +100,14 @@ def _turn_to_direction(g, m, v, how, beta1, beta2, count):  # type: ignore[no-un
 
 
 @njit(**_options)
-def _step(latent, g, lr, limit):  # type: ignore[no-untyped-def]
+def _step(latent, g, lr, limit):
     for i in range(latent.shape[0]):
         w = latent[i] - lr * g[i]
         latent[i] = limit if w > limit else (-limit if w < -limit else w)
 
 
 @njit(**_options)
-def _paper_step(latent, grad, prior, lr, rho):  # type: ignore[no-untyped-def]
+def _paper_step(latent, grad, prior, lr, rho):
     one, two, decay = _f(1.0), _f(2.0), _f(1.0) - lr * rho
     for i in range(latent.shape[0]):
         e = exp(-two * abs(latent[i]))
@@ -124,7 +124,7 @@ def _paper_step(latent, grad, prior, lr, rho):  # type: ignore[no-untyped-def]
 
 @announced
 @njit(**_options)
-def draw(latent, value, slope, kind, tau, first, second):  # type: ignore[no-untyped-def]
+def draw(latent, value, slope, kind, tau, first, second):
     """Draw the weights of flat latents: value and slope dw/dw_r."""
     for start in range(0, latent.shape[0], _BLOCK):
         b = slice(start, start + _BLOCK)
@@ -133,7 +133,7 @@ def draw(latent, value, slope, kind, tau, first, second):  # type: ignore[no-unt
 
 @announced
 @njit(**_options)
-def step_and_draw(  # type: ignore[no-untyped-def]
+def step_and_draw(
     latent, grad, variance, prior, m, v, value, slope, how, lr, rho, clip, betas, count, limit, kind, tau, first, second
 ):
     """Make one step of flat latents, then draw their weights.

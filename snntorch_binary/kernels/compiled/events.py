@@ -13,7 +13,7 @@ _options = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 @announced
 @njit(**_options)
-def find(bits, index, start):  # type: ignore[no-untyped-def]
+def find(bits, index, start):
     """Write the positions of the spikes of every row into ``index``, those of row n from ``start[n]`` on.
 
     ``bits`` [N, I] is the memory of float32 spikes as int32; ``index`` has eight places more than it may hold. Return
@@ -46,7 +46,7 @@ def find(bits, index, start):  # type: ignore[no-untyped-def]
 
 @announced
 @njit(**_options)
-def transpose(index, start, num_inputs):  # type: ignore[no-untyped-def]
+def transpose(index, start, num_inputs):
     """From the spiking inputs of each row to the rows in which each input spikes."""
     by_input = np.zeros(num_inputs + 1, np.int64)
     for k in range(start[-1]):
@@ -65,7 +65,7 @@ def transpose(index, start, num_inputs):  # type: ignore[no-untyped-def]
 
 @announced
 @njit(**_options)
-def sum_rows(index, start, table, out):  # type: ignore[no-untyped-def]
+def sum_rows(index, start, table, out):
     """out[n] = Σ table[k] over the indices k from ``start[n]`` to ``start[n + 1]``; table [K, O], out [N, O]."""
     for left in range(0, table.shape[1], _TILE):
         columns = slice(left, left + _TILE)

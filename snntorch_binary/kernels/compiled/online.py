@@ -17,7 +17,7 @@ _options = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 @announced
 @njit(**_options)
-def filter_step(p, q, x, alpha, beta, gain):  # type: ignore[no-untyped-def]
+def filter_step(p, q, x, alpha, beta, gain):
     """Take flat traces p and q one step on with the input x."""
     alpha, beta, gain = _f(alpha), _f(beta), _f(gain)
     for i in range(p.shape[0]):
@@ -27,9 +27,7 @@ def filter_step(p, q, x, alpha, beta, gain):  # type: ignore[no-untyped-def]
 
 @announced
 @njit(**_options)
-def fire(  # type: ignore[no-untyped-def]
-    product, scale, bias, refractory, spikes, slope, gamma, threshold, at_threshold, surrogate
-):
+def fire(product, scale, bias, refractory, spikes, slope, gamma, threshold, at_threshold, surrogate):
     """Take neurons [B, N] one step on: new spikes, and the surrogate gradient at their membrane potential.
 
     ``scale`` has one element or N, ``bias`` none or N; ``surrogate`` is (kind, size, height).

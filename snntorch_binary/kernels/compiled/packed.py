@@ -10,7 +10,6 @@ spike are touched: their rows are added up in bit planes, a carry-save adder ove
 one instruction adds to hundreds of outputs.
 """
 
-# mypy: allow-untyped-defs
 # vectors.py: f01eaf34
 from __future__ import annotations
 

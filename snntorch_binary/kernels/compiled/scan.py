@@ -25,7 +25,7 @@ _options = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 @announced
 @njit(**_options)
-def filter_forward(x, decay, initial, y):  # type: ignore[no-untyped-def]
+def filter_forward(x, decay, initial, y):
     """y_t = decay y_{t-1} + x_t."""
     for start in range(0, x.shape[1], _BLOCK):
         b = slice(start, start + _BLOCK)
@@ -39,7 +39,7 @@ def filter_forward(x, decay, initial, y):  # type: ignore[no-untyped-def]
 
 @announced
 @njit(**_options)
-def filter_backward(grad, decay, initial, y, dx, to_initial, to_decay):  # type: ignore[no-untyped-def]
+def filter_backward(grad, decay, initial, y, dx, to_initial, to_decay):
     """From the gradient of y to those of x, of the initial value and (if it is not empty) of the decay."""
     learn = to_decay.shape[0] > 0
     for start in range(0, grad.shape[1], _BLOCK):
@@ -60,7 +60,7 @@ def filter_backward(grad, decay, initial, y, dx, to_initial, to_decay):  # type:
 
 @announced
 @njit(**_options)
-def leaky_forward(x, initial, beta, threshold, reset, at_threshold, spikes, mem):  # type: ignore[no-untyped-def]
+def leaky_forward(x, initial, beta, threshold, reset, at_threshold, spikes, mem):
     """A leaky neuron with delayed reset."""
     for start in range(0, x.shape[1], _BLOCK):
         b = slice(start, start + _BLOCK)
@@ -85,7 +85,7 @@ def leaky_forward(x, initial, beta, threshold, reset, at_threshold, spikes, mem)
 
 @announced
 @njit(**_options)
-def leaky_backward(  # type: ignore[no-untyped-def]
+def leaky_backward(
     mem,
     initial,
     beta,
@@ -140,7 +140,7 @@ def leaky_backward(  # type: ignore[no-untyped-def]
 
 @announced
 @njit(**_options)
-def srm_forward(x, decays, threshold, at_threshold, spikes, mem):  # type: ignore[no-untyped-def]
+def srm_forward(x, decays, threshold, at_threshold, spikes, mem):
     """A spike response neuron from rest."""
     alpha, beta, gamma, theta = _f(decays[0]), _f(decays[1]), _f(decays[2]), _f(threshold)
     for start in range(0, x.shape[1], _BLOCK):
@@ -161,7 +161,7 @@ def srm_forward(x, decays, threshold, at_threshold, spikes, mem):  # type: ignor
 
 @announced
 @njit(**_options)
-def srm_backward(mem, decays, threshold, surrogate, detach, grad_spikes, grad_mem, dx):  # type: ignore[no-untyped-def]
+def srm_backward(mem, decays, threshold, surrogate, detach, grad_spikes, grad_mem, dx):
     """From the gradients of spikes and potentials, of which one may be empty, to that of x."""
     alpha, beta, gamma, theta = _f(decays[0]), _f(decays[1]), _f(decays[2]), _f(threshold)
     kind, size, height = surrogate
@@ -192,7 +192,7 @@ def srm_backward(mem, decays, threshold, surrogate, detach, grad_spikes, grad_me
 
 @announced
 @njit(**_options)
-def refractory_trace(x, gamma, threshold, at_threshold, traces):  # type: ignore[no-untyped-def]
+def refractory_trace(x, gamma, threshold, at_threshold, traces):
     """The trace that inhibits a neuron after its spikes, given its filtered input."""
     gamma, theta = _f(gamma), _f(threshold)
     for start in range(0, x.shape[1], _BLOCK):
