@@ -1,75 +1,67 @@
-"""The product of spikes and weights, event-driven where spikes are few: a silent input costs nothing.
-
-The sums are those of the matrix product in another order; with weights of ±1 they are integers, and equal.
-"""
+"""Spikes as the list of those that are there: a product with them costs nothing where the inputs are silent."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from snntorch_binary.kernels.engine import compiled
 
 MAX_DENSITY = 0.2
-"""Share of spikes up to which the event-driven product is used: measured, a dense one is as fast at 0.25 to 0.3."""
-
-_LEAST_OUTPUTS, _LEAST_WORK = 48, 1 << 20  # below, there is nothing to gain
+"""Share of spikes up to which a list is made: measured, a dense product is as fast at 0.25 to 0.3."""
 
 
-def spike_linear(x: Tensor, weight: Tensor) -> Tensor:
-    """Return x W^T of x [..., I] and weights [O, I], as ``torch.nn.functional.linear`` does.
+@dataclass(frozen=True)
+class Events:
+    """The spikes of x [..., I].
 
-    Event-driven on the CPU with numba, where x holds nothing but 0 and 1 and at most :data:`MAX_DENSITY` of it spikes.
+    The sums are those of the matrix product in another order; with weights of ±1 they are integers, and equal.
     """
-    found = _find(x, weight)
-    if found is None:
-        return F.linear(x, weight)
-    return _SpikeLinear.apply(x, weight, *found)
 
+    shape: torch.Size
+    index: Tensor
+    """Which inputs spike, row by row; int32."""
+    start: Tensor
+    """Where the inputs of each row, and behind the last one, begin in ``index``; int64."""
 
-def _find(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor] | None:
-    outputs, inputs = weight.shape
-    if x.numel() * outputs < _LEAST_WORK or outputs < _LEAST_OUTPUTS or torch.is_autocast_enabled("cpu"):
-        return None
-    kernels = compiled("events", x.detach(), weight.detach())
-    if kernels is None:
-        return None
-    if any(torch.autograd.forward_ad.unpack_dual(tensor).tangent is not None for tensor in (x, weight)):
-        return None  # forward-mode differentiation, which the dense product knows
-    x = x.detach()
-    rows = x.view(-1, inputs)
-    index = torch.empty(int(MAX_DENSITY * rows.numel()) + 8, dtype=torch.int32)
-    start = torch.empty(len(rows) + 1, dtype=torch.int64)
-    is_sparse = kernels.find(rows.view(torch.int32).numpy(), index.numpy(), start.numpy())
-    return (index[: int(start[-1])].clone(), start) if is_sparse else None
-
-
-class _SpikeLinear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, index: Tensor, start: Tensor) -> Tensor:
-        learns = ctx.needs_input_grad[1]
-        ctx.save_for_backward(*((x, index, start) if learns else (None, None, None)), weight)
-        output = x.new_empty(*x.shape[:-1], weight.shape[0])
-        kernels = compiled("events", output)
-        assert kernels is not None
+    def of(x: Tensor) -> Events | None:
+        """List the spikes of x, if it holds nothing but 0 and 1 and at most :data:`MAX_DENSITY` of it spikes."""
+        kernels = compiled("events", x.detach())
+        if kernels is None:
+            return None
+        rows = x.detach().view(-1, x.shape[-1])
+        index = torch.empty(int(MAX_DENSITY * rows.numel()) + 8, dtype=torch.int32)
+        start = torch.empty(len(rows) + 1, dtype=torch.int64)
+        is_sparse = kernels.find(rows.view(torch.int32).numpy(), index.numpy(), start.numpy())
+        return Events(x.shape, index[: int(start[-1])].clone(), start) if is_sparse else None
+
+    def times(self, weight: Tensor) -> Tensor | None:
+        """Return x W^T [..., O] for weights [O, I]; ``None`` where no compiled kernel takes them."""
+        kernels = compiled("events", weight.detach())
+        if kernels is None:
+            return None
+        output = weight.new_empty(*self.shape[:-1], len(weight))
         table = weight.detach().T.contiguous().numpy()
-        kernels.sum_rows(index.numpy(), start.numpy(), table, output.view(-1, weight.shape[0]).numpy())
+        kernels.sum_rows(self.index.numpy(), self.start.numpy(), table, output.view(-1, len(weight)).numpy())
         return output
 
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, index, start, weight = ctx.saved_tensors
-        to_x = grad @ weight if ctx.needs_input_grad[0] else None
-        if not ctx.needs_input_grad[1]:
-            return to_x, None, None, None
-        rows = grad.reshape(-1, weight.shape[0])
-        kernels = None if torch.is_grad_enabled() else compiled("events", rows)
+    def outer(self, rows: Tensor) -> Tensor | None:
+        """Return R^T x [O, I] for rows R [N, O]; ``None`` where no compiled kernel takes them."""
+        rows = rows.detach().contiguous()
+        kernels = compiled("events", rows)
         if kernels is None:
-            return to_x, rows.T @ x.reshape(-1, weight.shape[1]), None, None
-        to_weight = weight.new_empty(weight.shape[1], weight.shape[0])
-        by_input = kernels.transpose(index.numpy(), start.numpy(), weight.shape[1])
-        kernels.sum_rows(*by_input, rows.detach().contiguous().numpy(), to_weight.numpy())
-        return to_x, to_weight.T.contiguous(), None, None
+            return None
+        output = rows.new_empty(self.shape[-1], rows.shape[1])
+        by_input = kernels.transpose(self.index.numpy(), self.start.numpy(), self.shape[-1])
+        kernels.sum_rows(*by_input, rows.numpy(), output.numpy())
+        return output.T
+
+    def dense(self) -> Tensor:
+        """Return x."""
+        x = torch.zeros(self.shape)
+        rows = torch.repeat_interleave(torch.arange(len(self.start) - 1), self.start.diff())
+        x.view(-1, self.shape[-1])[rows, self.index.long()] = 1.0
+        return x

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.kernels.events import spike_linear
+from snntorch_binary.kernels.product import scaled, scaled_linear
 from snntorch_binary.nn.view import WeightView
 from snntorch_binary.weights.bernoulli import Bernoulli, natural_parameter
 from snntorch_binary.weights.draw import Draw, new_seed
@@ -272,18 +272,6 @@ class BinaryLayer(nn.Module):
             return self.gain * fan_in_scale
         return fan_in_scale if self.scale == "fan_in" else float(self.scale)
 
-    def _scaled(self, product: Tensor, spatial: int) -> Tensor:
-        """Scale a product of ±1 weights and add the bias; channels stand before ``spatial`` trailing dimensions."""
-        scale, shape = self._scale(), (-1, *(1,) * spatial)
-        if isinstance(scale, Tensor):
-            scale = scale.to(product.dtype).reshape(shape)
-        if self.bias is None:
-            return product * scale
-        bias = self.bias.to(product.dtype).reshape(shape)
-        if isinstance(scale, Tensor):
-            return torch.addcmul(bias, product, scale)
-        return product * scale + bias  # not torch.add(..., alpha=scale), whose alpha inductor drops (torch 2.13)
-
     def _check_input(self, input: Tensor, size: int, channel_dim: int) -> None:
         name = "in_features" if channel_dim == -1 else "in_channels"
         if not input.is_floating_point():
@@ -343,7 +331,7 @@ class BinaryLinear(BinaryLayer, nn.Linear):  # type: ignore[override]
     def forward(self, input: Tensor) -> Tensor:
         """Return scale · (input Wᵀ) + bias."""
         self._check_input(input, self.in_features, -1)
-        return self._scaled(spike_linear(input, self.in_force()), 0)
+        return scaled_linear(input, self.in_force(), self._scale(), self.bias)
 
 
 class _BinaryConv(BinaryLayer):
@@ -363,7 +351,11 @@ class _BinaryConv(BinaryLayer):
         steps_and_batch = input.shape[:2] if input.dim() == self.spatial + 3 else None
         if steps_and_batch is not None:
             input = input.flatten(0, 1)
-        output = self._scaled(self._conv_forward(input, self.in_force(), None), self.spatial)  # type: ignore[operator]
+        product: Tensor = self._conv_forward(input, self.in_force(), None)  # type: ignore[operator]
+        scale, bias, by_channel = self._scale(), self.bias, (-1, *(1,) * self.spatial)
+        if isinstance(scale, Tensor):
+            scale = scale.reshape(by_channel)
+        output = scaled(product, scale, bias if bias is None else bias.reshape(by_channel))
         return output if steps_and_batch is None else output.unflatten(0, steps_and_batch)
 
 

@@ -90,7 +90,8 @@ class TimeChunks(nn.Module):
         for layer, state in zip(self.net, states, strict=True):
             if isinstance(layer, LIF):
                 spikes, potentials = layer._sequence(layer._checked(output), state)  # type: ignore[operator]
-                after.append(tuple(potential[-1] for potential in potentials))
+                # Copies: a view would keep the whole chunk.
+                after.append(tuple(potential[-1].clone() for potential in potentials))
                 output = (spikes, *potentials) if layer.output and layer is self.net[-1] else spikes
             else:
                 output = layer(output)

@@ -1,0 +1,109 @@
+"""The product of a binary layer: scale · (x Wᵀ) + b, event-driven where x is spikes and these are few."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+from torch.nn import functional as F
+
+from snntorch_binary.kernels.events import Events
+
+_MANY_ROWS = 256  # from here on, what is done once a weight is little beside the product
+_LEAST_OUTPUTS, _LEAST_WORK = 48, 1 << 20  # below, a list of spikes gains nothing
+
+
+def scaled_linear(x: Tensor, weight: Tensor, scale: float | Tensor, bias: Tensor | None) -> Tensor:
+    """Return scale · (x Wᵀ) + b.
+
+    Over many rows (all time steps at once) nothing is kept for the backward pass but x, as the list of its spikes
+    where they are few: from G = Σ gradᵀ x, which the weights need anyway, follows what the scale needs, Σ W ∘ G.
+
+    Args:
+        x: [..., I].
+        weight: [O, I].
+        scale: a number or one of each output [O].
+        bias: [O], or ``None``.
+    """
+    if not _takes_many_rows(x, weight):
+        return scaled(F.linear(x, weight), scale, bias)
+    outputs = len(weight)
+    gains = outputs >= _LEAST_OUTPUTS and x.numel() * outputs >= _LEAST_WORK
+    events = Events.of(x) if gains else None
+    if events is None:
+        return _ScaledLinear.apply(x, weight, scale, bias, None)
+
+    # By hooks, x keeps its place in the graph, which second derivatives need; first ones only need the list.
+    address = x.data_ptr()  # not x itself: the hook lives as long as the graph
+
+    def pack(tensor: Tensor) -> Tensor | Events:
+        return events if tensor.data_ptr() == address and tensor.shape == events.shape else tensor
+
+    def unpack(kept: Tensor | Events) -> Tensor:
+        if isinstance(kept, Tensor):
+            return kept
+        return kept.dense() if torch.is_grad_enabled() else torch.zeros(1).expand(kept.shape)
+
+    with saved_tensors_hooks(pack, unpack):
+        return _ScaledLinear.apply(x, weight, scale, bias, events)
+
+
+def scaled(product: Tensor, scale: float | Tensor, bias: Tensor | None) -> Tensor:
+    """Return scale · product + b in the product's dtype; scale and bias are numbers or broadcast to the product."""
+    scale = scale.to(product.dtype) if isinstance(scale, Tensor) else scale
+    if bias is None:
+        return product * scale
+    bias = bias.to(product.dtype)
+    if isinstance(scale, Tensor):
+        return torch.addcmul(bias, product, scale)
+    return product * scale + bias  # not torch.add(..., alpha=scale), whose alpha inductor drops (torch 2.13)
+
+
+def _takes_many_rows(x: Tensor, weight: Tensor) -> bool:
+    """Whether there are many rows, and nobody but autograd looks on."""
+    if x.numel() < _MANY_ROWS * x.shape[-1] or weight.numel() == 0:
+        return False
+    if x.dtype != weight.dtype or x.dtype not in (torch.float32, torch.float64):
+        return False
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return False
+    if torch.is_autocast_enabled(x.device.type) or type(x) not in (Tensor, torch.nn.Parameter):
+        return False
+    return all(torch.autograd.forward_ad.unpack_dual(tensor).tangent is None for tensor in (x, weight))
+
+
+class _ScaledLinear(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, scale: float | Tensor, bias: Tensor | None, events: Events | None
+    ) -> Tensor:
+        ctx.events, ctx.scale = events, scale
+        ctx.save_for_backward(x, weight, scale if isinstance(scale, Tensor) else None)
+        product = None if events is None else events.times(weight)
+        if product is None:
+            product = F.linear(x, weight)
+        if isinstance(scale, Tensor) and bias is not None:
+            return torch.addcmul(bias, product, scale, out=product)
+        product *= scale
+        return product if bias is None else product.add_(bias)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        to_x = to_weight = to_scale = to_bias = None
+        x, weight, scale = ctx.saved_tensors
+        scale = ctx.scale if scale is None else scale[:, None]
+        rows = grad.reshape(-1, len(weight))
+        if ctx.needs_input_grad[0]:
+            to_x = grad @ (weight * scale)
+        if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
+            outer = None if ctx.events is None or torch.is_grad_enabled() else ctx.events.outer(rows)
+            if outer is None:
+                outer = rows.T @ x.reshape(-1, weight.shape[1])
+            to_weight = (outer * scale).contiguous()
+            if ctx.needs_input_grad[2]:
+                to_scale = (outer * weight).sum(1)
+        if ctx.needs_input_grad[3]:
+            to_bias = rows.sum(0)
+        return to_x, to_weight, to_scale, to_bias, None
