@@ -28,5 +28,7 @@ from snntorch_binary.weights import Bernoulli as Bernoulli
 from snntorch_binary.weights import Sign as Sign
 from snntorch_binary.weights import resample_ as resample_
 from snntorch_binary.weights import sampled as sampled
+from snntorch_binary.weights_file import load_weights_ as load_weights_
+from snntorch_binary.weights_file import save_weights as save_weights
 
 __version__ = "0.1.0"

@@ -119,11 +119,12 @@ def binarize_(
     # Before any layer changes: tied layers share what the gain is computed from.
     gains = [gain_like(module.weight) if scale == "channel" else None for module in chosen]  # type: ignore[arg-type]
     for module, gain in zip(chosen, gains, strict=True):
-        _convert(module, rule, scale, gain)
+        convert_(module, rule, scale, gain)
     return ConversionReport(tuple(rows))
 
 
-def _convert(module: nn.Module, rule: WeightRule, scale: Scale, gain: Tensor | None) -> None:
+def convert_(module: nn.Module, rule: WeightRule, scale: Scale, gain: Tensor | None = None) -> None:
+    """Make one of torch's layers binary, in place."""
     # The class changes and the object stays, as torch's own lazy modules do it: hooks and references survive.
     module.__class__ = BINARY_TWINS[type(module)]
     assert isinstance(module, BinaryLayer)

@@ -125,18 +125,6 @@ class BayesBiSNN(SpikingModule):
             limit=self.limit,
         )
 
-    def on_train_start(self) -> None:
-        """Let all processes of a distributed run go on from the same draws; their ranks tell these apart."""
-        if self.trainer.world_size > 1:
-            layers = binary_layers(self.net).values()
-            for layer in layers:
-                layer.refresh()  # takes notice of parameters that came from the first process
-            draws = self.trainer.strategy.broadcast([(layer.draw.seed, layer.draw.counter) for layer in layers])
-            for layer, (seed, counter) in zip(layers, draws, strict=True):
-                layer.draw.seed, layer.draw.counter = seed, counter
-                layer.draw.forget()
-                layer.refresh()
-
     def loss(self, x: Tensor, targets: Tensor) -> Tensor:
         """Return the mean loss over the draws; the KL term is the optimizer's."""
         loss = self._loss_of_draw(x, targets)

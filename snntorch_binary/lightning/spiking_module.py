@@ -15,6 +15,7 @@ from snntorch_binary.convert import reset
 from snntorch_binary.inference import logits, run
 from snntorch_binary.inference.readout import ReadoutName, check_readout
 from snntorch_binary.learning import LocalNetwork, online_gradients
+from snntorch_binary.lightning.processes import check_processes, share_draws_
 from snntorch_binary.lightning.tasks import Classification, Regression, Task
 
 
@@ -140,14 +141,20 @@ class SpikingModule(L.LightningModule):
         if callable(set_epoch):
             set_epoch(self.current_epoch)
 
-    def on_fit_start(self) -> None:
-        """Refuse to learn online on several devices, whose gradients nobody would join.
+    def setup(self, stage: str) -> None:
+        """Refuse what several processes cannot do.
 
         Raises:
-            ValueError: there is more than one device.
+            ValueError: credit is ``"online"``, whose gradients nobody would join; the strategy tears parameters apart;
+                or the processes were given different networks.
         """
-        if self.credit == "online" and self.trainer.world_size > 1:
+        if self.credit == "online" and stage == "fit" and self.trainer.world_size > 1:
             raise ValueError(expected("credit", "'through-time' or 'local' on more than one device", "'online'"))
+        check_processes(self.trainer, self.net)
+
+    def on_train_start(self) -> None:
+        """Let all processes of a distributed run go on from the same draws; their ranks tell these apart."""
+        share_draws_(self.trainer, self.net)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of one batch.

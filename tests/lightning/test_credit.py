@@ -87,7 +87,7 @@ def test_online_learning_is_for_one_device(monkeypatch):
     monkeypatch.setattr(type(trainer), "world_size", property(lambda self: 2))
     module._trainer = trainer
     with pytest.raises(ValueError, match="on more than one device"):
-        module.on_fit_start()
+        module.setup("fit")
 
 
 def test_an_online_run_with_a_nan_stops_and_says_so():

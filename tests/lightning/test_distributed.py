@@ -1,3 +1,5 @@
+"""Both LightningModules on two and four processes (gloo, CPU) against one."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -5,39 +7,67 @@ from pathlib import Path
 import distributed
 import pytest
 import torch
+from lightning.pytorch.strategies import FSDPStrategy
+from training import make_trainer
+
+from snntorch_binary.lightning import SpikingMLP, STBiSNN
+from snntorch_binary.lightning.processes import check_processes
+
+pytestmark = pytest.mark.ddp
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    """One process on batches of 8, and two on batches of 4, which start from different seeds."""
-    alone, together = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
-    distributed.run(alone, 1)
+def alone(tmp_path_factory):
+    """One process on batches of 8."""
+    folder = tmp_path_factory.mktemp("one")
+    distributed.run(folder, 1)
+    return torch.load(folder / "rank0.pt", weights_only=True)
+
+
+@pytest.fixture(scope="module", params=[2, 4], ids=["two processes", "four processes"])
+def ranks(request, tmp_path_factory):
+    """Processes that share the batches of 8, and start from different seeds."""
+    folder = tmp_path_factory.mktemp("several")
     program = Path(__file__).with_name("distributed.py")
-    subprocess.run([sys.executable, str(program), str(together), "2"], check=True, capture_output=True, timeout=300)
-    paths = (alone / "rank0.pt", together / "rank0.pt", together / "rank1.pt")
-    return [torch.load(path, weights_only=True) for path in paths]
+    command = [sys.executable, str(program), str(folder), str(request.param)]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(request.param)]
 
 
-def assert_close(first, second):
-    assert first.keys() == second.keys()
-    for name in first:
-        torch.testing.assert_close(
-            first[name], second[name], rtol=1e-9, atol=1e-9, msg=lambda text, n=name: f"{n}: {text}"
+@pytest.mark.parametrize("rule", ["st", "bayes, shared noise"])
+def test_they_are_one_process_on_the_joined_batch(rule, alone, ranks):
+    one = alone[rule]
+    for rank in (result[rule] for result in ranks):
+        assert rank["state"].keys() == one["state"].keys()
+        for name, value in one["state"].items():
+            torch.testing.assert_close(
+                rank["state"][name], value, rtol=1e-9, atol=1e-9, msg=lambda text, n=name: f"{n}: {text}"
+            )
+        assert torch.equal(one["weight"], rank["weight"])
+        assert rank["rho"] == one["rho"] == (None if rule == "st" else 1 / 24)
+
+
+def test_replicas_with_noise_of_their_own_stay_identical(alone, ranks):
+    first, *others = (result["bayes"] for result in ranks)
+    for other in others:
+        assert first["state"].keys() == other["state"].keys()
+        for name in first["state"]:
+            assert torch.equal(first["state"][name], other["state"][name]), name
+        assert not torch.equal(first["weight"], other["weight"])  # though each draws for itself
+    assert not torch.allclose(first["state"]["1.latent"], alone["bayes"]["state"]["1.latent"])
+
+
+def test_processes_with_different_networks(ranks):
+    for rank in ranks:
+        assert rank["different networks"] == (
+            "Expected argument `net` to be the same network in every process, but got '1.latent' that is "
+            f"of shape (16, 12) in rank 0 and of shape (17, 12) in rank {len(ranks) - 1}."
         )
 
 
-def test_two_processes_with_shared_noise_are_one_on_the_joined_batch(results):
-    one, *two = (result[True] for result in results)
-    for rank in two:
-        assert_close(one["state"], rank["state"])
-        assert torch.equal(one["weight"], rank["weight"])
-        assert rank["rho"] == one["rho"] == 1 / 24
-
-
-def test_replicas_with_noise_of_their_own_stay_identical(results):
-    one, first, second = (result[False] for result in results)
-    assert first["state"].keys() == second["state"].keys()
-    for name in first["state"]:
-        assert torch.equal(first["state"][name], second["state"][name]), name
-    assert not torch.equal(first["weight"], second["weight"])  # though each draws for itself
-    assert not torch.allclose(first["state"]["1.latent"], one["state"]["1.latent"])
+def test_sharded_parameters_are_refused():
+    module = STBiSNN(SpikingMLP(12, [16], 3), 3)
+    trainer = make_trainer(1)
+    trainer.strategy.__class__ = FSDPStrategy  # which itself asks for a GPU
+    with pytest.raises(ValueError, match=r"`strategy` to be 'ddp' or one device, .* but got FSDPStrategy"):
+        check_processes(trainer, module.net)

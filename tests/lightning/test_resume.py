@@ -38,6 +38,16 @@ def test_an_exception_and_a_resume_change_nothing(rule, step, unbroken, tmp_path
 
 
 def test_a_killed_process_and_a_resume_change_nothing(unbroken, tmp_path):
+    kill_and_resume(unbroken, tmp_path)
+
+
+@pytest.mark.repeated
+@pytest.mark.parametrize("time", range(20))
+def test_so_does_none_of_twenty(time, unbroken, tmp_path):
+    kill_and_resume(unbroken, tmp_path)
+
+
+def kill_and_resume(unbroken, tmp_path):
     program = Path(__file__).with_name("training.py")
     killed = subprocess.run(
         [sys.executable, str(program), "bayes", str(tmp_path)], capture_output=True, text=True, check=False

@@ -1,0 +1,201 @@
+"""`save_weights` and `load_weights_`: a network's state as a safetensors file, with its description in JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+import snntorch_binary
+from snntorch_binary._errors import expected, require
+from snntorch_binary.convert import convert_, copy_model
+from snntorch_binary.nn.binary import BINARY_TWINS
+from snntorch_binary.weights import WeightRule, binary_layers
+
+FORMAT = "snntorch_binary.weights"
+VERSION = 1
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+class WeightsFileError(ValueError):
+    """A file does not hold the state of a network, or is damaged."""
+
+
+class WeightsFileVersionError(WeightsFileError):
+    """A file was written by a newer version of this package."""
+
+
+def save_weights(net: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Write a network's state (latents, gains, biases, draws, neurons) to a safetensors file, and its rules beside it.
+
+    The JSON file of the same name says, for every binary layer, its class, rule and scale; and the format's version,
+    this package's, and a SHA-256 of the tensors.
+
+    Args:
+        net: any module, with binary layers or not.
+        path: of the file, ending in ``.safetensors``; one that is there is replaced.
+
+    Raises:
+        ValueError: the path has another ending.
+        TypeError: the state holds something that is no tensor.
+        MissingPackageError: safetensors is not installed.
+
+    Example:
+        >>> import tempfile, torch, snntorch_binary as sb
+        >>> def make(): return torch.nn.Sequential(torch.nn.Linear(8, 4), sb.nn.Leaky(beta=0.9))
+        >>> net = make(); _ = sb.binarize_(net, sb.Bernoulli())
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     sb.save_weights(net, folder + "/net.safetensors")
+        ...     loaded = sb.load_weights_(make(), folder + "/net.safetensors")
+        >>> bool((loaded[0].latent == net[0].latent).all()), loaded[0].rule
+        (True, Bernoulli())
+    """
+    weights, description = _files(path)
+    safetensors = require("safetensors.torch", "export")
+    tensors: dict[str, Tensor] = {}
+    layers: dict[str, Any] = dict(binary_layers(net))
+    aliases: dict[str, str] = {}
+    first: dict[tuple[Any, ...], str] = {}
+    for name, value in net.state_dict().items():
+        if not isinstance(value, Tensor):
+            raise TypeError(expected("net", "a network whose state is tensors", f"a {type(value).__name__}, {name!r}"))
+        place = (value.data_ptr(), value.shape, value.stride(), value.dtype)
+        if value.numel() and place in first:
+            aliases[name] = first[place]
+        else:
+            first[place] = name
+            tensors[name] = value.detach().cpu().contiguous().clone()
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "snntorch_binary": snntorch_binary.__version__,
+        "sha256": _checksum(tensors),
+        "layers": {
+            name: {"type": type(layer).__name__, **layer.rule.to_json(), "scale": layer.scale}
+            for name, layer in layers.items()
+        },
+        "aliases": aliases,
+    }
+    safetensors.save_file(tensors, os.fspath(weights), {"format": FORMAT, "version": str(VERSION)})
+    description.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def load_weights_(net: Model, path: str | os.PathLike[str]) -> Model:
+    """Load what :func:`save_weights` wrote into a network of the same make, in place.
+
+    A float network becomes binary where the saved one was, by the same rules; one that is binary must follow them.
+
+    Args:
+        net: the network; it stays as it was where this raises.
+        path: of the ``.safetensors`` file.
+
+    Returns:
+        The same network.
+
+    Raises:
+        WeightsFileError: a file is damaged or of another format; a ``ValueError``.
+        WeightsFileVersionError: it was written by a newer version of this package; a ``WeightsFileError``.
+        ValueError: the network is another one than the saved one; says which module.
+        OSError: a file cannot be opened.
+        MissingPackageError: safetensors is not installed.
+    """
+    weights, description = _files(path)
+    safetensors = require("safetensors", "export")
+    layers, aliases, checksum = _described(description)
+    with weights.open("rb"):  # what is wrong with the path is said as Python says it
+        pass
+    try:
+        with safetensors.safe_open(os.fspath(weights), framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError, ValueError, RuntimeError, TypeError) as error:
+        raise WeightsFileError(f"{weights} is no readable safetensors file: {error}") from None
+    if _checksum(tensors) != checksum:
+        raise WeightsFileError(f"{weights} is damaged, or of another network than {description.name}.")
+    for name, other in aliases.items():
+        if other not in tensors:
+            raise WeightsFileError(f"{description} is damaged: it names {other!r}, which is not saved.")
+        tensors[name] = tensors[other]
+    # On a copy first, so that a network that does not fit stays as it was.
+    for one in (copy_model(net), net):
+        _make_binary_(one, layers)
+        try:
+            one.load_state_dict(tensors)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split("\n", 1)[-1].split())
+            raise ValueError(expected("net", f"the network of {weights.name}", f"another: {reason}")) from None
+    return net
+
+
+def _files(path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    weights = Path(path)
+    if weights.suffix != ".safetensors":
+        raise ValueError(expected("path", "a name that ends in .safetensors", repr(os.fspath(path))))
+    return weights, weights.with_suffix(".json")
+
+
+def _checksum(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _described(path: Path) -> tuple[dict[str, Any], dict[str, str], str]:
+    """Return binary layers, aliases and checksum from the JSON file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise WeightsFileError(f"{path} is no readable JSON file: {error}") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise WeightsFileError(f"{path} does not describe a network: its format is not {FORMAT!r}.")
+    version = content.get("version")
+    if isinstance(version, int) and version > VERSION:
+        raise WeightsFileVersionError(
+            f"{path} has version {version} of the format, and this package reads up to {VERSION}: update it."
+        )
+    layers: Any = content.get("layers")
+    aliases: Any = content.get("aliases")
+    checksum = content.get("sha256")
+    sound = isinstance(layers, dict) and all(isinstance(layer, dict) for layer in layers.values())
+    sound = sound and isinstance(aliases, dict) and all(isinstance(name, str) for name in aliases.values())
+    if version != VERSION or not sound or not isinstance(checksum, str):
+        raise WeightsFileError(f"{path} is damaged: version, layers, aliases or checksum are missing.")
+    return {name: _layer(name, dict(layer), path) for name, layer in layers.items()}, aliases, checksum
+
+
+def _layer(name: str, values: dict[str, Any], path: Path) -> tuple[str, WeightRule, Any]:
+    try:
+        kind, scale = values.pop("type"), values.pop("scale")
+        return kind, WeightRule.from_json(values), scale
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsFileError(f"{path} is damaged: layer {name!r} has no known rule ({error}).") from None
+
+
+def _make_binary_(net: nn.Module, layers: dict[str, tuple[str, WeightRule, Any]]) -> None:
+    """Make those layers binary that are to be, and make sure that those which are follow the rules."""
+    modules: dict[str, Any] = dict(net.named_modules())
+    there: dict[str, Any] = dict(binary_layers(net))
+    for name in {**layers, **there}:
+        of_net = f"{there[name].rule!r} in {name!r}" if name in there else f"a real layer {name!r}"
+        if name not in layers:
+            raise ValueError(expected("net", f"a network whose {name!r} is real", of_net))
+        kind, rule, scale = layers[name]
+        if name in there:
+            if (type(there[name]).__name__, there[name].rule, there[name].scale) != (kind, rule, scale):
+                what = f"a network whose {name!r} is a {kind} by {rule!r} of scale {scale!r}"
+                raise ValueError(expected("net", what, f"{of_net} of scale {there[name].scale!r}"))
+            continue
+        module: Any = modules.get(name)
+        twin = BINARY_TWINS.get(type(module))
+        if twin is None or twin.__name__ != kind:
+            got = "none of that name" if module is None else f"a {type(module).__name__}"
+            raise ValueError(expected("net", f"a network whose {name!r} can become a {kind}", got))
+        convert_(module, rule, scale)
