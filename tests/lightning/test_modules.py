@@ -296,3 +296,34 @@ def test_a_binary_network_keeps_its_own_start():
     module = BayesBiSNN(net, 10, init_scale=3.0)
     assert torch.equal(module.net[1].latent, latent)
     assert module.net[1].rule.estimator == "gumbel"
+
+
+def fitted(rule, compiled=False, **more):
+    torch.manual_seed(0)
+    net = SpikingMLP(64, [32], 10)
+    module = RULES[rule](torch.compile(net, backend="eager") if compiled else net, readout_scale=5.0)
+    trainer = make_trainer(2, **more)
+    trainer.fit(module, loader(), loader())
+    return net.state_dict(), {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+
+@pytest.mark.filterwarnings("ignore:.*autograd.function.Function.*should not be instantiated:DeprecationWarning")
+@pytest.mark.parametrize("rule", RULES)
+def test_a_compiled_network_learns_the_same(rule):
+    torch.compiler.reset()
+    (state, logged), (compiled, logged_compiled) = fitted(rule), fitted(rule, compiled=True)
+    assert logged == logged_compiled
+    assert state.keys() == compiled.keys()
+    for name in state:
+        torch.testing.assert_close(state[name], compiled[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_mixed_precision_keeps_parameters_in_float32(rule):
+    (state, logged), (mixed, logged_mixed) = fitted(rule), fitted(rule, precision="bf16-mixed")
+    assert logged.keys() == logged_mixed.keys()
+    assert abs(logged["train_loss"] - logged_mixed["train_loss"]) < 0.2
+    assert logged["train_loss"] != logged_mixed["train_loss"]
+    for name, value in mixed.items():
+        assert value.dtype == state[name].dtype, name
+        assert torch.isfinite(value).all(), name
