@@ -9,6 +9,7 @@ from torch import nn
 
 import snntorch_binary as sb
 from snntorch_binary.kernels import use_engine
+from snntorch_binary.lightning.networks import LocalSpikingMLP
 from snntorch_binary.metrics import energy
 from snntorch_binary.metrics.operations import contributions
 from snntorch_binary.packed import SpikeBits
@@ -229,6 +230,26 @@ def test_a_packed_ensemble_counts_all_of_its_members(engine):
         assert getattr(together, name) == getattr(one_by_one, name)
     assert together.synaptic_operations > 0
     assert together.operations_nj == pytest.approx(one_by_one.operations_nj)
+
+
+def test_a_packed_one_step_network_counts_as_its_steps():
+    net = nn.Sequential(
+        sb.nn.BinaryLinear(20, 33), snn.Leaky(0.9, 0.2, init_hidden=True), sb.nn.BinaryLinear(33, 4), nn.Linear(4, 3)
+    )
+    x = spikes(9, 2, 20)
+    stepped = energy(net, x)
+    assert numbers(stepped) == numbers(energy(sb.pack(net), x))
+    assert stepped.rows[2].macs == 9 * 12  # what it gets are currents
+
+
+def test_a_packed_local_network_counts_its_readout_too():
+    net = LocalSpikingMLP(8, [16, 6], 3, burn_in=2)
+    sb.binarize_(net, sb.Bernoulli())
+    x = spikes(9, 2, 8)
+    before, packed = energy(net, x), energy(sb.pack(net), x)
+    assert numbers(packed)[:-1] == numbers(before)  # the readout of a LocalNetwork is no module
+    assert packed.rows[-1].synaptic_operations == before.rows[-1].spikes * 3
+    assert [row.macs > 0 for row in packed.rows] == [False, True, False, True, False]
 
 
 def test_traces_have_a_row_of_their_own_and_layers_behind_them_multiply():
