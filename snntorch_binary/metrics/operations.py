@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.packed import PackedLayer, SpikeBits
-from snntorch_binary.packed.float_layers import CONV, LINEAR, weights_of
+from snntorch_binary.packed.float_layers import CONV, LINEAR
 
 _CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
@@ -33,9 +33,12 @@ def is_neuron(module: nn.Module) -> bool:
     return callable(getattr(module, "reset_mem", None))
 
 
-def is_binary(layer: nn.Module) -> bool:
+def is_binary(layer: Any) -> bool:
     """Say whether the weights of a layer are 1-bit: binary, packed, or frozen at ± one number for each output."""
-    return isinstance(layer, (BinaryLayer, PackedLayer)) or weights_of(layer) is not None
+    if isinstance(layer, (BinaryLayer, PackedLayer)):
+        return True
+    size = layer.weight.detach().flatten(1).abs()
+    return size.shape[1] > 1 and bool(((size == size[:, :1]) & (size > 0)).all())
 
 
 def num_weights(layer: Any) -> int:

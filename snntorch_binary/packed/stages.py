@@ -25,15 +25,10 @@ from snntorch_binary.packed.neurons import constants, why_not_fused
 from snntorch_binary.packed.shaping import PackedFlatten, PackedMaxPool
 
 _REAL = (
-    *LINEAR,
-    *CONV,
-    nn.AvgPool1d,
-    nn.AvgPool2d,
-    nn.AvgPool3d,
-    *NORM,
-    nn.GroupNorm,
-    nn.LayerNorm,
-    SynapticTrace,
+    *(*LINEAR, *CONV, *NORM, nn.GroupNorm, nn.LayerNorm),
+    *(nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d),
+    *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d),
+    *(nn.Sigmoid, nn.Tanh, SynapticTrace),
 )
 _KEEPING = (nn.Flatten, nn.Unflatten, *POOL, nn.ReLU)  # real numbers in, real numbers out; spikes in, spikes out
 _SILENT = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)  # in evaluation mode

@@ -252,6 +252,20 @@ def test_a_packed_local_network_counts_its_readout_too():
     assert [row.macs > 0 for row in packed.rows] == [False, True, False, True, False]
 
 
+def test_a_frozen_network_counts_as_the_binary_one():
+    net = nn.Sequential(
+        sb.nn.BinaryConv1d(4, 8, 3, padding=1, padding_mode="circular", scale=0.25),
+        sb.nn.Leaky(beta=0.9, threshold=0.2),
+        sb.nn.TimeFirst(nn.Flatten()),
+        sb.nn.BinaryLinear(64, 3, bias=False),
+    )
+    frozen = sb.freeze(net.eval())
+    frozen[0] = sb.nn.TimeFirst(frozen[0])
+    x = spikes(6, 2, 4, 8)
+    assert numbers(energy(frozen, x)) == numbers(energy(net, x))
+    assert energy(frozen, x).rows[0].name == "0.module"
+
+
 def test_traces_have_a_row_of_their_own_and_layers_behind_them_multiply():
     net = nn.Sequential(sb.nn.SynapticTrace(), sb.nn.BinaryLinear(8, 6), sb.nn.Refractory())
     trace, layer = energy(net, spikes(5, 2, 8)).rows
