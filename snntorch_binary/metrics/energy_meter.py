@@ -82,20 +82,20 @@ class Tally:
         written = self.neuron_steps if known else 32 * max(self.outputs, self.neuron_steps)
         read = self.inputs * (1 if self.takes_spikes else 32) + (macs + synaptic) * (1 if self.binary else 32)
         return LayerEnergy(
-            self.name,
-            type(self.module).__name__,
-            self.binary,
-            self.dense_macs / batch,
-            macs / batch,
-            synaptic / batch,
-            self.update_macs / batch,
-            self.update_additions / batch,
-            self.active / self.inputs if self.inputs else 0.0,
-            self.spikes / batch if known else None,
-            self.spikes / self.neuron_steps if known else None,
-            (self.weights + 7) // 8 if self.binary else 4 * self.weights,
-            4 * self.weights,
-            (read + written + 2 * 32 * self.kept) / 8 / batch,
+            name=self.name,
+            module=type(self.module).__name__,
+            binary=self.binary,
+            dense_macs=self.dense_macs / batch,
+            macs=macs / batch,
+            synaptic_operations=synaptic / batch,
+            update_macs=self.update_macs / batch,
+            update_additions=self.update_additions / batch,
+            input_density=self.active / self.inputs if self.inputs else 0.0,
+            spikes=self.spikes / batch if known else None,
+            firing_rate=self.spikes / self.neuron_steps if known else None,
+            weight_bytes=(self.weights + 7) // 8 if self.binary else 4 * self.weights,
+            weight_bytes_float32=4 * self.weights,
+            bytes_moved=(read + written + 2 * 32 * self.kept) / 8 / batch,
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from snntorch_binary.nn._neuron import Neuron
 from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.packed import PackedLayer, SpikeBits
 from snntorch_binary.packed.float_layers import CONV, LINEAR
@@ -30,7 +31,11 @@ def is_layer(module: nn.Module) -> bool:
 
 def is_neuron(module: nn.Module) -> bool:
     """Say whether a module is a neuron with a state, snnTorch's or of this package."""
-    return callable(getattr(module, "reset_mem", None))
+    # Not any module with a `reset_mem`: a whole network may have one.
+    return isinstance(module, Neuron) or (
+        callable(getattr(module, "reset_mem", None))
+        and any(base.__module__.startswith("snntorch.") for base in type(module).__mro__)
+    )
 
 
 def is_binary(layer: Any) -> bool:

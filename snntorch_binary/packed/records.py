@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from snntorch_binary.nn._neuron import Neuron
 from snntorch_binary.nn.refractory import Refractory
 from snntorch_binary.nn.synaptic_trace import SynapticTrace
 from snntorch_binary.nn.time_first import TimeFirst
@@ -62,10 +63,16 @@ def _modules_of(record: Record) -> dict[str, nn.Module]:
     return found
 
 
+def _gives_more_than_spikes(neuron: Neuron) -> bool:
+    return neuron.output or (neuron.one_step and not neuron.init_hidden)
+
+
 def _sequence_of(record: Record) -> nn.Sequential:
     modules = _modules_of(record)
     bits = False
     for module in modules.values():
+        if isinstance(module, Neuron) and module is not [*modules.values()][-1] and _gives_more_than_spikes(module):
+            raise record.error("modules", "a list in which only the last neuron gives its membrane potential")
         shaping = isinstance(module, (PackedFlatten, PackedMaxPool))
         takes_bits = shaping or (isinstance(module, PackedLayer) and not module.real_input)
         if (bits and not takes_bits) or (shaping and not bits):

@@ -131,6 +131,9 @@ class Loop(nn.Module):
         self.fc1, self.lif1 = nn.Linear(20, 33), snn.Leaky(beta=0.9, threshold=0.3)
         self.fc2, self.lif2 = nn.Linear(33, 5), snn.Leaky(beta=0.8, threshold=0.3, reset_mechanism="none")
 
+    def reset_mem(self):
+        """As some networks have it, which does not make them neurons."""
+
     def forward(self, x):
         mem1, mem2 = self.lif1.init_leaky(), self.lif2.init_leaky()
         recorded = []

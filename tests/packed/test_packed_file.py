@@ -300,6 +300,7 @@ HOSTILE_IN_VERSION_2 = {
     "a time constant of infinity": lambda modules: modules[3][1].update(tau_ref=float("inf")),
     "no normalisation": lambda modules: modules[1][1].update(normalize=1),
     "bits to real numbers": lambda modules: modules.insert(2, ["f", {"type": "PackedFlatten"}]),
+    "potentials to a layer": lambda modules: modules[3][1].update(output=True),
     "a trace as neuron": lambda modules: modules[2][1].update(neuron=modules[1][1]),
 }
 
