@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from snntorch_binary._text import table
 from snntorch_binary.nn.binary import BinaryLayer
+from snntorch_binary.packed import PackedLayer
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,11 @@ class ModelSummary:
 def summary(model: nn.Module) -> ModelSummary:
     """Count a model's binary weights and real parameters, and its memory against float32.
 
+    A packed layer counts as the layer it was packed from: its weights, of all members of an ensemble, at 1 bit; real
+    are the bias, scale and bias of a batch norm, and scales that differ between outputs.
+
     Args:
-        model: any module; parameters shared between modules count once.
+        model: any module, packed or not; parameters shared between modules count once.
 
     Returns:
         The summary; print it.
@@ -94,6 +98,8 @@ def summary(model: nn.Module) -> ModelSummary:
         present: list[Tensor] = [value for value in module._parameters.values() if value is not None]
         own = [value for value in present if id(value) not in seen]
         seen.update(id(value) for value in own)
+        if isinstance(module, PackedLayer):
+            rows.append(LayerSummary(name, type(module).__name__, "packed", module.num_weights, _real_numbers(module)))
         if not own:
             continue
         latent = module.latent if isinstance(module, BinaryLayer) else None
@@ -102,3 +108,10 @@ def summary(model: nn.Module) -> ModelSummary:
         real = sum(value.numel() for value in own if value is not latent)
         rows.append(LayerSummary(name, type(module).__name__, rule, binary, real))
     return ModelSummary(tuple(rows))
+
+
+def _real_numbers(layer: PackedLayer) -> int:
+    """Return how many real numbers a packed layer holds that say more than its sizes do."""
+    common = bool((layer.scale == layer.scale[:, :1]).all())
+    held = (layer.bias, layer.norm_scale, layer.norm_bias, None if common else layer.scale)
+    return sum(value.numel() for value in held if value is not None)

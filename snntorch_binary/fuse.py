@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -79,7 +80,8 @@ def fuse(net: nn.Module | Iterable[nn.Module]) -> Fused:
     spikes are snnTorch's bit for bit; a product over all steps may round a sum in another order. The parameters are
     shared with the network as it was: train either.
 
-    * ``snn.Leaky`` and ``snn.Synaptic`` become :class:`snntorch_binary.nn.Leaky` and ``Synaptic``.
+    * ``snn.Leaky`` and ``snn.Synaptic`` become :class:`snntorch_binary.nn.Leaky` and ``Synaptic``; neurons of this
+      package become their own time-first form.
     * Linear layers and binary layers stay; convolutions, pooling and norms are wrapped in ``TimeFirst``. A batch norm
       then takes its statistics over time and batch together; the report says so.
     * Whatever else there is goes step by step as before; the report says that, too.
@@ -123,6 +125,14 @@ def fuse(net: nn.Module | Iterable[nn.Module]) -> Fused:
     return result
 
 
+def takes_steps(net: nn.Module) -> bool:
+    """Say whether a network is layers in their order with a neuron that takes one time step at a time."""
+    return _is_chain(net) and any(
+        getattr(layer, "one_step", type(layer).__module__.startswith("snntorch.") and hasattr(layer, "reset_mem"))
+        for _, layer in _flattened(net)
+    )
+
+
 def _is_chain(module: nn.Module) -> bool:
     """Say whether a module does nothing but pass from one of its modules to the next."""
     return isinstance(module, nn.ModuleList) or (
@@ -147,7 +157,9 @@ def _time_first(layer: nn.Module, is_last: bool) -> tuple[nn.Module, str]:
     if isinstance(layer, (BinaryLayer, TimeFirst)) or type(layer) in _ANY_LEADING_DIMENSIONS:
         return layer, f"{kind}, as it is"
     if isinstance(layer, Neuron):
-        return (EachStep(layer, is_last), f"{kind}, step by step") if layer.one_step else (layer, f"{kind}, as it is")
+        if not layer.one_step:
+            return layer, f"{kind}, as it is"
+        return _over_time(layer, layer.output or (is_last and not layer.init_hidden)), f"{kind}, one scan"
     if type(layer).__module__.startswith("snntorch."):
         reason = _why_not(layer)
         if reason is None:
@@ -161,6 +173,14 @@ def _time_first(layer: nn.Module, is_last: bool) -> tuple[nn.Module, str]:
         over_time = ", statistics over time and batch" if isinstance(layer, nn.modules.batchnorm._BatchNorm) else ""
         return TimeFirst(layer), f"{kind}, all steps as one batch{over_time}"
     return EachStep(layer, is_last), f"{kind}, step by step: unknown layer"
+
+
+def _over_time(neuron: Neuron, output: bool) -> Neuron:
+    """Return the time-first form of a neuron of this package, with its parameters."""
+    twin = copy.copy(neuron)
+    twin.__dict__.update(_parameters=dict(neuron._parameters), _buffers=dict(neuron._buffers))
+    twin.one_step, twin.init_hidden, twin.output, twin._kept = False, False, output, None
+    return twin
 
 
 def _why_not(neuron: nn.Module) -> str | None:

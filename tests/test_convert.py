@@ -381,6 +381,28 @@ def test_summary_by_hand():
     assert "116 bytes deployed, 316 in float32: 2.7x smaller" in str(result)
 
 
+@pytest.mark.parametrize("scale", ["fan_in", "channel"])
+def test_summary_of_a_packed_network_is_that_of_the_network(scale):
+    net = nn.Sequential(
+        sb.nn.BinaryConv2d(2, 9, 3, scale=scale),
+        sb.nn.TimeFirst(nn.BatchNorm2d(9)),
+        sb.nn.Leaky(beta=0.9, learn_beta=True),
+        sb.nn.TimeFirst(nn.Flatten()),
+        sb.nn.BinaryLinear(36, 5, bias=False, scale=scale),
+    )
+    if scale == "channel":
+        for layer in (net[0], net[4]):
+            nn.init.uniform_(layer.gain, 0.5, 2.0)
+    ours, packed = sb.summary(net), sb.summary(sb.pack(net))
+    assert packed.binary_weights == ours.binary_weights == 9 * 2 * 9 + 36 * 5
+    assert packed.real_parameters == ours.real_parameters
+    assert (packed.bits_per_weight, packed.bytes_float32) == (ours.bits_per_weight, ours.bytes_float32)
+    assert packed.bytes_binary == ours.bytes_binary
+    assert [row.rule for row in packed.rows] == ["packed", "real", "packed"]
+    members = sb.summary(sb.pack(sb.Ensemble(nn.Sequential(nn.Flatten(2), net[4]), num_members=3)))
+    assert members.binary_weights == 3 * 36 * 5
+
+
 def test_summary_of_a_real_model():
     result = sb.summary(nn.Linear(3, 2))
     assert (result.binary_weights, result.real_parameters, result.bits_per_weight) == (0, 8, 32.0)

@@ -1,5 +1,7 @@
 """A fused network against the network it was made of, step by step."""
 
+import copy
+
 import pytest
 import snntorch as snn
 import torch
@@ -147,6 +149,32 @@ def test_the_last_layer_keeps_its_outputs_where_it_goes_step_by_step():
     x = torch.rand(6, 2, 4)
     for ours, theirs in zip(sb.fuse(net)(x), run(net, x), strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("neuron", [sb.nn.Leaky(0.9, 0.3), sb.nn.Synaptic(0.5, 0.9, 0.3), sb.nn.SRM(threshold=0.2)])
+@pytest.mark.parametrize("output", [False, True])
+def test_our_neurons_that_keep_their_state_become_one_scan(neuron, output):
+    stepwise = copy.deepcopy(neuron)
+    stepwise.one_step, stepwise.init_hidden, stepwise.output = True, True, output
+    if isinstance(stepwise, sb.nn.Leaky):
+        stepwise.beta = nn.Parameter(stepwise._buffers.pop("beta"))
+    net = nn.Sequential(sb.nn.BinaryLinear(20, 30), stepwise)
+    fused = sb.fuse(net)
+    x = (torch.rand(12, 4, 20) < 0.4).float()
+    before, after = run(net, x), fused(x)
+    for ours, theirs in zip(after if output else [after], before if output else [before], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    assert torch.equal((after[0] if output else after), (before[0] if output else before))
+    assert fused.report["1"].endswith("one scan")
+    assert (stepwise.one_step, stepwise.init_hidden, stepwise._kept is None) == (True, True, False)
+    assert {id(p) for p in net.parameters()} == {id(p) for p in fused.parameters()}
+
+
+def test_what_goes_step_by_step_inside_takes_whole_sequences():
+    """`run`, and with it `predict`, hands it all time steps at once."""
+    net = nn.Sequential(nn.Linear(4, 3), snn.Alpha(alpha=0.9, beta=0.8, init_hidden=True, threshold=0.1))
+    x = torch.rand(6, 2, 4)
+    assert torch.equal(run(sb.fuse(net), x), run(net, x))
 
 
 def test_bad_networks_are_named():

@@ -11,11 +11,14 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.convert import reset
+from snntorch_binary.fuse import EachStep
 
 
 def is_stepwise(net: nn.Module) -> bool:
     """Say whether a network takes one time step at a time: a neuron of it keeps its state (``init_hidden=True``)."""
-    return any(getattr(module, "init_hidden", False) for module in net.modules())
+    if isinstance(net, EachStep):  # goes through the steps by itself
+        return False
+    return bool(getattr(net, "init_hidden", False)) or any(map(is_stepwise, net.children()))
 
 
 def check_input(x: Tensor) -> None:

@@ -10,11 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.convert import reset
+from snntorch_binary.convert import copy_model, reset
+from snntorch_binary.fuse import EachStep, fuse
 from snntorch_binary.inference.run import is_stepwise, run
 from snntorch_binary.learning.activity import ActivityRegularizer
 from snntorch_binary.learning.losses import Loss, loss_value
+from snntorch_binary.nn._neuron import Neuron
+from snntorch_binary.nn.binary import BinaryLinear
 from snntorch_binary.nn.time_first import TimeFirst
+from snntorch_binary.packed.shaping import SkipSteps
 
 
 class LocalStep(NamedTuple):
@@ -108,8 +112,8 @@ class LocalNetwork(nn.Module):
         return sizes
 
     def readout(self, index: int) -> Tensor:
-        """Return the fixed readout of a block, ±1, [C, N]."""
-        return self.get_buffer(f"readout{index}")
+        """Return the fixed readout of a block, ±1, [C, N]; -1 is the last."""
+        return self.get_buffer(f"readout{index % len(self.blocks)}")
 
     def readout_gain(self, index: int) -> float:
         """Return the factor g / sqrt(N) of a block's readout."""
@@ -133,7 +137,20 @@ class LocalNetwork(nn.Module):
         self.check_length(x)
         for block in self.blocks:
             x = _sequence(block, x)
-        return self._read(len(self.blocks) - 1, x[self.burn_in :].flatten(2))
+        return self._read(-1, x[self.burn_in :].flatten(2))
+
+    def as_sequence(self) -> nn.Sequential:
+        """Return a copy of the network as one time-first sequence: its blocks, the last readout, and the burn-in.
+
+        The readout is a binary layer then, for :func:`snntorch_binary.pack`. The answers are the same.
+        """
+        net = copy_model(self)
+        outputs, neurons = net.readout(-1).shape
+        readout = BinaryLinear(neurons, outputs, bias=False, scale=net.readout_gain(-1))
+        with torch.no_grad():
+            readout.latent.copy_(net.readout(-1))
+        parts = [*map(_time_first, net.blocks), nn.Flatten(2), readout]
+        return nn.Sequential(*parts, *([SkipSteps(self.burn_in)] if self.burn_in else [])).train(self.training)
 
     def local(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return readouts [T - burn_in, B, C] and spikes [T - burn_in, B, N] of every block.
@@ -201,6 +218,20 @@ def _sequence(block: nn.Module, x: Tensor) -> Tensor:
     """Return the spikes [T, B, ...] of a block."""
     output = run(block, x) if is_stepwise(block) else block(x)
     return output[0] if isinstance(output, tuple) else output
+
+
+def _time_first(block: nn.Module) -> nn.Module:
+    """Return a block over whole sequences that gives its spikes and nothing else."""
+    if is_stepwise(block):
+        block = fuse(block if isinstance(block, nn.Sequential) else [block])
+    last = block
+    while isinstance(last, nn.Sequential):
+        last = last[-1]
+    if isinstance(last, Neuron):
+        last.output = False
+    elif isinstance(last, EachStep):
+        last.all_outputs = False
+    return block
 
 
 def _step(module: nn.Module, x: Tensor, state: Any) -> tuple[Tensor, Any]:

@@ -1,4 +1,4 @@
-"""Calibration and uncertainty: scores, their comparison, temperature scaling, plots and tables.
+"""Calibration, uncertainty and energy: scores, their comparison, temperature scaling, plots and tables.
 
 Everything takes plain tensors: probabilities of a predictor [N, C], of the members of an ensemble [K, N, C],
 scores of every time step [T, N, C], uncertainty scores [N], labels [N]. The metrics of other libraries take
@@ -17,6 +17,9 @@ from snntorch_binary.metrics.bootstrap import paired_differences as paired_diffe
 from snntorch_binary.metrics.calibration import adaptive_calibration_error as adaptive_calibration_error
 from snntorch_binary.metrics.calibration import classwise_calibration_error as classwise_calibration_error
 from snntorch_binary.metrics.calibration import expected_calibration_error as expected_calibration_error
+from snntorch_binary.metrics.energy import energy as energy
+from snntorch_binary.metrics.energy_table import Energy as Energy
+from snntorch_binary.metrics.energy_table import LayerEnergy as LayerEnergy
 from snntorch_binary.metrics.out_of_distribution import OODScores as OODScores
 from snntorch_binary.metrics.out_of_distribution import ood_scores as ood_scores
 from snntorch_binary.metrics.out_of_distribution import paired_auroc_difference as paired_auroc_difference

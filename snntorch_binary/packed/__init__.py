@@ -9,4 +9,5 @@ from snntorch_binary.packed.pack import pack as pack
 from snntorch_binary.packed.record import PackedFileError as PackedFileError
 from snntorch_binary.packed.shaping import PackedFlatten as PackedFlatten
 from snntorch_binary.packed.shaping import PackedMaxPool as PackedMaxPool
+from snntorch_binary.packed.shaping import SkipSteps as SkipSteps
 from snntorch_binary.packed.spikes import SpikeBits as SpikeBits

@@ -14,10 +14,11 @@ from snntorch_binary._errors import expected, require
 from snntorch_binary.packed.ensemble import PackedEnsemble
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.record import PackedFileError, Record
-from snntorch_binary.packed.records import read, write
+from snntorch_binary.packed.records import read, version_of, write
 
 FORMAT = "snntorch_binary.packed"
-VERSION = 1
+VERSION = 2
+"""Version 2 has layers of real numbers, ``Refractory``, ``SynapticTrace`` and ``SkipSteps`` beside version 1."""
 
 _TYPES = {"U8": torch.uint8, "F32": torch.float32}
 
@@ -58,7 +59,7 @@ def save_packed(packed: nn.Module, path: str | os.PathLike[str]) -> None:
     structure = json.dumps(write(packed, "", tensors), separators=(",", ":"))
     metadata = {
         "format": FORMAT,
-        "version": str(VERSION),
+        "version": str(version_of(packed)),  # the first that has it all, for older readers
         "structure": structure,
         "sha256": _checksum(structure, tensors),
     }

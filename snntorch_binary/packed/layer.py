@@ -14,7 +14,7 @@ from snntorch_binary._errors import expected
 from snntorch_binary.kernels.engine import compiled
 from snntorch_binary.packed.geometry import Geometry
 from snntorch_binary.packed.layout import Layout
-from snntorch_binary.packed.neurons import NeuronConstants, constants, why_not_fused
+from snntorch_binary.packed.neurons import fused_constants
 from snntorch_binary.packed.spikes import SpikeBits
 
 _CONVOLUTIONS = {0: F.linear, 1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -26,6 +26,9 @@ class PackedLayer(nn.Module):
     The input is spikes, so that :math:`W x` is an exact integer, counted on bits; scale and bias follow in float32, in
     the order and rounding of :class:`snntorch_binary.nn.BinaryLinear`. With a neuron, currents become spikes in the
     same pass and no float tensor of either is made. :func:`snntorch_binary.pack` builds it.
+
+    With ``real_input`` the input is real numbers, such as traces or averaged spikes. Weights are kept at one bit then,
+    too, and unpacked for a product that multiplies.
 
     Args:
         positive: bool [K, C_out, C_in / groups, kernel], True where a weight is +1; K members at once.
@@ -39,12 +42,14 @@ class PackedLayer(nn.Module):
         packed_output: give spikes as :class:`SpikeBits` (needs a neuron).
         fused_bias: scale and bias in one rounding, as layers with a gain per channel do it, or in two.
         norm: of a batch norm behind the layer, scale and bias float32 [K, C_out] each; rounded as torch does it.
+        real_input: take float32 numbers instead of spikes; the same for all members.
 
     Shape:
         spikes [..., C_in, positions], a tensor of zeros and ones or :class:`SpikeBits`, to currents or spikes
         [..., C_out, positions], of an ensemble [K, ..., C_out, positions]. With a neuron, ... is T, B.
 
     Raises:
+        TypeError: the input of a layer with ``real_input`` is no float32 tensor.
         ValueError: the input is not of this shape, or holds other values than 0 and 1.
     """
 
@@ -68,14 +73,17 @@ class PackedLayer(nn.Module):
         packed_output: bool = False,
         fused_bias: bool = False,
         norm: tuple[Tensor, Tensor] | None = None,
+        real_input: bool = False,
     ) -> None:
         super().__init__()
+        if real_input and not shared:
+            raise ValueError(expected("shared", "True where the input is real numbers", shared))
         geometry = Geometry() if geometry is None else geometry
         members, outputs, channels = positive.shape[:3]
         self.geometry, self.groups, self.ensemble = geometry, groups, ensemble
         self.in_channels, self.out_channels = channels * groups, outputs
         self.layout = Layout(members, outputs, channels * geometry.num_taps, groups, shared)
-        self.packed_output, self.fused_bias = packed_output, fused_bias
+        self.packed_output, self.fused_bias, self.real_input = packed_output, fused_bias, real_input
         # The inputs of an output in the order in which a kernel gathers them: tap by tap, all channels of each.
         inputs = positive.flatten(3).transpose(2, 3) if geometry.spatial else positive
         self.register_buffer("weight_bits", self.layout.pack(inputs.reshape(members, outputs, -1)))
@@ -84,7 +92,7 @@ class PackedLayer(nn.Module):
         self.register_buffer("norm_scale", None if norm is None else norm[0].detach().clone())
         self.register_buffer("norm_bias", None if norm is None else norm[1].detach().clone())
         self.neuron = neuron
-        self.neuron_constants = None if neuron is None else _constants(neuron, outputs, geometry.spatial)
+        self.neuron_constants = None if neuron is None else fused_constants(neuron, outputs, geometry.spatial)
         self._prepared: tuple[Any, ...] | None = None
         self._prepared_neurons: tuple[Any, ...] | None = None
         self._taps: tuple[torch.Size, tuple[int, ...], Any] | None = None
@@ -116,6 +124,8 @@ class PackedLayer(nn.Module):
             parts.append(f"groups={self.groups}")
         if self.ensemble:
             parts.append(f"members={layout.members}")
+        if self.real_input:
+            parts.append("real input")
         output = "currents" if self.neuron is None else "bits" if self.packed_output else "float spikes"
         parts.append(f"bias={self.bias is not None}")
         if self.norm_scale is not None:
@@ -128,24 +138,33 @@ class PackedLayer(nn.Module):
     def forward(self, x: Tensor | SpikeBits) -> Any:
         """Return currents or spikes, see the class."""
         spikes = self._entered(x)
+        if isinstance(spikes, Tensor):
+            return self._by_torch(spikes[None])
         kernels = compiled("packed") if spikes.words.device.type == "cpu" else None
         if kernels is None:
-            return self._by_torch(spikes)
+            # One tensor of all members, if each of them has its own.
+            return self._by_torch(SpikeBits(spikes.words, spikes.channels, spikes.spatial, ensemble=True).unpack())
         positions, taps = self._positions(spikes.positions)
         return (self._currents if self.neuron is None else self._spikes)(kernels, spikes, positions, taps)
 
-    def _entered(self, x: Tensor | SpikeBits) -> SpikeBits:
-        spatial = self.geometry.spatial
-        if not isinstance(x, SpikeBits):
-            if isinstance(x, Tensor) and (x.dim() < 1 + spatial or x.shape[x.dim() - 1 - spatial] != self.in_channels):
-                what = f"of size {self.in_channels} in dimension {-1 - spatial}"
-                raise ValueError(expected("input", what, f"shape {tuple(x.shape)}"))
-            x = SpikeBits.of(x, spatial)
-        members = 1 if self.layout.shared else self.layout.members
-        if (x.channels, x.spatial, x.members) != (self.in_channels, spatial, members):
-            what = f"spikes of {self.in_channels} channels, {spatial} spatial dimensions and {members} members"
+    def _entered(self, x: Tensor | SpikeBits) -> Tensor | SpikeBits:
+        """Return the input as bits, real numbers as they are, or say what is wrong with it."""
+        spatial, place = self.geometry.spatial, -1 - self.geometry.spatial
+        if isinstance(x, Tensor) and (x.dim() < -place or x.shape[place] != self.in_channels):
+            what = f"of size {self.in_channels} in dimension {place}"
             raise ValueError(expected("input", what, f"shape {tuple(x.shape)}"))
-        if self.neuron is not None and len(x.lead) != 2:
+        if self.real_input:
+            kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            if kind != torch.float32:
+                raise TypeError(expected("input", "a float32 tensor", kind))
+        else:
+            x = x if isinstance(x, SpikeBits) else SpikeBits.of(x, spatial)
+            members = 1 if self.layout.shared else self.layout.members
+            if (x.channels, x.spatial, x.members) != (self.in_channels, spatial, members):
+                what = f"spikes of {self.in_channels} channels, {spatial} spatial dimensions and {members} members"
+                raise ValueError(expected("input", what, f"shape {tuple(x.shape)}"))
+        lead = x.lead if isinstance(x, SpikeBits) else x.shape[:place]
+        if self.neuron is not None and len(lead) != 2:
             raise ValueError(expected("input", "time-first, [T, B, ...]", f"shape {tuple(x.shape)}"))
         return x
 
@@ -220,29 +239,19 @@ class PackedLayer(nn.Module):
         out = out.movedim(members, 0).contiguous() if self.ensemble else out.squeeze(members)
         return out.movedim(-1, -1 - self.geometry.spatial)
 
-    def _by_torch(self, spikes: SpikeBits) -> Any:
-        """Compute the same by ±1 weights and torch's product, member by member."""
+    def _by_torch(self, given: Tensor) -> Any:
+        """Compute the same by ±1 weights and torch's product, member by member, of [K or 1, ..., C_in, positions]."""
         spatial, layout = self.geometry.spatial, self.layout
-        self.geometry.output_size(spikes.positions)  # says what is wrong with the size
+        split = given.dim() - 1 - spatial
+        lead = given.shape[1:split]
+        self.geometry.output_size(given.shape[split + 1 :])  # says what is wrong with the size
         weight = torch.where(self.positive, 1.0, -1.0)
-        given = SpikeBits(spikes.words, spikes.channels, spatial, ensemble=True).unpack()
         outputs = []
         for member in range(layout.members):
             x = given[0 if layout.shared else member]
-            product = self._product(x.flatten(0, len(spikes.lead) - 1) if spikes.lead else x[None], weight[member])
-            scale = self.scale[member].view(-1, *(1,) * spatial)
-            if self.bias is None:
-                current = product * scale
-            else:
-                bias = self.bias[member].view(-1, *(1,) * spatial)
-                current = torch.addcmul(bias, product, scale) if self.fused_bias else product * scale + bias
-            if self.norm_scale is not None and self.norm_bias is not None:
-                current = torch.addcmul(
-                    self.norm_bias[member].view(-1, *(1,) * spatial),
-                    current,
-                    self.norm_scale[member].view(-1, *(1,) * spatial),
-                )
-            current = current.unflatten(0, spikes.lead) if spikes.lead else current[0]
+            product = self._product(x.reshape(math.prod(lead), *x.shape[len(lead) :]), weight[member])
+            current = self._scaled(product, member)
+            current = current.unflatten(0, lead) if lead else current[0]
             outputs.append(current if self.neuron is None else self.neuron(current))
         result = torch.stack(outputs) if self.ensemble else outputs[0]
         if not self.packed_output:
@@ -255,9 +264,29 @@ class PackedLayer(nn.Module):
         geometry = self.geometry
         if not geometry.spatial:
             return F.linear(x, weight)
-        padded = F.pad(x, [size for pair in reversed(geometry.padding) for size in pair])
+        # Padded as torch does it: a sum of real numbers is rounded in the same order then.
+        common = [min(pair) for pair in geometry.padding]
+        extra = [size - min(pair) for pair in reversed(geometry.padding) for size in pair]
+        x = F.pad(x, extra) if any(extra) else x
         convolve: Any = _CONVOLUTIONS[geometry.spatial]
-        return convolve(padded, weight, None, geometry.stride, 0, geometry.dilation, self.groups)
+        return convolve(x, weight, None, geometry.stride, common, geometry.dilation, self.groups)
+
+    def _scaled(self, product: Tensor, member: int) -> Tensor:
+        """Scale a member's product [N, C_out, positions], add the bias, and pass it through the batch norm."""
+
+        def per_channel(value: Tensor) -> Tensor:
+            return value[member].view(-1, *(1,) * self.geometry.spatial)
+
+        scale = per_channel(self.scale)
+        if self.bias is None:
+            current = product * scale
+        elif self.fused_bias:
+            current = torch.addcmul(per_channel(self.bias), product, scale)
+        else:
+            current = product * scale + per_channel(self.bias)
+        if self.norm_scale is not None and self.norm_bias is not None:
+            current = torch.addcmul(per_channel(self.norm_bias), current, per_channel(self.norm_scale))
+        return current
 
     # ---- staying consistent ------------------------------------------------------------------------
 
@@ -271,15 +300,6 @@ class PackedLayer(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_prepared": None, "_prepared_neurons": None, "_taps": None}
-
-
-def _constants(neuron: nn.Module, channels: int, spatial: int) -> NeuronConstants:
-    reason = why_not_fused(neuron)
-    found = constants(neuron, channels, spatial) if reason is None else None
-    if found is None:
-        reason = reason or "it has not one constant a channel"
-        raise ValueError(expected("neuron", f"one that a layer can hold ({reason})", neuron))
-    return found
 
 
 @cache

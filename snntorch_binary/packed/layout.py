@@ -58,7 +58,7 @@ class Layout:
 
     @property
     def kind(self) -> int:
-        """The layout of each block, see :mod:`snntorch_binary.kernels.compiled.packed`."""
+        """The layout of each block, see :mod:`snntorch_binary.kernels.compiled.packed_products`."""
         if self.groups > 1:
             return COLUMNS
         return layout_for(self.inputs, self.outputs * (self.members if self.merged else 1))

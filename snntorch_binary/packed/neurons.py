@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from snntorch_binary._errors import expected
 from snntorch_binary.nn.leaky import Leaky
 from snntorch_binary.nn.srm import SRM
 from snntorch_binary.nn.synaptic import Synaptic
@@ -75,6 +76,20 @@ def constants(neuron: nn.Module, channels: int, spatial: int) -> NeuronConstants
     above = _fires_above(threshold, bool(fires_at_threshold(neuron)))
     values = [alpha, beta, torch.zeros(channels), threshold, above]
     return NeuronConstants(_KINDS[type(neuron)], _RESETS[neuron.reset_mechanism], torch.stack(values))
+
+
+def fused_constants(neuron: nn.Module, channels: int, spatial: int) -> NeuronConstants:
+    """Return the constants of a neuron behind a layer.
+
+    Raises:
+        ValueError: a layer cannot hold such a neuron.
+    """
+    reason = why_not_fused(neuron)
+    found = constants(neuron, channels, spatial) if reason is None else None
+    if found is None:
+        reason = reason or "it has not one constant a channel"
+        raise ValueError(expected("neuron", f"one that a layer can hold ({reason})", neuron))
+    return found
 
 
 def _fires_above(threshold: Tensor, at_threshold: bool) -> Tensor:

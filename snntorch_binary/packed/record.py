@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from snntorch_binary.packed.geometry import LARGEST
 
 _DEEPEST = 8
+
+Tensors = dict[str, Tensor]
 
 
 class PackedFileError(ValueError):
@@ -83,3 +85,34 @@ class Record:
     def child(self, values: Any, name: str) -> Record:
         """Return the record of a module inside this one."""
         return Record(values, self.tensors, f"{self.path}.{name}" if self.path else name, self.depth + 1)
+
+
+Kinds = dict[str, tuple[type[nn.Module], Callable[..., dict[str, Any]], Callable[[Record], nn.Module]]]
+"""Modules that a file may hold, by name: their class, how they become plain values and tensors, and back."""
+
+
+def write_one_of(kinds: Kinds, module: nn.Module, path: str, tensors: Tensors) -> dict[str, Any]:
+    """Return the plain values of a module and add its tensors, under names that begin with ``path``.
+
+    Raises:
+        TypeError: there is no record for such a module.
+    """
+    for name, (kind, to_record, _) in kinds.items():
+        if type(module) is kind:
+            return {"type": name, **to_record(module, path, tensors)}
+    raise TypeError(f"A packed file cannot hold a {type(module).__name__} ({path or 'the network'}).")
+
+
+def read_one_of(kinds: Kinds, record: Record) -> nn.Module:
+    """Return the module of a record.
+
+    Raises:
+        PackedFileError: the record does not describe one.
+    """
+    name = record.choice("type", tuple(kinds))
+    try:
+        return kinds[name][2](record)
+    except PackedFileError:
+        raise
+    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+        raise PackedFileError(f"The module {record.path!r} cannot be made: {error}") from None

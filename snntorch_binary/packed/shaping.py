@@ -1,11 +1,11 @@
-"""What stands between packed layers and moves bits without unpacking them: pooling and flattening."""
+"""What stands between packed layers and moves bits without unpacking them, and what cuts a sequence."""
 
 from __future__ import annotations
 
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.kernels.bits import num_words
@@ -84,3 +84,31 @@ class PackedFlatten(nn.Module):
         words = flat.words.squeeze(-2).movedim(0, -2).contiguous()
         assert words.shape[-1] == num_words(flat.channels)
         return SpikeBits(words, flat.channels, 0, x.ensemble)
+
+
+class SkipSteps(nn.Module):
+    """Leave out the first time steps of a sequence, its burn-in.
+
+    Args:
+        steps: number of time steps to leave out, at least 1.
+
+    Shape:
+        [T, ...] to [T - steps, ...].
+
+    Raises:
+        ValueError: nothing is left.
+    """
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the time steps behind the burn-in."""
+        if x.shape[0] <= self.steps:
+            raise ValueError(expected("x", f"a sequence longer than the burn-in of {self.steps}", tuple(x.shape)))
+        return x[self.steps :]
+
+    def extra_repr(self) -> str:
+        """Say how many steps."""
+        return f"{self.steps}"

@@ -15,6 +15,7 @@ SHARED = [path for path in FOLDER.glob("*.py") if "@announced" not in path.read_
 def test_kernels_say_the_digest_of_what_they_are_compiled_with(path):
     text = path.read_text()
     for shared in SHARED:
-        if f"compiled.{shared.stem} import" in text and path not in SHARED:
+        # A shared file says it of what it shares, so that its own digest moves along.
+        if f"compiled.{shared.stem} import" in text:
             digest = hashlib.sha256(shared.read_bytes()).hexdigest()[:8]
             assert f"# {shared.name}: {digest}" in text, f"put the comment `# {shared.name}: {digest}` into {path.name}"

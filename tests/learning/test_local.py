@@ -225,3 +225,16 @@ def test_online_under_autocast():
         assert losses[0].dtype == torch.float32
         gradients.append(net.blocks[0][1].latent.grad)
     assert torch.equal(*gradients)
+
+
+@pytest.mark.parametrize("burn_in", [0, 3])
+def test_as_a_sequence_it_answers_the_same(burn_in: int) -> None:
+    net = network(sb.Sign(), burn_in=burn_in).eval()
+    x = spikes(9, 2, 6)
+    sequence = net.as_sequence()
+    assert type(sequence) is nn.Sequential
+    assert torch.equal(sequence(x), net(x))
+    assert not set(sequence.parameters()) & set(net.parameters())
+    if burn_in:
+        with pytest.raises(ValueError, match="longer than the burn-in of 3"):
+            sequence(x[:3])

@@ -1,5 +1,7 @@
 """`pack`: what becomes of the parts of a network, and that the answer stays the same."""
 
+import copy
+
 import pytest
 import snntorch as snn
 import torch
@@ -7,7 +9,8 @@ from random_spikes import spikes
 from torch import nn
 
 import snntorch_binary as sb
-from snntorch_binary.inference import run
+from snntorch_binary.inference import logits, run
+from snntorch_binary.learning import LocalNetwork
 from snntorch_binary.lightning.networks import LocalSpikingMLP, SpikingMLP
 from snntorch_binary.packed import PackedFlatten, PackedLayer, PackedMaxPool, SpikeBits
 
@@ -108,18 +111,54 @@ def test_what_it_does_not_know_gets_floats(engine):
         assert torch.equal(ours, theirs)
 
 
-def test_layers_behind_real_numbers_stay(engine):
-    net = nn.Sequential(sb.nn.SynapticTrace(), sb.nn.BinaryLinear(8, 6), sb.nn.BinaryLinear(6, 4))
-    with pytest.raises(ValueError, match="`net` to be a network with a binary Linear or Conv layer"):
-        sb.pack(net)
-    local = LocalSpikingMLP(8, [6], 2)
-    sb.binarize_(local, sb.Sign())
-    with pytest.raises(ValueError, match="binary Linear or Conv"):
-        sb.pack(local)
-    two = nn.Sequential(sb.nn.BinaryLinear(8, 6), sb.nn.BinaryLinear(6, 4)).eval()
-    x = spikes(3, 8)
-    assert kinds(sb.pack(two)) == ["PackedLayer", "BinaryLinear"]
-    assert torch.equal(sb.pack(two)(x), two(x))
+def test_layers_behind_real_numbers_hold_a_bit_per_weight_and_multiply(engine):
+    two = nn.Sequential(sb.nn.BinaryLinear(8, 6, scale="channel"), sb.nn.BinaryLinear(6, 4)).eval()
+    nn.init.uniform_(two[0].gain, 0.5, 2.0)
+    packed = sb.pack(two)
+    assert kinds(packed) == ["PackedLayer", "PackedLayer"]
+    assert [layer.real_input for layer in packed] == [False, True]
+    for x in (spikes(3, 8), spikes(8), spikes(5, 3, 8)):
+        assert torch.equal(packed(x), two(x))
+    traced = nn.Sequential(
+        sb.nn.SynapticTrace(), sb.nn.BinaryLinear(8, 70), sb.nn.Leaky(beta=0.9), sb.nn.BinaryLinear(70, 4)
+    ).eval()
+    packed = sb.pack(traced)
+    assert kinds(packed) == ["SynapticTrace", "PackedLayer", "PackedLayer"]
+    assert (packed[1].real_input, packed[1].packed_output, packed[2].real_input) == (True, True, False)
+    x = spikes(12, 3, 8)
+    assert torch.equal(packed(x), traced(x))
+    assert "real input" in repr(packed[1])
+    with pytest.raises(TypeError, match=r"`input` to be a float32 tensor, but got torch\.float64"):
+        packed[1](x.double())
+    with pytest.raises(ValueError, match="of size 8 in dimension -1"):
+        packed[1](x[..., :7])
+    with pytest.raises(ValueError, match="time-first"):
+        packed[1](x[0])
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning")
+@pytest.mark.parametrize(
+    "options", [{}, {"stride": 2, "padding": 1}, {"padding": "same", "groups": 3}, {"padding": "same", "dilation": 3}]
+)
+@pytest.mark.parametrize("positions", [1, 2, 3])
+def test_convolutions_behind_real_numbers(engine, positions, options):
+    convolution = (sb.nn.BinaryConv1d, sb.nn.BinaryConv2d, sb.nn.BinaryConv3d)[positions - 1]
+    average = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)[positions - 1]
+    net = nn.Sequential(
+        convolution(2, 6, 1),
+        sb.nn.Leaky(beta=0.9, threshold=0.1),
+        sb.nn.TimeFirst(average(2)),
+        convolution(6, 9, 2, **options),
+        sb.nn.Leaky(beta=0.9, threshold=0.1),
+        sb.nn.TimeFirst(average(2)),
+        sb.nn.TimeFirst(nn.Flatten()),
+    ).eval()
+    x = spikes(4, 2, 2, *(10, 9, 11)[:positions])
+    with torch.no_grad():
+        net.append(sb.nn.BinaryLinear(net(x).shape[-1], 3).eval())
+    packed = sb.pack(net)
+    assert [layer.real_input for layer in packed if isinstance(layer, PackedLayer)] == [False, True, True]
+    assert torch.equal(packed(x), net(x))
 
 
 class Loop(nn.Module):
@@ -150,9 +189,121 @@ def test_networks_of_snntorch(engine):
     assert isinstance(packed.lif1, snn.Leaky)
     for ours, theirs in zip(packed(x), net.eval()(x), strict=True):
         assert torch.equal(ours, theirs)
-    stepwise = nn.Sequential(nn.Linear(20, 33), snn.Leaky(beta=0.9, init_hidden=True), nn.Linear(33, 5))
-    sb.binarize_(stepwise, sb.Bernoulli())
-    assert torch.equal(run(sb.pack(stepwise), x), run(stepwise.eval(), x))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("reset", ["subtract", "zero", "none"])
+def test_a_sequence_with_neurons_of_snntorch(engine, reset):
+    options = {"init_hidden": True, "threshold": 0.3, "reset_mechanism": reset}
+    net = nn.Sequential(
+        nn.Conv2d(2, 9, 3, padding=1),
+        nn.BatchNorm2d(9),
+        snn.Leaky(beta=torch.rand(9, 1, 1), **options),
+        nn.MaxPool2d(2),
+        nn.Dropout(0.5),
+        nn.Flatten(),
+        nn.Sequential(nn.Linear(9 * 12, 70), snn.Synaptic(alpha=0.5, beta=0.9, **options)),
+        nn.Linear(70, 5),
+        snn.Leaky(beta=0.8, output=True, **options),
+    )
+    net[1].running_mean.normal_()
+    net[1].running_var.uniform_(0.3, 2.0)
+    sb.binarize_(net, sb.Bernoulli(init_scale=0.5))
+    packed = sb.pack(net)
+    assert kinds(packed) == ["PackedLayer", "PackedMaxPool", "PackedFlatten", "PackedLayer", "PackedLayer", "Leaky"]
+    x = spikes(12, 3, 2, 6, 8)
+    for ours, theirs in zip(packed(x), run(net.eval(), x), strict=True):
+        assert torch.equal(ours, theirs)
+    assert packed(x)[0].sum() > 0
+    assert isinstance(net[2], snn.Leaky)  # what was packed is a copy
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_module_lists_and_neurons_that_hand_out_their_state(engine):
+    net = nn.ModuleList([nn.Linear(20, 33), snn.Leaky(beta=0.9), nn.Linear(33, 5), snn.Leaky(beta=0.8)])
+    sb.binarize_(net, sb.Sign())
+    x = spikes(12, 3, 20)
+    for ours, theirs in zip(sb.pack(net)(x), sb.fuse(net).eval()(x), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("neuron", [sb.nn.Leaky(0.9, 0.2), sb.nn.Synaptic(0.5, 0.9, 0.2), sb.nn.SRM(threshold=0.2)])
+def test_our_neurons_that_keep_their_state(engine, neuron):
+    stepwise = copy.deepcopy(neuron)
+    stepwise.one_step = stepwise.init_hidden = True
+    net = nn.Sequential(sb.nn.BinaryLinear(20, 33), stepwise, sb.nn.BinaryLinear(33, 4))
+    packed = sb.pack(net)
+    assert kinds(packed) == ["PackedLayer", "PackedLayer"]
+    x = spikes(12, 3, 20)
+    assert torch.equal(packed(x), run(net.eval(), x))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_neurons_without_a_time_first_form(engine):
+    net = nn.Sequential(nn.Linear(20, 33), snn.Alpha(0.9, 0.8, init_hidden=True), nn.Linear(33, 5))
+    sb.binarize_(net, sb.Sign())
+    packed = sb.pack(net)
+    assert kinds(packed) == ["PackedLayer", "EachStep", "PackedLayer"]
+    x = spikes(12, 3, 20)
+    assert torch.equal(packed(x), run(net.eval(), x))
+    assert torch.equal(run(packed, x), packed(x))
+    with pytest.raises(ValueError, match="init_hidden=True where there is no time-first form of Alpha neurons"):
+        sb.pack(nn.Sequential(net[0], snn.Alpha(0.9, 0.8)))
+    with pytest.raises(ValueError, match="neurons that occur once, but got Alpha '1' again"):
+        sb.pack(nn.Sequential(net[0], net[1], sb.nn.BinaryLinear(33, 33), net[1]))
+
+
+# ---- local networks --------------------------------------------------------------------------------
+
+
+def test_the_local_network_of_the_experiments(engine):
+    net = LocalSpikingMLP(8, [70, 33], 3, burn_in=4, readout_scale=1.7)
+    sb.binarize_(net, sb.Bernoulli(init_scale=0.5))
+    packed = sb.pack(net)
+    assert [layer.real_input for layer in packed if isinstance(layer, PackedLayer)] == [True, True, False]
+    assert torch.equal(packed[-2].positive[0], net.readout(1) > 0)
+    x = spikes(15, 3, 8)
+    assert packed(x).shape == (11, 3, 3)
+    assert torch.equal(packed(x), net.eval()(x))
+    assert packed(x).abs().sum() > 0
+    for steps in (0, 4):
+        with pytest.raises(ValueError, match="longer than the burn-in of 4"):
+            packed(x[:steps])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("output", [False, True])
+@pytest.mark.parametrize(
+    "neuron",
+    [
+        lambda **options: sb.nn.Leaky(0.9, 0.2, **options),
+        lambda **options: sb.nn.Leaky(0.9, 0.2, init_hidden=True, **options),
+        lambda **options: snn.Leaky(0.9, 0.2, init_hidden=True, **options),
+        lambda **options: snn.Alpha(0.9, 0.8, 0.2, init_hidden=True, **options),
+    ],
+)
+def test_local_networks_of_blocks_of_ones_own(engine, neuron, output):
+    def layer(*sizes):
+        return sb.nn.BinaryLinear(*sizes, weight=sb.Bernoulli(init_scale=0.5))
+
+    blocks = [nn.Sequential(layer(20, 33), neuron(output=output)), nn.Sequential(layer(33, 9), neuron(output=output))]
+    net = LocalNetwork(blocks, num_outputs=4, input_shape=(20,), seed=3)
+    packed = sb.pack(net)
+    assert isinstance(packed[-1], PackedLayer)
+    assert [layer.real_input for layer in packed if isinstance(layer, PackedLayer)] == [False] * 3
+    x = spikes(12, 3, 20)
+    assert torch.equal(packed(x), net.eval()(x))
+    assert getattr(net.blocks[1][1], "output", None) is output
+    ensemble = sb.Ensemble(net, num_members=2, readout="membrane", step=False)
+    members = sb.pack(ensemble)
+    for scores, member in zip(members(x), ensemble.members, strict=True):
+        assert torch.equal(scores, logits(sb.pack(member)(x), "membrane"))
+
+
+def test_one_neuron_is_read_out_exactly(engine):
+    net = LocalNetwork([nn.Sequential(sb.nn.BinaryLinear(5, 1), sb.nn.Leaky(0.9, 0.1))], 3, (5,), readout_scale=0.3)
+    x = spikes(12, 3, 5)
+    assert torch.equal(sb.pack(net)(x), net.eval()(x))
 
 
 def test_a_module_in_two_places_stays_one(engine):

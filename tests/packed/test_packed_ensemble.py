@@ -1,6 +1,7 @@
 """Packed ensembles: all members at once, and the same answer as one by one."""
 
 import pytest
+import snntorch as snn
 import torch
 from random_spikes import spikes
 from torch import nn
@@ -71,21 +72,50 @@ def test_with_any_scale_a_member_is_the_binary_network(engine):
         assert torch.equal(scores, logits(binary.eval()(x)))
 
 
-def test_members_one_by_one_where_a_part_needs_it(engine):
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("kind", [sb.nn.Leaky, snn.Leaky], ids=["ours", "snntorch"])
+def test_members_that_take_steps_are_computed_together(engine, kind):
     net = nn.Sequential(
         sb.nn.BinaryLinear(64, 8, weight=sb.Bernoulli(init_scale=0.4)),
-        sb.nn.Leaky(beta=0.9, threshold=0.3, init_hidden=True),
+        kind(beta=0.9, threshold=0.3, init_hidden=True),
         sb.nn.BinaryLinear(8, 3, weight=sb.Bernoulli(init_scale=0.4), scale=0.25),
-        sb.nn.Leaky(beta=0.9, threshold=0.3, init_hidden=True),
+        kind(beta=0.9, threshold=0.3, init_hidden=True),
     )
     ensemble = sb.Ensemble(net, num_members=3)
     packed = sb.pack(ensemble)
-    assert isinstance(packed.net, nn.ModuleList)
+    assert isinstance(packed.net, nn.Sequential)
+    assert (ensemble.step, packed.step) == (True, False)
     x = spikes(9, 2, 64)
     assert torch.equal(packed(x), ensemble(x))
-    with_output = nn.Sequential(net[0], sb.nn.Leaky(beta=0.9, output=True))
+    assert packed(x).sum() > 0
+
+
+def test_members_one_by_one_where_a_part_needs_it(engine):
+    x = spikes(9, 2, 64)
+    layer = sb.nn.BinaryLinear(64, 8, weight=sb.Bernoulli(init_scale=0.4))
+    with_output = nn.Sequential(layer, sb.nn.Leaky(beta=0.9, output=True))
     ensemble = sb.Ensemble(with_output, num_members=2, readout="membrane")
+    assert isinstance(sb.pack(ensemble).net, nn.ModuleList)
     assert torch.equal(sb.pack(ensemble)(x), ensemble(x))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_members_that_have_a_step_of_their_own_keep_taking_steps(engine):
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = sb.nn.BinaryLinear(64, 8, weight=sb.Bernoulli(init_scale=0.4))
+            self.lif = snn.Leaky(beta=0.9, threshold=0.3, init_hidden=True)
+
+        def forward(self, x):
+            return self.lif(self.layer(x))
+
+    ensemble = sb.Ensemble(nn.Sequential(Block()), num_members=2)
+    packed = sb.pack(ensemble)
+    assert packed.step
+    x = spikes(9, 2, 64)
+    assert torch.equal(packed(x), ensemble(x))
+    assert packed(x).sum() > 0
 
 
 def test_readouts(engine):
