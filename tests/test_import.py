@@ -13,6 +13,7 @@ HEAVY = [
     "nir",
     "nirtorch",
     "numba",
+    "triton",
     "sklearn",
     "matplotlib",
     "rich",

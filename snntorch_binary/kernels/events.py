@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from snntorch_binary.kernels.engine import compiled
+from snntorch_binary.kernels.product import tensor_core_linear
 
 MAX_DENSITY = 0.2
 """Share of spikes up to which the event-driven product is used: measured, a dense one is as fast at 0.25 to 0.3."""
@@ -22,8 +23,12 @@ _LEAST_OUTPUTS, _LEAST_WORK = 48, 1 << 20  # below, there is nothing to gain
 def spike_linear(x: Tensor, weight: Tensor) -> Tensor:
     """Return x W^T of x [..., I] and weights [O, I], as ``torch.nn.functional.linear`` does.
 
-    Event-driven on the CPU with numba, where x holds nothing but 0 and 1 and at most :data:`MAX_DENSITY` of it spikes.
+    Event-driven on the CPU with numba, where x holds nothing but 0 and 1 and at most :data:`MAX_DENSITY` of it spikes;
+    on tensor cores with Triton on a GPU.
     """
+    on_tensor_cores = tensor_core_linear(x, weight)
+    if on_tensor_cores is not None:
+        return on_tensor_cores
     found = _find(x, weight)
     if found is None:
         return F.linear(x, weight)
