@@ -3,21 +3,22 @@
 import re
 
 import torch
-from triton.backends.compiler import GPUTarget
-from triton.runtime import driver
 
 import snntorch_binary as sb
 from snntorch_binary import nn
 from snntorch_binary.kernels import engine, use_engine
-from snntorch_binary.kernels.triton import launch, product
 
 COMPUTES = re.compile(r"^\s*(?:@\S+ )?((?:fma|mad|mul|add|sub|div|sqrt|rcp|ex2|lg2|mma|wgmma)\.\S*f32\S*)", re.M)
+
+instructions = {}
 
 
 class Hopper:
     """What Triton asks about a device before it compiles."""
 
     def get_current_target(self):
+        from triton.backends.compiler import GPUTarget
+
         return GPUTarget("cuda", 90, 32)
 
     def get_current_device(self):
@@ -27,20 +28,12 @@ class Hopper:
         return 0
 
 
-instructions = {}
-
-
 def compile_only(kernel, grid, arrays, *scalars, **constants):
     """Compile what would be launched, for tensors on the CPU; nothing is computed."""
     tensors = [torch.as_tensor(array) if array.shape[0] else None for array in arrays]
     compiled = kernel.warmup(*tensors, *scalars, grid=grid, enable_fp_fusion=False, **constants)
     assert compiled.asm["cubin"]
     instructions.setdefault(kernel.__name__, set()).update(COMPUTES.findall(compiled.asm["ptx"]))
-
-
-driver.set_active(Hopper())
-engine._device_of_triton = lambda: "cpu"
-launch.launch_on_grid = product.launch_on_grid = compile_only
 
 
 def scan(net, *shape):
@@ -59,7 +52,8 @@ def update(rule, shape=(40, 30), prior=0.0, **arguments):
     optimizer.step()
 
 
-with use_engine("triton"):
+def call_every_kernel():
+    """Use every kernel in every form."""
     for reset in ("subtract", "zero", "none"):
         scan(nn.Leaky(0.9, learn_beta=True, learn_threshold=True, reset_mechanism=reset, output=True), 9, 3, 32)
     for surrogate in (nn.surrogate.Boxcar(), nn.surrogate.FastSigmoid(), nn.surrogate.Triangular()):
@@ -74,5 +68,20 @@ with use_engine("triton"):
     update(sb.Bernoulli(estimator="gumbel"), rho=0.1, betas=(0.9, 0.999), prior=0.5)
     update(sb.Bernoulli(estimator="gumbel"), rho=0.1, paper_exact=True)
 
-for name, used in instructions.items():
-    print(name, *sorted(used))
+
+def main():
+    from triton.runtime import driver
+
+    from snntorch_binary.kernels.triton import launch, product
+
+    driver.set_active(Hopper())
+    engine._device_of_triton = lambda: "cpu"
+    launch.launch_on_grid = product.launch_on_grid = compile_only
+    with use_engine("triton"):
+        call_every_kernel()
+    for name, used in instructions.items():
+        print(name, *sorted(used))
+
+
+if __name__ == "__main__":
+    main()

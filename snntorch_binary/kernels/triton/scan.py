@@ -50,7 +50,7 @@ def _filter_backward(grad, decay, initial, y, dx, to_initial, to_decay, steps, w
         d = carry + tl.load(grad + i, inside)
         tl.store(dx + i, d, inside)
         if to_decay is not None:
-            by_decay += d * tl.load(y - width + i, inside & (t < steps - 1), other=first)
+            by_decay += d * tl.load(y - width + i, i < tl.where(t < steps - 1, width, 0), other=first)
         carry = a * d
         grad -= width
         y -= width
@@ -143,7 +143,7 @@ def _leaky_backward(
     u = tl.load(mem + i, inside)
     for t in range(steps):
         mem -= width
-        before = tl.load(mem + i, inside & (t < steps - 1), other=first)
+        before = tl.load(mem + i, i < tl.where(t < steps - 1, width, 0), other=first)
         if grad_mem is not None:
             d += tl.load(grad_mem + i, inside)
             grad_mem -= width
