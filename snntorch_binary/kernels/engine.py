@@ -33,8 +33,8 @@ def use_engine(engine: Engine) -> Iterator[None]:
     """Let an engine compute as long as the context lasts.
 
     ``"numba"``, the default, takes tensors on the CPU. ``"triton"`` takes those on a GPU as well, which plain torch
-    computes else: until its kernels have been measured there, they are used only where they are asked for. ``"torch"``
-    switches all compiled kernels off.
+    computes by default: Triton's kernels have not been measured yet, and are used only where they are asked for.
+    ``"torch"`` switches all compiled kernels off.
 
     Raises:
         ValueError: there is no such engine.
