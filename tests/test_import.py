@@ -13,6 +13,7 @@ HEAVY = [
     "nir",
     "nirtorch",
     "numba",
+    "triton",
     "sklearn",
     "matplotlib",
     "rich",
@@ -35,6 +36,9 @@ outside = new - {{"snntorch_binary", "torch"}} - set(sys.stdlib_module_names)
 assert not outside, f"importing brings {{sorted(outside)}}"
 heavy = {{name for name in {HEAVY!r} if name in sys.modules}}
 assert not heavy, f"importing brings {{sorted(heavy)}}"
+net = torch.nn.Sequential(nn.BinaryLinear(64, 64, weight=snntorch_binary.Bernoulli()), nn.Leaky(0.9))
+net(torch.ones(5, 2, 64)).sum().backward()
+assert "triton" not in sys.modules, "Triton is imported before it is asked for"
 """
 
 

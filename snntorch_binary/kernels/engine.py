@@ -1,9 +1,13 @@
-"""Which engine computes: numba where it is installed and can take the tensors, plain torch everywhere else."""
+"""Which engine computes: numba where it is installed and can take the tensors, plain torch everywhere else.
+
+On a GPU that is plain torch, unless Triton is asked for.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 import time
 import warnings
@@ -19,18 +23,22 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 
-Engine = Literal["numba", "torch"]
+Engine = Literal["numba", "torch", "triton"]
 
 _chosen: Engine = "numba"
 
 
 @contextmanager
 def use_engine(engine: Engine) -> Iterator[None]:
-    """Let an engine compute as long as the context lasts: ``"torch"`` switches the compiled kernels off.
+    """Let an engine compute as long as the context lasts.
+
+    ``"numba"``, the default, takes tensors on the CPU. ``"triton"`` takes those on a GPU as well, which plain torch
+    computes by default: Triton's kernels have not been measured yet, and are used only where they are asked for.
+    ``"torch"`` switches all compiled kernels off.
 
     Raises:
         ValueError: there is no such engine.
-        ImportError: ``"numba"`` is asked for and not installed.
+        ImportError: ``"numba"`` or ``"triton"`` is asked for and not installed.
 
     Example:
         >>> import snntorch_binary as sb
@@ -44,6 +52,10 @@ def use_engine(engine: Engine) -> Iterator[None]:
         if not _numba_is_installed():
             raise ImportError('The compiled kernels need numba: pip install "snntorch-binary[fast]"')
         importlib.import_module("numba")  # or the reason why it cannot be
+    if engine == "triton":
+        if importlib.util.find_spec("triton") is None:
+            raise ImportError('The GPU kernels need Triton: pip install "snntorch-binary[gpu]"')
+        importlib.import_module("triton")
     before, _chosen = _chosen, engine
     try:
         yield
@@ -59,34 +71,53 @@ def _numba_is_installed() -> bool:
 def compiled(room: str, *tensors: Tensor) -> ModuleType | None:
     """Return the compiled kernels of that name where they can take these tensors, else ``None``.
 
-    They take contiguous float32 on the CPU (no subclass of tensors but parameters), outside of compiled graphs and
-    ``torch.func`` transforms.
+    They take contiguous float32 on one device of theirs (no subclass of tensors but parameters), outside of compiled
+    graphs and ``torch.func`` transforms.
     """
-    if _chosen == "torch" or torch.compiler.is_compiling() or not _numba_is_installed():
+    if _chosen == "torch" or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return None
-    if torch._C._are_functorch_transforms_active():
-        return None
-    return _load(room) if all(map(_is_plain, tensors)) else None
+    if _chosen == "triton" and _are_plain(tensors, _device_of_triton()):
+        kernels = _load("triton", room)
+        if kernels is not None:
+            return kernels
+    return _load("compiled", room) if _numba_is_installed() and _are_plain(tensors, "cpu") else None
 
 
-def _is_plain(tensor: Tensor) -> bool:
-    return (
+def _are_plain(tensors: tuple[Tensor, ...], device: str) -> bool:
+    return all(
         type(tensor) in (Tensor, nn.Parameter)
         and tensor.dtype == torch.float32
-        and tensor.device.type == "cpu"
+        and tensor.device.type == device
+        and tensor.device == tensors[0].device
         and tensor.is_contiguous()
+        for tensor in tensors
     )
 
 
+def _device_of_triton() -> str:
+    """Return where the tensors are that Triton takes: its interpreter, which tests use, computes on the CPU."""
+    return "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
+
+
+def array(tensor: Tensor) -> Any:
+    """Return a tensor as kernels take it: a NumPy array of its memory, or itself without its graph on a GPU."""
+    tensor = tensor.detach()
+    return tensor.numpy() if tensor.device.type == "cpu" else tensor
+
+
 def flat(tensor: Tensor) -> Any:
-    """Return the memory of a contiguous tensor as a flat NumPy array."""
-    return tensor.detach().view(-1).numpy()
+    """Return a contiguous tensor as kernels take it, with one dimension."""
+    return array(tensor).reshape(-1)
 
 
 @cache
-def _load(room: str) -> ModuleType | None:
+def _load(folder: str, room: str) -> ModuleType | None:
+    """Return kernels, or ``None`` where that folder has none of this name or they cannot be loaded."""
+    name = f"snntorch_binary.kernels.{folder}.{room}"
+    if importlib.util.find_spec(name) is None:
+        return None
     try:
-        return importlib.import_module(f"snntorch_binary.kernels.compiled.{room}")
+        return importlib.import_module(name)
     except Exception as error:  # a numba that does not fit NumPy, or that finds no folder to keep kernels in
         _say_once(f"{type(error).__name__}: {error}")
         return None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from snntorch_binary.kernels.engine import compiled
+from snntorch_binary.kernels.engine import compiled, flat
 
 _LOW, _ALL = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF
 
 
-def _signed(value: int) -> int:
+def signed(value: int) -> int:
     """Return the int32 with these 32 bits."""
     value &= _LOW
     return value - (1 << 32) if value >> 31 else value
@@ -52,15 +52,15 @@ def uniform(shape: torch.Size, seed: int, device: torch.device) -> Tensor:
     noise = torch.empty(shape, device=device)
     kernels = compiled("noise", noise)
     if kernels is not None:
-        kernels.uniform(noise.view(-1).numpy(), *keys_of(seed))
+        kernels.uniform(flat(noise), *keys_of(seed))
         return noise
     return _by_torch(noise, seed)
 
 
 def _by_torch(noise: Tensor, seed: int) -> Tensor:
     first, second = keys_of(seed)
-    x = torch.arange(noise.numel(), dtype=torch.int32, device=noise.device).bitwise_xor_(_signed(first))
-    _round(x, 16, 0x21F0AAAD).add_(_signed(second))
+    x = torch.arange(noise.numel(), dtype=torch.int32, device=noise.device).bitwise_xor_(signed(first))
+    _round(x, 16, 0x21F0AAAD).add_(signed(second))
     _round(x, 17, 0xED5AD4BB)
     _round(x, 11, 0xAC4C1B51)
     _round(x, 15, 0x31848BAB)
@@ -74,4 +74,4 @@ def _shifted(x: Tensor, bits: int) -> Tensor:
 
 
 def _round(x: Tensor, bits: int, factor: int) -> Tensor:
-    return x.bitwise_xor_(_shifted(x, bits)).mul_(_signed(factor))
+    return x.bitwise_xor_(_shifted(x, bits)).mul_(signed(factor))

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snntorch_binary.kernels.engine import compiled, flat
+from snntorch_binary.kernels.engine import array, compiled, flat
 from snntorch_binary.nn.surrogate import Surrogate, kernel_form
 
 __all__ = ["exponential_filter", "leaky_scan", "refractory_trace", "srm_scan"]
@@ -60,10 +60,10 @@ def refractory_trace(x: Tensor, gamma: float, threshold: float, surrogate: Surro
 
 
 def _by_time(x: Tensor | None) -> Any:
-    """Return [T, B, ...] as a NumPy array [T, M]; an empty one for ``None``."""
+    """Return [T, B, ...] as kernels take it, [T, M]; an empty array for ``None``."""
     if x is None:
-        return _NOTHING.numpy()[:, None]
-    return x.detach().flatten(1).numpy() if x.dim() > 1 else x.detach()[:, None].numpy()
+        return array(_NOTHING[:, None])
+    return array(x.flatten(1) if x.dim() > 1 else x[:, None])
 
 
 _NOTHING = torch.empty(0)

@@ -1,4 +1,4 @@
-"""How both sides of a benchmark are timed: one thread, CPU time, in turns, medians."""
+"""How both sides of a benchmark are timed: one thread, CPU time (on a GPU: elapsed time), in turns, medians."""
 
 import os
 import statistics
@@ -24,27 +24,27 @@ def spikes(*shape, density=DENSITY):
     return (torch.rand(shape) < density).float()
 
 
-def medians(repeats=9, shortest=0.02, **sides):
-    """Return the CPU times, in seconds a call, of callables timed in turns."""
+def medians(repeats=9, shortest=0.02, clock=time.process_time, **sides):
+    """Return the times, in seconds a call, of callables timed in turns; of the CPU, unless another clock is given."""
     calls = {}
     for name, side in sides.items():
         side()
-        begin = time.process_time()
+        begin = clock()
         side()
-        calls[name] = max(1, int(shortest / max(time.process_time() - begin, 1e-6)))
+        calls[name] = max(1, int(shortest / max(clock() - begin, 1e-6)))
     times = {name: [] for name in sides}
     for _ in range(repeats):
         for name, side in sides.items():
-            begin = time.process_time()
+            begin = clock()
             for _ in range(calls[name]):
                 side()
-            times[name].append((time.process_time() - begin) / calls[name])
+            times[name].append((clock() - begin) / calls[name])
     return times
 
 
-def report(benchmark, row, least, against, repeats=9, rounds=15, **sides):
+def report(benchmark, row, least, against, repeats=9, rounds=15, clock=time.process_time, **sides):
     """Time `ours`, `theirs` and whatever else is given; print the ratios to `theirs` and keep them."""
-    times = medians(repeats, **sides)
+    times = medians(repeats, clock=clock, **sides)
     theirs = statistics.median(times["theirs"])
     benchmark.extra_info.update(row=row, against=against, least=least, load=os.getloadavg()[0])
     for name, measured in times.items():

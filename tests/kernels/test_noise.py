@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snntorch_binary.kernels import use_engine
@@ -15,6 +15,7 @@ def noise(seed, *shape):
     return uniform(torch.Size(shape or (N,)), seed, CPU)
 
 
+@settings(deadline=None)  # the first call compiles
 @given(seed=st.integers(0, 2**63 - 1), size=st.integers(0, 70))
 def test_compiled_equals_torch_bit_for_bit(seed, size):
     pytest.importorskip("numba")
