@@ -41,7 +41,7 @@ def write(folder):
         net = conv_net()
         sb.binarize_(net, rule, scale="channel")
         net(spikes(6, 5, 2, 4, 4)).sum().backward()
-        torch.optim.SGD(net.parameters(), 0.1).step()
+        torch.optim.SGD(net.parameters(), 1e-3).step()
         net.eval()
         sb.save_weights(net, folder / f"{name}.safetensors")
         sb.save_packed(sb.pack(net), folder / f"{name}_packed.safetensors")
