@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,11 +12,23 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.convert import reset
+from snntorch_binary.rooms import TAKES_ONE_STEP, open_rooms
 
 
 def is_stepwise(net: nn.Module) -> bool:
-    """Say whether a network takes one time step at a time: a neuron of it keeps its state (``init_hidden=True``)."""
-    return any(getattr(module, "init_hidden", False) for module in net.modules())
+    """Say whether a network takes one time step at a time.
+
+    One does whose neurons keep their state (``init_hidden=True``), and so does a Norse cell or container of cells.
+    """
+    open_rooms(net)
+    return any(getattr(module, "init_hidden", False) for module in net.modules()) or any(
+        takes_one_step(net) for takes_one_step in TAKES_ONE_STEP
+    )
+
+
+def passes_state(net: nn.Module) -> bool:
+    """Say whether a network's state is an argument, ``(input, state) -> (output, state)``: by its name, as in Norse."""
+    return "state" in inspect.signature(net.forward).parameters and not getattr(net, "init_hidden", False)
 
 
 def check_input(x: Tensor) -> None:
@@ -54,10 +67,12 @@ def run(net: nn.Module, x: Tensor, step: bool | None = None) -> Any:
             time step at a time.
         x: the input; [T, B, ...] for a stepwise network.
         step: whether the network takes one time step at a time; by default if one of its neurons has
-            ``init_hidden=True``. Pass ``False`` for a network that has such neurons and loops inside ``forward``.
+            ``init_hidden=True`` or it is made of Norse cells. Pass ``False`` for a network that has such neurons and
+            loops inside ``forward``.
 
     Returns:
-        What ``net(x)`` returns; of a stepwise network the outputs stacked over time, [T, ...] each.
+        What ``net(x)`` returns; of a stepwise network the outputs stacked over time, [T, ...] each, without the state
+        where that is an argument.
 
     Raises:
         ValueError: a stepwise network got no time step.
@@ -67,7 +82,13 @@ def run(net: nn.Module, x: Tensor, step: bool | None = None) -> Any:
         return net(x)
     if x.dim() < 2 or x.shape[0] == 0:
         raise ValueError(expected("x", "of shape [T, B, ...] with T >= 1", tuple(x.shape)))
-    outputs = [net(x_t) for x_t in x]
+    if passes_state(net):
+        state, outputs = None, []
+        for x_t in x:
+            output, state = net(x_t, state)
+            outputs.append(output)
+    else:
+        outputs = [net(x_t) for x_t in x]
     if isinstance(outputs[0], Tensor):
         return torch.stack(outputs)
     return tuple(torch.stack(values) for values in zip(*outputs, strict=True))
