@@ -16,11 +16,24 @@ from snntorch_binary.weights import binary_layers
 
 _ROOMS = {"norse": "snntorch_binary.norse"}
 
-APART: dict[type[nn.Module], type[nn.Module]] = {}
-"""Classes with raw weight Parameters, and the form of each in which the weights are modules of their own.
 
-The form is a subclass whose ``_take_apart()`` and ``_put_together()`` turn an instance into it and back, in place.
-"""
+class Apart(nn.Module):
+    """The form of a module with raw weight Parameters in which these are modules of their own, which can be binary.
+
+    It is a subclass of the module's own class, and an instance becomes it and goes back in place.
+    """
+
+    def _take_apart(self) -> None:
+        """Turn an instance of the class that has raw weights into this form."""
+        raise NotImplementedError
+
+    def _put_together(self) -> None:
+        """Turn this form back, with the same Parameters."""
+        raise NotImplementedError
+
+
+APART: dict[type[nn.Module], type[Apart]] = {}
+"""Classes with raw weight Parameters and their forms."""
 
 TAKES_ONE_STEP: list[Callable[[nn.Module], bool]] = []
 """Functions that say whether a model takes one time step at a time, and its state as the argument ``state``."""
@@ -39,11 +52,10 @@ def taken_apart(model: nn.Module) -> Iterator[None]:
     open_rooms(model)
     for module in list(model.modules()):
         if type(module) in APART:
-            APART[type(module)]._take_apart(module)  # type: ignore[operator]
+            APART[type(module)]._take_apart(module)  # type: ignore[arg-type]
     try:
         yield
     finally:
-        forms = set(APART.values())
         for module in list(model.modules()):
-            if type(module) in forms and not binary_layers(module):
-                module._put_together()  # type: ignore[operator]
+            if isinstance(module, Apart) and not binary_layers(module):
+                module._put_together()

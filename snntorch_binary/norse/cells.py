@@ -10,7 +10,7 @@ from norse.torch.module.snn import SNNRecurrent, SNNRecurrentCell
 from torch import Tensor, nn
 
 from snntorch_binary.nn.binary import BINARY_TWINS, BinaryLayer
-from snntorch_binary.rooms import APART
+from snntorch_binary.rooms import APART, Apart
 
 _NAMES = ("input_weights", "recurrent_weights")
 
@@ -43,6 +43,7 @@ class BinarySynapses(BinaryLayer, Synapses):  # type: ignore[misc]
         >>> cell = norse.LIFRecurrentCell(2, 4)
         >>> print(sb.binarize_(cell, sb.Sign()))
         name                        module    what happened
+        --------------------------  --------  ----------------
         synapses.input_weights      Synapses  binary by Sign()
         synapses.recurrent_weights  Synapses  binary by Sign()
         >>> cell.recurrent_weights.abs()[:2].tolist()
@@ -62,10 +63,10 @@ class BinarySynapses(BinaryLayer, Synapses):  # type: ignore[misc]
 
 
 def _synapses(name: str) -> property:
-    def weight(cell: Apart) -> Tensor:
+    def weight(cell: CellApart) -> Tensor:
         """The weight in force."""
         if name in cell.synapses:
-            return cell.synapses[name].weight
+            return cell.synapses[name].weight  # type: ignore[return-value]
         try:
             return cell.__dict__[name]
         except KeyError:
@@ -74,7 +75,7 @@ def _synapses(name: str) -> property:
     return property(weight)
 
 
-class Apart(nn.Module):
+class CellApart(Apart):
     """A cell whose weights are modules of their own, in ``synapses``, for as long as one of them is binary."""
 
     norse_class: ClassVar[type[nn.Module]]
@@ -83,7 +84,7 @@ class Apart(nn.Module):
     recurrent_weights = _synapses("recurrent_weights")
 
     def _take_apart(self) -> None:
-        self.__class__ = APART[type(self)]
+        self.__class__ = APART[type(self)]  # type: ignore[assignment]
         names = [name for name in _NAMES if self._parameters.get(name) is not None]
         weights: dict[str, Any] = {name: self._parameters.pop(name) for name in names}
         autapses = {"recurrent_weights": getattr(self, "autapses", True)}
@@ -96,7 +97,7 @@ class Apart(nn.Module):
         others = dict(self._parameters)
         self._parameters.clear()
         self._parameters.update(weights | others)
-        self.__class__ = self.norse_class
+        self.__class__ = self.norse_class  # type: ignore[assignment]
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Module.__setattr__ bypasses properties.
@@ -118,7 +119,7 @@ def _register() -> None:
         if issubclass(norse_class, with_weights):
             # Under Norse's own name here, where pickle finds it.
             name, attributes = norse_class.__name__, {"__module__": __name__, "norse_class": norse_class}
-            APART[norse_class] = globals()[name] = type(name, (Apart, norse_class), attributes)
+            APART[norse_class] = globals()[name] = type(name, (CellApart, norse_class), attributes)
     BINARY_TWINS[Synapses] = BinarySynapses
 
 
