@@ -69,8 +69,10 @@ def binarize_(
     With ``scale="channel"`` the gain of each output starts where scale · (±1) has the mean magnitude of its weights.
 
     Args:
-        model: any module; nested containers and the recurrent layers inside neurons (``snn.RLeaky.recurrent``) too. Of
-            Norse's recurrent cells the raw weights become layers, ``cell.synapses["input_weights"]`` and so on.
+        model: any module; nested containers and the layers inside neurons too. Of snnTorch's neurons these are
+            ``recurrent`` of RLeaky and RSynaptic, ``conv`` of SConv2dLSTM, ``linear`` of LinearLeaky and the ``to_*``
+            of AssociativeLeaky; the RNN of LeakyParallel and the LSTMCell of SLSTM stay real. The raw weights of
+            Norse's cells become layers, ``cell.synapses["input_weights"]`` and ``["recurrent_weights"]``.
         rule: :class:`Sign` or :class:`Bernoulli`.
         filter_fn: ``filter_fn(module, name) -> bool`` says which layers are converted; all by default.
         scale: as in :class:`snntorch_binary.nn.BinaryLinear`.
