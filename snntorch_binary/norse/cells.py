@@ -57,7 +57,19 @@ class BinarySynapses(BinaryLayer, Synapses):  # type: ignore[misc]
 
     def _start_from(self, weight: Tensor) -> None:
         super()._start_from(weight)
-        if not self.autapses:  # nothing is known of a weight that is not there
+        self._know_nothing_of_autapses()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        real = prefix + "weight" in state_dict
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        if real:
+            self._know_nothing_of_autapses()
+            self.draw.forget()
+            self.refresh()
+
+    def _know_nothing_of_autapses(self) -> None:
+        """Put weights that are not there at the prior, where they add nothing to the divergence from it."""
+        if not self.autapses:
             prior = self.prior_latent.expand_as(self.latent)
             self.latent.detach().diagonal().copy_(prior.diagonal())
 

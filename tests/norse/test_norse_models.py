@@ -3,6 +3,7 @@
 import copy
 import importlib
 import inspect
+import itertools
 import pickle
 import pkgutil
 import subprocess
@@ -19,6 +20,7 @@ from torch import nn
 import snntorch_binary as sb
 from snntorch_binary.norse import BinaryLConv2d, BinarySynapses, SRMCell
 from snntorch_binary.rooms import APART
+from snntorch_binary.weights import disarm_loss
 
 RULES = [sb.Sign(), sb.Bernoulli(), sb.Bernoulli(estimator="gumbel")]
 each_rule = pytest.mark.parametrize("rule", RULES, ids=repr)
@@ -219,11 +221,19 @@ def test_copies_pickles_and_checkpoints(name):
 
 @each_cell
 def test_a_checkpoint_in_full_precision_loads(name):
-    real, cell = make(name), make(name)
+    real, cell, of_bernoulli = make(name), make(name), make(name)
     sb.binarize_(cell, sb.Sign())
+    sb.binarize_(of_bernoulli, sb.Bernoulli(prior=0.3))
     cell.load_state_dict(real.state_dict())
     for key, value in weights_of(real).items():
         assert torch.equal(cell.synapses[key].latent, value)
+    divergence = sb.kl_divergence(of_bernoulli)
+    of_bernoulli.load_state_dict(real.state_dict())
+    sb.binarize_(real, sb.Bernoulli(prior=0.3))
+    for one, other in zip(real.parameters(), of_bernoulli.parameters(), strict=True):
+        assert torch.equal(one, other)
+    torch.testing.assert_close(sb.kl_divergence(of_bernoulli), sb.kl_divergence(real))
+    assert divergence > 0
 
 
 # ---- parts of a cell ---------------------------------------------------------------------------
@@ -419,6 +429,48 @@ def test_a_plain_norse_loop_trains_every_binary_weight():
         assert not torch.equal(parameter, before)
     prediction = sb.predict(net, x, readout=lambda output: output[0].mean(0))
     assert (prediction.labels == labels).float().mean() > 0.9
+
+
+def test_the_unbiased_estimator():
+    """Its gradient agrees with that of every network of a tiny cell, enumerated."""
+    cell = norse.LIFRecurrentCell(2, 2)
+    sb.binarize_(cell, sb.Bernoulli(estimator="disarm", init_scale=0.3), scale=4.0)
+    x = torch.tensor([[1.0, 1.0]]).expand(6, 1, 2)
+    layers = list(cell.synapses.values())
+    latents = [layer.latent for layer in layers]
+
+    def loss():
+        outputs, _ = norse.Lift(cell)(x)
+        return (outputs.flatten() * torch.linspace(1, 2, 12)).sum()
+
+    expected = [torch.zeros(2, 2), torch.zeros(2, 2)]
+    real = sb.freeze(cell)
+    present = [(0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1), (1, 0, 1), (1, 1, 0)]  # no autapses
+    with torch.no_grad():
+        for signs in itertools.product((-1.0, 1.0), repeat=len(present)):
+            weights = [torch.zeros(2, 2), torch.zeros(2, 2)]
+            probability = 1.0
+            for (layer, row, column), sign in zip(present, signs, strict=True):
+                weights[layer][row, column] = sign
+                probability *= torch.sigmoid(2 * sign * latents[layer][row, column])
+            real.input_weights.copy_(4 * weights[0])
+            real.recurrent_weights.copy_(4 * weights[1])
+            value = (norse.Lift(real)(x)[0].flatten() * torch.linspace(1, 2, 12)).sum()
+            for layer, row, column in present:
+                score = weights[layer][row, column] - torch.tanh(latents[layer][row, column])
+                expected[layer][row, column] += probability * value * score
+    gradients = []
+    for _ in range(500):
+        sb.resample_(cell)
+        cell.zero_grad()
+        disarm_loss(cell, loss).backward()
+        gradients.append(torch.stack([latent.grad for latent in latents]))
+    gradients = torch.stack(gradients)
+    error = gradients.std(0) / len(gradients) ** 0.5
+    where = tuple(torch.tensor(present).T)
+    exact = torch.stack(expected)[where]
+    assert ((gradients.mean(0)[where] - exact).abs() < 4 * error[where]).all()
+    assert (exact.abs() > 8 * error[where]).any()
 
 
 def test_convolution_over_time():
