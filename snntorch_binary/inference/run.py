@@ -48,8 +48,10 @@ def check_input(x: Tensor) -> None:
 
 @contextmanager
 def state_put_back(net: nn.Module) -> Iterator[None]:
-    """Give every neuron its state (membrane potentials) back afterwards."""
-    neurons = [module for module in net.modules() if callable(getattr(module, "reset_mem", None))]
+    """Give every neuron its state (membrane potentials) back afterwards, and Norse's regularisation cells their sum."""
+    neurons = [
+        module for module in net.modules() if callable(getattr(module, "reset_mem", None)) or "state" in module.__dict__
+    ]
     before = [(neuron, dict(neuron.__dict__), dict(neuron._buffers)) for neuron in neurons]
     try:
         yield

@@ -14,6 +14,7 @@ import pytest
 import torch
 from norse.torch import module as norse_modules
 from norse.torch.functional.izhikevich import tonic_spiking
+from norse.torch.module.regularization import RegularizationCell
 from norse.torch.module.snn import SNNRecurrent, SNNRecurrentCell
 from torch import nn
 
@@ -389,6 +390,31 @@ def test_reset_leaves_a_model_without_kept_state_alone():
     before = net(x)[0]
     sb.reset(net)
     assert torch.equal(net(x)[0], before)
+
+
+def test_a_regularised_model_is_copied_and_asked_without_a_trace():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.cell, self.count = nn.Linear(6, 8), norse.LIFCell(), RegularizationCell()
+
+        def forward(self, x):
+            state, outputs = None, []
+            for x_t in x:
+                spikes, state = self.cell(self.fc(x_t), state)
+                outputs.append(self.count(spikes, state)[0])
+            return torch.stack(outputs)
+
+    net = Net()
+    sb.binarize_(net, sb.Bernoulli())
+    x = 20 * torch.rand(10, 4, 6)
+    counted = net(x).sum()
+    assert net.count.state == counted > 0
+    sb.predict(net, x)
+    sb.Ensemble(net, 2).predict(x)
+    assert net.count.state == counted
+    net.count.state.backward()
+    assert net.fc.latent.grad.any()
 
 
 def test_summary_prior_and_kl():
