@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from snntorch_binary._errors import expected
 from snntorch_binary._text import table
 from snntorch_binary.nn.binary import BINARY_TWINS, BinaryLayer, Scale, check_rule, check_scale, gain_like
+from snntorch_binary.rooms import taken_apart
 from snntorch_binary.weights import Bernoulli, WeightRule, binary_layers, require_binary_layers, sampled
 from snntorch_binary.weights.registry import unregister
 from snntorch_binary.weights.rule import KINDS, Kind
@@ -68,9 +69,12 @@ def binarize_(
     With ``scale="channel"`` the gain of each output starts where scale · (±1) has the mean magnitude of its weights.
 
     Args:
-        model: any module; nested containers and the recurrent layers inside neurons (``snn.RLeaky.recurrent``) too.
+        model: any module; nested containers and the layers inside neurons too. Of snnTorch's neurons these are
+            ``recurrent`` of RLeaky and RSynaptic, ``conv`` of SConv2dLSTM, ``linear`` of LinearLeaky and the ``to_*``
+            of AssociativeLeaky; the RNN of LeakyParallel and the LSTMCell of SLSTM stay real. The raw weights of
+            Norse's cells become layers, ``cell.synapses["input_weights"]`` and ``["recurrent_weights"]``.
         rule: :class:`Sign` or :class:`Bernoulli`.
-        filter_fn: ``filter_fn(module, name) -> bool`` says which Linear and Conv layers are converted; all by default.
+        filter_fn: ``filter_fn(module, name) -> bool`` says which layers are converted; all by default.
         scale: as in :class:`snntorch_binary.nn.BinaryLinear`.
 
     Returns:
@@ -94,6 +98,24 @@ def binarize_(
         raise ValueError(
             expected("model", "a model without binary layers", f"one where {binary[0] or 'it'!r} is binary")
         )
+    with taken_apart(model):
+        chosen, report = _choose(model, rule, filter_fn)
+        if not chosen:
+            raise ValueError(
+                expected("model", "a model with a Linear or Conv layer to convert", type(model).__name__)
+                + (f"\n{report}" if report.rows else "")
+            )
+        # Before any layer changes: tied layers share what the gain is computed from.
+        gains = [gain_like(module.weight) if scale == "channel" else None for module in chosen]  # type: ignore[arg-type]
+        for module, gain in zip(chosen, gains, strict=True):
+            convert_(module, rule, scale, gain)
+    return report
+
+
+def _choose(
+    model: nn.Module, rule: WeightRule, filter_fn: Callable[[nn.Module, str], bool] | None
+) -> tuple[list[nn.Module], ConversionReport]:
+    """Return the modules to convert, and the report of what is converted and what not."""
     modules = dict(model.named_modules())
     reasons = {name: _reason_to_skip(module, name, filter_fn) for name, module in modules.items()}
     real = {id(module) for name, module in modules.items() if reasons[name] is not None}
@@ -110,17 +132,7 @@ def binarize_(
             rows.append(Conversion(name, type(module).__name__, True, f"binary by {rule!r}"))
         elif reason:
             rows.append(Conversion(name, type(module).__name__, False, reason))
-    if not chosen:
-        report = ConversionReport(tuple(rows))
-        raise ValueError(
-            expected("model", "a model with a Linear or Conv layer to convert", type(model).__name__)
-            + (f"\n{report}" if rows else "")
-        )
-    # Before any layer changes: tied layers share what the gain is computed from.
-    gains = [gain_like(module.weight) if scale == "channel" else None for module in chosen]  # type: ignore[arg-type]
-    for module, gain in zip(chosen, gains, strict=True):
-        convert_(module, rule, scale, gain)
-    return ConversionReport(tuple(rows))
+    return chosen, ConversionReport(tuple(rows))
 
 
 def convert_(module: nn.Module, rule: WeightRule, scale: Scale, gain: Tensor | None = None) -> None:
@@ -194,10 +206,11 @@ def unbinarize_(model: nn.Module) -> nn.Module:
         for layer in layers.values():
             latent = layer.latent
             new[id(latent)] = _plain(layer.weight) if isinstance(layer.rule, Bernoulli) else latent.clone()
-    for layer in layers.values():
-        latent = layer.latent
-        _become_plain(layer)
-        layer.weight.data.copy_(new[id(latent)])
+    with taken_apart(model):
+        for layer in layers.values():
+            latent = layer.latent
+            _become_plain(layer)
+            layer.weight.data.copy_(new[id(latent)])
     return model
 
 
@@ -234,10 +247,11 @@ def freeze(model: Model, kind: Kind = "mode", generator: torch.Generator | None 
     frozen = copy_model(model)
     with sampled(frozen, kind, generator), torch.no_grad():
         weights = {name: _plain(layer.weight) for name, layer in binary_layers(frozen).items()}
-    for name, weight in weights.items():
-        layer: Any = frozen.get_submodule(name)
-        _become_plain(layer)
-        layer.weight = nn.Parameter(weight, requires_grad=False)
+    with taken_apart(frozen):
+        for name, weight in weights.items():
+            layer: Any = frozen.get_submodule(name)
+            _become_plain(layer)
+            layer.weight = nn.Parameter(weight, requires_grad=False)
     return frozen
 
 

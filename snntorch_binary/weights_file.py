@@ -15,6 +15,7 @@ import snntorch_binary
 from snntorch_binary._errors import expected, require
 from snntorch_binary.convert import convert_, copy_model
 from snntorch_binary.nn.binary import BINARY_TWINS
+from snntorch_binary.rooms import taken_apart
 from snntorch_binary.weights import WeightRule, binary_layers
 
 FORMAT = "snntorch_binary.weights"
@@ -123,7 +124,8 @@ def load_weights_(net: Model, path: str | os.PathLike[str]) -> Model:
         tensors[name] = tensors[other]
     # On a copy first, so that a network that does not fit stays as it was.
     for one in (copy_model(net), net):
-        _make_binary_(one, layers)
+        with taken_apart(one):
+            _make_binary_(one, layers)
         try:
             one.load_state_dict(tensors)
         except RuntimeError as error:

@@ -178,3 +178,17 @@ def test_state_that_is_no_tensor(tmp_path):
 
     with pytest.raises(TypeError, match="whose state is tensors, but got a dict, '_extra_state'"):
         sb.save_weights(Odd(2, 2), tmp_path / "net.safetensors")
+
+
+def test_raw_weights_of_norse(tmp_path):
+    norse = pytest.importorskip("norse.torch")
+
+    def make():
+        return norse.SequentialState(norse.LIFRecurrentCell(4, 5), nn.Linear(5, 2))
+
+    net = make()
+    sb.binarize_(net, sb.Bernoulli(), lambda module, name: name != "1")
+    sb.save_weights(net, tmp_path / "net.safetensors")
+    loaded = sb.load_weights_(make(), tmp_path / "net.safetensors")
+    same(net, loaded)
+    assert torch.equal(loaded[0].recurrent_weights, net[0].recurrent_weights)

@@ -21,7 +21,7 @@ class Ensemble(nn.Module):
         seed: of the draws; the same seed and posterior give the same members.
         readout: see :func:`snntorch_binary.inference.logits`.
         readout_scale: see :func:`snntorch_binary.inference.logits`.
-        step: whether the network takes one time step at a time; implied by ``init_hidden=True``.
+        step: whether the network takes one time step at a time; implied by ``init_hidden=True`` and by Norse cells.
 
     Shape:
         the network's input -> class scores of the members [K, B, C].

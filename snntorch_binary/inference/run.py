@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,13 +13,27 @@ from torch import Tensor, nn
 from snntorch_binary._errors import expected
 from snntorch_binary.convert import reset
 from snntorch_binary.fuse import EachStep
+from snntorch_binary.rooms import TAKES_ONE_STEP, open_rooms
 
 
 def is_stepwise(net: nn.Module) -> bool:
-    """Say whether a network takes one time step at a time: a neuron of it keeps its state (``init_hidden=True``)."""
+    """Say whether a network takes one time step at a time.
+
+    One does whose neurons keep their state (``init_hidden=True``), and so does a Norse cell or container of cells.
+    """
+    open_rooms(net)
+    return _keeps_state(net) or any(takes_one_step(net) for takes_one_step in TAKES_ONE_STEP)
+
+
+def _keeps_state(net: nn.Module) -> bool:
     if isinstance(net, EachStep):  # goes through the steps by itself
         return False
-    return bool(getattr(net, "init_hidden", False)) or any(map(is_stepwise, net.children()))
+    return bool(getattr(net, "init_hidden", False)) or any(map(_keeps_state, net.children()))
+
+
+def passes_state(net: nn.Module) -> bool:
+    """Say whether a network's state is an argument, ``(input, state) -> (output, state)``: by its name, as in Norse."""
+    return "state" in inspect.signature(net.forward).parameters and not getattr(net, "init_hidden", False)
 
 
 def check_input(x: Tensor) -> None:
@@ -38,8 +53,10 @@ def check_input(x: Tensor) -> None:
 
 @contextmanager
 def state_put_back(net: nn.Module) -> Iterator[None]:
-    """Give every neuron its state (membrane potentials) back afterwards."""
-    neurons = [module for module in net.modules() if callable(getattr(module, "reset_mem", None))]
+    """Give every neuron its state (membrane potentials) back afterwards, and Norse's regularisation cells their sum."""
+    neurons = [
+        module for module in net.modules() if callable(getattr(module, "reset_mem", None)) or "state" in module.__dict__
+    ]
     before = [(neuron, dict(neuron.__dict__), dict(neuron._buffers)) for neuron in neurons]
     try:
         yield
@@ -57,10 +74,12 @@ def run(net: nn.Module, x: Tensor, step: bool | None = None) -> Any:
             time step at a time.
         x: the input; [T, B, ...] for a stepwise network.
         step: whether the network takes one time step at a time; by default if one of its neurons has
-            ``init_hidden=True``. Pass ``False`` for a network that has such neurons and loops inside ``forward``.
+            ``init_hidden=True`` or it is made of Norse cells. Pass ``False`` for a network that has such neurons and
+            loops inside ``forward``.
 
     Returns:
-        What ``net(x)`` returns; of a stepwise network the outputs stacked over time, [T, ...] each.
+        What ``net(x)`` returns; of a stepwise network the outputs stacked over time, [T, ...] each, without the state
+        where that is an argument.
 
     Raises:
         ValueError: a stepwise network got no time step.
@@ -70,7 +89,13 @@ def run(net: nn.Module, x: Tensor, step: bool | None = None) -> Any:
         return net(x)
     if x.dim() < 2 or x.shape[0] == 0:
         raise ValueError(expected("x", "of shape [T, B, ...] with T >= 1", tuple(x.shape)))
-    outputs = [net(x_t) for x_t in x]
+    if passes_state(net):
+        state, outputs = None, []
+        for x_t in x:
+            output, state = net(x_t, state)
+            outputs.append(output)
+    else:
+        outputs = [net(x_t) for x_t in x]
     if isinstance(outputs[0], Tensor):
         return torch.stack(outputs)
     return tuple(torch.stack(values) for values in zip(*outputs, strict=True))

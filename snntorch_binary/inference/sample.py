@@ -33,7 +33,7 @@ def sample_scores(
         num_samples: networks drawn, at least 1. Where no weight is random (:class:`Sign`) one is enough and is used.
         readout: see :func:`snntorch_binary.inference.logits`.
         readout_scale: see :func:`snntorch_binary.inference.logits`.
-        step: whether the network takes one time step at a time; implied by ``init_hidden=True``.
+        step: whether the network takes one time step at a time; implied by ``init_hidden=True`` and by Norse cells.
         generator: where the draws come from; torch's global generator by default.
 
     Raises:

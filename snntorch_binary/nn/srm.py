@@ -120,7 +120,7 @@ class SRM(Neuron):
         if self.detach:
             r = r.detach()
         spikes = self.surrogate(p - r - self.threshold)
-        return spikes, SRMState(p, q, r, spikes)
+        return spikes, self.State(p, q, r, spikes)
 
     def forward(self, x: Tensor, state: SRMState | None = None) -> Any:
         """Spikes, and what else the form of this module returns (see the class)."""

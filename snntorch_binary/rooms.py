@@ -1,0 +1,61 @@
+"""Modules of other libraries: the room that knows a library is opened when a module of it is met.
+
+A room registers here what the rest of the package then knows, so that ``import snntorch_binary`` imports torch only and
+a model of that library needs no extra line.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+from snntorch_binary.weights import binary_layers
+
+_ROOMS = {"norse": "snntorch_binary.norse"}
+
+
+class Apart(nn.Module):
+    """The form of a module with raw weight Parameters in which these are modules of their own, which can be binary.
+
+    It is a subclass of the module's own class, and an instance becomes it and goes back in place.
+    """
+
+    def _take_apart(self) -> None:
+        """Turn an instance of the class that has raw weights into this form."""
+        raise NotImplementedError
+
+    def _put_together(self) -> None:
+        """Turn this form back, with the same Parameters."""
+        raise NotImplementedError
+
+
+APART: dict[type[nn.Module], type[Apart]] = {}
+"""Classes with raw weight Parameters and their forms."""
+
+TAKES_ONE_STEP: list[Callable[[nn.Module], bool]] = []
+"""Functions that say whether a model takes one time step at a time, and its state as the argument ``state``."""
+
+
+def open_rooms(model: nn.Module) -> None:
+    """Import the rooms that know the modules of a model."""
+    packages = {base.__module__.partition(".")[0] for module in model.modules() for base in type(module).__mro__}
+    for package in packages & set(_ROOMS):
+        importlib.import_module(_ROOMS[package])
+
+
+@contextmanager
+def taken_apart(model: nn.Module) -> Iterator[None]:
+    """Make modules of the raw weights inside a model's cells; cells that then have no binary one get theirs back."""
+    open_rooms(model)
+    for module in list(model.modules()):
+        if type(module) in APART:
+            APART[type(module)]._take_apart(module)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for module in list(model.modules()):
+            if isinstance(module, Apart) and not binary_layers(module):
+                module._put_together()
