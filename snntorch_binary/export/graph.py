@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from snntorch_binary.export.errors import NIRExportError
+from snntorch_binary.export.errors import NIRExportError, in_one_line
 from snntorch_binary.export.neurons import neuron_node, recurrent_bias
 from snntorch_binary.export.place import Place, is_neuron
 from snntorch_binary.export.shaping import SHAPING, shaping_nodes
@@ -46,7 +46,7 @@ def graph_of(
     try:
         return nir.NIRGraph(nodes=nodes, edges=list(pairwise(names)), metadata=metadata)
     except (ValueError, AssertionError) as error:
-        raise NIRExportError(f"NIR does not take the graph of the network: {' '.join(str(error).split())}.") from None
+        raise NIRExportError(f"NIR does not take the graph of the network: {in_one_line(error)}.") from None
 
 
 def _nodes(nir: Any, chain: list[Place], kind: Kind, allow_lossy: bool, dt: float) -> dict[str, Any]:
@@ -69,5 +69,5 @@ def _nodes(nir: Any, chain: list[Place], kind: Kind, allow_lossy: bool, dt: floa
             node.metadata["name"] = place.name
         found += new
     # A file gives nodes back in the order of their names, and nirtorch 2.6 wants recurrent ones in the chain's.
-    width = len(str(len(found)))
+    width = len(str(len(found) - 1))
     return {f"{index:0{width}}_{name}": node for index, (name, node) in enumerate(found)}

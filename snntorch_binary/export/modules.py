@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snntorch_binary.export.errors import NIRFileError
+from snntorch_binary.export.errors import NIRFileError, in_one_line
 from snntorch_binary.nn.binary import BinaryConv1d, BinaryConv2d, BinaryLayer, BinaryLinear
 from snntorch_binary.nn.leaky import Leaky
 from snntorch_binary.nn.synaptic import Synaptic
@@ -121,7 +121,7 @@ def _with_latent(name: str, node: Any, binary: type[nn.Module], options: dict[st
         scale = json.loads(node.metadata["scale"])
         layer: Any = binary(**options, weight=rule, scale=scale)
     except (KeyError, ValueError, TypeError, RecursionError) as error:
-        raise NIRFileError.of(name, f"has damaged metadata: {' '.join(str(error).split())}") from None
+        raise NIRFileError.of(name, f"has damaged metadata: {in_one_line(error)}") from None
     for key, parameter in (("latent", layer.latent), ("gain", layer.gain)):
         if parameter is None:
             continue

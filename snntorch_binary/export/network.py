@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.export.errors import NIRFileError
+from snntorch_binary.export.errors import NIRFileError, in_one_line
 from snntorch_binary.export.modules import Form, conv, flatten, linear, neuron, pool
 from snntorch_binary.export.to_nir import DT
 from snntorch_binary.nn.recurrent import Recurrent
@@ -18,13 +18,21 @@ def network_of(nir: Any, graph: Any, step: bool, dt: float | None) -> nn.Sequent
     if not isinstance(graph, nir.NIRGraph):
         raise TypeError(expected("graph", "a nir.NIRGraph or the path of a file", type(graph).__name__))
     if dt is None:
-        dt = graph.metadata.get("dt", DT)
-    if not isinstance(dt, (int, float)) or not 0 < dt < float("inf"):
+        kept = graph.metadata.get("dt", DT)
+        if not isinstance(kept, (int, float)) or not 0 < kept < float("inf"):
+            raise NIRFileError(f"The NIR graph has metadata whose time step is {kept!r}.")
+        dt = float(kept)
+    if not 0 < dt < float("inf"):
         raise ValueError(expected("dt", "a positive float", repr(dt)))
     form = Form(float(dt), step)
     modules: list[nn.Module] = []
     for name, node, weights in _chain(nir, graph):
-        module = _module(nir, name, node, weights, form)
+        try:
+            module = _module(nir, name, node, weights, form)
+        except NIRFileError:
+            raise
+        except (RuntimeError, ValueError, TypeError, AttributeError, OverflowError) as error:
+            raise NIRFileError.of(name, f"is damaged: {in_one_line(error)}") from None
         if module is not None:
             modules.append(module)
     return nn.Sequential(*modules)

@@ -124,7 +124,7 @@ def _check(place: Place, found: _Neuron, allow_lossy: bool) -> None:
         name = {"subtract": "the soft reset 'subtract'", "none": "the missing reset 'none'"}[neuron.reset_mechanism]
         lossy.append((name, _HARD))
     # A potential that is set to zero before it decays is zero as well: a Leaky with a delayed reset spikes alike.
-    elif neuron.reset_delay and not (found.kind == "Leaky" and found.recurrent is None):
+    elif neuron.reset_delay and (found.kind != "Leaky" or place.kind == "RLeaky"):
         lossy.append(("the delayed reset", _HARD))
     elif place.kind == "RSynaptic" and not _resets_at_once(place):
         lossy.append(("the late reset that this snnTorch gives to reset_delay=False", _RECURRENT))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.convert import copy_model
-from snntorch_binary.export.errors import NIRExportError
+from snntorch_binary.export.errors import NIRExportError, in_one_line
 from snntorch_binary.fuse import EachStep, flattened, is_chain
 from snntorch_binary.nn._neuron import Neuron
 from snntorch_binary.nn.time_first import TimeFirst
@@ -108,7 +108,7 @@ def _output(name: str, layer: nn.Module, x: Tensor) -> Tensor:
             y = copy_model(layer).eval()(x)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         what = f"one that {type(layer).__name__} {name!r} can take"
-        raise ValueError(f"{expected('sample', what, tuple(x.shape))} ({' '.join(str(error).split())})") from None
+        raise ValueError(f"{expected('sample', what, tuple(x.shape))} ({in_one_line(error)})") from None
     if not isinstance(y, Tensor):
         raise NIRExportError.of("the several outputs", name, type(layer).__name__, "leave it out of the network")
     return y

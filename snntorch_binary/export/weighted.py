@@ -45,7 +45,8 @@ def weighted_node(
     metadata = weight_metadata(layer, kind)
     if type(layer) in LINEAR:
         if len(place.before) != 1:
-            raise place.cannot(f"an input of shape {list(place.before)}", "put an nn.Flatten before it")
+            or_else = ", or give a `sample` of one time step, [B, ...]" if place.lead == 1 else ""
+            raise place.cannot(f"the input of shape {list(place.before)}", f"put an nn.Flatten before it{or_else}")
         if bias is None:
             return nir.Linear(weight=array(layer.weight), metadata=metadata)
         return nir.Affine(weight=array(layer.weight), bias=array(bias), metadata=metadata)
