@@ -134,7 +134,7 @@ def _check(place: Place, found: _Neuron, allow_lossy: bool) -> None:
         lossy.append(("the inhibition between neurons", "build it with inhibition=False"))
     if getattr(neuron, "state_quant", False):
         lossy.append(("the quantised state", "build it with state_quant=False"))
-    if getattr(neuron, "surrogate_disable", False) or fires_at_threshold(neuron) is not False:
+    if fires_at_threshold(neuron) is not False:
         lossy.append(("the spike_grad", "use one that spikes where u > threshold and nowhere else"))
     if bool((neuron.threshold < 0).any()):
         lossy.append(("the negative threshold", "use thresholds of at least 0"))
@@ -145,7 +145,7 @@ def _check(place: Place, found: _Neuron, allow_lossy: bool) -> None:
 
 def _resets_at_once(place: Place) -> bool:
     """Say whether an RSynaptic that fires is at zero after the step; that of snnTorch 1.0.0 is not."""
-    neuron: Any = copy_model(place.layer)
+    neuron: Any = copy_model(place.layer).cpu().float()
     neuron.init_hidden = False
     x = torch.full((1, *place.after), 1e6)
     with torch.no_grad():

@@ -39,7 +39,8 @@ def to_nir(
 
     The spikes are the network's for neurons with ``reset_mechanism="zero"`` and ``reset_delay=False`` (a ``Leaky`` may
     reset with delay: its spikes are the same). Loaders round in another order, so a membrane potential within rounding
-    of the threshold can come out on its other side.
+    of the threshold can come out on its other side. Norse 1.1.0 does not read ``Conv1d``, and snnTorch 1.0.0 reads one
+    decay and one threshold per layer.
 
     Args:
         net: an ``nn.Sequential``, time-first or one step at a time, or layers and neurons in their order.
