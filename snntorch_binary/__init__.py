@@ -8,6 +8,7 @@
 torch.Size([4, 10])
 """
 
+from snntorch_binary import export as export
 from snntorch_binary import kernels as kernels
 from snntorch_binary import nn as nn
 from snntorch_binary import optim as optim

@@ -1,4 +1,4 @@
-"""`snntorch-binary compare DATASET`, and `fit`, `validate`, `test`, `predict` from YAML files."""
+"""`snntorch-binary`: `compare`; `fit`, `validate`, `test`, `predict` from YAML files; `export` and `summary`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from snntorch_binary._errors import MissingPackageError, expected, require
+from snntorch_binary.commands import export, summary
 
 _LIGHTNING_COMMANDS = {
     "fit": "train the network of a YAML file",
@@ -22,6 +23,7 @@ _EPILOG = """examples:
   snntorch-binary compare mnist --data-dir data --epochs 5 --seeds 0
   snntorch-binary compare nmnist --data-dir data --classes 6,7,8,9
   snntorch-binary fit --config digits-bayes
+  snntorch-binary export --to packed results/digits/runs/bayes-seed0/last.ckpt digits.safetensors
 """
 
 
@@ -39,7 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if arguments and arguments[0] in _LIGHTNING_COMMANDS:
             _run_lightning(arguments)
         else:
-            _compare(_parser().parse_args(arguments), arguments)
+            options = _parser().parse_args(arguments)
+            if options.command == "compare":
+                _compare(options, arguments)
+            else:
+                options.run(options)
     except MissingPackageError as error:
         return _fail(error)
     except KeyboardInterrupt:
@@ -165,6 +171,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     for name, what in _LIGHTNING_COMMANDS.items():
         commands.add_parser(name, help=what, add_help=False)
+    export.add_to(commands)
+    summary.add_to(commands)
     return parser
 
 

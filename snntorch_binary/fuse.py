@@ -108,10 +108,10 @@ def fuse(net: nn.Module | Iterable[nn.Module]) -> Fused:
         >>> spikes.shape, potentials.shape
         (torch.Size([25, 8, 10]), torch.Size([25, 8, 10]))
     """
-    if isinstance(net, nn.Module) and not _is_chain(net):
+    if isinstance(net, nn.Module) and not is_chain(net):
         what = "an nn.Sequential, an nn.ModuleList, or layers in their order"
         raise TypeError(expected("net", what, f"a {type(net).__name__}, whose forward says more than its layers"))
-    layers = list(_flattened(net))
+    layers = list(flattened(net))
     for name, layer in layers:
         if hasattr(layer, "reset_mem") and sum(other is layer for _, other in layers) > 1:
             raise ValueError(expected("net", "neurons that occur once", f"{type(layer).__name__} {name!r} again"))
@@ -127,26 +127,27 @@ def fuse(net: nn.Module | Iterable[nn.Module]) -> Fused:
 
 def takes_steps(net: nn.Module) -> bool:
     """Say whether a network is layers in their order with a neuron that takes one time step at a time."""
-    return _is_chain(net) and any(
+    return is_chain(net) and any(
         getattr(layer, "one_step", type(layer).__module__.startswith("snntorch.") and hasattr(layer, "reset_mem"))
-        for _, layer in _flattened(net)
+        for _, layer in flattened(net)
     )
 
 
-def _is_chain(module: nn.Module) -> bool:
+def is_chain(module: nn.Module) -> bool:
     """Say whether a module does nothing but pass from one of its modules to the next."""
     return isinstance(module, nn.ModuleList) or (
         isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
     )
 
 
-def _flattened(net: nn.Module | Iterable[nn.Module], prefix: str = "") -> Iterable[tuple[str, nn.Module]]:
+def flattened(net: nn.Module | Iterable[nn.Module], prefix: str = "") -> Iterable[tuple[str, nn.Module]]:
+    """Yield the layers of a chain by name, in their order, those of chains inside it too."""
     # Not `named_children`, which leaves out a module's second occurrence.
     named = net._modules.items() if isinstance(net, nn.Module) else ((str(i), layer) for i, layer in enumerate(net))
     for name, layer in named:
         assert layer is not None
-        if _is_chain(layer):
-            yield from _flattened(layer, f"{prefix}{name}.")
+        if is_chain(layer):
+            yield from flattened(layer, f"{prefix}{name}.")
         else:
             yield prefix + name, layer
 

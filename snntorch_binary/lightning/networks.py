@@ -25,9 +25,11 @@ class SpikingMLP(nn.Sequential):
         hidden_sizes: neurons of the hidden layers.
         num_classes: outputs C.
         beta: decay of the membrane potential per time step, in [0, 1].
-        threshold: firing threshold; the membrane potential is reset by subtraction.
+        threshold: firing threshold.
         drive: weights start uniform in ±drive/sqrt(fan_in); torch's own start is 1, too little for neurons with
             a threshold of 1 to fire.
+        reset_mechanism: of the membrane potential after a spike, ``"subtract"``, ``"zero"`` (which NIR can express) or
+            ``"none"``.
 
     Shape:
         spikes [T, B, ...] -> currents [T, B, C].
@@ -50,6 +52,7 @@ class SpikingMLP(nn.Sequential):
         beta: float = 0.9,
         threshold: float = 1.0,
         drive: float = 3.0,
+        reset_mechanism: str = "subtract",
     ) -> None:
         sizes = [input_size, *hidden_sizes, num_classes]
         _check(sizes, drive)
@@ -57,7 +60,7 @@ class SpikingMLP(nn.Sequential):
         for index, (fan_in, size) in enumerate(pairwise(sizes)):
             modules.append(_linear(fan_in, size, drive))
             if index < len(hidden_sizes):
-                modules.append(Leaky(beta=beta, threshold=threshold, spike_grad=ArcTan()))
+                modules.append(Leaky(beta, threshold, ArcTan(), reset_mechanism=reset_mechanism))
         super().__init__(*modules)
 
 

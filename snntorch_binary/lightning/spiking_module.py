@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
+import snntorch_binary
 from snntorch_binary._errors import expected
+from snntorch_binary.checkpoint import FORMAT
 from snntorch_binary.convert import reset
 from snntorch_binary.inference import logits, run
 from snntorch_binary.inference.readout import ReadoutName, check_readout
@@ -194,8 +196,9 @@ class SpikingModule(L.LightningModule):
         self._check_parameters()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Stop before a network with NaN weights replaces the last good checkpoint."""
+        """Stop before a network with NaN weights replaces the last good checkpoint; say who wrote this one."""
         self._check_parameters()
+        checkpoint["snntorch_binary"] = {"format": FORMAT, "version": snntorch_binary.__version__}
 
     def _check_parameters(self) -> None:
         # The loss need not tell: a neuron whose membrane potential is NaN is silent.

@@ -16,6 +16,7 @@ from snntorch_binary.nn.binary import BinaryConv2d as BinaryConv2d
 from snntorch_binary.nn.binary import BinaryConv3d as BinaryConv3d
 from snntorch_binary.nn.binary import BinaryLinear as BinaryLinear
 from snntorch_binary.nn.leaky import Leaky as Leaky
+from snntorch_binary.nn.recurrent import Recurrent as Recurrent
 from snntorch_binary.nn.refractory import Refractory as Refractory
 from snntorch_binary.nn.srm import SRM as SRM
 from snntorch_binary.nn.synaptic import Synaptic as Synaptic
@@ -34,6 +35,7 @@ _OWN = (
     "BinaryConv3d",
     "BinaryLinear",
     "Leaky",
+    "Recurrent",
     "Refractory",
     "SRM",
     "Synaptic",

@@ -1,0 +1,124 @@
+"""The network of a checkpoint that `compare` or `fit` wrote, from its tensors alone."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snntorch_binary._errors import expected
+from snntorch_binary.nn.binary import BinaryLinear
+from snntorch_binary.nn.leaky import Leaky
+from snntorch_binary.weights import Bernoulli, Sign, WeightRule
+
+FORMAT = 1
+"""Format of the checkpoints of this version; each says its own under the key ``snntorch_binary``."""
+
+_RESETS = ("subtract", "zero", "none")
+_KEY = re.compile(r"net\.(\d+)\.(\w+)")
+
+
+class CheckpointError(ValueError):
+    """A file is no checkpoint of a network that is known here; the message says in one sentence what it is."""
+
+
+def load_network(path: str | Path) -> nn.Sequential:
+    """Return the network of a checkpoint, in evaluation mode.
+
+    Its layers are read off the names and shapes of its tensors: fully connected ones, in full precision, of ST-BiSNN or
+    of Bayes-BiSNN, with ``Leaky`` neurons between them (``snntorch_binary.lightning.SpikingMLP``). Nothing in the file
+    is run, and Lightning is not needed.
+
+    Args:
+        path: the checkpoint, or the folder of a run with its ``last.ckpt``.
+
+    Raises:
+        CheckpointError: the file is no checkpoint, of a newer version, or holds another network.
+        ValueError: there is no such file.
+    """
+    path = Path(path)
+    path = path / "last.ckpt" if path.is_dir() else path
+    if not path.is_file():
+        raise ValueError(expected("CHECKPOINT", "an existing checkpoint", repr(str(path))))
+    checkpoint = _contents(path)
+    _check_format(checkpoint, path)
+    parts = _parts(checkpoint["state_dict"], path)
+    options = checkpoint.get("hyper_parameters")
+    options = options if isinstance(options, dict) else {}
+    layers: list[nn.Module] = [nn.Flatten(2)]
+    for index, part in enumerate(parts, start=1):
+        try:
+            layer = _leaky(part) if index % 2 == 0 else _linear(part, options)
+            layer.load_state_dict(part)
+        except (KeyError, IndexError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+            what = " ".join(str(error).split())
+            raise CheckpointError(f"{path} is damaged, or of another version: net.{index} ({what}).") from None
+        layers.append(layer)
+    linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    if any(before.out_features != after.in_features for before, after in pairwise(linear)):
+        raise CheckpointError(f"{path} is damaged: the sizes of its layers do not fit together.")
+    return nn.Sequential(*layers).eval()
+
+
+def _contents(path: Path) -> dict[str, Any]:
+    try:
+        contents = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # whatever a file makes of torch's reader
+        raise CheckpointError(f"{path} is no checkpoint: torch cannot read it as tensors and plain values.") from None
+    tensors = contents.get("state_dict") if isinstance(contents, dict) else None
+    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+        raise CheckpointError(f"{path} is no checkpoint of `compare` or `fit`: it has no state_dict of tensors.")
+    return dict(contents)
+
+
+def _check_format(checkpoint: dict[str, Any], path: Path) -> None:
+    written = checkpoint.get("snntorch_binary", {"format": FORMAT})
+    number = written.get("format") if isinstance(written, dict) else None
+    if not isinstance(number, int):
+        raise CheckpointError(f"{path} is damaged: it does not say the format of its contents.")
+    if number > FORMAT:
+        version = written.get("version", "a newer version")
+        raise CheckpointError(f"{path} was written by snntorch-binary {version}, which is newer: update this package.")
+
+
+def _parts(tensors: dict[str, Tensor], path: Path) -> list[dict[str, Tensor]]:
+    """Return the tensors of each module of a `SpikingMLP`: layer, neurons, layer, and so on."""
+    found: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        match = _KEY.fullmatch(key)
+        if match is None and key.startswith("net."):
+            raise CheckpointError(f"{path} holds another network than a SpikingMLP ({key!r}): export it in Python.")
+        if match is not None:
+            found.setdefault(int(match[1]), {})[match[2]] = value
+    names = [set(found[index]) for index in sorted(found)]
+    fits = sorted(found) == list(range(1, len(found) + 1)) and len(found) % 2 == 1
+    if not fits or not all(bool(part & {"weight", "latent"}) == (index % 2 == 0) for index, part in enumerate(names)):
+        raise CheckpointError(f"{path} holds another network than a SpikingMLP: export it in Python.")
+    return [found[index] for index in sorted(found)]
+
+
+def _linear(part: dict[str, Tensor], options: dict[str, Any]) -> nn.Module:
+    outputs, inputs = part["latent" if "latent" in part else "weight"].shape
+    if "latent" not in part:
+        return nn.Linear(inputs, outputs)
+    rule: WeightRule
+    if "prior_latent" in part:
+        names = ("tau", "prior", "estimator", "init_scale", "shared_noise")
+        rule = Bernoulli(**{name: options[name] for name in names if name in options})
+    else:
+        rule = Sign(options.get("straight_through", "clipped"))
+    scale: Any = "channel" if "gain" in part else options.get("scale", "fan_in")
+    return BinaryLinear(inputs, outputs, weight=rule, scale=scale)
+
+
+def _leaky(part: dict[str, Tensor]) -> Leaky:
+    return Leaky(
+        part["beta"],
+        part["threshold"],
+        graded_spikes_factor=part["graded_spikes_factor"],
+        reset_mechanism=_RESETS[int(part["reset_mechanism_val"])],
+    )

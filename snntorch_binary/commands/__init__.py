@@ -1,0 +1,1 @@
+"""Commands of the command line that need no training: `export` and `summary`, one a file."""

@@ -1,0 +1,137 @@
+"""`snntorch-binary export --to FORMAT CHECKPOINT OUT`: a trained network for use elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from snntorch_binary._errors import expected, require
+from snntorch_binary.checkpoint import load_network
+from snntorch_binary.weights import binary_layers
+
+_EPILOG = """formats:
+  nir     a NIR graph for Norse, snnTorch, nirtorch and neuromorphic hardware; NIR has no soft reset: train with
+          --model.init_args.net.init_args.reset_mechanism zero, or give --allow-lossy
+  packed  1 bit per weight, for snntorch_binary.load_packed
+  torch   a state dict of plain torch layers with weights scale * (+1 or -1), for torch.load(OUT, weights_only=True)
+
+examples:
+  snntorch-binary export --to packed --members 10 results/digits/runs/bayes-seed0/last.ckpt digits.safetensors
+  snntorch-binary export --to nir --weights 7 results/digits-bayes/version_0/checkpoints/last.ckpt digits.nir
+"""
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to a parser's commands."""
+    parser = commands.add_parser(
+        "export",
+        help="write a checkpoint's network as a NIR graph, 1 bit per weight, or plain torch",
+        description="Write the network of a checkpoint that compare or fit wrote, for use without training.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--to", choices=tuple(_WRITERS), required=True, help="what to write, see below")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a .ckpt file, or the folder of a run of compare")
+    parser.add_argument("out", metavar="OUT", type=Path, help="file to write; one that is there is replaced")
+    parser.add_argument(
+        "--weights",
+        type=_weights,
+        default="mode",
+        metavar="WHICH",
+        help="mode (default), mean (not two-valued), or the seed of a draw from the posterior",
+    )
+    parser.add_argument(
+        "--members", type=int, metavar="K", help="packed: an ensemble of K draws in place of one network"
+    )
+    parser.add_argument("--allow-lossy", action="store_true", help="nir: put hard resets in place of soft ones")
+    parser.add_argument("--quiet", action="store_true", help="print nothing")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Read the checkpoint, write the file, and say what it holds.
+
+    Raises:
+        ValueError: the checkpoint is none, the network cannot be written in this format, or options do not fit.
+        OSError: the file cannot be written.
+    """
+    if options.members is not None and (options.to != "packed" or options.members < 1 or options.weights != "mode"):
+        raise ValueError(
+            expected("--members", "a positive integer, with --to packed and without --weights", options.members)
+        )
+    if options.allow_lossy and options.to != "nir":
+        raise ValueError(expected("--allow-lossy", "left out", f"--to {options.to}"))
+    if options.out.is_dir() or not options.out.absolute().parent.is_dir():
+        raise ValueError(expected("OUT", "a file in a folder that exists", repr(str(options.out))))
+    net = load_network(options.checkpoint)
+    temporary = options.out.with_name(f".{options.out.name}.{os.getpid()}")
+    try:
+        what = _WRITERS[options.to](net, temporary, options)
+        os.replace(temporary, options.out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if not options.quiet:
+        print(f"Written to {options.out}: {what}, {options.out.stat().st_size:,} bytes")
+
+
+def _to_nir(net: nn.Sequential, path: Path, options: argparse.Namespace) -> str:
+    nir = require("nir", "export")
+    from snntorch_binary.export import NIRExportError, to_nir
+
+    first = net[1]
+    assert isinstance(first, nn.Linear)
+    sample = torch.zeros(1, 1, first.in_features)
+    try:
+        graph = to_nir(net, sample, options.weights, allow_lossy=options.allow_lossy)
+    except NIRExportError as error:
+        raise NIRExportError(str(error).replace("allow_lossy=True", "--allow-lossy")) from None
+    nir.write(path, graph)
+    return f"a NIR graph of {len(graph.nodes)} nodes, which Norse loads with dt=1e-4"
+
+
+def _to_packed(net: nn.Sequential, path: Path, options: argparse.Namespace) -> str:
+    from snntorch_binary import Ensemble, pack, save_packed
+
+    if not binary_layers(net):
+        raise ValueError(expected("CHECKPOINT", "one of binary weights for --to packed", "one in full precision"))
+    if options.weights == "mean":
+        raise ValueError(expected("--weights", "mode or a seed for --to packed", "mean, which is not two-valued"))
+    if options.members is not None:
+        save_packed(pack(Ensemble(net, num_members=options.members, seed=0)), path)
+        return f"{options.members} members of 1 bit per weight, for snntorch_binary.load_packed"
+    save_packed(pack(net if options.weights == "mode" else _frozen(net, options.weights)), path)
+    return "1 bit per weight, for snntorch_binary.load_packed"
+
+
+def _to_torch(net: nn.Sequential, path: Path, options: argparse.Namespace) -> str:
+    plain = _frozen(net, options.weights) if binary_layers(net) else net
+    torch.save(plain.state_dict(), path)
+    names = [
+        f"Linear({layer.in_features}, {layer.out_features})" if isinstance(layer, nn.Linear) else type(layer).__name__
+        for layer in plain
+    ]
+    return f"a state dict of Sequential({', '.join(names)})"
+
+
+def _frozen(net: nn.Sequential, weights: str | int) -> nn.Sequential:
+    from snntorch_binary import freeze
+
+    if isinstance(weights, int):
+        return freeze(net, "binary", torch.Generator().manual_seed(weights))
+    return freeze(net, "mean" if weights == "mean" else "mode")
+
+
+def _weights(text: str) -> str | int:
+    if text in ("mode", "mean"):
+        return text
+    if text.isascii() and text.isdigit():
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected mode, mean or a seed of at least 0, but got {text!r}")
+
+
+_WRITERS = {"nir": _to_nir, "packed": _to_packed, "torch": _to_torch}

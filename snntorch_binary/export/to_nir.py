@@ -1,0 +1,97 @@
+"""`to_nir`: a network with its weights as a NIR graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+import snntorch_binary
+from snntorch_binary._errors import expected, require
+from snntorch_binary.export.place import places
+from snntorch_binary.weights import Kind
+
+DT = 1e-4
+"""The time step in seconds that snnTorch's import takes for granted."""
+
+
+def to_nir(
+    net: nn.Module | Iterable[nn.Module],
+    sample: Tensor,
+    weights: Literal["mode", "mean"] | int = "mode",
+    *,
+    allow_lossy: bool = False,
+    dt: float = DT,
+) -> Any:
+    r"""Return a network as a NIR graph that snnTorch, Norse and nirtorch load.
+
+    * Linear and convolutional layers become ``Affine``, ``Linear``, ``Conv1d`` and ``Conv2d`` with the weights in
+      force, for a binary layer scale · (±1). A binary layer's node says in its metadata where they come from: ``rule``
+      and ``scale`` (JSON), ``gain``, ``latent``, and for :class:`snntorch_binary.Bernoulli` the ``flip_probability`` of
+      every synapse: a draw from the posterior is the node's weight with each sign turned with this probability,
+      σ(-2 \|w_r\|) for the mode.
+    * ``Leaky`` and ``Synaptic``, of snnTorch and of this package, become ``LIF`` and ``CubaLIF`` with constants of full
+      shape; ``RLeaky``, ``RSynaptic`` and :class:`snntorch_binary.nn.Recurrent` a graph of one and its recurrent
+      weights, whose bias goes to the layer before.
+    * Average pooling becomes the convolution that it is, max pooling of spikes ``SumPool2d`` and a neuron.
+
+    The spikes are the network's for neurons with ``reset_mechanism="zero"`` and ``reset_delay=False`` (a ``Leaky`` may
+    reset with delay: its spikes are the same). Loaders round in another order, so a membrane potential within rounding
+    of the threshold can come out on its other side. Norse 1.1.0 does not read ``Conv1d``, and snnTorch 1.0.0 reads one
+    decay and one threshold per layer.
+
+    Args:
+        net: an ``nn.Sequential``, time-first or one step at a time, or layers and neurons in their order.
+        sample: an input of the network, [T, B, ...] time-first or [B, ...] for one time step; its shape counts.
+        weights: ``"mode"``, ``"mean"`` (which is not two-valued), or the seed of a posterior draw.
+        allow_lossy: export neurons that NIR cannot express with its hard reset in place of theirs.
+        dt: time step of the time constants, in seconds; snnTorch loads 1e-4 only, Norse as
+            ``norse.torch.from_nir(graph, dt=1e-4)``.
+
+    Returns:
+        The ``nir.NIRGraph``; ``nir.write(path, graph)`` writes it to a file.
+
+    Raises:
+        NIRExportError: NIR cannot express a module; a ``ValueError``.
+        ValueError: the sample does not fit, or an argument is out of its range.
+        TypeError: the network is no chain of layers.
+        MissingPackageError: nir is not installed.
+
+    Example:
+        >>> import torch, snntorch as snn, snntorch_binary as sb
+        >>> net = torch.nn.Sequential(
+        ...     torch.nn.Linear(8, 4), snn.Leaky(beta=0.9, init_hidden=True, reset_mechanism="zero", reset_delay=False))
+        >>> _ = sb.binarize_(net, sb.Bernoulli())
+        >>> graph = sb.export.to_nir(net, torch.zeros(1, 8))
+        >>> list(graph.nodes)
+        ['input', '0_linear', '1_leaky', 'output']
+        >>> print(f"{graph.nodes['0_linear'].metadata['flip_probability'].max():.4f}")  # σ(-2 · 3)
+        0.0025
+
+    References:
+        Pedersen et al., *Neuromorphic intermediate representation*, Nature Communications 15, 8122 (2024).
+    """
+    nir = require("nir", "export")
+    if not 0 < dt < float("inf"):
+        raise ValueError(expected("dt", "a positive float", dt))
+    kind, generator = _which(weights)
+    from snntorch_binary.export.graph import graph_of  # needs numpy, which nir brings
+
+    metadata = {
+        "generator": f"snntorch_binary {snntorch_binary.__version__}",
+        "dt": float(dt),
+        "weights": weights if isinstance(weights, str) else f"seed {weights}",
+    }
+    return graph_of(nir, places(net, sample), kind, generator, allow_lossy, dt, metadata)
+
+
+def _which(weights: object) -> tuple[Kind, torch.Generator | None]:
+    if weights == "mode":
+        return "mode", None
+    if weights == "mean":
+        return "mean", None
+    if isinstance(weights, int) and not isinstance(weights, bool) and weights >= 0:
+        return "binary", torch.Generator().manual_seed(weights)
+    raise ValueError(expected("weights", "'mode', 'mean' or a seed of at least 0", repr(weights)))

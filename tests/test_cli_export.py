@@ -1,0 +1,239 @@
+"""`export` and `summary`: what they write is the network of the checkpoint; mistakes are one sentence."""
+
+import shutil
+import subprocess
+import sys
+
+import nir
+import pytest
+import torch
+
+import snntorch_binary as sb
+from snntorch_binary.checkpoint import load_network
+from snntorch_binary.cli import main
+
+# Lightning's advice about DataLoader workers and TensorBoard, and a deprecated call of its own.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning",
+    "ignore:Starting from v1.9.0, `tensorboardX` has been removed:UserWarning",
+    "ignore:.*LeafSpec.* is deprecated:FutureWarning",
+)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Checkpoints by name: of `compare` each rule and one of local credit, of `fit` one with hard resets."""
+    here = tmp_path_factory.mktemp("runs")
+    tiny = ["--epochs", "1", "--limit-per-class", "4", "--seeds", "0"]
+    hard = ["--model.init_args.net.init_args.reset_mechanism", "zero", "--trainer.logger.init_args.save_dir", str(here)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(here)
+        assert main(["compare", "digits", *tiny, "--out", "compared"]) == 0
+        assert main(["compare", "digits", *tiny, "--rules", "st", "--credit", "local", "--out", "local"]) == 0
+        fit = ["--trainer.max_epochs", "1", "--data.limit_per_class", "4"]
+        assert main(["fit", "--config", "digits-bayes", *fit, *hard]) == 0
+    found = {rule: here / "compared" / "runs" / f"{rule}-seed0" for rule in ("full-precision", "st", "bayes")}
+    return {
+        **found,
+        "local": here / "local" / "runs" / "st-seed0",
+        "fit": here / "digits-bayes" / "version_0" / "checkpoints" / "last.ckpt",
+    }
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    """Every command runs in an empty folder."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    return here
+
+
+@pytest.fixture
+def spikes():
+    return (torch.rand(20, 6, 64) < 0.5).float()
+
+
+def run(*arguments, capsys):
+    try:
+        code = main(list(map(str, arguments)))
+    except SystemExit as exit:
+        code = exit.code
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def trained(folder):
+    """The network as Lightning has trained it, by the module that wrote the checkpoint."""
+    from snntorch_binary.lightning import BayesBiSNN, SpikingMLP, SpikingModule, STBiSNN
+
+    kinds = {"full-precision": SpikingModule, "st": STBiSNN, "bayes": BayesBiSNN}
+    kind = kinds[folder.name.removesuffix("-seed0")]
+    checkpoint = torch.load(folder / "last.ckpt", weights_only=True)
+    assert checkpoint["snntorch_binary"] == {"format": 1, "version": sb.__version__}
+    module = kind(SpikingMLP(64, [256], 10), **checkpoint["hyper_parameters"])
+    module.load_state_dict(checkpoint["state_dict"])
+    return module.net.eval()
+
+
+@pytest.mark.parametrize("rule", ["full-precision", "st", "bayes"])
+def test_the_network_is_that_of_the_module(rule, runs, spikes):
+    expected, found = trained(runs[rule]), load_network(runs[rule])
+    assert torch.equal(found(spikes), expected(spikes))
+    assert [getattr(layer, "rule", None) for layer in found] == [getattr(layer, "rule", None) for layer in expected]
+    assert len(expected(spikes).unique()) > 100
+
+
+def test_packed(runs, spikes, capsys):
+    code, out, _ = run("export", "--to", "packed", runs["bayes"] / "last.ckpt", "net.safetensors", capsys=capsys)
+    assert code == 0
+    assert out.startswith("Written to net.safetensors: 1 bit per weight")
+    assert torch.equal(sb.load_packed("net.safetensors")(spikes), trained(runs["bayes"])(spikes))
+    code, out, _ = run("export", "--to", "packed", "--members", 4, runs["bayes"], "four", "--quiet", capsys=capsys)
+    assert (code, out) == (0, "")
+    assert sb.load_packed("four").num_members == 4
+
+
+def test_torch(runs, spikes, capsys):
+    code, out, _ = run("export", "--to", "torch", runs["bayes"], "net.pt", "--weights", "5", capsys=capsys)
+    assert code == 0
+    assert "Sequential(Flatten, Linear(64, 256), Leaky, Linear(256, 10))" in out
+    plain = torch.nn.Sequential(
+        torch.nn.Flatten(2), torch.nn.Linear(64, 256), sb.nn.Leaky(beta=0.5), torch.nn.Linear(256, 10)
+    )
+    plain.load_state_dict(torch.load("net.pt", weights_only=True))
+    expected = sb.freeze(trained(runs["bayes"]), "binary", torch.Generator().manual_seed(5))
+    assert torch.equal(plain(spikes), expected(spikes))
+    assert len(plain[1].weight[0].abs().unique()) == 1
+
+
+def test_nir_of_a_network_with_hard_resets(runs, spikes, capsys):
+    code, out, _ = run("export", "--to", "nir", runs["fit"], "net.nir", capsys=capsys)
+    assert code == 0
+    assert out.startswith("Written to net.nir: a NIR graph of 5 nodes")
+    again = sb.export.from_nir("net.nir")
+    assert torch.equal(again(spikes), load_network(runs["fit"])(spikes))
+    assert again[1].reset_mechanism == "zero"
+    assert again[0].rule == sb.Bernoulli()
+    code, _, _ = run("export", "--to", "nir", runs["fit"], "net.nir", "--weights", "3", capsys=capsys)
+    assert code == 0
+    assert nir.read("net.nir").metadata["weights"] == "seed 3"
+
+
+def test_a_soft_reset_needs_to_be_allowed(runs, empty_folder, capsys):
+    code, out, error = run("export", "--to", "nir", runs["st"], "net.nir", capsys=capsys)
+    assert (code, out) == (1, "")
+    assert_one_sentence(error, "soft reset", "'2' (Leaky)", "--allow-lossy")
+    assert list(empty_folder.iterdir()) == []
+    code, *_ = run("export", "--to", "nir", "--allow-lossy", runs["st"], "net.nir", capsys=capsys)
+    assert code == 0
+    assert sb.export.from_nir("net.nir")[1].reset_mechanism == "zero"
+
+
+def test_summary(runs, capsys):
+    code, out, _ = run("summary", runs["bayes"], capsys=capsys)
+    assert code == 0
+    assert out == f"{sb.summary(trained(runs['bayes']))}\n"
+    assert "18,944 binary weights" in out
+    code, quiet, _ = run("summary", "--quiet", runs["bayes"], capsys=capsys)
+    assert quiet == out.splitlines()[-1] + "\n"
+
+
+def assert_one_sentence(error, *words):
+    assert error.startswith("snntorch-binary: error: ")
+    assert error.count("\n") == 1
+    for word in words:
+        assert str(word) in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["export", "{bayes}", "net"], ["--to"]),
+        (["export", "--to", "onnx", "{bayes}", "net"], ["--to", "onnx", "packed"]),
+        (["export", "--to", "packed", "{bayes}"], ["OUT"]),
+        (["export", "--to", "packed", "nothing.ckpt", "net"], ["`CHECKPOINT`", "'nothing.ckpt'"]),
+        (["export", "--to", "packed", "{bayes}", "no/folder/net"], ["`OUT`", "no/folder/net"]),
+        (["export", "--to", "packed", "{bayes}", "."], ["`OUT`"]),
+        (["export", "--to", "packed", "{full-precision}", "net"], ["`CHECKPOINT`", "full precision"]),
+        (["export", "--to", "packed", "--weights", "mean", "{bayes}", "net"], ["--weights", "mean"]),
+        (["export", "--to", "packed", "--weights", "-1", "{bayes}", "net"], ["--weights"]),
+        (["export", "--to", "packed", "--members", "0", "{bayes}", "net"], ["--members"]),
+        (["export", "--to", "nir", "--members", "3", "{bayes}", "net"], ["--members", "--to packed"]),
+        (["export", "--to", "torch", "--allow-lossy", "{bayes}", "net"], ["--allow-lossy"]),
+        (["export", "--to", "torch", "{local}", "net"], ["another network", "net.readout0"]),
+        (["summary", "{local}"], ["another network"]),
+        (["summary"], ["CHECKPOINT"]),
+        (["summary", "nothing"], ["`CHECKPOINT`", "'nothing'"]),
+    ],
+)
+def test_mistakes(arguments, words, runs, empty_folder, capsys):
+    code, out, error = run(*(word.format(**runs) if word[0] == "{" else word for word in arguments), capsys=capsys)
+    assert code in (1, 2)
+    assert out == ""
+    assert_one_sentence(error, *words)
+    assert list(empty_folder.iterdir()) == []
+
+
+def with_change(runs, change):
+    checkpoint = torch.load(runs["bayes"] / "last.ckpt", weights_only=True)
+    change(checkpoint)
+    torch.save(checkpoint, "changed.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda c: c.pop("state_dict"), ["no checkpoint", "state_dict"]),
+        (lambda c: c["snntorch_binary"].update(format=2, version="9.1"), ["snntorch-binary 9.1", "update"]),
+        (lambda c: c.update(snntorch_binary="?"), ["damaged"]),
+        (lambda c: c["state_dict"].pop("net.1.bias"), ["net.1", "bias"]),
+        (lambda c: c["state_dict"].pop("net.2.beta"), ["net.2", "beta"]),
+        (lambda c: c["state_dict"].pop("net.1.latent"), ["another network"]),
+        (lambda c: c["state_dict"].update({"net.2.reset_mechanism_val": torch.tensor(9)}), ["net.2"]),
+        (lambda c: c["state_dict"].update({"net.3.latent": torch.zeros(10)}), ["net.3"]),
+        (lambda c: c["state_dict"].update({"net.9.weight": torch.zeros(2, 2)}), ["another network"]),
+        (lambda c: c["state_dict"].update({"net.3.latent": torch.zeros(10, 99)}), ["do not fit together"]),
+        (lambda c: c["hyper_parameters"].update(prior=2.0), ["net.1", "`prior`"]),
+    ],
+)
+def test_checkpoints_of_another_version_or_network(change, words, runs, capsys):
+    with_change(runs, change)
+    code, _, error = run("summary", "changed.ckpt", capsys=capsys)
+    assert code == 1
+    assert_one_sentence(error, "changed.ckpt", *words)
+
+
+class Harmful:
+    def __reduce__(self):
+        return (print, ("run",))
+
+
+def test_files_that_are_no_checkpoint_run_nothing(runs, empty_folder, capsys):
+    whole = (runs["bayes"] / "last.ckpt").read_bytes()
+    (empty_folder / "cut.ckpt").write_bytes(whole[: len(whole) // 2])
+    (empty_folder / "text.ckpt").write_text("weights")
+    torch.save({"state_dict": Harmful()}, "code.ckpt")
+    torch.save([1, 2], "list.ckpt")
+    for name in ("cut.ckpt", "text.ckpt", "code.ckpt", "list.ckpt"):
+        code, out, error = run("summary", name, capsys=capsys)
+        assert (code, out) == (1, "")
+        assert_one_sentence(error, name, "no checkpoint")
+
+
+def test_lightning_is_not_needed(runs, empty_folder):
+    shutil.copy(runs["bayes"] / "last.ckpt", "net.ckpt")
+    program = """
+import sys
+for package in ("lightning", "torchmetrics", "snntorch", "rich"):
+    sys.modules[package] = None
+from snntorch_binary.cli import main
+assert main(["export", "--to", "packed", "--quiet", "net.ckpt", "net"]) == 0
+assert main(["summary", "--quiet", "net.ckpt"]) == 0
+sys.modules["nir"] = None
+assert main(["export", "--to", "nir", "net.ckpt", "net.nir"]) == 1
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "17.3x smaller" in done.stdout
+    assert "nir is not installed; install it with `pip install 'snntorch-binary[export]'`." in done.stderr
+    assert sorted(path.name for path in empty_folder.iterdir()) == ["net", "net.ckpt"]
