@@ -16,7 +16,6 @@ html_theme = "furo"
 html_title = f"snntorch_binary {__version__}"
 html_show_sourcelink = False
 html_copy_source = False
-exclude_patterns = ["tutorials/README*"]
 
 # The docstrings are Google's, and name things in single backticks.
 default_role = "py:obj"
@@ -37,7 +36,8 @@ nitpick_ignore_regex = [
 
 # The notebooks are shown with the outputs they are kept with. Sphinx reads only what is below this folder.
 nb_execution_mode = "off"
-shutil.copytree(HERE.parent / "tutorials", HERE / "tutorials", dirs_exist_ok=True)
+shutil.rmtree(HERE / "tutorials", ignore_errors=True)
+shutil.copytree(HERE.parent / "tutorials", HERE / "tutorials", ignore=shutil.ignore_patterns("*.csv", "images"))
 
 
 def by_short_name(app, env, node, contnode):
