@@ -21,7 +21,7 @@ def public_names(init):
 
 def documented(page):
     """Return the names a page documents."""
-    return set(re.findall(r"^\.\. auto(?:class|function|data):: (\S+)$", page.read_text(), re.MULTILINE))
+    return set(re.findall(r"^\.\. (?:autoclass|autofunction|py:data):: (\S+)$", page.read_text(), re.MULTILINE))
 
 
 TOP = public_names(PACKAGE / "__init__.py")
