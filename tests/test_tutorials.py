@@ -9,7 +9,7 @@ from nbclient import NotebookClient
 
 TUTORIALS = Path(__file__).parent.parent / "tutorials"
 NOTEBOOKS = sorted(TUTORIALS.glob("*.ipynb"))
-NEED_RECORDINGS = ("03_events_with_tonic",)  # and would else download more than a gigabyte
+NEED_RECORDINGS = ("03_events_with_tonic",)  # and would else download about a gigabyte
 
 
 def outputs(cell):
