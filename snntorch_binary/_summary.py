@@ -46,7 +46,7 @@ class ModelSummary:
 
     @property
     def bytes_binary(self) -> int:
-        """Bytes of the deployed network: one bit per binary weight, four bytes per real parameter."""
+        """Bytes of the deployed network, one bit per binary weight, four bytes per real parameter."""
         return sum((row.binary_weights + 7) // 8 + 4 * row.real_parameters for row in self.rows)
 
     @property

@@ -59,7 +59,7 @@ class Range:
 
     @property
     def span(self) -> float:
-        """The factor from a scaled error to a real one: high - low."""
+        """The factor from a scaled error to a real one, high - low."""
         return self.high - self.low
 
     def scale(self, values: Tensor) -> Tensor:

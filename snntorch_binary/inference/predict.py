@@ -31,17 +31,17 @@ class Prediction:
 
     @property
     def probs(self) -> Tensor:
-        """Mean probabilities [B, C]: the Bayesian predictive distribution."""
+        """The Bayesian predictive distribution [B, C], the mean of the members' probabilities."""
         return self.samples.mean(0)
 
     @property
     def entropy(self) -> Tensor:
-        """Total uncertainty [B], in nats: the entropy of the mean probabilities."""
+        """Total uncertainty [B] in nats, the entropy of the mean probabilities."""
         return entropy(self.probs)
 
     @property
     def mutual_information(self) -> Tensor:
-        """Disagreement of the members [B], in nats: total entropy less the members' mean entropy, at least 0."""
+        """Disagreement of the members [B] in nats, the total entropy less the members' mean entropy, at least 0."""
         return (self.entropy - entropy(self.samples).mean(0)).clamp_min(0)
 
     @property

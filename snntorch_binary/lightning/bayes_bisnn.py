@@ -31,7 +31,7 @@ class BayesBiSNN(SpikingModule):
         tau: temperature of the relaxed sample, for a float network.
         prior: prior probability P(w = +1), for a float network.
         estimator: ``"hard"``, ``"gumbel"`` or ``"disarm"``, for a float network.
-        init_scale: |w_r| at the start, for a float network.
+        init_scale: ``|w_r|`` at the start, for a float network.
         scale: scale of the binary layers, for a float network.
         num_train_samples: draws from the posterior per training step.
         num_validation_samples: members of the ensemble in validation.
@@ -42,7 +42,7 @@ class BayesBiSNN(SpikingModule):
         step: as in :class:`SpikingModule`.
         cosine: as in :class:`SpikingModule`.
         credit: as in :class:`SpikingModule`.
-        limit: bound on |w_r|, see :class:`snntorch_binary.optim.BayesBiSNN`.
+        limit: bound on ``|w_r|``, see :class:`snntorch_binary.optim.BayesBiSNN`.
         paper_exact: the published arithmetic, see :class:`snntorch_binary.optim.BayesBiSNN`; excludes ``betas``.
 
     Raises:

@@ -25,8 +25,8 @@ class Recipe:
         st_base_lr: that of its real parameters.
         bayes_lr: step of the Adam-normalised natural gradient.
         bayes_base_lr: Adam's learning rate of Bayes-BiSNN's real parameters.
-        init_scale: |w_r| at the start.
-        limit: bound on |w_r|.
+        init_scale: ``|w_r|`` at the start.
+        limit: bound on ``|w_r|``.
         rho: weight of the KL term; ``None`` is 1 / (number of training examples).
         num_folds: folds of the cross-validation, or ``None`` for the set's own split.
         num_members: members of the Bayesian ensemble whose test results are reported.

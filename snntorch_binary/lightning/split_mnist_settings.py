@@ -26,7 +26,7 @@ class SplitRecipe:
         base_lr: that of the real parameters under the binary rules.
         st_lr: that of ST-BiSNN's latents.
         bayes_lr: step of the Adam-normalised natural gradient.
-        init_scale: |w_r| at the start.
+        init_scale: ``|w_r|`` at the start.
         rho: weight of the KL term; ``None`` is 1 / (number of examples of a task and its coreset).
         strength: λ of elastic weight consolidation in full precision.
         st_strength: the same for ST-BiSNN's latents.

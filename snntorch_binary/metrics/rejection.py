@@ -26,7 +26,7 @@ class RejectionCurve:
 
     @property
     def area(self) -> float:
-        """Mean accuracy over all shares, in [0, 1]: 1 less the area under the risk-coverage curve (AURC)."""
+        """Mean accuracy over all shares, in [0, 1]; it is 1 less the area under the risk-coverage curve (AURC)."""
         return self.accuracy.mean().item()
 
 

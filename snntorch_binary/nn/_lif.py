@@ -58,7 +58,7 @@ class LIF(Neuron):
 
     @property
     def reset_mechanism(self) -> str:
-        """How a spike resets the membrane potential: ``"subtract"``, ``"zero"`` or ``"none"``."""
+        """How a spike resets the membrane potential, ``"subtract"``, ``"zero"`` or ``"none"``."""
         return self._reset_mechanism
 
     @reset_mechanism.setter

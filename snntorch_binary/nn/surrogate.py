@@ -110,7 +110,7 @@ class ArcTan(Surrogate):
 
 @dataclass(frozen=True)
 class FastSigmoid(Surrogate):
-    """dS/du = 1 / (1 + slope |u|)^2: ``snntorch.surrogate.fast_sigmoid(slope)`` (Zenke and Ganguli, 2018)."""
+    """``dS/du = 1 / (1 + slope |u|)^2``: ``snntorch.surrogate.fast_sigmoid(slope)`` (Zenke and Ganguli, 2018)."""
 
     slope: float = 25.0
 
@@ -120,7 +120,7 @@ class FastSigmoid(Surrogate):
 
 @dataclass(frozen=True)
 class Triangular(Surrogate):
-    """dS/du = height max(0, 1 - |u| / (width/2)): a triangle of base ``width`` (Bellec et al., 2018)."""
+    """``dS/du = height max(0, 1 - |u| / (width/2))``: a triangle of base ``width`` (Bellec et al., 2018)."""
 
     width: float = 2.0
     height: float = 1.0

@@ -30,7 +30,8 @@ class BayesBiSNN(torch.optim.Optimizer):
         \qquad w_r \leftarrow w_r - \eta\, G
 
     where ∂L/∂w_r is the latent's ``.grad`` and w_r0 the layer's prior. The prior's term does not pass through the loss:
-    it is exact at every |w_r|. ``momentum`` and ``betas`` replace G by its running sum or by its Adam-normalised form.
+    it is exact at every ``|w_r|``. ``momentum`` and ``betas`` replace G by its running sum or by its Adam-normalised
+    form.
     All other parameters (biases, gains, decays, thresholds, latents of :class:`Sign`) follow Adam at ``base_lr``, in
     parameter groups of their own, so that a learning-rate scheduler moves both.
 
@@ -44,11 +45,11 @@ class BayesBiSNN(torch.optim.Optimizer):
         base_lr: learning rate of all other parameters, at least 0.
         clip: bound on each element of the loss's natural gradient, or ``None``; ``clip_grad_norm_`` looks at the
             Euclidean gradient instead.
-        limit: bound on each |w_r|, in (0, 30]: no weight becomes surer of its sign than σ(2 limit). A posterior that is
-            updated at every time step, with gradients that hardly change from one to the next, would else become
-            certain of almost all weights.
-        paper_exact: the published float32 arithmetic with its 1e-10 terms, plain step, no bound on |w_r|; for parity
-            with the reference only: it is wrong by orders of magnitude at |w_r| >= 9.
+        limit: bound on each ``|w_r|``, in (0, 30]: no weight becomes surer of its sign than σ(2 limit). A posterior
+            that is updated at every time step, with gradients that hardly change from one to the next, would else
+            become certain of almost all weights.
+        paper_exact: the published float32 arithmetic with its 1e-10 terms, plain step, no bound on ``|w_r|``; for
+            parity with the reference only: it is wrong by orders of magnitude at ``|w_r| >= 9``.
 
     Raises:
         ValueError: an argument is out of its range.

@@ -34,7 +34,7 @@ def kl_divergence(net: nn.Module) -> Tensor:
     .. math::
         KL = \sum_j (w_{r,j} - w_{r0,j}) \tanh w_{r,j} - \ln\cosh w_{r,j} + \ln\cosh w_{r0,j}
 
-    Its gradient for w_r is (1 - tanh² w_r)(w_r - w_{r0}), computed so at every |w_r| <= 30.
+    Its gradient for w_r is ``(1 - tanh² w_r)(w_r - w_r0)``, computed so at every ``|w_r| <= 30``.
 
     Args:
         net: a network with Bernoulli layers; weights tied between layers count once.

@@ -66,12 +66,12 @@ class SpikeBits:
 
     @property
     def lead(self) -> torch.Size:
-        """Shape in front of channels and positions: (T, B) in a time-first network."""
+        """Shape in front of channels and positions, (T, B) in a time-first network."""
         return self.words.shape[: self.words.dim() - 2 - self.spatial]
 
     @property
     def positions(self) -> torch.Size:
-        """Shape of the positions: (), (L), (H, W) or (D, H, W)."""
+        """Shape of the positions, one of (), (L), (H, W) or (D, H, W)."""
         return self.words.shape[self.words.dim() - 2 - self.spatial : -2]
 
     @property
@@ -81,7 +81,7 @@ class SpikeBits:
 
     @property
     def shape(self) -> torch.Size:
-        """Shape of the unpacked spikes: [..., C, positions], of an ensemble [K, ..., C, positions]."""
+        """Shape of the unpacked spikes, [..., C, positions], of an ensemble [K, ..., C, positions]."""
         members = (self.members,) if self.ensemble else ()
         return torch.Size((*members, *self.lead, self.channels, *self.positions))
 

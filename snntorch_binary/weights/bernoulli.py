@@ -62,7 +62,7 @@ class Bernoulli(WeightRule):
         tau: temperature of the relaxed sample, positive. Used by ``"gumbel"`` alone.
         prior: prior probability of w = +1, in (0, 1).
         estimator: ``"hard"``, ``"gumbel"`` or ``"disarm"``.
-        init_scale: |w_r| at the start, in (0, 30]; the sign is that of the weight the layer starts from.
+        init_scale: ``|w_r|`` at the start, in (0, 30]; the sign is that of the weight the layer starts from.
         shared_noise: under distributed training, let all processes draw the same weights, so that N processes equal
             one on the joined batch (seed them alike before building the model). By default they draw independently,
             which averages the gradient over N posterior samples.
@@ -100,7 +100,7 @@ class Bernoulli(WeightRule):
 
     @property
     def training_kind(self) -> Kind:  # type: ignore[override]
-        """The kind of weights in force while training: what the gradient estimator needs."""
+        """The kind of weights in force while training, which is what the gradient estimator needs."""
         return "relaxed" if self.estimator == "gumbel" else "binary"
 
     def needs_noise(self, kind: Kind) -> bool:

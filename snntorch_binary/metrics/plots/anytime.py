@@ -59,5 +59,5 @@ def anytime_curve(
         style.horizontal_grid(axes)
         style.plain_axes(axes)
     style.say_seeds(figure, max(map(len, curves.values())))
-    style.legend_below(figure, panels[0], columns=4)
+    style.legend_below(figure, panels[0], columns=3 if exits else 4)  # names of circles are long
     style.write(figure, path)

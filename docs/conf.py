@@ -1,0 +1,60 @@
+"""How Sphinx builds this site: ``sphinx-build --fail-on-warning docs OUT``."""
+
+import shutil
+from pathlib import Path
+
+from snntorch_binary import __version__
+
+HERE = Path(__file__).parent
+
+project = "snntorch_binary"
+author = "The snntorch_binary developers"
+release = version = __version__
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "myst_nb"]
+html_theme = "furo"
+html_title = f"snntorch_binary {__version__}"
+html_show_sourcelink = False
+html_copy_source = False
+
+# The docstrings are Google's, and name things in single backticks.
+default_role = "py:obj"
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+napoleon_custom_sections = ["Shape", "State"]
+autodoc_member_order = "bysource"
+autodoc_class_signature = "mixed"
+python_use_unqualified_type_names = True
+
+# A link to a name of this package that leads nowhere is an error; names of other packages are not looked up.
+nitpicky = True
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!snntorch_binary\.).*"),
+    ("py:class", r"snntorch_binary\..*\.(Model|Batch|Fused|Owner|Geometry)"),  # of signatures only, and not public
+]
+
+# The notebooks are shown with the outputs they are kept with. Sphinx reads only what is below this folder.
+nb_execution_mode = "off"
+shutil.rmtree(HERE / "tutorials", ignore_errors=True)
+shutil.copytree(HERE.parent / "tutorials", HERE / "tutorials", ignore=shutil.ignore_patterns("*.csv", "images"))
+
+
+def by_short_name(app, env, node, contnode):
+    """Let `Bernoulli` lead to the one class or function of that name, whatever the page."""
+    domain = env.get_domain("py")
+    if node.get("refdomain") != "py":
+        return None
+    found = [
+        name
+        for name, entry in domain.objects.items()
+        if name.rpartition(".")[2] == node["reftarget"] and entry.objtype in ("class", "function", "exception")
+    ]
+    if len(found) != 1:
+        return None
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", found[0], node, contnode)
+
+
+def setup(app):
+    """Register the hook."""
+    app.connect("missing-reference", by_short_name)

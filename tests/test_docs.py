@@ -1,0 +1,46 @@
+"""Every public name of every room has its place on the reference site."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "snntorch_binary"
+REFERENCE = ROOT / "docs" / "reference"
+ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+
+
+def public_names(init):
+    """Return what an `__init__` exports, as the house writes it: ``from snntorch_binary... import name as name``."""
+    imports = [node for node in ast.walk(ast.parse(init.read_text())) if isinstance(node, ast.ImportFrom)]
+    own = [node for node in imports if node.module.startswith("snntorch_binary")]
+    return {alias.name for node in own for alias in node.names if alias.asname == alias.name} - set(ROOMS)
+
+
+def documented(page):
+    """Return the names a page documents."""
+    return set(re.findall(r"^\.\. (?:autoclass|autofunction|py:data):: (\S+)$", page.read_text(), re.MULTILINE))
+
+
+TOP = public_names(PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_has_a_page_with_all_its_names(room):
+    page, names = REFERENCE / f"{room}.rst", public_names(PACKAGE / room / "__init__.py")
+    assert names
+    assert f".. automodule:: snntorch_binary.{room}\n" in page.read_text()
+    there = documented(page)
+    # What `import snntorch_binary as sb` gives is shown under that shorter name.
+    short = {name for name in names & TOP if f"snntorch_binary.{name}" in there}
+    assert {f"snntorch_binary.{room}.{name}" for name in names - short} - there == set()
+
+
+def test_the_first_page_lists_what_the_import_gives():
+    page = REFERENCE / "snntorch_binary.rst"
+    listed = re.findall(r"^   (\w+)$", page.read_text().split(".. autosummary::")[1], re.MULTILINE)
+    assert set(listed) == TOP
+    everywhere = set().union(*map(documented, REFERENCE.glob("*.rst")))
+    assert {f"snntorch_binary.{name}" for name in TOP} <= everywhere
