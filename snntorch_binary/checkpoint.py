@@ -27,7 +27,12 @@ class CheckpointError(ValueError):
 
 
 def load_network(path: str | Path) -> nn.Sequential:
-    """Return the network of a checkpoint, in evaluation mode.
+    """Return the network of a checkpoint, in evaluation mode; see :func:`load_trained`."""
+    return load_trained(path)[0]
+
+
+def load_trained(path: str | Path) -> tuple[nn.Sequential, dict[str, Any]]:
+    """Return the network of a checkpoint, in evaluation mode, and the arguments of the LightningModule around it.
 
     Its layers are read off the names and shapes of its tensors: fully connected ones, in full precision, of ST-BiSNN or
     of Bayes-BiSNN, with ``Leaky`` neurons between them (``snntorch_binary.lightning.SpikingMLP``). Nothing in the file
@@ -61,7 +66,7 @@ def load_network(path: str | Path) -> nn.Sequential:
     linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
     if any(before.out_features != after.in_features for before, after in pairwise(linear)):
         raise CheckpointError(f"{path} is damaged: the sizes of its layers do not fit together.")
-    return nn.Sequential(*layers).eval()
+    return nn.Sequential(*layers).eval(), options
 
 
 def _contents(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from snntorch_binary._errors import MissingPackageError, expected, require
-from snntorch_binary.commands import export, summary
+from snntorch_binary.commands import export, predict, summary
 
 _LIGHTNING_COMMANDS = {
     "fit": "train the network of a YAML file",
@@ -23,6 +23,7 @@ _EPILOG = """examples:
   snntorch-binary compare mnist --data-dir data --epochs 5 --seeds 0
   snntorch-binary compare nmnist --data-dir data --classes 6,7,8,9
   snntorch-binary fit --config digits-bayes
+  snntorch-binary predict results/mnist/runs/bayes-seed0 pictures --out answers.csv
   snntorch-binary export --to packed results/digits/runs/bayes-seed0/last.ckpt digits.safetensors
 """
 
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        if arguments and arguments[0] in _LIGHTNING_COMMANDS:
+        if _is_of_lightning(arguments):
             _run_lightning(arguments)
         else:
             options = _parser().parse_args(arguments)
@@ -58,6 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _user_errors() as error:
         return _fail(error)
     return 0
+
+
+def _is_of_lightning(arguments: Sequence[str]) -> bool:
+    """Whether a command is one of Lightning's; `predict` is ours where its first word is a checkpoint."""
+    if not arguments or arguments[0] not in _LIGHTNING_COMMANDS:
+        return False
+    return arguments[0] != "predict" or any(word.split("=")[0] in ("-c", "--config") for word in arguments)
 
 
 def _fail(error: BaseException) -> int:
@@ -170,7 +178,9 @@ def _parser() -> argparse.ArgumentParser:
         "--download", action="store_true", help="download mnist or fashion-mnist if it is not in --data-dir"
     )
     for name, what in _LIGHTNING_COMMANDS.items():
-        commands.add_parser(name, help=what, add_help=False)
+        if name != "predict":
+            commands.add_parser(name, help=what, add_help=False)
+    predict.add_to(commands)
     export.add_to(commands)
     summary.add_to(commands)
     return parser

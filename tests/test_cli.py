@@ -149,15 +149,18 @@ def test_python_m_and_a_sentence_without_traceback(empty_folder):
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("command", ["", "compare", "fit", "validate", "test", "predict"])
+@pytest.mark.parametrize(
+    "command", ["", "compare", "fit", "validate", "test", "predict", "predict --config digits-bayes"]
+)
 def test_help(command, capsys):
-    code, text, error = run(*([command] if command else []), "--help", capsys=capsys)
+    code, text, error = run(*command.split(), "--help", capsys=capsys)
     assert code == 0
     assert error == ""
     assert text.startswith("usage: snntorch-binary")
     words = {
         "": ["compare", "predict", "examples:"],
         "compare": ["--data-dir", "--limit-per-class", "two-moons"],
+        "predict": ["CHECKPOINT FOLDER", "--config", "entropy"],
     }
     for word in words.get(command, ["--config", "--ckpt_path", "nmnist-bayes", "--data.data_dir"]):
         assert word in text

@@ -1,5 +1,6 @@
 """`export` and `summary`: what they write is the network of the checkpoint; mistakes are one sentence."""
 
+import csv
 import shutil
 import subprocess
 import sys
@@ -7,10 +8,15 @@ import sys
 import nir
 import pytest
 import torch
+from PIL import Image
+from sklearn.datasets import load_digits
 
 import snntorch_binary as sb
 from snntorch_binary.checkpoint import load_network
 from snntorch_binary.cli import main
+from snntorch_binary.data.unlabelled import read_unlabelled
+from snntorch_binary.inference import logits
+from snntorch_binary.lightning import SpikingMLP, STBiSNN
 
 # Lightning's advice about DataLoader workers and TensorBoard, and a deprecated call of its own.
 pytestmark = pytest.mark.filterwarnings(
@@ -228,6 +234,9 @@ import sys
 for package in ("lightning", "torchmetrics", "snntorch", "rich"):
     sys.modules[package] = None
 from snntorch_binary.cli import main
+from snntorch_binary.data.unlabelled import read_unlabelled
+from snntorch_binary.inference import logits
+from snntorch_binary.lightning import SpikingMLP, STBiSNN
 assert main(["export", "--to", "packed", "--quiet", "net.ckpt", "net"]) == 0
 assert main(["summary", "--quiet", "net.ckpt"]) == 0
 sys.modules["nir"] = None
@@ -237,3 +246,91 @@ assert main(["export", "--to", "nir", "net.ckpt", "net.nir"]) == 1
     assert "17.3x smaller" in done.stdout
     assert "nir is not installed; install it with `pip install 'snntorch-binary[export]'`." in done.stderr
     assert sorted(path.name for path in empty_folder.iterdir()) == ["net", "net.ckpt"]
+
+
+# ---- predict -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Test digits as 8 x 8 pictures, one of them in a folder below, and their classes by name."""
+    folder = tmp_path / "pictures"
+    (folder / "more").mkdir(parents=True)
+    bunch = load_digits()
+    classes = {}
+    for index in range(30):
+        name = f"{'more/' if index == 7 else ''}{index:02d}.png"
+        grey = (bunch.images[index] * 255 / 16).astype("uint8")
+        Image.fromarray(grey).save(folder / name)
+        classes[name] = int(bunch.target[index])
+    (folder / "notes.txt").write_text("no picture")
+    return folder, classes
+
+
+def answers(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_folder_of_pictures(runs, pictures, empty_folder, capsys):
+    folder, classes = pictures
+    for rule in ("full-precision", "st", "bayes"):
+        code, out, _ = run("predict", runs[rule], folder, "--out", f"{rule}.csv", capsys=capsys)
+        assert code == 0
+        assert out.startswith("30 answers, of each class: ")
+        rows = answers(empty_folder / f"{rule}.csv")
+        assert [row["file"] for row in rows] == sorted(classes)
+        probability = torch.tensor([float(row["probability"]) for row in rows])
+        entropy = torch.tensor([float(row["entropy"]) for row in rows])
+        assert ((probability > 0.1) & (probability <= 1)).all()
+        assert ((entropy >= 0) & (entropy <= torch.tensor(10.0).log())).all()
+        same = [(row["class"], row["probability"]) == (row["mode_class"], row["mode_probability"]) for row in rows]
+        assert all(same) == (rule != "bayes")
+
+
+def test_answers_are_those_of_the_network(runs, pictures, empty_folder, capsys):
+    folder, _ = pictures
+    assert run("predict", runs["st"], folder, "--quiet", capsys=capsys)[:2] == (0, "")
+    dataset, files = read_unlabelled(folder, 10)
+    x = torch.stack([dataset[index][0] for index in range(len(files))], 1)
+    net = load_network(runs["st"])
+    with torch.no_grad():
+        expected = logits(net(x), "membrane", 5.0).softmax(-1).amax(-1)
+    found = torch.tensor([float(row["probability"]) for row in answers(empty_folder / "predictions.csv")])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_recordings(tmp_path, empty_folder, capsys):
+    """N-MNIST's five bytes an event, in a network of its size."""
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    event = bytes([3, 4, 0b10000000, 0, 9])
+    for name in ("a.bin", "b.bin"):
+        (folder / name).write_bytes(event * (5 if name == "a.bin" else 3))
+    module = STBiSNN(SpikingMLP(2 * 34 * 34, [6], 3), 3, readout_scale=5.0)
+    checkpoint = tmp_path / "net.ckpt"
+    torch.save({"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}, checkpoint)
+    assert run("predict", checkpoint, folder, "--steps", "4", capsys=capsys)[0] == 0
+    assert [row["file"] for row in answers(empty_folder / "predictions.csv")] == ["a.bin", "b.bin"]
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda folder: None, "an existing folder"),
+        (lambda folder: folder.mkdir(), "has no images"),
+        (lambda folder: (folder.mkdir(), (folder / "a.png").write_bytes(b"none")), "cannot be read"),
+        (lambda folder: (folder.mkdir(), Image.new("L", (5, 4)).save(folder / "a.png")), "but got 5 x 4 in"),
+        (lambda folder: (folder.mkdir(), (folder / "a.bin").write_bytes(bytes(5))), "`num_features` to be 2312"),
+        (
+            lambda folder: (folder.mkdir(), (folder / "a.bin").touch(), (folder / "b.png").touch()),
+            "of one kind, but got files .bin, .png",
+        ),
+    ],
+)
+def test_folders_that_cannot_be_answered(make, sentence, runs, tmp_path, capsys):
+    make(tmp_path / "folder")
+    code, _, error = run("predict", runs["st"], tmp_path / "folder", capsys=capsys)
+    assert code == 1
+    assert sentence in error
+    assert error.count("\n") == 1
