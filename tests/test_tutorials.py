@@ -1,5 +1,6 @@
 """Every notebook runs from top to bottom, in smoke mode, and the stored one shows what it says it shows."""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from nbclient import NotebookClient
 
 TUTORIALS = Path(__file__).parent.parent / "tutorials"
 NOTEBOOKS = sorted(TUTORIALS.glob("*.ipynb"))
+NEED_NORSE = ("08_deploy",)
 NEED_RECORDINGS = ("03_events_with_tonic",)  # and would else download about a gigabyte
 
 
@@ -24,6 +26,8 @@ def notebook(request):
 def test_runs(notebook, request, tmp_path, monkeypatch):
     if request.node.callspec.id in NEED_RECORDINGS:
         request.getfixturevalue("real_data")
+    if request.node.callspec.id in NEED_NORSE and importlib.util.find_spec("norse") is None:
+        pytest.skip("Norse is not installed")
     monkeypatch.setenv("SNNTORCH_BINARY_SMOKE", "1")
     monkeypatch.setenv("PYTHONWARNINGS", "default")
     in_scratch = {"metadata": {"path": str(tmp_path)}}

@@ -181,7 +181,7 @@ def test_state_that_is_no_tensor(tmp_path):
 
 
 def test_raw_weights_of_norse(tmp_path):
-    norse = pytest.importorskip("norse.torch")
+    norse = pytest.importorskip("norse.torch", reason="Norse is not installed")
 
     def make():
         return norse.SequentialState(norse.LIFRecurrentCell(4, 5), nn.Linear(5, 2))

@@ -4,6 +4,7 @@ import contextlib
 import io
 
 import nir
+import pytest
 import torch
 
 import snntorch_binary as sb
@@ -34,9 +35,9 @@ def _executed(module, x):
 
 
 def in_norse(graph, x):
-    import norse.torch
+    norse = pytest.importorskip("norse.torch", reason="Norse is not installed")
 
-    return _executed(norse.torch.from_nir(graph, dt=DT), x)
+    return _executed(norse.from_nir(graph, dt=DT), x)
 
 
 def in_snntorch(graph, x):

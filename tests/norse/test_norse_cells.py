@@ -1,5 +1,9 @@
 """Binary weights inside every cell of Norse that has raw ones."""
 
+import pytest
+
+pytest.importorskip("norse.torch", reason="Norse is not installed")
+
 import copy
 import importlib
 import inspect
@@ -7,7 +11,6 @@ import pickle
 import pkgutil
 
 import norse.torch as norse
-import pytest
 import torch
 from norse.torch import module as norse_modules
 from norse.torch.functional.izhikevich import tonic_spiking

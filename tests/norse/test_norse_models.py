@@ -1,11 +1,14 @@
 """Norse models: `binarize_` and everything after it, with no line of Norse's own changed."""
 
+import pytest
+
+pytest.importorskip("norse.torch", reason="Norse is not installed")
+
 import itertools
 import subprocess
 import sys
 
 import norse.torch as norse
-import pytest
 import torch
 from norse.torch.module.regularization import RegularizationCell
 from torch import nn

@@ -1,12 +1,15 @@
 """The spike response model as a Norse cell and sequence module: the same neuron, in Norse's form."""
 
+import pytest
+
+pytest.importorskip("norse.torch", reason="Norse is not installed")
+
 import copy
 import pickle
 import subprocess
 import sys
 
 import norse.torch as norse
-import pytest
 import torch
 from norse.torch.functional.regularization import voltage_accumulator
 from norse.torch.module.regularization import RegularizationCell
