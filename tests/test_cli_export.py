@@ -234,9 +234,6 @@ import sys
 for package in ("lightning", "torchmetrics", "snntorch", "rich"):
     sys.modules[package] = None
 from snntorch_binary.cli import main
-from snntorch_binary.data.unlabelled import read_unlabelled
-from snntorch_binary.inference import logits
-from snntorch_binary.lightning import SpikingMLP, STBiSNN
 assert main(["export", "--to", "packed", "--quiet", "net.ckpt", "net"]) == 0
 assert main(["summary", "--quiet", "net.ckpt"]) == 0
 sys.modules["nir"] = None
@@ -334,3 +331,10 @@ def test_folders_that_cannot_be_answered(make, sentence, runs, tmp_path, capsys)
     assert code == 1
     assert sentence in error
     assert error.count("\n") == 1
+
+
+def test_a_packed_ensemble_reads_its_members_as_the_checkpoint_says(runs, spikes, empty_folder, capsys):
+    assert run("export", "--to", "packed", "--members", 3, runs["bayes"], "e.safetensors", capsys=capsys)[0] == 0
+    ensemble = sb.Ensemble(load_network(runs["bayes"]), num_members=3, readout="membrane", readout_scale=5.0)
+    found = sb.load_packed(empty_folder / "e.safetensors").predict(spikes)
+    torch.testing.assert_close(found.probs, ensemble.predict(spikes).probs)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from snntorch_binary._errors import expected, require
-from snntorch_binary.checkpoint import load_network
+from snntorch_binary.checkpoint import load_trained
 from snntorch_binary.weights import binary_layers
 
 _EPILOG = """formats:
@@ -68,10 +68,10 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError(expected("--allow-lossy", "left out", f"--to {options.to}"))
     if options.out.is_dir() or not options.out.absolute().parent.is_dir():
         raise ValueError(expected("OUT", "a file in a folder that exists", repr(str(options.out))))
-    net = load_network(options.checkpoint)
+    net, arguments = load_trained(options.checkpoint)
     temporary = options.out.with_name(f".{options.out.name}.{os.getpid()}")
     try:
-        what = _WRITERS[options.to](net, temporary, options)
+        what = _WRITERS[options.to](net, arguments, temporary, options)
         os.replace(temporary, options.out)
     finally:
         temporary.unlink(missing_ok=True)
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> None:
         print(f"Written to {options.out}: {what}, {options.out.stat().st_size:,} bytes")
 
 
-def _to_nir(net: nn.Sequential, path: Path, options: argparse.Namespace) -> str:
+def _to_nir(net: nn.Sequential, arguments: dict[str, Any], path: Path, options: argparse.Namespace) -> str:
     nir = require("nir", "export")
     from snntorch_binary.export import NIRExportError, to_nir
 
@@ -94,7 +94,7 @@ def _to_nir(net: nn.Sequential, path: Path, options: argparse.Namespace) -> str:
     return f"a NIR graph of {len(graph.nodes)} nodes, which Norse loads with dt=1e-4"
 
 
-def _to_packed(net: nn.Sequential, path: Path, options: argparse.Namespace) -> str:
+def _to_packed(net: nn.Sequential, arguments: dict[str, Any], path: Path, options: argparse.Namespace) -> str:
     from snntorch_binary import Ensemble, pack, save_packed
 
     if not binary_layers(net):
@@ -102,13 +102,15 @@ def _to_packed(net: nn.Sequential, path: Path, options: argparse.Namespace) -> s
     if options.weights == "mean":
         raise ValueError(expected("--weights", "mode or a seed for --to packed", "mean, which is not two-valued"))
     if options.members is not None:
-        save_packed(pack(Ensemble(net, num_members=options.members, seed=0)), path)
+        readout, scale = arguments.get("readout", "membrane"), arguments.get("readout_scale")
+        ensemble = Ensemble(net, num_members=options.members, seed=0, readout=readout, readout_scale=scale)
+        save_packed(pack(ensemble), path)
         return f"{options.members} members of 1 bit per weight, for snntorch_binary.load_packed"
     save_packed(pack(net if options.weights == "mode" else _frozen(net, options.weights)), path)
     return "1 bit per weight, for snntorch_binary.load_packed"
 
 
-def _to_torch(net: nn.Sequential, path: Path, options: argparse.Namespace) -> str:
+def _to_torch(net: nn.Sequential, arguments: dict[str, Any], path: Path, options: argparse.Namespace) -> str:
     plain = _frozen(net, options.weights) if binary_layers(net) else net
     torch.save(plain.state_dict(), path)
     names = [

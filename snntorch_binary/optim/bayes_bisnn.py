@@ -143,7 +143,8 @@ class BayesBiSNN(torch.optim.Optimizer):
             The closure's loss, if there is one.
 
         Raises:
-            RuntimeError: a latent belongs to no living binary layer any more, so that its prior is unknown.
+            RuntimeError: a latent belongs to no living binary layer any more, so that its prior is unknown, or the
+                network has become binary since the optimizer was made.
         """
         loss = None
         if closure is not None:
@@ -156,6 +157,11 @@ class BayesBiSNN(torch.optim.Optimizer):
                     if latent.grad is not None:
                         self._bayesian_step(latent, latent.grad, known.get(id(latent)), group)
             else:
+                if any(isinstance(getattr(known.get(id(value)), "rule", None), Bernoulli) for value in group["params"]):
+                    raise RuntimeError(
+                        "A parameter has become a latent with a posterior since this optimizer was made; "
+                        "make the optimizer after binarize_."
+                    )
                 self._base_step(group)
         return loss
 

@@ -158,7 +158,12 @@ class PackedLayer(nn.Module):
             if kind != torch.float32:
                 raise TypeError(expected("input", "a float32 tensor", kind))
         else:
-            x = x if isinstance(x, SpikeBits) else SpikeBits.of(x, spatial)
+            if not isinstance(x, SpikeBits):
+                try:
+                    x = SpikeBits.of(x, spatial)
+                except ValueError as error:
+                    way_out = "A layer that gets real numbers stays real: leave it out by the filter_fn of binarize_."
+                    raise ValueError(f"{error} {way_out}") from None
             members = 1 if self.layout.shared else self.layout.members
             if (x.channels, x.spatial, x.members) != (self.in_channels, spatial, members):
                 what = f"spikes of {self.in_channels} channels, {spatial} spatial dimensions and {members} members"

@@ -100,7 +100,8 @@ def write_one_of(kinds: Kinds, module: nn.Module, path: str, tensors: Tensors) -
     for name, (kind, to_record, _) in kinds.items():
         if type(module) is kind:
             return {"type": name, **to_record(module, path, tensors)}
-    raise TypeError(f"A packed file cannot hold a {type(module).__name__} ({path or 'the network'}).")
+    what = f"A packed file cannot hold a {type(module).__name__} ({path or 'the network'})"
+    raise TypeError(f"{what}: pack an nn.Sequential of its layers and neurons, in their order.")
 
 
 def read_one_of(kinds: Kinds, record: Record) -> nn.Module:

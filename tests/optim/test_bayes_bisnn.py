@@ -431,3 +431,12 @@ def test_a_latent_whose_layer_is_gone():
     sb.unbinarize_(net)
     with pytest.raises(RuntimeError, match="belongs to no binary layer any more"):
         optimizer.step()
+
+
+def test_an_optimizer_made_before_the_network_was_binary():
+    net = nn.Sequential(nn.Linear(3, 2))
+    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0)
+    sb.binarize_(net, sb.Bernoulli())
+    net(torch.ones(1, 3)).sum().backward()
+    with pytest.raises(RuntimeError, match=r"has become a latent .* make the optimizer after binarize_\."):
+        optimizer.step()
