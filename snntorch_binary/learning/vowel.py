@@ -30,8 +30,8 @@ class VOWEL(nn.Module):
         \text{outputs:}\quad g &= \langle e \rangle, \qquad
         \text{hidden:}\quad g \leftarrow \kappa g + (1 - \kappa) \langle (\ell_t - B)\, e \rangle
 
-    where r says silence with probability ``silence`` and each symbol with an equal share of the rest, and B is, for each
-    parameter, the baseline of least variance, E[ℓ e²] / E[e²], from running means with decay β over time steps.
+    where r says silence with probability ``silence`` and each symbol with an equal share of the rest, and B is, for
+    each parameter, the baseline of least variance, E[ℓ e²] / E[e²], from running means with decay β over time steps.
     :math:`-g` becomes the parameters' ``.grad``, so any torch optimizer makes the step: ``SGD`` for the published rule,
     :class:`snntorch_binary.optim.BayesBiSNN` where W has a Bernoulli posterior (the natural gradient). For binary W the
     gradient goes on to the latent through the weight rule's derivative.
@@ -111,9 +111,8 @@ class VOWEL(nn.Module):
             return reward
         num_symbols = step.hidden.symbols.shape[-1]
         spikes = step.hidden.symbols.sum(-1)
-        reference = torch.where(spikes > 0, math.log((1 - self.silence) / num_symbols), math.log(self.silence)).to(
-            reward.dtype
-        )
+        symbol, silence = math.log((1 - self.silence) / num_symbols), math.log(self.silence)
+        reference = silence + (symbol - silence) * spikes
         return reward - self.gamma * (step.hidden.log_likelihood - reference).sum(-1)
 
     def gradients(self, x: Tensor, targets: Tensor, seed: int | None = None) -> Iterator[Tensor]:

@@ -26,8 +26,8 @@ def layered_mask(
 ) -> Tensor:
     """Return the connections of a network without cycles through its outputs, bool [N_h + N_out, N_in + N_h + N_out].
 
-    Entry [i, j] says that circuit j feeds circuit i. Hidden circuits listen to inputs and, if ``hidden_lateral``, to each
-    other; outputs to inputs, hidden circuits and, if ``output_lateral``, each other; none to itself.
+    Entry [i, j] says that circuit j feeds circuit i. Hidden circuits listen to inputs and, if ``hidden_lateral``, to
+    each other; outputs to inputs, hidden circuits and, if ``output_lateral``, each other; none to itself.
 
     Example:
         >>> layered_mask(1, 2, 1).int().tolist()
