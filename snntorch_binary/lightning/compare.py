@@ -22,10 +22,12 @@ from snntorch_binary.lightning.data import SpikeDataModule
 from snntorch_binary.lightning.networks import LocalSpikingMLP, SpikingMLP
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
-from snntorch_binary.lightning.recipes import Recipe
+from snntorch_binary.lightning.recipes import VOWEL_RULES, Recipe
 from snntorch_binary.lightning.settings import OutputError, Settings, check_output, write_text
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
 from snntorch_binary.lightning.st_bisnn import STBiSNN
+from snntorch_binary.lightning.vowel import VOWEL
+from snntorch_binary.nn import RaisedCosine, WTANetwork, layered_mask
 
 _DONE = "predictions.pt"  # there when a run is trained and tested
 
@@ -159,6 +161,7 @@ def load_data(settings: Settings, seed: int, fold: int) -> SpikeDataModule:
         fold=fold,
         num_folds=settings.folds,
         download=settings.download,
+        one_symbol=settings.one_symbol,
     )
     data.setup()
     return data
@@ -229,6 +232,8 @@ def in_batches(dataset: SpikeDataset) -> DataLoader[tuple[Tensor, Tensor]]:
 
 def make_network(rule: str, splits: Splits, used: Recipe, credit: Credit, seed: int) -> nn.Module:
     """Return the float network that a rule starts from; ``seed`` is of the fixed readouts of local credit."""
+    if rule in VOWEL_RULES:
+        return _circuits(rule, splits, used)
     size = math.prod(splits.input_shape)
     if credit == "through-time":
         return SpikingMLP(size, used.hidden_sizes, splits.num_classes, drive=used.start(rule))
@@ -245,16 +250,45 @@ def make_network(rule: str, splits: Splits, used: Recipe, credit: Credit, seed: 
     )
 
 
+def _circuits(rule: str, splits: Splits, used: Recipe) -> WTANetwork:
+    """Return a winner-take-all network whose outputs do not see the past of outputs, which is clamped in training."""
+    assert used.vowel is not None
+    num_inputs = math.prod(splits.input_shape) // (2 if _has_polarities(splits) else 1)
+    sizes = num_inputs, sum(used.hidden_sizes), splits.num_classes
+    basis = RaisedCosine(used.vowel.num_basis, used.vowel.window)
+    mask = layered_mask(*sizes, output_lateral=False)
+    return WTANetwork(*sizes, 2 if rule == "vowel-wta" else 1, basis=basis, feedback="hidden", mask=mask)
+
+
+def _has_polarities(splits: Splits) -> bool:
+    """Say whether spikes [2, H, W] are an event camera's."""
+    return len(splits.input_shape) == 3 and splits.input_shape[0] == 2
+
+
 def make_module(rule: str, net: nn.Module, splits: Splits, used: Recipe, credit: Credit) -> SpikingModule:
     """Return the LightningModule of a rule around a float network.
 
     Args:
-        rule: ``"full-precision"``, ``"st"`` or ``"bayes"``.
+        rule: ``"full-precision"``, ``"st"``, ``"bayes"``, ``"vowel-wta"`` or ``"vowel-binary"``.
         net: a float network.
         splits: the data it is for.
         used: the recipe.
         credit: see :class:`SpikingModule`.
     """
+    if isinstance(net, WTANetwork):
+        given = used.vowel
+        assert given is not None
+        return VOWEL(
+            net,
+            splits.num_classes,
+            given.lr,
+            given.kappa,
+            given.beta,
+            given.gamma,
+            given.silence,
+            polarities=_has_polarities(splits),
+            num_test_samples=used.num_members,
+        )
     num_classes = None if splits.regression else splits.num_classes
     # The readouts of local credit have the scale in them.
     scale = used.readout_scale if credit == "through-time" else None
