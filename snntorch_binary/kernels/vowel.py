@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from snntorch_binary.kernels.engine import compiled
 
+BLOCK = 64
 TINY = 1e-30
 """Squares below are noise, and numbers below are slow: they are taken for zero."""
 
@@ -30,48 +32,69 @@ class Averages:
     direction: Tensor
 
 
-def hidden_step(
-    eligibility: Tensor,
-    score: Tensor,
-    traces: Tensor,
-    reward: Tensor,
-    averages: Averages,
-    kappa: float,
-    beta: float,
-    active: Tensor,
-) -> None:
-    r"""Take the weights' eligibility and averages one time step on, in place.
+class Eligibility:
+    """The eligibility of M J weights for each of B examples, in blocks of 64 traces; zero at the start.
 
-    .. math::
-        e_b &\leftarrow \kappa e_b + (1 - \kappa)\, D_b x_b^T \\
-        g &\leftarrow \kappa g + (1 - \kappa)\, \langle (\ell_b - B)\, e_b \rangle_b
-
-    and the running means of ℓ e² and e² with decay β.
+    In a block those examples have the first slots whose traces there have been other than zero: what is silent costs
+    nothing, and what is not lies together. Memory is B M J numbers, J rounded up to whole blocks.
 
     Args:
-        eligibility: e [M, B, J].
-        score: D [B, M].
-        traces: x [B, J].
-        reward: ℓ [B].
-        averages: of M J elements; the baseline B is read only.
-        kappa: decay of eligibility and direction.
-        beta: decay of the other averages.
-        active: bool [B, ceil(J / 64)], True where a block of 64 traces has been other than zero in this sequence; kept
-            up here. Where it is False, e is zero and left alone.
+        num_rows: M.
+        batch_size: B.
+        num_traces: J.
+        like: of the wanted dtype and device.
+        memory: an eligibility of other sequences whose memory may be used.
     """
-    found = (averages.reward_squares, averages.squares, averages.baseline, averages.direction)
-    kernels = compiled("vowel", eligibility, *found)
-    if kernels is not None:
-        own, given = (tensor.contiguous().numpy() for tensor in (score.T, traces))
-        rewards, e = reward.contiguous().numpy(), eligibility.numpy()
-        kernels.mark(given, active.numpy())
-        rows = (average.view(eligibility.shape[0], -1).numpy() for average in found)
-        kernels.hidden_step(e, own, given, rewards, *rows, kappa, beta, active.numpy())
-        return
-    eligibility.mul_(kappa)
-    for of_row, factor in zip(eligibility, (1 - kappa) * score.T, strict=True):
-        of_row.addcmul_(factor.unsqueeze(1), traces)
-    accumulate(eligibility.transpose(0, 1), reward, averages, kappa, beta)
+
+    def __init__(
+        self, num_rows: int, batch_size: int, num_traces: int, like: Tensor, memory: Eligibility | None = None
+    ) -> None:
+        num_blocks = -(-num_traces // BLOCK)
+        shape = (num_rows, num_blocks, batch_size, BLOCK)
+        kept = None if memory is None else memory.values
+        if kept is None or kept.shape != shape or kept.dtype != like.dtype or kept.device != like.device:
+            kept = like.new_empty(shape)
+        self.values: Tensor = kept.zero_()  # memory that is not new costs no page faults
+        self.num_traces = num_traces
+        self._slot_of = torch.full((num_blocks, batch_size), -1, dtype=torch.int64)
+        self._example_in = torch.zeros(num_blocks, batch_size, dtype=torch.int64)
+        self._count = torch.zeros(num_blocks, dtype=torch.int64)
+
+    def step(
+        self, score: Tensor, traces: Tensor, reward: Tensor, averages: Averages, kappa: float, beta: float
+    ) -> None:
+        r"""Take eligibility and averages one time step on, in place.
+
+        .. math::
+            e_b &\leftarrow \kappa e_b + (1 - \kappa)\, D_b x_b^T \\
+            g &\leftarrow \kappa g + (1 - \kappa)\, \langle (\ell_b - B)\, e_b \rangle_b
+
+        and the running means of ℓ e² and e² with decay β.
+
+        Args:
+            score: D [B, M].
+            traces: x [B, J].
+            reward: ℓ [B].
+            averages: of M J elements; the baseline B is read only.
+            kappa: decay of eligibility and direction.
+            beta: decay of the other averages.
+        """
+        padded = F.pad(traces, (0, self.values.shape[1] * BLOCK - self.num_traces))
+        blocks = padded.unflatten(1, (-1, BLOCK)).transpose(0, 1).contiguous()  # [blocks, B, 64]
+        found = (averages.reward_squares, averages.squares, averages.baseline, averages.direction)
+        kernels = compiled("vowel", self.values, *found)
+        if kernels is not None:
+            slots = (self._example_in.numpy(), self._count.numpy())
+            kernels.admit(blocks.numpy(), self._slot_of.numpy(), *slots)
+            own, rewards = score.T.contiguous().numpy(), reward.contiguous().numpy()
+            rows = (average.view(-1, self.num_traces).numpy() for average in found)
+            kernels.hidden_step(self.values.numpy(), own, blocks.numpy(), rewards, *rows, kappa, beta, *slots)
+            return
+        # Every example has its own slot from the start.
+        for of_row, factor in zip(self.values, (1 - kappa) * score.T, strict=True):
+            of_row.mul_(kappa).addcmul_(factor[:, None], blocks)
+        examples = self.values.permute(2, 0, 1, 3).flatten(2)[..., : self.num_traces]
+        accumulate(examples, reward, averages, kappa, beta)
 
 
 def accumulate(eligibility: Tensor, reward: Tensor, averages: Averages, kappa: float, beta: float) -> None:

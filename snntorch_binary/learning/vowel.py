@@ -10,12 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.kernels.vowel import Averages, accumulate, baseline_of, hidden_step
+from snntorch_binary.kernels.vowel import Averages, Eligibility, accumulate, baseline_of
 from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.nn.wta import WTANetwork, WTAStep
 from snntorch_binary.nn.wta_circuits import CircuitStep, WTACircuits
-
-_BLOCK = 64  # traces a flag of `hidden_step`
 
 
 class VOWEL(nn.Module):
@@ -94,7 +92,7 @@ class VOWEL(nn.Module):
                 if name == "hidden":
                     for average in ("reward_squares", "squares", "direction"):
                         self._keep(f"{parameter}_{average}", like)
-        self._eligibility: dict[str, Tensor] = {}
+        self._eligibility: Eligibility | None = None
 
     def _keep(self, name: str, like: Tensor) -> None:
         self.register_buffer(name, torch.zeros(like.numel(), dtype=like.dtype, device=like.device))
@@ -183,15 +181,15 @@ def _hand_over(group: WTACircuits, directions: dict[str, Tensor]) -> None:
     for name, parameter in _parameters(group).items():
         if not parameter.requires_grad:
             continue
-        gradient = directions[name].view(parameter.shape).neg()
+        if parameter.grad is None:
+            parameter.grad = torch.empty_like(parameter)
+        gradient = torch.neg(directions[name].view(parameter.shape), out=parameter.grad)
         if name == "weight":
-            if group.mask is not None:
-                gradient.mul_(group.mask)
+            group.masked_(gradient)
             if isinstance(linear, BinaryLayer):
                 gradient.mul_(float(linear._scale()))
                 if linear.draw.derivative is not None:
                     gradient.mul_(linear.draw.derivative)
-        parameter.grad = gradient
 
 
 class _Visible:
@@ -221,16 +219,13 @@ class _Hidden:
         self.averages = {name: rule.averages(name) for name in _parameters(group)}
         weight = _parameters(group)["weight"]
         rows, columns = weight.shape
-        kept, shape = rule._eligibility.get("weight"), (rows, batch_size, columns)
-        if kept is None or kept.shape != shape or kept.dtype != weight.dtype or kept.device != weight.device:
-            rule._eligibility["weight"] = kept = weight.new_empty(shape)
-        self.weight = kept.zero_()  # memory that is not new costs no page faults
+        self.weight = Eligibility(rows, batch_size, columns, weight, rule._eligibility)
+        rule._eligibility = self.weight
         self.small = {
             name: value.new_zeros(batch_size, value.numel())
             for name, value in _parameters(group).items()
             if name != "weight"
         }
-        self.active = torch.zeros(batch_size, -(-columns // _BLOCK), dtype=torch.bool)
 
     def learn(self, step: CircuitStep, reward: Tensor) -> None:
         kappa, beta = self.rule.kappa, self.rule.beta
@@ -241,6 +236,5 @@ class _Hidden:
         for name, gradient in gradients.items():
             self.small[name].mul_(kappa).add_(gradient.flatten(1), alpha=1 - kappa)
             accumulate(self.small[name], reward, self.averages[name], kappa, beta)
-        weight = self.averages["weight"]
-        hidden_step(self.weight, score.flatten(1), step.traces, reward, weight, kappa, beta, self.active)
+        self.weight.step(score.flatten(1), step.traces, reward, self.averages["weight"], kappa, beta)
         _hand_over(self.group, {name: averages.direction for name, averages in self.averages.items()})

@@ -213,7 +213,7 @@ class WTANetwork(nn.Module):
             if group.feedback is not None
         }
         for t in range(len(x)):
-            traces = {source: seen[source].read().flatten(1) for source in used}
+            traces = {source: seen[source].read().transpose(1, 2).flatten(1) for source in used}
             found: dict[str, CircuitStep] = {}
             for place, (name, group) in enumerate(groups.items()):
                 parts = [traces[source] for source in group.sources]

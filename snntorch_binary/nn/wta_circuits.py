@@ -65,15 +65,16 @@ class WTACircuits(nn.Module):
     r"""N circuits and all that leads to them.
 
     .. math::
-        u_{i,c,t} = \sum_{j,c',k} W_{(i,c),(k,j,c')}\, x^{(k)}_{j,c',t} + \sum_k F_{i,c,k}\, z^{(k)}_{i,c,t} + b_{i,c}
+        u_{i,c,t} = \sum_{j,c',k} W_{(i,c),(j,c',k)}\, x^{(k)}_{j,c',t} + \sum_k F_{i,c,k}\, z^{(k)}_{i,c,t} + b_{i,c}
 
     with traces x of the circuits that feed them and z of their own symbols; a symbol sees its own past only.
 
     Attributes:
         linear: W and b: ``Linear`` or ``BinaryLinear``, [N C, J] with rows (circuit, symbol). The columns are those of
-            each source (inputs, hidden circuits, outputs) in turn, in the order (basis function, circuit, symbol).
+            each source (inputs, hidden circuits, outputs) in turn, in the order (circuit, symbol, basis function).
         feedback: F [N, C, K_b], or ``None``.
-        mask: float [N C, J], 0 where there is no connection; ``None`` where every column is connected.
+        first_masked: the column from which on connections may be missing.
+        mask: float [N C, J - first_masked], 0 where there is none; ``None`` where no connection is missing.
     """
 
     mask: Tensor | None
@@ -84,9 +85,12 @@ class WTACircuits(nn.Module):
         super().__init__()
         parts = mask.split(sizes, dim=1)
         self.sources = tuple(index for index, part in enumerate(parts) if part.any()) or (0,)
-        columns = torch.cat([parts[i].repeat_interleave(num_symbols, 1).repeat(1, num_basis) for i in self.sources], 1)
+        columns = torch.cat([parts[i].repeat_interleave(num_symbols * num_basis, 1) for i in self.sources], 1)
         connected = columns.repeat_interleave(num_symbols, 0)
-        self.register_buffer("mask", None if connected.all() else connected.float(), persistent=False)
+        complete = connected.all(0).long().cumprod(0)
+        self.first_masked = int(complete.sum())
+        masked = connected[:, self.first_masked :].float() if self.first_masked < len(complete) else None
+        self.register_buffer("mask", masked, persistent=False)
         self.num_circuits, self.num_symbols = len(mask), num_symbols
         self.linear: nn.Linear = nn.Linear(connected.shape[1], connected.shape[0])
         self.feedback = nn.Parameter(torch.empty(len(mask), num_symbols, num_feedback)) if num_feedback else None
@@ -97,16 +101,26 @@ class WTACircuits(nn.Module):
                 self.feedback.uniform_(-init, init)
 
     def unscaled_weight(self) -> tuple[Tensor, float]:
-        """Return the weight in force where circuits are connected, before its scale, and the scale."""
+        """Return the weight in force before its scale and mask, and the scale."""
         weight, scale = self.linear.weight, 1.0
         if isinstance(self.linear, BinaryLayer):
             if self.linear.gain is not None:
                 raise ValueError(expected("scale", "'fan_in' or a number for winner-take-all circuits", "'channel'"))
             weight, scale = self.linear.in_force(), float(self.linear._scale())
-        return (weight if self.mask is None else weight * self.mask.to(weight.dtype)), scale
+        return weight, scale
+
+    def masked_(self, weight: Tensor) -> Tensor:
+        """Set a weight [N C, J] to zero where there is no connection, in place."""
+        if self.mask is not None:
+            weight[:, self.first_masked :].mul_(self.mask)
+        return weight
 
     def forward(self, traces: Tensor, own: Tensor | None) -> Tensor:
         """Return the membrane potentials [B, N, C]."""
         weight, scale = self.unscaled_weight()
-        potentials = (traces @ weight.T * scale + self.linear.bias).unflatten(1, (-1, self.num_symbols))
+        first = self.first_masked
+        product = traces[:, :first] @ weight[:, :first].T
+        if self.mask is not None:
+            product = product + traces[:, first:] @ (weight[:, first:] * self.mask).T
+        potentials = (product * scale + self.linear.bias).unflatten(1, (-1, self.num_symbols))
         return potentials if own is None else potentials + torch.einsum("bnck,nck->bnc", own, self.feedback)

@@ -174,6 +174,8 @@ def expected_rewards(net, rule, x, targets, monkeypatch):
     """E[ℓ_t] for every t as a function of a copy of the hidden weight and bias for each time step."""
     num_steps = len(x)
     linear = net.hidden.linear
+    mask = torch.ones_like(linear.weight)
+    net.hidden.masked_(mask)
     copies = [
         {
             "weight": linear.weight.detach().clone().requires_grad_(),
@@ -185,7 +187,6 @@ def expected_rewards(net, rule, x, targets, monkeypatch):
     for train, steps in all_trains(monkeypatch, net, x, targets, lambda: list(net.steps(x, targets, 0))):
         probability = torch.ones((), dtype=torch.float64)
         for t, step in enumerate(steps):
-            mask = 1.0 if net.hidden.mask is None else net.hidden.mask
             u = step.hidden.traces @ (copies[t]["weight"] * mask).T + copies[t]["bias"]
             likelihoods = F.logsigmoid(u) * train[t, :, :, 0] + F.logsigmoid(-u) * (1 - train[t, :, :, 0])
             probability = probability * likelihoods.sum().exp()
@@ -286,9 +287,9 @@ def test_eligibility_and_direction_are_two_tensors():
     net = network()
     rule = VOWEL(net, kappa=0.5)
     list(rule.gradients(*batch(), 0))
-    kept = rule._eligibility["weight"]
+    kept = rule._eligibility.values
     assert kept.data_ptr() != rule.weight_direction.data_ptr()
-    assert kept.shape == (6, BATCH, net.hidden.linear.in_features)  # batch x synapses, and nothing larger is kept
+    assert kept.shape == (6, 1, BATCH, 64)  # batch x synapses, these in blocks of 64; nothing larger is kept
 
 
 def test_it_stops_and_goes_on_from_its_state():

@@ -38,6 +38,7 @@ def potentials_by_loops(net, name, history):
     """u [N, C] after a history [t, N_in + N_h + N_out, C] of one example."""
     group, sizes = net.circuits()[name], [net.num_inputs, net.num_hidden, net.num_outputs]
     weight, scale = group.unscaled_weight()
+    weight = group.masked_(weight.detach().clone())
     first = {"hidden": net.num_inputs, "outputs": net.num_inputs + net.num_hidden}[name]
     starts = [0, sizes[0], sizes[0] + sizes[1]]
     num_symbols, num_lags = net.num_symbols, len(history)
@@ -47,7 +48,7 @@ def potentials_by_loops(net, name, history):
         row, column = i * num_symbols + c, 0
         u[i, c] = group.linear.bias[row]
         for source in group.sources:
-            for k, j, other in itertools.product(range(net.basis.num), range(sizes[source]), range(num_symbols)):
+            for j, other, k in itertools.product(range(sizes[source]), range(num_symbols), range(net.basis.num)):
                 for d in range(1, num_lags + 1):
                     u[i, c] += scale * weight[row, column] * a[k, d - 1] * history[-d, starts[source] + j, other]
                 column += 1
@@ -100,7 +101,7 @@ def test_one_symbol_is_the_bernoulli_glm():
     filters = net.basis.coefficients().flip(1)[:, None]  # [K, 1, window]
     past = F.pad(x.squeeze(-1).permute(1, 2, 0).flatten(0, 1)[:, None], (net.basis.window, 0))[..., :-1]
     traces = F.conv1d(past, filters).unflatten(0, (5, 4))  # [B, N, K, T]
-    u = torch.einsum("bnkt,hkn->tbh", traces, net.hidden.linear.weight.unflatten(1, (3, 4))) + net.hidden.linear.bias
+    u = torch.einsum("bnkt,hnk->tbh", traces, net.hidden.linear.weight.unflatten(1, (4, 3))) + net.hidden.linear.bias
     for t, step in enumerate(net.steps(x)):
         torch.testing.assert_close(step.hidden.log_probs[..., 1], F.logsigmoid(u[t]), rtol=1e-14, atol=1e-14)
         torch.testing.assert_close(step.hidden.log_probs[..., 0], F.logsigmoid(-u[t]), rtol=1e-14, atol=1e-14)
