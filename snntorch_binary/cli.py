@@ -207,7 +207,7 @@ def _compare(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         raise ValueError(expected("--coreset", f"given with {_SPLIT_MNIST} only", options.coreset))
     from rich.console import Console
 
-    from snntorch_binary.lightning.circuits import draw_circuits, folder_of_size, report_sizes
+    from snntorch_binary.lightning.circuits import compare_sizes, draw_circuits
     from snntorch_binary.lightning.compare import train_all
     from snntorch_binary.lightning.elapsed_time import check_anytime, report_anytime
     from snntorch_binary.lightning.out_of_distribution import check_ood, report_ood
@@ -247,13 +247,7 @@ def _compare(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     if len(several) > 1:
         if options.ood is not None or options.anytime:
             raise ValueError(expected("--hidden", "a single size with --ood or --anytime", options.hidden))
-        for each in several:
-            assert each.hidden is not None
-            folder = folder_of_size(out, each.hidden)
-            num_runs = len(each.rules) * len(each.seeds) * (each.folds or 1)
-            progress = ComparisonProgress(console, num_runs, each.epochs or each.recipe.epochs)
-            report(each, train_all(each, folder, progress), folder, console)
-        report_sizes(options.hidden, out, console)
+        compare_sizes(several, out, console)
         write_csv(out, arguments)
         return
     num_runs = len(settings.rules) * len(settings.seeds) * (settings.folds or 1)

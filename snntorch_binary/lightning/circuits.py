@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from snntorch_binary.lightning.compare import Run, load_module
+from snntorch_binary.lightning.compare import Run, load_module, train_all
+from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.recipes import VOWEL_RULES
-from snntorch_binary.lightning.report import label_of, write_json
+from snntorch_binary.lightning.report import label_of, report, write_json
 from snntorch_binary.lightning.settings import Settings
 from snntorch_binary.lightning.vowel import VOWEL
 from snntorch_binary.metrics import size_curve, symbol_raster
@@ -38,15 +39,28 @@ def folder_of_size(out: Path, hidden: int) -> Path:
     return out / f"hidden-{hidden}"
 
 
+def compare_sizes(several: Sequence[Settings], out: Path, console: Console) -> None:
+    """Make one comparison after another, and a picture of all."""
+    for settings in several:
+        assert settings.hidden is not None
+        folder = folder_of_size(out, settings.hidden)
+        num_runs = len(settings.rules) * len(settings.seeds) * (settings.folds or 1)
+        progress = ComparisonProgress(console, num_runs, settings.epochs or settings.recipe.epochs)
+        report(settings, train_all(settings, folder, progress), folder, console)
+    report_sizes([settings.hidden for settings in several if settings.hidden is not None], out, console)
+
+
 def report_sizes(sizes: Sequence[int], out: Path, console: Console) -> None:
-    """Join the results of comparisons at several sizes: results.json and sizes.png."""
+    """Join the results of comparisons at several sizes: results.json and, of ensembles where there are, sizes.png."""
     rows: list[dict[str, Any]] = []
     for hidden in sizes:
         rows += json.loads((folder_of_size(out, hidden) / "results.json").read_text())
     write_json(out / "results.json", rows)
     curves: dict[str, dict[int, list[float]]] = {}
     for row in rows:
+        if row["prediction"] != "ensemble" and row["rule"] not in ("full-precision", "st"):
+            continue
         by_size = curves.setdefault(label_of((row["rule"], row["prediction"])), {})
         by_size.setdefault(row["hidden"], []).append(row["accuracy"])
-    size_curve({label: by_size for label, by_size in curves.items() if "single" not in label}, out / "sizes.png")
+    size_curve(curves, out / "sizes.png")
     console.print(f"Written to {out}: results.json, sizes.png", highlight=False, markup=False, soft_wrap=True)

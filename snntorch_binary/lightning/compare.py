@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from snntorch_binary.data import SpikeDataset, Splits, collate
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.data import SpikeDataModule
-from snntorch_binary.lightning.networks import LocalSpikingMLP, SpikingMLP
+from snntorch_binary.lightning.networks import LocalSpikingMLP, SpikingMLP, has_polarities, symbol_network
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.lightning.recipes import VOWEL_RULES, Recipe
@@ -27,7 +27,7 @@ from snntorch_binary.lightning.settings import OutputError, Settings, check_outp
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
 from snntorch_binary.lightning.st_bisnn import STBiSNN
 from snntorch_binary.lightning.vowel import VOWEL
-from snntorch_binary.nn import RaisedCosine, WTANetwork, layered_mask
+from snntorch_binary.nn import RaisedCosine, WTANetwork
 
 _DONE = "predictions.pt"  # there when a run is trained and tested
 
@@ -233,7 +233,10 @@ def in_batches(dataset: SpikeDataset) -> DataLoader[tuple[Tensor, Tensor]]:
 def make_network(rule: str, splits: Splits, used: Recipe, credit: Credit, seed: int) -> nn.Module:
     """Return the float network that a rule starts from; ``seed`` is of the fixed readouts of local credit."""
     if rule in VOWEL_RULES:
-        return _circuits(rule, splits, used)
+        assert used.vowel is not None
+        num_symbols, num_hidden = 2 if rule == "vowel-wta" else 1, sum(used.hidden_sizes)
+        basis = RaisedCosine(used.vowel.num_basis, used.vowel.window)
+        return symbol_network(splits.input_shape, num_hidden, splits.num_classes, num_symbols, basis)
     size = math.prod(splits.input_shape)
     if credit == "through-time":
         return SpikingMLP(size, used.hidden_sizes, splits.num_classes, drive=used.start(rule))
@@ -248,21 +251,6 @@ def make_network(rule: str, splits: Splits, used: Recipe, credit: Credit, seed: 
         used.tau_syn,
         seed,
     )
-
-
-def _circuits(rule: str, splits: Splits, used: Recipe) -> WTANetwork:
-    """Return a winner-take-all network whose outputs do not see the past of outputs, which is clamped in training."""
-    assert used.vowel is not None
-    num_inputs = math.prod(splits.input_shape) // (2 if _has_polarities(splits) else 1)
-    sizes = num_inputs, sum(used.hidden_sizes), splits.num_classes
-    basis = RaisedCosine(used.vowel.num_basis, used.vowel.window)
-    mask = layered_mask(*sizes, output_lateral=False)
-    return WTANetwork(*sizes, 2 if rule == "vowel-wta" else 1, basis=basis, feedback="hidden", mask=mask)
-
-
-def _has_polarities(splits: Splits) -> bool:
-    """Say whether spikes [2, H, W] are an event camera's."""
-    return len(splits.input_shape) == 3 and splits.input_shape[0] == 2
 
 
 def make_module(rule: str, net: nn.Module, splits: Splits, used: Recipe, credit: Credit) -> SpikingModule:
@@ -286,7 +274,7 @@ def make_module(rule: str, net: nn.Module, splits: Splits, used: Recipe, credit:
             given.beta,
             given.gamma,
             given.silence,
-            polarities=_has_polarities(splits),
+            polarities=has_polarities(splits.input_shape),
             num_test_samples=used.num_members,
         )
     num_classes = None if splits.regression else splits.num_classes
