@@ -236,7 +236,7 @@ def make_network(rule: str, splits: Splits, used: Recipe, credit: Credit, seed: 
         assert used.vowel is not None
         num_symbols, num_hidden = 2 if rule == "vowel-wta" else 1, sum(used.hidden_sizes)
         basis = RaisedCosine(used.vowel.num_basis, used.vowel.window)
-        return symbol_network(splits.input_shape, num_hidden, splits.num_classes, num_symbols, basis)
+        return symbol_network(splits.input_shape, num_hidden, splits.num_classes, num_symbols, basis, used.vowel.init)
     size = math.prod(splits.input_shape)
     if credit == "through-time":
         return SpikingMLP(size, used.hidden_sizes, splits.num_classes, drive=used.start(rule))
@@ -270,10 +270,11 @@ def make_module(rule: str, net: nn.Module, splits: Splits, used: Recipe, credit:
             net,
             splits.num_classes,
             given.lr,
-            given.kappa,
-            given.beta,
-            given.gamma,
-            given.silence,
+            given.hidden_lr,
+            kappa=given.kappa,
+            beta=given.beta,
+            gamma=given.gamma,
+            silence=given.silence,
             polarities=has_polarities(splits.input_shape),
             num_test_samples=used.num_members,
         )

@@ -123,11 +123,12 @@ def has_polarities(input_shape: Sequence[int]) -> bool:
 
 
 def symbol_network(
-    input_shape: Sequence[int], num_hidden: int, num_outputs: int, num_symbols: int, basis: Basis
+    input_shape: Sequence[int], num_hidden: int, num_outputs: int, num_symbols: int, basis: Basis, init: float = 0.02
 ) -> WTANetwork:
     """Return a winner-take-all classifier with an input circuit for each pixel.
 
-    Its outputs do not see the past of outputs, neither their own nor others': it is clamped while learning.
+    It is feedforward: outputs see hidden circuits only, so that all they know has gone through these (without any, they
+    see the inputs), and nobody the past of his own group. That of outputs is clamped while learning.
 
     Args:
         input_shape: shape of the spikes in one time step.
@@ -135,6 +136,7 @@ def symbol_network(
         num_outputs: number of classes.
         num_symbols: number of symbols.
         basis: what circuits see of the past of others.
+        init: weights start uniform in ±init.
 
     Example:
         >>> from snntorch_binary.nn import RaisedCosine
@@ -142,8 +144,10 @@ def symbol_network(
         1156
     """
     sizes = math.prod(input_shape) // (2 if has_polarities(input_shape) else 1), num_hidden, num_outputs
-    mask = layered_mask(*sizes, output_lateral=False)
-    return WTANetwork(*sizes, num_symbols, basis=basis, feedback="hidden", mask=mask)
+    mask = layered_mask(*sizes, hidden_lateral=False, output_lateral=False)
+    if num_hidden:
+        mask[num_hidden:, : sizes[0]] = False
+    return WTANetwork(*sizes, num_symbols, basis=basis, feedback="none", mask=mask, init=init)
 
 
 def _check(sizes: Sequence[int], drive: float) -> None:

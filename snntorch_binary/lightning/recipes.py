@@ -17,7 +17,9 @@ class VowelRecipe:
     """What VOWEL needs beside what every rule needs.
 
     Attributes:
-        lr: learning rate of a step.
+        lr: Adam's learning rate of the outputs.
+        hidden_lr: that of hidden circuits.
+        init: real weights start uniform in ±init.
         num_basis: raised cosines a synapse.
         window: time steps they reach back.
         kappa: see :class:`snntorch_binary.learning.VOWEL`; so are beta, gamma and silence.
@@ -26,13 +28,15 @@ class VowelRecipe:
         silence: prior probability of silence.
     """
 
-    lr: float = 0.3
+    lr: float = 0.02
+    hidden_lr: float = 5e-4
+    init: float = 0.02
     num_basis: int = 2
     window: int = 10
     kappa: float = 0.2
     beta: float = 0.95
-    gamma: float = 1.0
-    silence: float = 0.8
+    gamma: float = 0.05
+    silence: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ VOWEL_RECIPES: dict[str, Recipe] = {
     "two-moons": replace(RECIPES["two-moons"], **_SMALL, epochs=20),  # type: ignore[arg-type]
     "mnist": replace(RECIPES["mnist"], **_SMALL, epochs=5),  # type: ignore[arg-type]
     "fashion-mnist": replace(RECIPES["fashion-mnist"], **_SMALL, epochs=5),  # type: ignore[arg-type]
-    "nmnist": replace(RECIPES["nmnist"], **_SMALL, epochs=6),  # type: ignore[arg-type]
+    "nmnist": replace(RECIPES["nmnist"], **_SMALL, epochs=12),  # type: ignore[arg-type]
     "poker-dvs": replace(RECIPES["poker-dvs"], **_SMALL, epochs=20),  # type: ignore[arg-type]
     "mnist-dvs": replace(RECIPES["mnist-dvs"], **_SMALL, epochs=5),  # type: ignore[arg-type]
 }

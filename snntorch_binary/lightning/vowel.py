@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -27,13 +27,16 @@ class VOWEL(SpikingModule):
     run, ``ensemble`` the mean over several of the class probabilities, whose entropy says how much they differ. What
     they draw is the same in every evaluation.
 
-    Real weights are stepped by SGD, and so are latents under :class:`Sign`; where weights have a Bernoulli posterior,
-    the optimizer is :class:`snntorch_binary.optim.BayesBiSNN`, and every run of the ensemble has weights of its own.
+    Real weights, and latents under :class:`Sign`, are stepped by SGD, as published, or by Adam; where weights have a
+    Bernoulli posterior, the optimizer is :class:`snntorch_binary.optim.BayesBiSNN`, and every run of the ensemble has
+    weights of its own.
 
     Args:
         net: the network.
         num_classes: number of classes C, that of the network's outputs.
         lr: learning rate.
+        hidden_lr: that of hidden circuits, whose gradients are noisier; ``None`` is ``lr``.
+        optimizer: ``"sgd"`` or ``"adam"``.
         kappa: as in :class:`snntorch_binary.learning.VOWEL`.
         beta: as there.
         gamma: as there.
@@ -65,7 +68,9 @@ class VOWEL(SpikingModule):
         self,
         net: WTANetwork,
         num_classes: int,
-        lr: float = 0.3,
+        lr: float = 0.02,
+        hidden_lr: float | None = 5e-4,
+        optimizer: Literal["sgd", "adam"] = "adam",
         kappa: float = 0.2,
         beta: float = 0.95,
         gamma: float = 1.0,
@@ -88,12 +93,18 @@ class VOWEL(SpikingModule):
         if not isinstance(net, WTANetwork) or net.num_outputs != num_classes:
             got = f"{net.num_outputs} outputs" if isinstance(net, WTANetwork) else type(net).__name__
             raise ValueError(expected("net", f"a WTANetwork with {num_classes} outputs", got))
+        if optimizer not in ("sgd", "adam"):
+            raise ValueError(expected("optimizer", "'sgd' or 'adam'", repr(optimizer)))
+        if hidden_lr is not None and not hidden_lr > 0:
+            raise ValueError(expected("hidden_lr", "a positive float or None", hidden_lr))
         if net.num_symbols > 1 + polarities:
             what = "with 1 symbol, or 2 where spikes have polarities"
             raise ValueError(expected("net", what, f"{net.num_symbols} symbols"))
         super().__init__(net, num_classes, lr, "rate", readout_scale, None, cosine)
         self.rule = VOWELRule(net, kappa, beta, gamma, silence, baseline)
         self.credit = "online"
+        self.hidden_lr = lr if hidden_lr is None else hidden_lr
+        self.optimizer_name = optimizer
         self.automatic_optimization = False
         self.polarities = polarities
         self.num_validation_samples, self.num_test_samples = num_validation_samples, num_test_samples
@@ -104,10 +115,14 @@ class VOWEL(SpikingModule):
         return any(isinstance(layer.rule, Bernoulli) for layer in binary_layers(self.net).values())
 
     def configure_optimizer(self) -> torch.optim.Optimizer:
-        """Return SGD, or the Bayesian optimizer for weights with a posterior."""
+        """Return SGD or Adam, or the Bayesian optimizer for weights with a posterior."""
+        rates = {"hidden": self.hidden_lr, "outputs": self.lr}
+        groups = [
+            {"params": list(group.parameters()), "lr": rates[name]} for name, group in self.rule.net.circuits().items()
+        ]
         if self._draws_weights:
-            return BayesBiSNNOptimizer(self.net.parameters(), self.lr, self.rho, base_lr=self.base_lr)
-        return torch.optim.SGD(self.net.parameters(), lr=self.lr)
+            return BayesBiSNNOptimizer(groups, self.lr, self.rho, base_lr=self.base_lr)
+        return (torch.optim.Adam if self.optimizer_name == "adam" else torch.optim.SGD)(groups, lr=self.lr)
 
     def symbols(self, x: Tensor) -> Tensor:
         """Return a batch of spikes [T, B, ...] as input symbols [T, B, N_in, C]."""

@@ -17,7 +17,7 @@ from snntorch_binary.nn import RaisedCosine, WTANetwork, layered_mask
 def module_for_digits(hidden=4, **options):
     mask = layered_mask(64, hidden, 10, output_lateral=False)
     net = WTANetwork(64, hidden, 10, 1, basis=RaisedCosine(2), feedback="hidden", mask=mask, **options)
-    return VOWEL(net, 10, polarities=False)
+    return VOWEL(net, 10, 0.3, None, "sgd", gamma=1.0, silence=0.8, polarities=False)
 
 
 def train(folder, stop=None, epochs=3):
@@ -76,6 +76,11 @@ def test_bernoulli_weights_are_drawn_for_every_run_of_the_ensemble():
         (lambda: VOWEL(WTANetwork(4, 2, 3), 2), "`net` to be a WTANetwork with 2 outputs, but got 3 outputs."),
         (lambda: VOWEL(torch.nn.Linear(2, 2), 2), "`net` to be a WTANetwork with 2 outputs, but got Linear."),
         (lambda: VOWEL(WTANetwork(4, 2, 2, 3), 2), "1 symbol, or 2 where spikes have polarities, but got 3 symbols."),
+        (
+            lambda: VOWEL(WTANetwork(4, 2, 2), 2, hidden_lr=0.0),
+            "`hidden_lr` to be a positive float or None, but got 0.0.",
+        ),
+        (lambda: VOWEL(WTANetwork(4, 2, 2), 2, optimizer="rms"), "`optimizer` to be 'sgd' or 'adam', but got 'rms'."),
         (lambda: VOWEL(WTANetwork(4, 2, 2), 2, num_test_samples=0), "`num_test_samples` to be an integer of at least"),
         (lambda: Settings("digits", rules=("vowel-wta",)), "without vowel-wta for digits, whose spikes have no sign"),
         (lambda: Settings("digits", rules=("vowel-binary",), credit="local"), "with --credit local"),
