@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +13,8 @@ from snntorch_binary.kernels.vowel import Averages, Eligibility, accumulate, bas
 from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.nn.wta import WTANetwork, WTAStep
 from snntorch_binary.nn.wta_circuits import CircuitStep, WTACircuits
+
+_AVERAGES = ("reward_squares", "squares", "direction")
 
 
 class VOWEL(nn.Module):
@@ -87,15 +88,11 @@ class VOWEL(nn.Module):
             raise ValueError(expected("mask", what, f"{net.outputs_feed_hidden} of them"))
         self.kappa, self.beta, self.gamma, self.silence, self.baseline = kappa, beta, gamma, silence, baseline
         self._net = (net,)  # in a tuple, so that it is no submodule
-        for name, group in net.circuits().items():
-            for parameter, like in _parameters(group).items():
-                if name == "hidden":
-                    for average in ("reward_squares", "squares", "direction"):
-                        self._keep(f"{parameter}_{average}", like)
+        hidden = {} if net.hidden is None else _parameters(net.hidden)
+        for name, parameter in hidden.items():
+            for average in _AVERAGES:
+                self.register_buffer(f"{name}_{average}", torch.zeros_like(parameter.detach().flatten()))
         self._eligibility: Eligibility | None = None
-
-    def _keep(self, name: str, like: Tensor) -> None:
-        self.register_buffer(name, torch.zeros(like.numel(), dtype=like.dtype, device=like.device))
 
     @property
     def net(self) -> WTANetwork:
@@ -136,29 +133,24 @@ class VOWEL(nn.Module):
         return self._gradients(steps, x.shape[1])
 
     def _gradients(self, steps: Iterator[WTAStep], batch_size: int) -> Iterator[Tensor]:
-        hidden = None
+        group = self.net.hidden
+        with torch.no_grad():  # never around the yield, which hands control to the caller
+            outputs = _Visible(self.net.outputs, self.kappa)
+            hidden = None if group is None else _Hidden(self, group, batch_size)
         while True:
-            with torch.no_grad():  # not around the yield, which hands control to the caller
+            with torch.no_grad():
                 step = next(steps, None)
                 if step is None:
                     return
                 reward = self.reward(step)
-                if hidden is None:
-                    hidden = self._hidden(batch_size)
-                    outputs = _Visible(self.net.outputs, self.kappa)
                 outputs.learn(step.outputs)
-                if step.hidden is not None:
-                    assert isinstance(hidden, _Hidden)
+                if hidden is not None and step.hidden is not None:
                     hidden.learn(step.hidden, reward)
             yield reward
 
-    def _hidden(self, batch_size: int) -> Any:
-        group = self.net.hidden
-        return () if group is None else _Hidden(self, group, batch_size)
-
     def averages(self, name: str) -> Averages:
         """Return what is kept of a hidden parameter, ``"weight"``, ``"bias"`` or ``"feedback"``."""
-        kept = (getattr(self, f"{name}_{average}") for average in ("reward_squares", "squares", "direction"))
+        kept = (getattr(self, f"{name}_{average}") for average in _AVERAGES)
         reward_squares, squares, direction = kept
         found = Averages(reward_squares, squares, torch.zeros_like(squares), direction)
         if self.baseline:

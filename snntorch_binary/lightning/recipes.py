@@ -156,7 +156,7 @@ VOWEL_RECIPES: dict[str, Recipe] = {
     "poker-dvs": replace(RECIPES["poker-dvs"], **_SMALL, epochs=20),  # type: ignore[arg-type]
     "mnist-dvs": replace(RECIPES["mnist-dvs"], **_SMALL, epochs=5),  # type: ignore[arg-type]
 }
-"""The recipes of comparisons with VOWEL, all rules at the size of its networks."""
+"""The recipes of comparisons with VOWEL, all rules at the size of its networks; but for N-MNIST's not tuned."""
 
 
 def recipe(
