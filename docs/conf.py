@@ -31,7 +31,10 @@ python_use_unqualified_type_names = True
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!snntorch_binary\.).*"),
-    ("py:class", r"snntorch_binary\..*\.(Model|Batch|Fused|Owner|Geometry)"),  # of signatures only, and not public
+    (
+        "py:class",
+        r"snntorch_binary\..*\.(Model|Batch|Fused|Owner|Geometry|Averages|_Recursion|_Window)",
+    ),  # of signatures only, and not public
 ]
 
 # The notebooks are shown with the outputs they are kept with. Sphinx reads only what is below this folder.

@@ -22,6 +22,7 @@ _EPILOG = """examples:
   snntorch-binary compare digits
   snntorch-binary compare mnist --data-dir data --epochs 5 --seeds 0
   snntorch-binary compare nmnist --data-dir data --classes 6,7,8,9
+  snntorch-binary compare nmnist --data-dir data --classes 6,9 --rules vowel-wta,vowel-binary,bayes
   snntorch-binary fit --config digits-bayes
   snntorch-binary predict results/mnist/runs/bayes-seed0 pictures --out answers.csv
   snntorch-binary export --to packed results/digits/runs/bayes-seed0/last.ckpt digits.safetensors
@@ -123,8 +124,15 @@ def _parser() -> argparse.ArgumentParser:
         "--rules",
         type=_words,
         metavar="RULES",
-        help="rules to compare (default: full-precision,st,bayes; split-mnist has full-precision-ewc and st-ewc, too, "
+        help="rules to compare (default: full-precision,st,bayes; vowel-wta and vowel-binary are winner-take-all "
+        "networks of event cameras, all rules then at their size; split-mnist has full-precision-ewc and st-ewc, too, "
         "and compares all five)",
+    )
+    compare.add_argument(
+        "--hidden",
+        type=_integers,
+        metavar="SIZES",
+        help="hidden circuits in a comparison with VOWEL's rules; several, as 0,4,16, are compared one after another",
     )
     compare.add_argument(
         "--credit",
@@ -217,6 +225,7 @@ def _compare(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         raise ValueError(expected("--coreset", f"given with {_SPLIT_MNIST} only", options.coreset))
     from rich.console import Console
 
+    from snntorch_binary.lightning.circuits import compare_sizes, draw_circuits
     from snntorch_binary.lightning.compare import train_all
     from snntorch_binary.lightning.elapsed_time import check_anytime, report_anytime
     from snntorch_binary.lightning.out_of_distribution import check_ood, report_ood
@@ -229,21 +238,36 @@ def _compare(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     from snntorch_binary.lightning.settings import Settings
     from snntorch_binary.lightning.surface import draw_surface
 
-    settings = Settings(
-        options.dataset,
-        options.data_dir,
-        RULES if options.rules is None else options.rules,
-        options.classes,
-        options.limit_per_class,
-        options.epochs,
-        options.seeds,
-        options.folds,
-        options.download,
-        options.credit,
-    )
-    name = settings.dataset if settings.credit == "through-time" else f"{settings.dataset}-{settings.credit}"
+    sizes: tuple[int | None, ...] = (None,) if options.hidden is None else options.hidden
+    if not sizes or len(set(sizes)) != len(sizes):
+        raise ValueError(expected("--hidden", "different integers, at least one", options.hidden))
+    several = [
+        Settings(
+            options.dataset,
+            options.data_dir,
+            RULES if options.rules is None else options.rules,
+            options.classes,
+            options.limit_per_class,
+            options.epochs,
+            options.seeds,
+            options.folds,
+            options.download,
+            options.credit,
+            hidden,
+        )
+        for hidden in sizes
+    ]
+    settings = several[0]
+    variant = "vowel" if settings.vowel else settings.credit
+    name = settings.dataset if variant == "through-time" else f"{settings.dataset}-{variant}"
     out = options.out or Path("results") / name
     console = Console()
+    if len(several) > 1:
+        if options.ood is not None or options.anytime:
+            raise ValueError(expected("--hidden", "a single size with --ood or --anytime", options.hidden))
+        compare_sizes(several, out, console)
+        write_csv(out, arguments)
+        return
     num_runs = len(settings.rules) * len(settings.seeds) * (settings.folds or 1)
     progress = ComparisonProgress(console, num_runs, settings.epochs or settings.recipe.epochs)
     if options.paper_exact:
@@ -259,6 +283,8 @@ def _compare(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     else:
         report(settings, runs, out, console)
     write_csv(out, arguments)
+    if settings.vowel:
+        draw_circuits(settings, runs, out, console)
     if settings.dataset == "two-moons":
         draw_surface(settings, runs, out, console)
     if options.ood is not None:

@@ -14,6 +14,9 @@ from snntorch_binary.data.packed_spikes import PackedSpikes as PackedSpikes
 from snntorch_binary.data.registry import load as load
 from snntorch_binary.data.registry import names as names
 from snntorch_binary.data.splits import Splits as Splits
+from snntorch_binary.data.symbols import class_symbols as class_symbols
+from snntorch_binary.data.symbols import signed_symbols as signed_symbols
+from snntorch_binary.data.symbols import unsigned_symbols as unsigned_symbols
 
 if TYPE_CHECKING:
     from snntorch_binary.data.mnist_dvs import MNISTDVS as MNISTDVS

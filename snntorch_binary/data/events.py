@@ -52,7 +52,7 @@ class _Copy:
         return self.test | hold_out(self.labels, ~self.test, 0.2, key=None)
 
 
-def read_nmnist(data_dir: str | PathLike[str] | None, classes: Sequence[int]) -> Source:
+def read_nmnist(data_dir: str | PathLike[str] | None, classes: Sequence[int], one_symbol: bool = False) -> Source:
     """Return N-MNIST (Orchard et al. 2015): 34×34 pixels, 2 polarities, about 0.3 s, 10 digits.
 
     Of several copies (archives of parts) the one with the most examples of the wanted classes is taken.
@@ -71,16 +71,18 @@ def read_nmnist(data_dir: str | PathLike[str] | None, classes: Sequence[int]) ->
             f"{' or '.join(map(str, held))} only, but {sorted(classes)} were asked for."
         )
     best = max(covering, key=lambda copy: copy.count(classes))
-    return _source(best, best.test_part(classes), read_nmnist_events, _NMNIST_SIZE, tuple(map(str, range(10))))
+    names = tuple(map(str, range(10)))
+    return _source(best, best.test_part(classes), read_nmnist_events, _NMNIST_SIZE, names, one_symbol)
 
 
-def read_poker_dvs(data_dir: str | PathLike[str] | None, pooled: bool) -> Source:
+def read_poker_dvs(data_dir: str | PathLike[str] | None, pooled: bool, one_symbol: bool = False) -> Source:
     """Return POKER-DVS (Serrano-Gotarredona and Linares-Barranco 2015): 35×35 pixels, 2 polarities, 4 suits.
 
     Args:
         data_dir: as `load`.
         pooled: take all examples as one pool: the copy with the most, which are the 131 original recordings.
             Else a copy with its own test part (Tonic's 48 + 20 files) comes first.
+        one_symbol: see :func:`snntorch_binary.data.frames.bin_events`.
 
     Raises:
         DataNotFoundError: there is no copy with every suit.
@@ -93,7 +95,8 @@ def read_poker_dvs(data_dir: str | PathLike[str] | None, pooled: bool) -> Source
         files = "POKERDVS/pips_train/cl/0.npy, POKERDVS/xclub01.aedat"
         raise DataNotFoundError(not_found("POKER-DVS", data_dir, files))
     best = max(copies, key=lambda copy: (not pooled and copy.covers(classes, copy.test), len(copy.files)))
-    return _source(best, best.test_part(classes), read_poker_events, _POKER_SIZE, ("club", "heart", "diamond", "spade"))
+    names = ("club", "heart", "diamond", "spade")
+    return _source(best, best.test_part(classes), read_poker_events, _POKER_SIZE, names, one_symbol)
 
 
 def read_nmnist_events(file: Path) -> Events:
@@ -163,13 +166,18 @@ def _poker_copies(homes: Sequence[Path]) -> list[_Copy]:
 
 
 def _source(
-    copy: _Copy, test: Tensor, read_events: Callable[[Path], Events], size: int, class_names: tuple[str, ...]
+    copy: _Copy,
+    test: Tensor,
+    read_events: Callable[[Path], Events],
+    size: int,
+    class_names: tuple[str, ...],
+    one_symbol: bool,
 ) -> Source:
     return Source(
         labels=copy.labels,
         test=test,
         read=lambda indices, num_steps: read_frames(
-            [copy.files[index] for index in indices.tolist()], read_events, num_steps, size
+            [copy.files[index] for index in indices.tolist()], read_events, num_steps, size, one_symbol=one_symbol
         ),
         class_names=class_names,
         foldable=True,

@@ -36,7 +36,7 @@ class Events:
     polarity: Array
 
 
-def bin_events(events: Events, num_steps: int, size: int, dt: int | None = None) -> Array:
+def bin_events(events: Events, num_steps: int, size: int, dt: int | None = None, one_symbol: bool = False) -> Array:
     """Return binary frames, uint8 [T, 2, size, size]: 1 where a pixel had such an event in the bin.
 
     Args:
@@ -46,6 +46,8 @@ def bin_events(events: Events, num_steps: int, size: int, dt: int | None = None)
         dt: length of a bin in microseconds; events after T · dt are left out. None divides [0, last event]
             equally: bin = floor(T · time / (last + 1)). (Tonic's ``ToFrame(n_time_bins)`` rounds the length of a
             bin down to whole microseconds instead and so loses the last events of a recording.)
+        one_symbol: let a pixel have one polarity only in a bin: that of most of its events there, or in a tie that of
+            the last one.
 
     Example:
         >>> import numpy as np
@@ -57,12 +59,26 @@ def bin_events(events: Events, num_steps: int, size: int, dt: int | None = None)
     frames = np.zeros((num_steps, 2, size, size), np.uint8)
     step = events.time // dt if dt is not None else events.time * num_steps // (events.time.max() + 1)
     within = step < num_steps
-    frames[step[within], events.polarity[within], events.y[within], events.x[within]] = 1
+    step, polarity, y, x = (values[within] for values in (step, events.polarity, events.y, events.x))
+    if not one_symbol:
+        frames[step, polarity, y, x] = 1
+        return frames
+    place = (step * size + y) * size + x
+    balance = np.bincount(place, 2 * polarity - 1, minlength=num_steps * size * size)
+    last = np.zeros(len(balance), np.int64)
+    last[place] = polarity  # of events at one place the last one stays
+    winner = np.where(balance[place] == 0, last[place], balance[place] > 0)
+    frames[step, winner, y, x] = 1
     return frames
 
 
 def read_frames(
-    files: Sequence[Path], read_events: Callable[[Path], Events], num_steps: int, size: int, dt: int | None = None
+    files: Sequence[Path],
+    read_events: Callable[[Path], Events],
+    num_steps: int,
+    size: int,
+    dt: int | None = None,
+    one_symbol: bool = False,
 ) -> PackedSpikes:
     """Return the binary frames [N, T, 2, size, size] of event files, from the cache when possible.
 
@@ -73,7 +89,8 @@ def read_frames(
         CorruptDataError: a file cannot be read, is empty, or has an event off the sensor or back in time.
     """
     shape = (num_steps, 2, size, size)
-    key = fingerprint(files, "frames 2", read_events.__name__, num_steps, size, dt)
+    binning = "one symbol" if one_symbol else "frames 2"
+    key = fingerprint(files, binning, read_events.__name__, num_steps, size, dt)
     target = cache_dir("frames") / f"{key}.npy"
     if target.is_file():
         return PackedSpikes(torch.from_numpy(np.load(target, allow_pickle=False)), shape)
@@ -81,7 +98,7 @@ def read_frames(
     for index, file in enumerate(files):
         events = read_events(file)
         check_events(file, events, size)
-        bits[index] = np.packbits(bin_events(events, num_steps, size, dt))
+        bits[index] = np.packbits(bin_events(events, num_steps, size, dt, one_symbol))
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         part = Path(scratch, target.name)
         np.save(part, bits, allow_pickle=False)

@@ -118,7 +118,12 @@ class MNISTDVS(Dataset[tuple[Any, Any]]):
         )
 
     def frames(
-        self, indices: Sequence[int] | None = None, *, dt: float = 5.0, duration: float = 2000.0
+        self,
+        indices: Sequence[int] | None = None,
+        *,
+        dt: float = 5.0,
+        duration: float = 2000.0,
+        one_symbol: bool = False,
     ) -> PackedSpikes:
         """Return recordings as binary frames [N, T, 2, size, size]: 1 where a pixel had such an event in the bin.
 
@@ -129,6 +134,8 @@ class MNISTDVS(Dataset[tuple[Any, Any]]):
             dt: length of a bin in milliseconds, whole microseconds.
             duration: length of all T = duration / dt bins in milliseconds. What comes later is cut off; bins after
                 the end of a recording are empty.
+            one_symbol: let a pixel have one polarity only in a bin: that of most of its events there, or in a tie that
+                of the last one.
 
         Raises:
             ValueError: `dt` is no positive number of microseconds or `duration` no multiple of it.
@@ -141,7 +148,7 @@ class MNISTDVS(Dataset[tuple[Any, Any]]):
         if not whole:
             raise ValueError(expected("duration", f"a positive multiple of `dt` = {dt} ms", duration))
         files = self.files if indices is None else [self.files[index] for index in indices]
-        return read_frames(files, self._read_window, num_steps, self.sensor_size[0], dt=width)
+        return read_frames(files, self._read_window, num_steps, self.sensor_size[0], width, one_symbol)
 
     def _read_window(self, file: Path) -> Events:
         """Return the events of the window."""
@@ -152,7 +159,7 @@ class MNISTDVS(Dataset[tuple[Any, Any]]):
         return Events(x[within], y[within], whole.time[within], whole.polarity[within])
 
 
-def read_mnist_dvs(data_dir: str | PathLike[str] | None, classes: Sequence[int]) -> Source:
+def read_mnist_dvs(data_dir: str | PathLike[str] | None, classes: Sequence[int], one_symbol: bool = False) -> Source:
     """Return MNIST-DVS at scale 4 in bins of 5 ms, 26×26 pixels and 2 polarities.
 
     Raises:
@@ -169,7 +176,9 @@ def read_mnist_dvs(data_dir: str | PathLike[str] | None, classes: Sequence[int])
     return Source(
         labels=everything.labels,
         test=everything.test,
-        read=lambda indices, num_steps: everything.frames(indices.tolist(), dt=5.0, duration=5.0 * num_steps),
+        read=lambda indices, num_steps: everything.frames(
+            indices.tolist(), dt=5.0, duration=5.0 * num_steps, one_symbol=one_symbol
+        ),
         class_names=tuple(map(str, range(10))),
         foldable=True,
     )

@@ -28,6 +28,8 @@ _SETS = {
     "poker-dvs": (4, 10),
     "mnist-dvs": (10, 400),
 }
+EVENT_SETS = ("nmnist", "poker-dvs", "mnist-dvs")
+"""Recordings of event cameras, whose spikes have a polarity."""
 
 
 def names() -> tuple[str, ...]:
@@ -51,6 +53,7 @@ def load(
     fold: int = 0,
     num_folds: int | None = None,
     download: bool = False,
+    one_symbol: bool = False,
 ) -> Splits:
     """Load a data set as spikes, split into training, validation and test part.
 
@@ -85,6 +88,8 @@ def load(
             None uses the set's own test part where it has one, else a fixed fifth of each class (of `mnist-dvs` the
             last tenth of the files).
         download: fetch `mnist` or `fashion-mnist` into the cache folder when it is not found.
+        one_symbol: let a pixel of `nmnist`, `poker-dvs` or `mnist-dvs` have one polarity only in a time step, so that
+            its events are one of two symbols or silence: that of most of its events there, or in a tie of the last.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -106,12 +111,14 @@ def load(
     check_num_steps(num_steps)
     _check_positive("limit_per_class", limit_per_class)
     _check_folds(fold, num_folds)
+    if one_symbol and name not in EVENT_SETS:
+        raise ValueError(expected("one_symbol", f"False for {name}, whose spikes have no polarity", True))
     if name == "regression-1d":
         _refuse_classes(classes, limit_per_class, num_folds)
         from snntorch_binary.data import regression_1d
 
         return regression_1d.read(num_steps, seed)
-    source = _read(name, data_dir, wanted, num_folds is not None, download)
+    source = _read(name, data_dir, wanted, num_folds is not None, download, one_symbol)
     if num_folds is not None and not source.foldable:
         what = f"None for {name}, which has a fixed test part"
         raise ValueError(expected("num_folds", what, num_folds))
@@ -150,7 +157,12 @@ def load(
 
 
 def _read(
-    name: str, data_dir: str | PathLike[str] | None, wanted: tuple[int, ...], pooled: bool, download: bool
+    name: str,
+    data_dir: str | PathLike[str] | None,
+    wanted: tuple[int, ...],
+    pooled: bool,
+    download: bool,
+    one_symbol: bool,
 ) -> Source:
     """Read a data set. A reader is imported with its set, since not every set needs numpy."""
     if name in ("mnist", "fashion-mnist"):
@@ -160,11 +172,13 @@ def _read(
     if name in ("nmnist", "poker-dvs"):
         from snntorch_binary.data import events
 
-        return events.read_nmnist(data_dir, wanted) if name == "nmnist" else events.read_poker_dvs(data_dir, pooled)
+        if name == "nmnist":
+            return events.read_nmnist(data_dir, wanted, one_symbol)
+        return events.read_poker_dvs(data_dir, pooled, one_symbol)
     if name == "mnist-dvs":
         from snntorch_binary.data import mnist_dvs
 
-        return mnist_dvs.read_mnist_dvs(data_dir, wanted)
+        return mnist_dvs.read_mnist_dvs(data_dir, wanted, one_symbol)
     from snntorch_binary.data import digits, two_moons
 
     return digits.read() if name == "digits" else two_moons.read()

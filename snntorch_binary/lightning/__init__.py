@@ -14,3 +14,4 @@ from snntorch_binary.lightning.networks import SpikingMLP as SpikingMLP  # noqa:
 from snntorch_binary.lightning.spiking_module import NonFiniteLossError as NonFiniteLossError  # noqa: E402
 from snntorch_binary.lightning.spiking_module import SpikingModule as SpikingModule  # noqa: E402
 from snntorch_binary.lightning.st_bisnn import STBiSNN as STBiSNN  # noqa: E402
+from snntorch_binary.lightning.vowel import VOWEL as VOWEL  # noqa: E402

@@ -19,13 +19,15 @@ from torch.utils.data import DataLoader
 from snntorch_binary.data import SpikeDataset, Splits, collate
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.data import SpikeDataModule
-from snntorch_binary.lightning.networks import LocalSpikingMLP, SpikingMLP
+from snntorch_binary.lightning.networks import LocalSpikingMLP, SpikingMLP, has_polarities, symbol_network
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
-from snntorch_binary.lightning.recipes import Recipe
+from snntorch_binary.lightning.recipes import VOWEL_RULES, Recipe
 from snntorch_binary.lightning.settings import OutputError, Settings, check_output, write_text
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
 from snntorch_binary.lightning.st_bisnn import STBiSNN
+from snntorch_binary.lightning.vowel import VOWEL
+from snntorch_binary.nn import RaisedCosine, WTANetwork
 
 _DONE = "predictions.pt"  # there when a run is trained and tested
 
@@ -159,6 +161,7 @@ def load_data(settings: Settings, seed: int, fold: int) -> SpikeDataModule:
         fold=fold,
         num_folds=settings.folds,
         download=settings.download,
+        one_symbol=settings.one_symbol,
     )
     data.setup()
     return data
@@ -229,6 +232,11 @@ def in_batches(dataset: SpikeDataset) -> DataLoader[tuple[Tensor, Tensor]]:
 
 def make_network(rule: str, splits: Splits, used: Recipe, credit: Credit, seed: int) -> nn.Module:
     """Return the float network that a rule starts from; ``seed`` is of the fixed readouts of local credit."""
+    if rule in VOWEL_RULES:
+        assert used.vowel is not None
+        num_symbols, num_hidden = 2 if rule == "vowel-wta" else 1, sum(used.hidden_sizes)
+        basis = RaisedCosine(used.vowel.num_basis, used.vowel.window)
+        return symbol_network(splits.input_shape, num_hidden, splits.num_classes, num_symbols, basis, used.vowel.init)
     size = math.prod(splits.input_shape)
     if credit == "through-time":
         return SpikingMLP(size, used.hidden_sizes, splits.num_classes, drive=used.start(rule))
@@ -249,12 +257,27 @@ def make_module(rule: str, net: nn.Module, splits: Splits, used: Recipe, credit:
     """Return the LightningModule of a rule around a float network.
 
     Args:
-        rule: ``"full-precision"``, ``"st"`` or ``"bayes"``.
+        rule: ``"full-precision"``, ``"st"``, ``"bayes"``, ``"vowel-wta"`` or ``"vowel-binary"``.
         net: a float network.
         splits: the data it is for.
         used: the recipe.
         credit: see :class:`SpikingModule`.
     """
+    if isinstance(net, WTANetwork):
+        given = used.vowel
+        assert given is not None
+        return VOWEL(
+            net,
+            splits.num_classes,
+            given.lr,
+            given.hidden_lr,
+            kappa=given.kappa,
+            beta=given.beta,
+            gamma=given.gamma,
+            silence=given.silence,
+            polarities=has_polarities(splits.input_shape),
+            num_test_samples=used.num_members,
+        )
     num_classes = None if splits.regression else splits.num_classes
     # The readouts of local credit have the scale in them.
     scale = used.readout_scale if credit == "through-time" else None

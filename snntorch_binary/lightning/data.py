@@ -47,6 +47,7 @@ class SpikeDataModule(L.LightningDataModule):
         fold: which fold tests, for cross-validation.
         num_folds: number of folds, or ``None`` for the set's own split.
         download: let the set be downloaded where that is possible.
+        one_symbol: let a pixel of an event camera have one polarity only in a time step.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -72,6 +73,7 @@ class SpikeDataModule(L.LightningDataModule):
         fold: int = 0,
         num_folds: int | None = None,
         download: bool = False,
+        one_symbol: bool = False,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -87,6 +89,7 @@ class SpikeDataModule(L.LightningDataModule):
         self.fold = fold
         self.num_folds = num_folds
         self.download = download
+        self.one_symbol = one_symbol
         self.splits: Splits | None = None
 
     def setup(self, stage: str | None = None) -> None:
@@ -102,6 +105,7 @@ class SpikeDataModule(L.LightningDataModule):
                 fold=self.fold,
                 num_folds=self.num_folds,
                 download=self.download,
+                one_symbol=self.one_symbol,
             )
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:

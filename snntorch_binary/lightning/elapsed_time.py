@@ -34,6 +34,8 @@ def check_anytime(settings: Settings) -> None:
     """
     if settings.folds or settings.regression:
         raise ValueError(expected("--anytime", "left out where a set is cross-validated or a regression", "it given"))
+    if settings.vowel:
+        raise ValueError(expected("--anytime", "left out with VOWEL's rules", "it given"))
 
 
 def report_anytime(settings: Settings, runs: list[Run], out: Path, console: Console) -> None:

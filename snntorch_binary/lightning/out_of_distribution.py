@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from snntorch_binary._errors import expected
 from snntorch_binary.data import SpikeDataset, Splits, load
+from snntorch_binary.data.registry import EVENT_SETS
 from snntorch_binary.lightning.compare import Run, in_batches, load_data, load_module
 from snntorch_binary.lightning.report import label_of, write_json
 from snntorch_binary.lightning.settings import Settings
@@ -65,7 +66,10 @@ def fit_frame(x: Tensor, height: int, width: int) -> Tensor:
 
 
 def _outside(settings: Settings, other: str, splits: Splits) -> SpikeDataset:
-    return load(other, settings.data_dir, num_steps=splits.num_steps, download=settings.download).test
+    one_symbol = settings.vowel and other in EVENT_SETS
+    return load(
+        other, settings.data_dir, num_steps=splits.num_steps, download=settings.download, one_symbol=one_symbol
+    ).test
 
 
 def report_ood(settings: Settings, other: str, runs: list[Run], out: Path, console: Console) -> None:

@@ -7,6 +7,36 @@ from dataclasses import dataclass, replace
 from snntorch_binary.lightning.spiking_module import Credit
 
 RULES: tuple[str, ...] = ("full-precision", "st", "bayes")
+"""The rules that `compare` takes unless told otherwise."""
+VOWEL_RULES: tuple[str, ...] = ("vowel-wta", "vowel-binary")
+"""Winner-take-all networks: with the signs of events as symbols, and without signs."""
+
+
+@dataclass(frozen=True)
+class VowelRecipe:
+    """What VOWEL needs beside what every rule needs.
+
+    Attributes:
+        lr: Adam's learning rate of the outputs.
+        hidden_lr: that of hidden circuits.
+        init: real weights start uniform in ±init.
+        num_basis: raised cosines a synapse.
+        window: time steps they reach back.
+        kappa: see :class:`snntorch_binary.learning.VOWEL`; so are beta, gamma and silence.
+        beta: decay of the baseline's averages.
+        gamma: weight of the regulariser.
+        silence: prior probability of silence.
+    """
+
+    lr: float = 0.02
+    hidden_lr: float = 5e-4
+    init: float = 0.02
+    num_basis: int = 2
+    window: int = 10
+    kappa: float = 0.2
+    beta: float = 0.95
+    gamma: float = 0.05
+    silence: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -33,6 +63,7 @@ class Recipe:
         burn_in: time steps without learning and readout; this and what follows are of local credit.
         tau_mem: time constant of the membrane, in time steps.
         tau_syn: time constant of the synapse, in time steps.
+        vowel: what VOWEL's rules need; there where one of them is compared.
     """
 
     hidden_sizes: tuple[int, ...]
@@ -54,6 +85,7 @@ class Recipe:
     burn_in: int = 0
     tau_mem: float = 10.0
     tau_syn: float = 6.0
+    vowel: VowelRecipe | None = None
 
     def start(self, rule: str) -> float:
         """Return the drive of the float network that a rule starts from."""
@@ -113,7 +145,23 @@ LOCAL_RECIPES: dict[str, Recipe] = {
 """The recipes of local and online credit."""
 
 
-def recipe(dataset: str, classes: tuple[int, ...] | str, credit: Credit = "through-time") -> Recipe:
+_SMALL = {"hidden_sizes": (16,), "batch_size": 16, "vowel": VowelRecipe()}
+
+VOWEL_RECIPES: dict[str, Recipe] = {
+    "digits": replace(RECIPES["digits"], **_SMALL, epochs=20),  # type: ignore[arg-type]
+    "two-moons": replace(RECIPES["two-moons"], **_SMALL, epochs=20),  # type: ignore[arg-type]
+    "mnist": replace(RECIPES["mnist"], **_SMALL, epochs=5),  # type: ignore[arg-type]
+    "fashion-mnist": replace(RECIPES["fashion-mnist"], **_SMALL, epochs=5),  # type: ignore[arg-type]
+    "nmnist": replace(RECIPES["nmnist"], **_SMALL, epochs=12),  # type: ignore[arg-type]
+    "poker-dvs": replace(RECIPES["poker-dvs"], **_SMALL, epochs=20),  # type: ignore[arg-type]
+    "mnist-dvs": replace(RECIPES["mnist-dvs"], **_SMALL, epochs=5),  # type: ignore[arg-type]
+}
+"""The recipes of comparisons with VOWEL, all rules at the size of its networks; but for N-MNIST's not tuned."""
+
+
+def recipe(
+    dataset: str, classes: tuple[int, ...] | str, credit: Credit = "through-time", vowel: bool = False
+) -> Recipe:
     """Return the recipe of a data set; all digits of N-MNIST, of which few are at hand, are cross-validated."""
-    found = (RECIPES if credit == "through-time" else LOCAL_RECIPES)[dataset]
+    found = (VOWEL_RECIPES if vowel else RECIPES if credit == "through-time" else LOCAL_RECIPES)[dataset]
     return replace(found, num_folds=5) if dataset == "nmnist" and classes == "all" else found

@@ -11,7 +11,7 @@ from rich.console import Console
 from torch import Tensor
 
 from snntorch_binary.lightning.compare import Run
-from snntorch_binary.lightning.recipes import RULES
+from snntorch_binary.lightning.recipes import RULES, VOWEL_RULES
 from snntorch_binary.lightning.settings import Settings, write_text
 from snntorch_binary.metrics import (
     Difference,
@@ -32,7 +32,7 @@ from snntorch_binary.metrics import (
 )
 
 SCALED = "temperature-scaled"
-BITS = {"full-precision": 32.0, SCALED: 32.0, "st": 1.0, "bayes": 1.0}
+BITS = {"full-precision": 32.0, SCALED: 32.0, "st": 1.0, "bayes": 1.0, "vowel-wta": 32.0, "vowel-binary": 32.0}
 
 Answers = dict[tuple[str, str], dict[int, Tensor]]
 """Test probabilities [N, C] by (rule, prediction) and seed; folds joined in their order."""
@@ -41,7 +41,7 @@ Answers = dict[tuple[str, str], dict[int, Tensor]]
 def gather(runs: list[Run]) -> tuple[Answers, Tensor]:
     """Join the folds of every rule, prediction and seed; full precision also with temperature scaling."""
     answers: dict[tuple[str, str], dict[int, list[Tensor]]] = {}
-    for run in sorted(runs, key=lambda run: (RULES.index(run.rule), run.fold)):
+    for run in sorted(runs, key=lambda run: ((RULES + VOWEL_RULES).index(run.rule), run.fold)):
         for prediction, probabilities in run.probabilities.items():
             answers.setdefault((run.rule, prediction), {}).setdefault(run.seed, []).append(probabilities)
         if run.rule == "full-precision":
@@ -63,12 +63,13 @@ def make_rows(settings: Settings, runs: list[Run], answers: Answers, labels: Ten
         trained_as = "full-precision" if rule == SCALED else rule
         for seed, probabilities in by_seed.items():
             scores = evaluate(probabilities, labels)
+            members = rule == "bayes" and prediction == "ensemble"  # each has weights of its own
             seconds = sum(run.train_seconds for run in runs if (run.rule, run.seed) == (trained_as, seed))
             rows.append(
                 {
                     "dataset": settings.dataset,
                     "rule": rule,
-                    "credit": settings.credit,
+                    "credit": "online" if rule in VOWEL_RULES else settings.credit,
                     "prediction": prediction,
                     "seed": seed,
                     "accuracy": scores.accuracy,
@@ -77,9 +78,10 @@ def make_rows(settings: Settings, runs: list[Run], answers: Answers, labels: Ten
                     "brier": scores.brier,
                     "adaptive_ece": adaptive_calibration_error(probabilities, labels),
                     "classwise_ece": classwise_calibration_error(probabilities, labels),
-                    "bits_per_weight": BITS[rule] * (settings.recipe.num_members if prediction == "ensemble" else 1),
+                    "bits_per_weight": BITS[rule] * (settings.recipe.num_members if members else 1),
                     "train_seconds": round(seconds, 1),
                     "epochs": settings.epochs or settings.recipe.epochs,
+                    **({} if settings.hidden is None else {"hidden": settings.hidden}),
                 }
             )
     return rows
@@ -89,7 +91,9 @@ def differences(answers: Answers, labels: Tensor) -> dict[str, dict[str, Differe
     """Return paired bootstrap intervals of the differences that the paper's claims are about."""
     ensemble, mode, st = ("bayes", "ensemble"), ("bayes", "mode"), ("st", "single")
     full, scaled = ("full-precision", "single"), (SCALED, "single")
+    signed, unsigned = ((rule, "ensemble") for rule in VOWEL_RULES)
     pairs = [(ensemble, full), (ensemble, scaled), (ensemble, st), (mode, ensemble), (st, full), (mode, st)]
+    pairs += [(signed, unsigned), (signed, ensemble), (unsigned, ensemble)]
     return {
         f"{label_of(a)} - {label_of(b)}": paired_differences(
             _over_seeds(answers[a]), _over_seeds(answers[b]), labels, seed=index

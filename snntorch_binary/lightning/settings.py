@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from snntorch_binary._errors import expected
 from snntorch_binary.data import names
-from snntorch_binary.lightning.recipes import RULES, Recipe, recipe
+from snntorch_binary.data.registry import EVENT_SETS
+from snntorch_binary.lightning.recipes import RULES, VOWEL_RULES, Recipe, recipe
 from snntorch_binary.lightning.spiking_module import CREDITS, Credit
 
 
@@ -25,7 +26,7 @@ class Settings:
     Attributes:
         dataset: one of :func:`snntorch_binary.data.names`.
         data_dir: folder with the set or archives of it.
-        rules: of ``"full-precision"``, ``"st"`` and ``"bayes"``.
+        rules: of ``"full-precision"``, ``"st"``, ``"bayes"``, ``"vowel-wta"`` and ``"vowel-binary"``.
         classes: ``"all"`` or the classes to keep.
         limit_per_class: at most that many examples of each class and part.
         epochs: passes over the training part.
@@ -33,6 +34,7 @@ class Settings:
         num_folds: cross-validate with so many folds.
         download: let the set be downloaded where that is possible.
         credit: ``"through-time"``, ``"local"`` or ``"online"``, see :class:`SpikingModule`.
+        hidden: circuits of the hidden layer, or its neurons, in a comparison with VOWEL.
     """
 
     dataset: str
@@ -45,6 +47,7 @@ class Settings:
     num_folds: int | None = None
     download: bool = False
     credit: Credit = "through-time"
+    hidden: int | None = None
 
     def __post_init__(self) -> None:
         if self.dataset not in names():
@@ -52,8 +55,8 @@ class Settings:
         if self.credit not in CREDITS:
             raise ValueError(expected("credit", f"one of {', '.join(CREDITS)}", repr(self.credit)))
         for rule in self.rules:
-            if rule not in RULES:
-                raise ValueError(expected("rules", f"some of {', '.join(RULES)}", repr(rule)))
+            if rule not in RULES + VOWEL_RULES:
+                raise ValueError(expected("rules", f"some of {', '.join(RULES + VOWEL_RULES)}", repr(rule)))
         if not self.rules or len(set(self.rules)) != len(self.rules):
             raise ValueError(expected("rules", "different rules, at least one", self.rules))
         if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
@@ -61,10 +64,33 @@ class Settings:
         if self.epochs is not None and self.epochs < 1:
             raise ValueError(expected("epochs", "a positive integer", self.epochs))
 
+        if "vowel-wta" in self.rules and self.dataset not in EVENT_SETS:
+            what = f"without vowel-wta for {self.dataset}, whose spikes have no sign"
+            raise ValueError(expected("rules", what, self.rules))
+        if self.vowel and (self.regression or self.credit != "through-time"):
+            what = f"without {' and '.join(VOWEL_RULES)} in a regression or with --credit {self.credit}"
+            raise ValueError(expected("rules", what, self.rules))
+        if self.hidden is not None and (self.hidden < 0 or not self.vowel):
+            what = "an integer of at least 0, in a comparison with vowel-wta or vowel-binary"
+            raise ValueError(expected("hidden", what, self.hidden))
+
     @property
     def recipe(self) -> Recipe:
         """The data set's recipe."""
-        return recipe(self.dataset, self.classes, self.credit)
+        found = recipe(self.dataset, self.classes, self.credit, self.vowel)
+        if self.hidden is None:
+            return found
+        return replace(found, hidden_sizes=(self.hidden,) if self.hidden else ())
+
+    @property
+    def vowel(self) -> bool:
+        """Whether a rule of VOWEL is compared."""
+        return bool(set(VOWEL_RULES) & set(self.rules))
+
+    @property
+    def one_symbol(self) -> bool:
+        """Whether a pixel has one polarity only in a time step: every rule sees what VOWEL sees."""
+        return self.vowel and self.dataset in EVENT_SETS
 
     @property
     def regression(self) -> bool:
@@ -84,6 +110,8 @@ class Settings:
             used = {key: value for key, value in used.items() if key not in ("burn_in", "tau_mem", "tau_syn")}
         else:
             used["credit"] = self.credit
+        if not self.vowel:
+            del used["vowel"]
         return json.loads(json.dumps({**one_run, **used}))
 
 

@@ -11,6 +11,8 @@ from torch.nn import init as init
 from torch.nn import parallel as parallel
 from torch.nn import utils as utils
 
+from snntorch_binary.nn.basis import Exponential as Exponential
+from snntorch_binary.nn.basis import RaisedCosine as RaisedCosine
 from snntorch_binary.nn.binary import BinaryConv1d as BinaryConv1d
 from snntorch_binary.nn.binary import BinaryConv2d as BinaryConv2d
 from snntorch_binary.nn.binary import BinaryConv3d as BinaryConv3d
@@ -23,6 +25,11 @@ from snntorch_binary.nn.synaptic import Synaptic as Synaptic
 from snntorch_binary.nn.synaptic_trace import SynapticTrace as SynapticTrace
 from snntorch_binary.nn.time_chunks import TimeChunks as TimeChunks
 from snntorch_binary.nn.time_first import TimeFirst as TimeFirst
+from snntorch_binary.nn.wta import WTANetwork as WTANetwork
+from snntorch_binary.nn.wta import WTAStep as WTAStep
+from snntorch_binary.nn.wta import layered_mask as layered_mask
+from snntorch_binary.nn.wta_circuits import CircuitStep as CircuitStep
+from snntorch_binary.nn.wta_circuits import WTACircuits as WTACircuits
 
 Linear = BinaryLinear  # type: ignore[misc]
 Conv1d = BinaryConv1d  # type: ignore[misc]
@@ -34,7 +41,10 @@ _OWN = (
     "BinaryConv2d",
     "BinaryConv3d",
     "BinaryLinear",
+    "CircuitStep",
+    "Exponential",
     "Leaky",
+    "RaisedCosine",
     "Recurrent",
     "Refractory",
     "SRM",
@@ -42,5 +52,9 @@ _OWN = (
     "SynapticTrace",
     "TimeChunks",
     "TimeFirst",
+    "WTACircuits",
+    "WTANetwork",
+    "WTAStep",
+    "layered_mask",
 )
 __all__ = sorted({*(name for name in dir(_torch_nn) if not name.startswith("_")), *_OWN})

@@ -147,6 +147,17 @@ def test_the_last_tenth_by_number_tests(tmp_path):
     assert len(parts[None]) == 40
 
 
+def test_one_symbol_for_each_pixel_and_bin(tmp_path):
+    write(tmp_path, [3], range(1, 11))
+    recordings = MNISTDVS(tmp_path, train=None)
+    both, one = (recordings.frames(dt=2000.0, one_symbol=symbol).unpack() for symbol in (False, True))
+    assert both.sum(2).max() == 2
+    assert one.sum(2).max() == 1
+    assert torch.equal(both.amax(2), one.amax(2))
+    spikes = load("mnist-dvs", tmp_path, classes=(3,), num_steps=10, one_symbol=True).test[0][0]
+    assert torch.equal(spikes, recordings.frames([9], duration=50.0, one_symbol=True).unpack()[0].float())
+
+
 def test_load_as_the_paper_does(tmp_path):
     write(tmp_path, [6, 7, 9], range(1, 31))
     splits = load("mnist-dvs", tmp_path, classes=(9, 6))

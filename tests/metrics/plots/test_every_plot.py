@@ -24,6 +24,8 @@ from snntorch_binary.metrics import (
     rejection_curve,
     reliability_diagram,
     retained_accuracy,
+    size_curve,
+    symbol_raster,
 )
 from snntorch_binary.metrics.plots import style
 
@@ -40,6 +42,8 @@ DRAW = {
     "reliability": functools.partial(reliability_diagram, {"st": (probabilities, labels)}),
     "learning": functools.partial(learning_curve, {"st": [([1, 2, 3], [0.5, 0.7, 0.8]), ([1, 2], [0.6, 0.8])]}),
     "spikes": functools.partial(raster, (torch.rand(20, 30, generator=generator) < 0.2).float()),
+    "symbols": functools.partial(symbol_raster, torch.eye(3)[torch.arange(40).view(8, 5) % 3]),
+    "sizes": functools.partial(size_curve, {"st": {0: [0.5, 0.6], 4: [0.7, 0.9]}, "bayes": {4: [0.8, 0.8]}}),
     "surface": functools.partial(
         decision_surface,
         {"st": torch.stack([first, 1 - first], 1), "bayes": torch.full((400, 2), 0.5)},

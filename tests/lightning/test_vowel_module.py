@@ -1,0 +1,132 @@
+"""VOWEL as a LightningModule, and in `compare`."""
+
+import json
+
+import pytest
+import torch
+from training import Stop, checkpoint_in, make_trainer
+
+import snntorch_binary as sb
+from snntorch_binary.cli import main
+from snntorch_binary.lightning import VOWEL, SpikeDataModule
+from snntorch_binary.lightning.quiet import quiet
+from snntorch_binary.lightning.settings import Settings
+from snntorch_binary.nn import RaisedCosine, WTANetwork, layered_mask
+
+
+def module_for_digits(hidden=4, **options):
+    mask = layered_mask(64, hidden, 10, output_lateral=False)
+    net = WTANetwork(64, hidden, 10, 1, basis=RaisedCosine(2), feedback="hidden", mask=mask, **options)
+    return VOWEL(net, 10, 0.3, None, "sgd", gamma=1.0, silence=0.8, polarities=False)
+
+
+def train(folder, stop=None, epochs=3):
+    last = folder / "last.ckpt"
+    torch.manual_seed(1 if last.exists() else 0)
+    module, data = module_for_digits(), SpikeDataModule("digits", batch_size=20, limit_per_class=20)
+    trainer = make_trainer(epochs, [checkpoint_in(folder)] + ([stop] if stop else []))
+    with quiet():
+        trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    return module.eval(), data, trainer
+
+
+def test_it_learns_and_answers_with_probabilities(tmp_path):
+    module, data, trainer = train(tmp_path, epochs=6)
+    assert trainer.global_step == 6 * len(data.train_dataloader())  # a step is a batch
+    x, labels = next(iter(data.test_dataloader()))
+    answers = module.answers(x, final=True)
+    assert list(answers) == ["single", "ensemble"]
+    for probabilities in answers.values():
+        assert torch.allclose(probabilities.sum(1), torch.ones(len(x[0])))
+    assert (answers["ensemble"].argmax(1) == labels).double().mean() > 0.6  # chance is 0.1
+    again = module.answers(x, final=True)
+    assert all(torch.equal(answers[name], again[name]) for name in answers)  # draws of an evaluation are fixed
+    with quiet():
+        measured = trainer.validate(module, datamodule=data, verbose=False)[0]
+    assert {"val_single_accuracy", "val_ensemble_ece", "val_ensemble_nll"} <= set(measured)
+    counts = module.scores(x, final=True)["ensemble"]
+    assert counts.shape[0] == 10
+    assert torch.equal(counts, counts.round())  # spikes, counted
+    assert counts.max() <= len(x)
+
+
+def test_interrupted_it_goes_on_bit_for_bit(tmp_path):
+    whole, *_ = train(tmp_path / "whole")
+    with pytest.raises(RuntimeError, match="stopped"):
+        train(tmp_path / "broken", Stop(13))
+    resumed, *_ = train(tmp_path / "broken")
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    assert any(name.startswith("rule.weight_squares") for name in whole.state_dict())
+
+
+def test_bernoulli_weights_are_drawn_for_every_run_of_the_ensemble():
+    module = module_for_digits(weight=sb.Bernoulli(init_scale=0.3), scale=0.2)
+    assert isinstance(module.configure_optimizer(), sb.optim.BayesBiSNN)
+    seen = []
+    module.net.register_forward_hook(lambda net, *_: seen.append(net.outputs.linear.weight.clone()))
+    module.eval().scores(torch.rand(10, 2, 64).round(), final=False)
+    assert len(seen) == 4
+    assert len({tuple(weight.flatten().tolist()) for weight in seen}) == 4
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: VOWEL(WTANetwork(4, 2, 3), 2), "`net` to be a WTANetwork with 2 outputs, but got 3 outputs."),
+        (lambda: VOWEL(torch.nn.Linear(2, 2), 2), "`net` to be a WTANetwork with 2 outputs, but got Linear."),
+        (lambda: VOWEL(WTANetwork(4, 2, 2, 3), 2), "1 symbol, or 2 where spikes have polarities, but got 3 symbols."),
+        (
+            lambda: VOWEL(WTANetwork(4, 2, 2), 2, hidden_lr=0.0),
+            "`hidden_lr` to be a positive float or None, but got 0.0.",
+        ),
+        (lambda: VOWEL(WTANetwork(4, 2, 2), 2, optimizer="rms"), "`optimizer` to be 'sgd' or 'adam', but got 'rms'."),
+        (lambda: VOWEL(WTANetwork(4, 2, 2), 2, num_test_samples=0), "`num_test_samples` to be an integer of at least"),
+        (lambda: Settings("digits", rules=("vowel-wta",)), "without vowel-wta for digits, whose spikes have no sign"),
+        (lambda: Settings("digits", rules=("vowel-binary",), credit="local"), "with --credit local"),
+        (lambda: Settings("digits", hidden=4), "`hidden` to be an integer of at least 0, in a comparison with"),
+    ],
+)
+def test_bad_input_is_one_sentence(make, sentence):
+    with pytest.raises(ValueError) as caught:
+        make()
+    assert str(caught.value).startswith("Expected argument ")
+    assert sentence in str(caught.value)
+
+
+def test_compare_at_several_sizes(tmp_path, capsys):
+    command = ["compare", "digits", "--rules", "vowel-binary,bayes", "--epochs", "1", "--limit-per-class", "5"]
+    command += ["--seeds", "0,1", "--hidden", "0,3", "--out", str(tmp_path)]
+    assert main(command) == 0
+    rows = json.loads((tmp_path / "results.json").read_text())
+    keys = [(row["rule"], row["prediction"], row["credit"], row["hidden"], row["bits_per_weight"]) for row in rows[::2]]
+    assert keys == [
+        (*line, size, bits)
+        for size in (0, 3)
+        for *line, bits in (
+            ("bayes", "mode", "through-time", 1.0),
+            ("bayes", "ensemble", "through-time", 10.0),
+            ("vowel-binary", "single", "online", 32.0),
+            ("vowel-binary", "ensemble", "online", 32.0),
+        )
+    ]
+    assert (tmp_path / "sizes.png").stat().st_size > 1000
+    assert (tmp_path / "hidden-3" / "runs" / "vowel-binary-seed1" / "last.ckpt").exists()
+    assert "vowel-binary ensemble" in capsys.readouterr().out
+    # One size alone reuses nothing of it and shows what circuits emit.
+    command[command.index("0,3")], command[-1] = "3", str(tmp_path / "alone")
+    assert main(command) == 0
+    assert (tmp_path / "alone" / "symbols.png").exists()
+    # What bayes learned in another comparison is not mixed with this one.
+    command[command.index("3")] = "4"
+    assert main(command) == 1
+    assert "other settings (hidden_sizes)" in capsys.readouterr().err
+
+
+def test_compare_signs_with_and_without(real_data, tmp_path):
+    command = ["compare", "nmnist", "--data-dir", str(real_data), "--classes", "6,9", "--limit-per-class", "20"]
+    command += ["--rules", "vowel-wta,vowel-binary", "--epochs", "1", "--seeds", "0", "--hidden", "2"]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    rows = json.loads((tmp_path / "results.json").read_text())
+    assert [row["rule"] for row in rows[::2]] == ["vowel-wta", "vowel-binary"]
+    assert "vowel-wta ensemble - vowel-binary ensemble" in json.loads((tmp_path / "differences.json").read_text())
