@@ -221,6 +221,9 @@ def _compare(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     if options.dataset == _SPLIT_MNIST:
         _compare_split_mnist(options, arguments)
         return
+    if options.dataset not in _datasets():
+        known = ", ".join((*_datasets(), _SPLIT_MNIST))
+        raise ValueError(expected("dataset", f"one of {known}", repr(options.dataset)))
     if options.coreset is not None:
         raise ValueError(expected("--coreset", f"given with {_SPLIT_MNIST} only", options.coreset))
     from rich.console import Console

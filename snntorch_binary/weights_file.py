@@ -108,9 +108,14 @@ def load_weights_(net: Model, path: str | os.PathLike[str]) -> Model:
     """
     weights, description = _files(path)
     safetensors = require("safetensors", "export")
-    layers, aliases, checksum = _described(description)
     with weights.open("rb"):  # what is wrong with the path is said as Python says it
         pass
+    if not description.exists():
+        raise WeightsFileError(
+            f"{weights} has no {description.name} beside it, so that save_weights did not write it; "
+            "load_packed reads packed networks."
+        )
+    layers, aliases, checksum = _described(description)
     try:
         with safetensors.safe_open(os.fspath(weights), framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -171,6 +171,12 @@ def test_paths(tmp_path):
         sb.load_weights_(float_net(), tmp_path / "none.safetensors")
 
 
+def test_a_packed_file_has_another_reader(tmp_path):
+    sb.save_packed(sb.pack(nn.Sequential(sb.nn.BinaryLinear(4, 2))), tmp_path / "net.safetensors")
+    with pytest.raises(WeightsFileError, match=r"has no net\.json beside it, .* load_packed reads packed networks\."):
+        sb.load_weights_(float_net(), tmp_path / "net.safetensors")
+
+
 def test_state_that_is_no_tensor(tmp_path):
     class Odd(nn.Linear):
         def get_extra_state(self):

@@ -49,6 +49,10 @@ class Prediction:
         """The most probable class [B]."""
         return self.probs.argmax(-1)
 
+    def __repr__(self) -> str:
+        members, examples, classes = self.samples.shape
+        return f"{type(self).__name__}({members} members, {examples} examples, {classes} classes)"
+
 
 def predict(
     net: nn.Module,

@@ -261,3 +261,9 @@ def test_output_of_another_shape():
 def test_a_network_without_binary_weights(x):
     with pytest.raises(ValueError, match="`net` to be a network with binary layers"):
         sb.predict(time_first(), x)
+
+
+def test_a_prediction_is_one_line_when_printed():
+    net = sb.nn.Sequential(sb.nn.Linear(6, 3, weight=sb.Bernoulli()), sb.nn.Leaky(beta=0.9))
+    prediction = sb.predict(net, torch.rand(5, 4, 6).round(), num_samples=2)
+    assert repr(prediction) == "Prediction(2 members, 4 examples, 3 classes)"
