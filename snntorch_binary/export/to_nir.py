@@ -36,8 +36,8 @@ def to_nir(
       shape; ``RLeaky``, ``RSynaptic`` and :class:`snntorch_binary.nn.Recurrent` a graph of one and its recurrent
       weights, whose bias goes to the layer before.
     * Average pooling becomes the convolution that it is, max pooling of spikes ``SumPool2d`` and a neuron.
-    * A graph gives the last neuron's spikes. The membrane potential that it gives as well with ``output=True`` is left out;
-      without that neuron the graph gives currents, which can be read as scores.
+    * A graph gives the last neuron's spikes. The membrane potential that it gives as well with ``output=True`` is left
+      out; without that neuron the graph gives currents, which can be read as scores.
 
     The spikes are the network's for neurons with ``reset_mechanism="zero"`` and ``reset_delay=False`` (a ``Leaky`` may
     reset with delay: its spikes are the same). Loaders round in another order, so a membrane potential within rounding
