@@ -1,7 +1,14 @@
 """`import snntorch_binary` costs torch and nothing else."""
 
+import importlib
+import importlib.util
+import pkgutil
 import subprocess
 import sys
+
+import pytest
+
+import snntorch_binary
 
 HEAVY = [
     "snntorch",
@@ -45,3 +52,15 @@ assert "triton" not in sys.modules, "Triton is imported before it is asked for"
 def test_import_loads_torch_and_nothing_else():
     done = subprocess.run([sys.executable, "-W", "error", "-c", SCRIPT], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+# Doctests skip modules that cannot be imported, so that those of optional rooms need no package; here none is forgiven.
+MODULES = [module.name for module in pkgutil.walk_packages(snntorch_binary.__path__, "snntorch_binary.", onerror=print)]
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if ".kernels.triton" not in name])
+def test_every_module_can_be_imported(name):
+    if ".norse" in name and importlib.util.find_spec("norse") is None:
+        pytest.skip("Norse is not installed")
+    if not name.endswith("__main__"):
+        importlib.import_module(name)

@@ -24,7 +24,8 @@ class TimeFirst(nn.Module):
 
     Raises:
         TypeError: the module holds a neuron of this package, which would take examples for time steps.
-        ValueError: x has fewer than two dimensions, or the layer changed the number of examples.
+        ValueError: x has fewer than two dimensions, or too few for the layer, or the layer changed the number of
+            examples.
 
     Example:
         >>> import torch
@@ -42,7 +43,11 @@ class TimeFirst(nn.Module):
         if x.dim() < 2:
             raise ValueError(expected("x", "a tensor of shape [T, B, ...] (time-first)", list(x.shape)))
         steps, batch = x.shape[:2]
-        y = self.module(x.flatten(0, 1))
+        try:
+            y = self.module(x.flatten(0, 1))
+        except IndexError as error:  # torch's layers, for a dimension that is not there
+            what = f"of a shape that {type(self.module).__name__} can take"
+            raise ValueError(f"{expected('x', what, list(x.shape))} ({error})") from None
         if y.shape[:1] != (steps * batch,):
             raise ValueError(expected("module", f"a layer that keeps {steps * batch} examples", list(y.shape)))
         return y.unflatten(0, (steps, batch))

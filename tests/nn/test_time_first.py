@@ -42,3 +42,8 @@ def test_refuses_what_would_mix_examples_and_time_steps():
         TimeFirst(nn.Flatten(0))(torch.zeros(2, 4, 3))
     with pytest.raises(ValueError, match=r"\[T, B, ...\]"):
         TimeFirst(nn.Flatten())(torch.zeros(4))
+
+
+def test_too_few_dimensions_for_the_layer():
+    with pytest.raises(ValueError, match=r"of a shape that Flatten can take, but got \[5, 2, 7\]"):
+        TimeFirst(nn.Flatten(2))(torch.ones(5, 2, 7))

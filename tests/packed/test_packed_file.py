@@ -432,7 +432,11 @@ def test_ten_thousand_mutated_files(path_in_memory):
             assert torch.equal(network(x), expected)
     assert loaded < 800
     # The same with structures that somebody changed and signed: an error, or a network of such a structure.
-    for written, input_ in ((packed, x), (sb.pack(local_network()), spikes(4, 2, 12))):
+    refusals = (ValueError, TypeError, RuntimeError)
+    for written, input_, refused in (
+        (packed, x, refusals),
+        (sb.pack(local_network()), spikes(4, 2, 12), (*refusals, IndexError)),  # of torch's own Flatten
+    ):
         sb.save_packed(written, path)
         tensors, metadata = parts(path)
         tensors = {name: tensor.clone() for name, tensor in tensors.items()}
@@ -447,7 +451,7 @@ def test_ten_thousand_mutated_files(path_in_memory):
             except PackedFileError:
                 continue
             accepted += 1
-            with contextlib.suppress(ValueError, TypeError, RuntimeError, IndexError):
+            with contextlib.suppress(*refused):
                 network(input_)
         assert 0 < accepted < 1000
 
