@@ -6,17 +6,18 @@ import pytest
 import yaml
 
 from snntorch_binary import lightning
+from snntorch_binary.cli import main
 from snntorch_binary.data import names
 from snntorch_binary.lightning.recipes import recipe
 
 FOLDER = Path(lightning.__file__).parent / "configs"
 INPUTS = {"digits": (64, 10), "mnist": (784, 10), "nmnist": (2 * 34 * 34, 4)}
 RULES = {"full-precision": "SpikingModule", "st": "STBiSNN", "bayes": "BayesBiSNN"}
-SHIPPED = [("digits", rule) for rule in RULES] + [("mnist", "bayes"), ("nmnist", "bayes")]
+SHIPPED = [*(("digits", rule) for rule in RULES), ("mnist", "bayes"), ("nmnist", "bayes"), ("nmnist", "vowel")]
 
 
-def config(dataset, rule):
-    """What `compare` does with seed 0, as a configuration."""
+def backpropagation(dataset, rule):
+    """Model, data and recipe of a rule that goes through time."""
     classes = [6, 7, 8, 9] if dataset == "nmnist" else "all"
     used = recipe(dataset, classes)
     input_size, num_classes = INPUTS[dataset]
@@ -43,11 +44,51 @@ def config(dataset, rule):
             "init_scale": used.init_scale,
         }
         init_args |= {"num_test_samples": used.num_members}
+    model = {"class_path": f"snntorch_binary.lightning.{RULES[rule]}", "init_args": init_args}
+    return model, {"name": dataset, "batch_size": used.batch_size, "classes": classes}, used
+
+
+def winner_take_all(dataset):
+    """Model, data and recipe of `vowel-wta`."""
+    classes, shape = [6, 9], [2, 34, 34]
+    used = recipe(dataset, classes, vowel=True)
+    given = used.vowel
+    basis = {
+        "class_path": "snntorch_binary.nn.RaisedCosine",
+        "init_args": {"num": given.num_basis, "window": given.window},
+    }
+    net = {
+        "input_shape": shape,
+        "num_hidden": sum(used.hidden_sizes),
+        "num_outputs": len(classes),
+        "num_symbols": 2,
+        "basis": basis,
+        "init": given.init,
+    }
+    init_args = {
+        "net": {"class_path": "snntorch_binary.lightning.symbol_network", "init_args": net},
+        "num_classes": len(classes),
+        "lr": given.lr,
+        "hidden_lr": given.hidden_lr,
+        "kappa": given.kappa,
+        "beta": given.beta,
+        "gamma": given.gamma,
+        "silence": given.silence,
+        "num_test_samples": used.num_members,
+    }
+    model = {"class_path": "snntorch_binary.lightning.VOWEL", "init_args": init_args}
+    data = {"name": dataset, "batch_size": used.batch_size, "classes": classes, "one_symbol": True}
+    return model, data, used
+
+
+def config(dataset, rule):
+    """What `compare` does with seed 0, as a configuration."""
+    model, data, used = winner_take_all(dataset) if rule == "vowel" else backpropagation(dataset, rule)
     name = f"{dataset}-{rule}"
     return {
         "seed_everything": 0,
-        "model": {"class_path": f"snntorch_binary.lightning.{RULES[rule]}", "init_args": init_args},
-        "data": {"name": dataset, "batch_size": used.batch_size, "classes": classes},
+        "model": model,
+        "data": data,
         "trainer": {
             "max_epochs": used.epochs,
             "devices": 1,
@@ -74,6 +115,16 @@ def test_nothing_else_is_shipped():
 @pytest.mark.parametrize(("dataset", "rule"), SHIPPED)
 def test_values_are_those_of_the_recipe(dataset, rule):
     assert yaml.safe_load((FOLDER / f"{dataset}-{rule}.yaml").read_text()) == config(dataset, rule)
+
+
+def test_winner_take_all_circuits_are_built_trained_and_tested(real_data, tmp_path, capsys):
+    small = ["--data.data_dir", str(real_data), "--data.limit_per_class", "10", "--trainer.max_epochs", "1"]
+    command = ["--config", "nmnist-vowel", *small, "--trainer.logger.init_args.save_dir", str(tmp_path)]
+    assert main(["fit", *command]) == 0
+    assert "validation accuracy single" in capsys.readouterr().out
+    checkpoint = tmp_path / "nmnist-vowel" / "version_0" / "checkpoints" / "last.ckpt"
+    assert main(["test", *command, "--ckpt_path", str(checkpoint)]) == 0
+    assert "ensemble" in capsys.readouterr().out
 
 
 if __name__ == "__main__":
