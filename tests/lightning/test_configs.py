@@ -6,7 +6,6 @@ import pytest
 import yaml
 
 from snntorch_binary import lightning
-from snntorch_binary.cli import main
 from snntorch_binary.data import names
 from snntorch_binary.lightning.recipes import recipe
 
@@ -115,16 +114,6 @@ def test_nothing_else_is_shipped():
 @pytest.mark.parametrize(("dataset", "rule"), SHIPPED)
 def test_values_are_those_of_the_recipe(dataset, rule):
     assert yaml.safe_load((FOLDER / f"{dataset}-{rule}.yaml").read_text()) == config(dataset, rule)
-
-
-def test_winner_take_all_circuits_are_built_trained_and_tested(real_data, tmp_path, capsys):
-    small = ["--data.data_dir", str(real_data), "--data.limit_per_class", "10", "--trainer.max_epochs", "1"]
-    command = ["--config", "nmnist-vowel", *small, "--trainer.logger.init_args.save_dir", str(tmp_path)]
-    assert main(["fit", *command]) == 0
-    assert "validation accuracy single" in capsys.readouterr().out
-    checkpoint = tmp_path / "nmnist-vowel" / "version_0" / "checkpoints" / "last.ckpt"
-    assert main(["test", *command, "--ckpt_path", str(checkpoint)]) == 0
-    assert "ensemble" in capsys.readouterr().out
 
 
 if __name__ == "__main__":
