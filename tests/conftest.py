@@ -11,6 +11,8 @@ import snntorch_binary as sb
 from snntorch_binary.kernels import engine
 from snntorch_binary.weights import binary_layers, draw, rule
 
+collect_ignore_glob = ["*/conftest.py"]  # as modules with doctests: they all have one name
+
 
 def take_noise_from(monkeypatch, noise):
     """Let every draw to come have the noise that a function of latent and seed returns."""

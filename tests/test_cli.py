@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import snntorch_binary as sb
 from snntorch_binary.cli import main
 
 TINY = ["--epochs", "1", "--limit-per-class", "4", "--seeds", "0"]
@@ -166,6 +167,10 @@ def test_help(command, capsys):
         assert word in text
 
 
+def test_version(capsys):
+    assert run("--version", capsys=capsys) == (0, f"snntorch-binary {sb.__version__}\n", "")
+
+
 def test_an_interrupt_says_how_to_continue(capsys, monkeypatch):
     from snntorch_binary.lightning import compare
 
@@ -285,7 +290,7 @@ def test_fit_goes_on_from_a_checkpoint(trained, capsys):
     assert text.splitlines()[0].startswith("epoch 3/3  loss ")
 
 
-@pytest.mark.parametrize("name", ["digits-full-precision", "digits-st", "mnist-bayes", "nmnist-bayes"])
+@pytest.mark.parametrize("name", ["digits-full-precision", "digits-st", "mnist-bayes", "nmnist-bayes", "nmnist-vowel"])
 def test_every_shipped_configuration_trains(name, capsys, tmp_path_factory, monkeypatch):
     arguments = ["fit", "--config", name, "--trainer.max_epochs", "1", "--data.limit_per_class", "3"]
     if not name.startswith("digits"):

@@ -166,6 +166,7 @@ def assert_one_sentence(error, *words):
         (["export", "--to", "packed", "--weights", "-1", "{bayes}", "net"], ["--weights"]),
         (["export", "--to", "packed", "--members", "0", "{bayes}", "net"], ["--members"]),
         (["export", "--to", "nir", "--members", "3", "{bayes}", "net"], ["--members", "--to packed"]),
+        (["export", "--to", "packed", "--members", "3", "{st}", "net"], ["--members", "one member", "but got 3"]),
         (["export", "--to", "torch", "--allow-lossy", "{bayes}", "net"], ["--allow-lossy"]),
         (["export", "--to", "torch", "{local}", "net"], ["another network", "net.readout0"]),
         (["summary", "{local}"], ["another network"]),
@@ -318,6 +319,7 @@ def test_recordings(tmp_path, empty_folder, capsys):
         (lambda folder: folder.mkdir(), "has no images"),
         (lambda folder: (folder.mkdir(), (folder / "a.png").write_bytes(b"none")), "cannot be read"),
         (lambda folder: (folder.mkdir(), Image.new("L", (5, 4)).save(folder / "a.png")), "but got 5 x 4 in"),
+        (lambda folder: (folder.mkdir(), Image.new("L", (4, 16)).save(folder / "a.png")), "8 x 8 pixels"),
         (lambda folder: (folder.mkdir(), (folder / "a.bin").write_bytes(bytes(5))), "`num_features` to be 2312"),
         (
             lambda folder: (folder.mkdir(), (folder / "a.bin").touch(), (folder / "b.png").touch()),

@@ -11,7 +11,7 @@ from nbclient import NotebookClient
 TUTORIALS = Path(__file__).parent.parent / "tutorials"
 NOTEBOOKS = sorted(TUTORIALS.glob("*.ipynb"))
 NEED_NORSE = ("08_deploy",)
-NEED_RECORDINGS = ("03_events_with_tonic",)  # and would else download about a gigabyte
+NEED_RECORDINGS = ("03_events_with_tonic", "09_winner_take_all")  # the first would else download about a gigabyte
 
 
 def outputs(cell):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from os import PathLike
 from pathlib import Path
 
@@ -31,8 +32,8 @@ def read_unlabelled(
     Args:
         folder: the folder.
         num_steps: number T of time steps.
-        num_features: inputs of the network that is to answer; images must have so many pixels, and frames of recordings
-            so many values.
+        num_features: inputs of the network that is to answer; images must have so many pixels, in a square where the
+            number is one, and frames of recordings so many values.
 
     Returns:
         The spikes, with the label 0 for all; and their files.
@@ -75,8 +76,12 @@ def _read_image(file: Path, num_pixels: int | None) -> torch.Tensor:
             pixels = np.asarray(image.convert("L"))
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for files that are none
         raise CorruptDataError(f"The image {file} cannot be read ({error}).") from None
-    if num_pixels not in (None, pixels.size):
-        height, width = pixels.shape
-        what = f"of {num_pixels} pixels, as many as the network has inputs"
-        raise ValueError(expected("folder", f"images {what}", f"{width} x {height} in {file}"))
+    height, width = pixels.shape
+    if num_pixels is not None:
+        side = math.isqrt(num_pixels)
+        square = side * side == num_pixels
+        if pixels.size != num_pixels or (square and height != width):
+            size = f"{side} x {side}" if square else str(num_pixels)
+            what = f"images of {size} pixels, as many as the network has inputs"
+            raise ValueError(expected("folder", what, f"{width} x {height} in {file}"))
     return torch.from_numpy(pixels.copy()).flatten()

@@ -12,11 +12,11 @@ from snntorch_binary.lightning.recipes import recipe
 FOLDER = Path(lightning.__file__).parent / "configs"
 INPUTS = {"digits": (64, 10), "mnist": (784, 10), "nmnist": (2 * 34 * 34, 4)}
 RULES = {"full-precision": "SpikingModule", "st": "STBiSNN", "bayes": "BayesBiSNN"}
-SHIPPED = [("digits", rule) for rule in RULES] + [("mnist", "bayes"), ("nmnist", "bayes")]
+SHIPPED = [*(("digits", rule) for rule in RULES), ("mnist", "bayes"), ("nmnist", "bayes"), ("nmnist", "vowel")]
 
 
-def config(dataset, rule):
-    """What `compare` does with seed 0, as a configuration."""
+def backpropagation(dataset, rule):
+    """Model, data and recipe of a rule that goes through time."""
     classes = [6, 7, 8, 9] if dataset == "nmnist" else "all"
     used = recipe(dataset, classes)
     input_size, num_classes = INPUTS[dataset]
@@ -43,11 +43,51 @@ def config(dataset, rule):
             "init_scale": used.init_scale,
         }
         init_args |= {"num_test_samples": used.num_members}
+    model = {"class_path": f"snntorch_binary.lightning.{RULES[rule]}", "init_args": init_args}
+    return model, {"name": dataset, "batch_size": used.batch_size, "classes": classes}, used
+
+
+def winner_take_all(dataset):
+    """Model, data and recipe of `vowel-wta`."""
+    classes, shape = [6, 9], [2, 34, 34]
+    used = recipe(dataset, classes, vowel=True)
+    given = used.vowel
+    basis = {
+        "class_path": "snntorch_binary.nn.RaisedCosine",
+        "init_args": {"num": given.num_basis, "window": given.window},
+    }
+    net = {
+        "input_shape": shape,
+        "num_hidden": sum(used.hidden_sizes),
+        "num_outputs": len(classes),
+        "num_symbols": 2,
+        "basis": basis,
+        "init": given.init,
+    }
+    init_args = {
+        "net": {"class_path": "snntorch_binary.lightning.symbol_network", "init_args": net},
+        "num_classes": len(classes),
+        "lr": given.lr,
+        "hidden_lr": given.hidden_lr,
+        "kappa": given.kappa,
+        "beta": given.beta,
+        "gamma": given.gamma,
+        "silence": given.silence,
+        "num_test_samples": used.num_members,
+    }
+    model = {"class_path": "snntorch_binary.lightning.VOWEL", "init_args": init_args}
+    data = {"name": dataset, "batch_size": used.batch_size, "classes": classes, "one_symbol": True}
+    return model, data, used
+
+
+def config(dataset, rule):
+    """What `compare` does with seed 0, as a configuration."""
+    model, data, used = winner_take_all(dataset) if rule == "vowel" else backpropagation(dataset, rule)
     name = f"{dataset}-{rule}"
     return {
         "seed_everything": 0,
-        "model": {"class_path": f"snntorch_binary.lightning.{RULES[rule]}", "init_args": init_args},
-        "data": {"name": dataset, "batch_size": used.batch_size, "classes": classes},
+        "model": model,
+        "data": data,
         "trainer": {
             "max_epochs": used.epochs,
             "devices": 1,

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from snntorch_binary._errors import require
+from snntorch_binary._errors import expected, require
 
 # Okabe and Ito's palette: told apart with any colour vision, and ordered to differ in lightness too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -77,8 +77,15 @@ def legend_below(figure: Any, axes: Any, columns: int) -> None:
 
 
 def write(figure: Any, path: str | os.PathLike[str]) -> None:
-    """Write a figure, all of it or nothing."""
+    """Write a figure, all of it or nothing.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        OSError: the file cannot be written.
+    """
     path = Path(path)
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(expected("path", "a file in a folder that exists", repr(str(path))))
     image = io.BytesIO()
     figure.savefig(image, format=path.suffix.lstrip(".") or "png")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -109,7 +109,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"`path` to be a file in a folder that exists, but got '.*missing"):
         DRAW["spikes"](path=tmp_path / "missing" / "raster.png")
 
 
