@@ -20,7 +20,12 @@ def run(*arguments, capsys):
     except SystemExit as exit:
         code = exit.code
     captured = capsys.readouterr()
-    return code, captured.out, captured.err
+    return code, captured.out, said(captured.err)
+
+
+def said(error):
+    """What a command said on standard error, other than that a kernel was compiled, which may happen in any test."""
+    return "".join(line for line in error.splitlines(True) if not line.startswith("snntorch_binary compiles "))
 
 
 def assert_one_sentence(code, error, *words):
@@ -212,7 +217,7 @@ def checkpoint(here):
 
 def test_fit_says_how_it_goes_and_where_things_are(trained):
     here, done = trained
-    assert done.stderr == ""
+    assert said(done.stderr) == ""
     lines = done.stdout.splitlines()
     assert len(lines) == 4
     for epoch, line in enumerate(lines[:2], start=1):
