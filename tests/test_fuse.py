@@ -23,7 +23,9 @@ def gradients(output, parameters):
 
 
 @pytest.mark.parametrize("reset", ["subtract", "zero", "none"])
-@pytest.mark.parametrize("spike_grad", [surrogate.atan(3.0), surrogate.fast_sigmoid(10), None], ids=["arctan", "fast", "default"])
+@pytest.mark.parametrize(
+    "spike_grad", [surrogate.atan(3.0), surrogate.fast_sigmoid(10), None], ids=["arctan", "fast", "default"]
+)
 def test_equals_the_steps(reset, spike_grad):
     options = {"init_hidden": True, "reset_mechanism": reset, "spike_grad": spike_grad}
     net = nn.Sequential(
