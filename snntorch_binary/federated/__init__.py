@@ -17,6 +17,10 @@ from snntorch_binary.federated.exchange import Coordinator as Coordinator
 from snntorch_binary.federated.exchange import Participant as Participant
 from snntorch_binary.federated.exchange import Task as Task
 from snntorch_binary.federated.exchange import Update as Update
+from snntorch_binary.federated.fl_snn import Device as Device
+from snntorch_binary.federated.fl_snn import exchange as exchange
+from snntorch_binary.federated.fl_snn_sides import OnlineCoordinator as OnlineCoordinator
+from snntorch_binary.federated.fl_snn_sides import OnlineParticipant as OnlineParticipant
 from snntorch_binary.federated.one_bit import moved_by_bits as moved_by_bits
 from snntorch_binary.federated.one_bit import pack_bits as pack_bits
 from snntorch_binary.federated.one_bit import sample_bits as sample_bits
@@ -27,3 +31,10 @@ from snntorch_binary.federated.partition import Partition as Partition
 from snntorch_binary.federated.posteriors import product_of_experts as product_of_experts
 from snntorch_binary.federated.selection import chosen_clients as chosen_clients
 from snntorch_binary.federated.selection import round_seed as round_seed
+from snntorch_binary.federated.selective import Share as Share
+from snntorch_binary.federated.selective import average as average
+from snntorch_binary.federated.selective import merge as merge
+from snntorch_binary.federated.selective import num_selected as num_selected
+from snntorch_binary.federated.selective import select as select
+from snntorch_binary.federated.synapses import set_synapses_ as set_synapses_
+from snntorch_binary.federated.synapses import synapses as synapses

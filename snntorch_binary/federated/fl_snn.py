@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +12,11 @@ from snntorch_binary._errors import expected
 from snntorch_binary.data import class_symbols, unsigned_symbols
 from snntorch_binary.data.splits import permutation
 from snntorch_binary.federated.selective import Share, average, merge, select
-from snntorch_binary.learning.circuits import parameters_of
+from snntorch_binary.federated.synapses import biases_and_feedback, set_biases_and_feedback_, set_synapses_, synapses
 from snntorch_binary.learning.online_glm import OnlineGLM
 from snntorch_binary.nn.wta import WTANetwork
+
+CountedSince = Literal["sent", "exchange"]
 
 
 class Device(nn.Module):
@@ -31,10 +34,13 @@ class Device(nn.Module):
         labels: int64 [N], in [0, N_out).
         rule: the rule for this network; ``None`` is ``OnlineGLM(net)``.
         lr: learning rate η.
+        counted_since: from when on the gradients of a basis function count towards its choice: ``"sent"``, since the
+            device last sent it, so that each has its turn; or ``"exchange"``, since the last exchange, as published.
+            There the same ones win again and again, and what never goes out learns from one device's examples only.
         seed: of the order of examples and of the draws of hidden circuits.
 
     Raises:
-        ValueError: there is no example, or a shape or label does not fit the network.
+        ValueError: there is no example, a shape or label does not fit the network, or an argument is out of its range.
 
     Example:
         >>> import torch
@@ -54,6 +60,7 @@ class Device(nn.Module):
         labels: Tensor,
         rule: OnlineGLM | None = None,
         lr: float = 0.05,
+        counted_since: CountedSince = "sent",
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -68,9 +75,12 @@ class Device(nn.Module):
             raise ValueError(expected("labels", what, labels.tolist() if labels.numel() < 5 else "others"))
         if not 0 <= lr < float("inf"):
             raise ValueError(expected("lr", "a float of at least 0", lr))
+        if counted_since not in get_args(CountedSince):
+            raise ValueError(expected("counted_since", "'sent' or 'exchange'", repr(counted_since)))
         self.net, self.rule = net, OnlineGLM(net) if rule is None else rule
         self.memory = net.memory(1, net.outputs.linear.bias)
         self.spikes, self.labels, self.lr, self.seed = spikes, labels, lr, seed
+        self.counted_since = counted_since
         self.position = 0
         self._order: tuple[int, Tensor] | None = None
 
@@ -98,7 +108,7 @@ class Device(nn.Module):
                 self.position += 1
 
     def _example(self, number: int) -> tuple[Tensor, Tensor]:
-        """Return the inputs [T, 1, N_in, 1] of an example of the stream, and what outputs are to emit, [1, N_out, 1]."""
+        """Return an example of the stream, [T, 1, N_in, 1], and what outputs are to emit, [1, N_out, 1]."""
         epoch, place = divmod(number, len(self.spikes))
         if self._order is None or self._order[0] != epoch:
             self._order = epoch, permutation(len(self.spikes), f"stream {self.seed} {epoch}")
@@ -107,17 +117,16 @@ class Device(nn.Module):
         return x, class_symbols(self.labels[index], 1, self.net.num_outputs, 1)[0].to(x)
 
     def share(self, num: int) -> Share:
-        """Return what the device sends, ``num`` basis functions, and count gradients anew from now on."""
-        share = select(synapses(self.net), other_parameters(self.net), self.rule.magnitudes, num)
-        self.rule.magnitudes.zero_()
+        """Return what the device sends of ``num`` basis functions, and count their gradients anew from now on."""
+        share = select(synapses(self.net), biases_and_feedback(self.net), self.rule.magnitudes, num)
+        self.rule.magnitudes[slice(None) if self.counted_since == "exchange" else share.indices] = 0
         return share
 
     @torch.no_grad()
     def receive(self, share: Share) -> None:
         """Take over what was exchanged, and keep one's own of the rest."""
         set_synapses_(self.net, merge(synapses(self.net), share))
-        for name, parameter in _other_parameters(self.net).items():
-            parameter.copy_(share.rest[name])
+        set_biases_and_feedback_(self.net, share.rest)
 
     def get_extra_state(self) -> Tensor:
         """Return the position in the stream in time steps, int64."""
@@ -140,46 +149,3 @@ def exchange(devices: Sequence[Device], num: int) -> list[Share]:
     for device in devices:
         device.receive(mean)
     return shares
-
-
-def synapses(net: WTANetwork) -> Tensor:
-    """Return the weights of all connections there are, hidden circuits' first, as a copy [S, K_a].
-
-    Example:
-        >>> from snntorch_binary.nn import WTANetwork
-        >>> synapses(WTANetwork(num_inputs=676, num_hidden=0, num_outputs=2)).shape  # and each output from the other
-        torch.Size([1354, 8])
-    """
-    return torch.cat([weight[there] for weight, there in _by_basis(net)]).detach()
-
-
-@torch.no_grad()
-def set_synapses_(net: WTANetwork, values: Tensor) -> None:
-    """Set the weights of all connections there are to values [S, K_a]."""
-    parts = _by_basis(net)
-    for (weight, there), value in zip(parts, values.split([int(there.sum()) for _, there in parts]), strict=True):
-        weight[there] = value
-
-
-def _by_basis(net: WTANetwork) -> list[tuple[Tensor, Tensor]]:
-    """Return, for each group of circuits, a view [N, J, K_a] of its weights and where there is a connection [N, J]."""
-    found = []
-    for group in net.circuits().values():
-        weight = parameters_of(group)["weight"].unflatten(1, (-1, net.basis.num))
-        there = group.masked_(torch.ones_like(weight).flatten(1)).unflatten(1, (-1, net.basis.num))[..., 0] > 0
-        found.append((weight, there))
-    return found
-
-
-def other_parameters(net: WTANetwork) -> dict[str, Tensor]:
-    """Return copies of the biases and feedback weights, by name."""
-    return {name: value.detach().clone() for name, value in _other_parameters(net).items()}
-
-
-def _other_parameters(net: WTANetwork) -> dict[str, Tensor]:
-    return {
-        f"{group}.{name}": value
-        for group, circuits in net.circuits().items()
-        for name, value in parameters_of(circuits).items()
-        if name != "weight"
-    }

@@ -112,7 +112,9 @@ def average(shares: Sequence[Share]) -> Share:
     indices = torch.cat([share.indices for share in shares]).unique()
     columns = []
     for index in indices:
-        sent = [{"": share.weights[:, share.indices == index]} for share in shares if bool((share.indices == index).any())]
+        sent = [
+            {"": share.weights[:, share.indices == index]} for share in shares if bool((share.indices == index).any())
+        ]
         columns.append(weighted_mean(sent)[""])
     return Share(indices, torch.cat(columns, 1), rest)
 

@@ -91,7 +91,10 @@ class OnlineGLM(nn.Module):
 
     @torch.no_grad()
     def learn(self, step: WTAStep) -> bool:
-        """Take in a time step of one sequence; say whether a local step ends with it, and ``.grad`` holds its direction.
+        """Take in a time step of one sequence; where it ends a local step, put the direction into ``.grad``.
+
+        Returns:
+            Whether it does.
 
         Raises:
             ValueError: there is more than one sequence.
