@@ -142,15 +142,11 @@ def shipped_configs() -> dict[str, Path]:
     return {path.stem: path for path in sorted((Path(__file__).parent / "configs").glob("*.yaml"))}
 
 
-def read_settings(config: str | Path, **changes: Any) -> FederationSettings:
+def read_values(config: str | Path) -> dict[str, Any]:
     """Read a YAML file, or one that ships with the package by its name.
 
-    Args:
-        config: path or name.
-        changes: values that replace the file's; ``None`` leaves the file's.
-
     Raises:
-        ValueError: there is no such file, or it says something that is not understood.
+        ValueError: there is no such file, or it is none of settings.
         MissingPackageError: PyYAML is not installed.
     """
     yaml = require("yaml", "lightning")
@@ -167,19 +163,34 @@ def read_settings(config: str | Path, **changes: Any) -> FederationSettings:
         raise ValueError(f"{path} is no YAML file: {' '.join(str(error).split())}.") from None
     if not isinstance(values, dict):
         raise ValueError(expected("CONFIG", "a YAML file of settings", repr(str(config))))
+    return values
+
+
+def read_settings(config: str | Path, **changes: Any) -> FederationSettings:
+    """Read a YAML file, or one that ships with the package by its name.
+
+    Args:
+        config: path or name.
+        changes: values that replace the file's; ``None`` leaves the file's.
+
+    Raises:
+        ValueError: there is no such file, or it says something that is not understood.
+        MissingPackageError: PyYAML is not installed.
+    """
+    values = read_values(config)
     values.update({name: value for name, value in changes.items() if value is not None})
     methods = values.get("methods")
     if isinstance(methods, dict):
-        values["methods"] = {name: _made(Method, f"methods.{name}", given) for name, given in methods.items()}
+        values["methods"] = {name: made(Method, f"methods.{name}", given) for name, given in methods.items()}
     if values.get("local_privacy") is not None:
-        values["local_privacy"] = _made(LocalPrivacy, "local_privacy", values["local_privacy"])
-    return _made(FederationSettings, "CONFIG", values)
+        values["local_privacy"] = made(LocalPrivacy, "local_privacy", values["local_privacy"])
+    return made(FederationSettings, "CONFIG", values)
 
 
 _KINDS = {"int": int, "float": (int, float), "bool": bool, "str": str, "dict[str, Any]": dict}
 
 
-def _made(kind: type[Built], name: str, values: Any) -> Built:
+def made(kind: type[Built], name: str, values: Any) -> Built:
     """Return a dataclass of a YAML file's values, or say which of them is not what it should be.
 
     Raises:
@@ -261,10 +272,7 @@ def chosen_settings(
     Raises:
         ValueError: a value is wrong.
     """
-    try:
-        numbers = None if seeds is None else [int(word) for word in seeds.split(",")]
-    except ValueError:
-        raise ValueError(expected("--seeds", "integers separated by commas", repr(seeds))) from None
+    numbers = None if seeds is None else seeds_of(seeds)
     settings = read_settings(config, seeds=numbers, **changes)
     data = {**settings.data}
     for name, value in (("data_dir", data_dir), ("limit_per_class", limit_per_class)):
@@ -275,3 +283,15 @@ def chosen_settings(
     if unknown:
         raise ValueError(expected("--methods", f"some of {', '.join(settings.methods)}", repr(unknown[0])))
     return replace(settings, data=data, methods={name: settings.methods[name] for name in names})
+
+
+def seeds_of(text: str) -> list[int]:
+    """Return the seeds that a command line names.
+
+    Raises:
+        ValueError: they are no integers.
+    """
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError:
+        raise ValueError(expected("--seeds", "integers separated by commas", repr(text))) from None

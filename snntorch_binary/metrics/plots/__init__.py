@@ -4,6 +4,7 @@ from snntorch_binary.metrics.plots.anytime import anytime_curve as anytime_curve
 from snntorch_binary.metrics.plots.continual import continual_curve as continual_curve
 from snntorch_binary.metrics.plots.estimators import estimator_bias as estimator_bias
 from snntorch_binary.metrics.plots.learning import learning_curve as learning_curve
+from snntorch_binary.metrics.plots.load import load_curve as load_curve
 from snntorch_binary.metrics.plots.out_of_distribution import ood_histogram as ood_histogram
 from snntorch_binary.metrics.plots.regression import predictive_band as predictive_band
 from snntorch_binary.metrics.plots.rejection import rejection_curve as rejection_curve
