@@ -14,10 +14,12 @@ from torch import Tensor
 from snntorch_binary.data import SpikeDataset, Splits, load, unsigned_symbols
 from snntorch_binary.federated.fl_snn import CountedSince, Device, exchange
 from snntorch_binary.federated.online_settings import ExchangeMethod, OnlineSettings
+from snntorch_binary.kernels.noise import mix
 from snntorch_binary.learning import OnlineGLM
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.settings import OutputError, check_output, write_text
 from snntorch_binary.nn import WTANetwork, layered_mask
+from snntorch_binary.nn.wta_circuits import draw_symbols
 
 _DONE = "predictions.pt"
 _BATCH = 200
@@ -154,14 +156,28 @@ def answer(net: WTANetwork, spikes: Tensor, num_samples: int) -> dict[str, Tenso
         spikes: uint8 [N, T, N_in].
         num_samples: free runs; what they draw is the same at every call.
     """
-    runs = []
-    for seed in range(num_samples):
-        counts = [
-            net(unsigned_symbols(x.transpose(0, 1).float(), polarities=False), seed).sum(0)
-            for x in spikes.split(_BATCH)
-        ]
-        runs.append(torch.cat(counts).softmax(-1))
-    return {"single": runs[0], "ensemble": torch.stack(runs).mean(0)}
+    counts = []
+    for x in spikes.split(_BATCH):
+        symbols = unsigned_symbols(x.transpose(0, 1).float(), polarities=False)
+        if _sees_inputs_only(net):
+            counts.append(_counts_from_inputs(net, symbols, num_samples))
+        else:
+            counts.append(torch.stack([net(symbols, seed).sum(0) for seed in range(num_samples)]))
+    answers = torch.cat(counts, 1).softmax(-1)
+    return {"single": answers[0], "ensemble": answers.mean(0)}
+
+
+def _sees_inputs_only(net: WTANetwork) -> bool:
+    return net.hidden is None and net.outputs.feedback is None and net.outputs.sources == (0,)
+
+
+def _counts_from_inputs(net: WTANetwork, symbols: Tensor, num_samples: int) -> Tensor:
+    """Return the spike counts [K, B, N_out] of K free runs in which nothing depends on what was drawn before."""
+    drawn = [
+        torch.stack([draw_symbols(step.outputs.log_probs, mix(seed, t, 0)).sum(-1) for seed in range(num_samples)])
+        for t, step in enumerate(net.steps(symbols, seed=0))
+    ]
+    return torch.stack(drawn).sum(0)
 
 
 def _spikes(dataset: SpikeDataset, splits: Splits, join: int) -> Part:

@@ -14,6 +14,7 @@ from snntorch_binary.federated.online_run import OnlineRun, run_online
 from snntorch_binary.federated.online_settings import is_online, read_online_settings
 from snntorch_binary.federated.settings import shipped_configs
 from snntorch_binary.lightning.progress import ComparisonProgress
+from snntorch_binary.nn import WTANetwork, layered_mask
 
 ONLINE = [name for name in shipped_configs() if is_online(name)]
 
@@ -118,6 +119,18 @@ def test_joined_time_steps(config):
     assert joined.tolist() == [[[1, 0, 0], [0, 1, 0]]]  # the seventh step is no whole one
 
 
+@pytest.mark.parametrize("feedback", ["none", "all"])
+def test_answers_are_those_of_free_runs(feedback):
+    net = WTANetwork(6, 0, 3, feedback=feedback, init=1.0, mask=layered_mask(6, 0, 3, output_lateral=feedback == "all"))
+    spikes = (torch.rand(7, 9, 6) < 0.4).byte()
+    found = online_run.answer(net, spikes, 3)
+    with torch.no_grad():
+        each = [net(spikes.transpose(0, 1).float().unsqueeze(-1), seed).sum(0).softmax(-1) for seed in range(3)]
+    assert torch.equal(found["single"], each[0])
+    torch.testing.assert_close(found["ensemble"], sum(each) / 3)
+    assert not torch.equal(found["single"], found["ensemble"])
+
+
 def test_the_table_shows_means_over_devices_and_the_worst(config):
     settings = read_online_settings(config)
     labels = torch.tensor([0, 1, 0, 1])
@@ -171,7 +184,7 @@ def test_two_digits_of_nmnist(real_data, tmp_path):
     settings = read_online_settings(
         "fl-snn-nmnist", data_dir=str(real_data), methods=["separate", "turns-1"], seeds=[0], limit_per_class=30
     )
-    settings = replace(settings, num_local_steps=800)
+    settings = replace(settings, num_local_steps=600, num_samples=2)
     alone, together = run_online(settings, tmp_path, ComparisonProgress(Console(quiet=True), 2, 1))
     accuracies = [
         (run.probabilities["ensemble"].argmax(-1) == run.labels).double().mean(1) for run in (alone, together)
