@@ -79,7 +79,7 @@ def run_online(settings: OnlineSettings, out: Path, progress: ComparisonProgress
                 runs.append(OnlineRun(name, seed, **torch.load(path, weights_only=True)))
                 single = runs[-1].validation["single"].argmax(-1) == runs[-1].validation_labels
                 accuracies = ", ".join(f"{100 * float(device.double().mean()):.1f} %" for device in single)
-                progress.finish(f"{path.parent.name:<24} validation accuracy of the devices {accuracies}")
+                progress.finish(f"{path.parent.name:<24} validation accuracy {accuracies}")
     return runs
 
 
