@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from snntorch_binary.data import SpikeDataset, Splits, load, unsigned_symbols
-from snntorch_binary.federated.fl_snn import CountedSince, Device, exchange
+from snntorch_binary.federated.online_device import CountedSince, OnlineDevice, exchange_
 from snntorch_binary.federated.online_settings import ExchangeMethod, OnlineSettings
 from snntorch_binary.kernels.noise import mix
 from snntorch_binary.learning import OnlineGLM
@@ -95,7 +95,7 @@ def _run(settings: OnlineSettings, method: ExchangeMethod, seed: int, parts: dic
         for device in devices:
             device.advance(method.tau or settings.num_local_steps)
         if method.tau:
-            shares = exchange(devices, method.num_selected)
+            shares = exchange_(devices, method.num_selected)
             scalars += sum(share.num_scalars for share in shares)
             sent += sum(share.num_bytes for share in shares)
     seconds = time.perf_counter() - begin
@@ -120,7 +120,7 @@ def _run(settings: OnlineSettings, method: ExchangeMethod, seed: int, parts: dic
 
 def make_devices(
     settings: OnlineSettings, method: ExchangeMethod, seed: int, spikes: Tensor, labels: Tensor
-) -> list[Device]:
+) -> list[OnlineDevice]:
     """Return a device for each class, all with the same network to begin with.
 
     Args:
@@ -143,7 +143,9 @@ def make_devices(
         rule = OnlineGLM(net, settings.kappa, window=settings.window)
         since: CountedSince = "sent" if method.counted_since == "sent" else "exchange"
         mine = labels == label
-        devices.append(Device(net, spikes[mine], labels[mine], rule, settings.lr, since, num_classes * seed + label))
+        devices.append(
+            OnlineDevice(net, spikes[mine], labels[mine], rule, settings.lr, since, num_classes * seed + label)
+        )
     return devices
 
 

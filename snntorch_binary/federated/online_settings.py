@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from snntorch_binary._errors import expected
-from snntorch_binary.federated.fl_snn import CountedSince
+from snntorch_binary.federated.online_device import CountedSince
 from snntorch_binary.federated.selective import num_selected
 from snntorch_binary.federated.settings import made, read_values
 from snntorch_binary.nn import RaisedCosine
@@ -24,7 +24,7 @@ class ExchangeMethod:
     Attributes:
         tau: local steps between two exchanges; 0 for devices that never meet.
         rate: weights per synapse and local step, see :func:`snntorch_binary.federated.num_selected`.
-        counted_since: see :class:`snntorch_binary.federated.Device`.
+        counted_since: see :class:`snntorch_binary.federated.OnlineDevice`.
     """
 
     tau: int = 0

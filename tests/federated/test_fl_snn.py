@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from fl_snn_devices import NUM_BASIS, STEPS, assert_same_state, make_data, make_device, make_net, two_devices
+from online_devices import NUM_BASIS, STEPS, assert_same_state, make_data, make_device, make_net, two_devices
 
 from snntorch_binary.data.splits import permutation
 from snntorch_binary.federated import (
@@ -12,12 +12,11 @@ from snntorch_binary.federated import (
     OnlineParticipant,
     Task,
     Update,
-    exchange,
-    set_synapses_,
-    synapses,
+    exchange_,
     weighted_mean,
 )
-from snntorch_binary.federated.fl_snn import Device
+from snntorch_binary.federated.online_device import OnlineDevice
+from snntorch_binary.federated.synapses import set_synapses_, synapses
 from snntorch_binary.learning import OnlineGLM
 from snntorch_binary.nn import WTANetwork, layered_mask
 
@@ -25,7 +24,7 @@ from snntorch_binary.nn import WTANetwork, layered_mask
 def test_without_hidden_circuits_it_is_online_logistic_regression():
     """Filtered spikes by hand, the gradient of the cross-entropy by autograd, SGD: the same weights after 2 passes."""
     net = make_net(feedback="none", mask=layered_mask(5, 0, 2, output_lateral=False))
-    device = Device(net := net.double(), *make_data(1), OnlineGLM(net, kappa=0.0), lr=0.1, seed=3)
+    device = OnlineDevice(net := net.double(), *make_data(1), OnlineGLM(net, kappa=0.0), lr=0.1, seed=3)
     weight = net.outputs.linear.weight.detach().unflatten(1, (5, NUM_BASIS)).clone().requires_grad_()
     bias = net.outputs.linear.bias.detach().clone().requires_grad_()
     kernel = net.basis.coefficients()
@@ -56,7 +55,7 @@ def test_devices_with_the_same_data_stay_identical(num_hidden):
     for _ in range(20):
         for device in devices:
             device.advance(1)
-        exchange(devices, NUM_BASIS)
+        exchange_(devices, NUM_BASIS)
         assert_same_state(*devices)
     alone = make_device(net, 0, seed=5)
     alone.advance(20)
@@ -70,7 +69,7 @@ def test_sending_all_basis_functions_is_averaging_networks(num_hidden):
     for device in devices:
         device.advance(7)
     plain = weighted_mean([dict(device.net.named_parameters()) for device in devices])
-    exchange(devices, NUM_BASIS)
+    exchange_(devices, NUM_BASIS)
     for device in devices:
         for name, parameter in device.net.named_parameters():
             assert torch.equal(parameter, plain[name]), name
@@ -84,7 +83,7 @@ def test_what_nobody_sent_stays_the_devices_own(counted_since):
             device.advance(5)
         before = [synapses(device.net) for device in devices]
         largest = [int(device.rule.magnitudes.argmax()) for device in devices]
-        sent = {index for share in exchange(devices, 1) for index in share.indices.tolist()}
+        sent = {index for share in exchange_(devices, 1) for index in share.indices.tolist()}
         assert sent == set(largest)
         kept = [index for index in range(NUM_BASIS) if index not in sent]
         for device, own in zip(devices, before, strict=True):
@@ -113,7 +112,7 @@ def test_it_goes_on_bit_for_bit_from_the_middle_of_an_example_and_of_a_window(nu
     devices = two_devices(net, window=window)
     for device in devices:
         device.advance(5)
-    exchange(devices, 2)
+    exchange_(devices, 2)
     assert devices[0].position % STEPS  # in the middle of an example
     torch.save([device.state_dict() for device in devices], tmp_path / "devices.pt")
     again = two_devices(make_net(num_hidden, seed=9), window=window)
@@ -123,7 +122,7 @@ def test_it_goes_on_bit_for_bit_from_the_middle_of_an_example_and_of_a_window(nu
         for _ in range(3):
             for device in group:
                 device.advance(7)
-            exchange(group, 2)
+            exchange_(group, 2)
     for one, other in zip(devices, again, strict=True):
         assert_same_state(one, other)
     assert devices[0].position == 26 * window
@@ -138,7 +137,8 @@ def test_separate_devices_never_meet_and_learn_one_class():
     for together in (False, True):
         net = WTANetwork(8, 0, 2, feedback="none", mask=layered_mask(8, 0, 2, output_lateral=False))
         devices = [
-            Device(copy.deepcopy(net), spikes[labels == label], labels[labels == label], seed=label) for label in (0, 1)
+            OnlineDevice(copy.deepcopy(net), spikes[labels == label], labels[labels == label], seed=label)
+            for label in (0, 1)
         ]
         for device in devices:
             device.rule = OnlineGLM(device.net)
@@ -146,7 +146,7 @@ def test_separate_devices_never_meet_and_learn_one_class():
             for device in devices:
                 device.advance(4)
             if together:
-                exchange(devices, 4)
+                exchange_(devices, 4)
         counts = [device.net(spikes.transpose(0, 1).float().unsqueeze(-1), seed=1).sum(0) for device in devices]
         accuracy[together] = [float((count.argmax(-1) == labels).double().mean()) for count in counts]
     assert all(abs(value - 0.5) < 0.05 for value in accuracy[False])
@@ -163,7 +163,7 @@ def test_only_connections_are_exchanged():
     rows = net.outputs.linear.weight.detach().unflatten(1, (678, 8))
     assert rows[0, 676].abs().sum() == rows[1, 677].abs().sum() == 0
     spikes, labels = torch.zeros(1, 3, 676, dtype=torch.uint8), torch.tensor([0])
-    device = Device(net, spikes, labels)
+    device = OnlineDevice(net, spikes, labels)
     device.advance(1)
     assert device.share(8).num_scalars == 10_832 + 2 + 2  # the fact that FL-SNN's load formula gives
 
@@ -173,7 +173,7 @@ def plain_rounds(net, rounds, tau, num):
     for _ in range(rounds):
         for device in devices:
             device.advance(tau)
-        exchange(devices, num)
+        exchange_(devices, num)
     return devices
 
 
@@ -247,7 +247,7 @@ def test_what_the_base_station_refuses():
 def test_bad_devices_are_one_sentence(options, sentence):
     spikes, labels = make_data(0)
     with pytest.raises(ValueError) as caught:
-        Device(**{"net": make_net(), "spikes": spikes, "labels": labels, **options})
+        OnlineDevice(**{"net": make_net(), "spikes": spikes, "labels": labels, **options})
     assert str(caught.value) == f"Expected argument {sentence}"
 
 

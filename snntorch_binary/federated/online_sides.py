@@ -9,7 +9,7 @@ import torch
 from snntorch_binary._errors import expected
 from snntorch_binary.federated.averaging import State, why_refused
 from snntorch_binary.federated.exchange import Task, Update
-from snntorch_binary.federated.fl_snn import Device
+from snntorch_binary.federated.online_device import OnlineDevice
 from snntorch_binary.federated.selective import Share, average, num_selected
 from snntorch_binary.federated.synapses import biases_and_feedback, set_biases_and_feedback_, set_synapses_, synapses
 from snntorch_binary.nn.wta import WTANetwork
@@ -32,10 +32,10 @@ class OnlineParticipant:
         ValueError: an argument is out of its range.
     """
 
-    def __init__(self, make_device: Callable[[int], Device], tau: int, rate: float) -> None:
+    def __init__(self, make_device: Callable[[int], OnlineDevice], tau: int, rate: float) -> None:
         num_selected(tau, rate, 1)
         self._make_device = make_device
-        self._devices: dict[int, Device] = {}
+        self._devices: dict[int, OnlineDevice] = {}
         self.tau, self.rate = tau, rate
 
     def train(self, arrays: State, task: Task, memory: State) -> Update:

@@ -19,7 +19,7 @@ from snntorch_binary.nn.wta import WTANetwork
 CountedSince = Literal["sent", "exchange"]
 
 
-class Device(nn.Module):
+class OnlineDevice(nn.Module):
     r"""A network, its rule, and a stream of examples that it learns from as they come, one time step at a time.
 
     Examples follow each other in an order that is drawn anew in every pass over them. An example has T time steps, in
@@ -47,7 +47,7 @@ class Device(nn.Module):
         >>> from snntorch_binary.nn import WTANetwork
         >>> spikes = (torch.rand(6, 10, 16) < 0.2).byte()
         >>> net = WTANetwork(num_inputs=16, num_hidden=0, num_outputs=2)
-        >>> device = Device(net, spikes, torch.zeros(6, dtype=torch.int64), seed=1)
+        >>> device = OnlineDevice(net, spikes, torch.zeros(6, dtype=torch.int64), seed=1)
         >>> device.advance(25)  # two and a half examples
         >>> device.position
         25
@@ -137,7 +137,7 @@ class Device(nn.Module):
         self.position = int(state)
 
 
-def exchange(devices: Sequence[Device], num: int) -> list[Share]:
+def exchange_(devices: Sequence[OnlineDevice], num: int) -> list[Share]:
     """Average what each device sends, and hand that to all; return what was sent.
 
     Args:

@@ -4,7 +4,7 @@ import copy
 
 import torch
 
-from snntorch_binary.federated.fl_snn import Device
+from snntorch_binary.federated.online_device import OnlineDevice
 from snntorch_binary.learning import OnlineGLM
 from snntorch_binary.nn import RaisedCosine, WTANetwork
 
@@ -25,7 +25,7 @@ def make_data(label, num_examples=3):
 
 def make_device(net, label, seed=0, window=1, lr=0.2, **options):
     rule = OnlineGLM(copied := copy.deepcopy(net), kappa=0.3, window=window)
-    return Device(copied, *make_data(label), rule, lr=lr, seed=seed, **options)
+    return OnlineDevice(copied, *make_data(label), rule, lr=lr, seed=seed, **options)
 
 
 def two_devices(net, **options):
