@@ -35,8 +35,9 @@ class OnlineDevice(nn.Module):
         rule: the rule for this network; ``None`` is ``OnlineGLM(net)``.
         lr: learning rate η.
         counted_since: from when on the gradients of a basis function count towards its choice: ``"sent"``, since the
-            device last sent it, so that each has its turn; or ``"exchange"``, since the last exchange, as published.
-            There the same ones win again and again, and what never goes out learns from one device's examples only.
+            device last sent it, so that each has its turn; or ``"exchange"``, since the last exchange, the published
+            choice. That takes the same ones again and again, and the others, which here every device keeps as they
+            are, learn from its own examples only.
         seed: of the order of examples and of the draws of hidden circuits.
 
     Raises:
