@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from snntorch_binary import __version__
 from snntorch_binary._errors import MissingPackageError, expected, require
-from snntorch_binary.commands import export, predict, summary
+from snntorch_binary.commands import export, federate, predict, summary
 
 _LIGHTNING_COMMANDS = {
     "fit": "train the network of a YAML file",
@@ -191,6 +191,7 @@ def _parser() -> argparse.ArgumentParser:
         if name != "predict":
             commands.add_parser(name, help=what, add_help=False)
     predict.add_to(commands)
+    federate.add_to(commands)
     export.add_to(commands)
     summary.add_to(commands)
     return parser

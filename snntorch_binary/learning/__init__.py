@@ -9,4 +9,5 @@ from snntorch_binary.learning.elastic_weight_consolidation import (
 from snntorch_binary.learning.local import LocalNetwork as LocalNetwork
 from snntorch_binary.learning.local import LocalStep as LocalStep
 from snntorch_binary.learning.online import online_gradients as online_gradients
+from snntorch_binary.learning.online_glm import OnlineGLM as OnlineGLM
 from snntorch_binary.learning.vowel import VOWEL as VOWEL

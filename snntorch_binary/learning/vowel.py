@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.kernels.vowel import Averages, Eligibility, accumulate, baseline_of
-from snntorch_binary.nn.binary import BinaryLayer
+from snntorch_binary.learning.circuits import hand_over, learning_signal, parameters_of
 from snntorch_binary.nn.wta import WTANetwork, WTAStep
 from snntorch_binary.nn.wta_circuits import CircuitStep, WTACircuits
 
@@ -88,7 +88,7 @@ class VOWEL(nn.Module):
             raise ValueError(expected("mask", what, f"{net.outputs_feed_hidden} of them"))
         self.kappa, self.beta, self.gamma, self.silence, self.baseline = kappa, beta, gamma, silence, baseline
         self._net = (net,)  # in a tuple, so that it is no submodule
-        hidden = {} if net.hidden is None else _parameters(net.hidden)
+        hidden = {} if net.hidden is None else parameters_of(net.hidden)
         for name, parameter in hidden.items():
             for average in _AVERAGES:
                 self.register_buffer(f"{name}_{average}", torch.zeros_like(parameter.detach().flatten()))
@@ -101,14 +101,7 @@ class VOWEL(nn.Module):
 
     def reward(self, step: WTAStep) -> Tensor:
         """Return the learning signal ℓ_t of each example, [B]."""
-        reward = step.outputs.log_likelihood.sum(-1)
-        if step.hidden is None or self.gamma == 0:
-            return reward
-        num_symbols = step.hidden.symbols.shape[-1]
-        spikes = step.hidden.symbols.sum(-1)
-        symbol, silence = math.log((1 - self.silence) / num_symbols), math.log(self.silence)
-        reference = silence + (symbol - silence) * spikes
-        return reward - self.gamma * (step.hidden.log_likelihood - reference).sum(-1)
+        return learning_signal(step, self.gamma, self.silence)
 
     def gradients(self, x: Tensor, targets: Tensor, seed: int | None = None) -> Iterator[Tensor]:
         """Go through a batch of sequences and put the gradient of each time step into the parameters' ``.grad``.
@@ -161,35 +154,12 @@ class VOWEL(nn.Module):
         return f"kappa={self.kappa}, beta={self.beta}, gamma={self.gamma}, silence={self.silence}"
 
 
-def _parameters(group: WTACircuits) -> dict[str, Tensor]:
-    linear = group.linear
-    found = {"weight": linear.latent if isinstance(linear, BinaryLayer) else linear.weight, "bias": linear.bias}
-    return found if group.feedback is None else {**found, "feedback": group.feedback}
-
-
-def _hand_over(group: WTACircuits, directions: dict[str, Tensor]) -> None:
-    """Put directions of ascent for the weights in force, biases and feedback into ``.grad``, as those of descent."""
-    linear = group.linear
-    for name, parameter in _parameters(group).items():
-        if not parameter.requires_grad:
-            continue
-        if parameter.grad is None:
-            parameter.grad = torch.empty_like(parameter)
-        gradient = torch.neg(directions[name].view(parameter.shape), out=parameter.grad)
-        if name == "weight":
-            group.masked_(gradient)
-            if isinstance(linear, BinaryLayer):
-                gradient.mul_(float(linear._scale()))
-                if linear.draw.derivative is not None:
-                    gradient.mul_(linear.draw.derivative)
-
-
 class _Visible:
     """Output circuits: their gradient is linear in the eligibility, so that the batch's mean is all there is."""
 
     def __init__(self, group: WTACircuits, kappa: float) -> None:
         self.group, self.kappa = group, kappa
-        self.eligibility = {name: torch.zeros_like(value) for name, value in _parameters(group).items()}
+        self.eligibility = {name: torch.zeros_like(value) for name, value in parameters_of(group).items()}
 
     def learn(self, step: CircuitStep) -> None:
         new = (1 - self.kappa) / len(step.symbols)
@@ -200,7 +170,7 @@ class _Visible:
         e["bias"].mul_(self.kappa).add_(flat.sum(0), alpha=new)
         if step.own is not None:
             e["feedback"].mul_(self.kappa).add_(torch.einsum("bnc,bnck->nck", score, step.own), alpha=new)
-        _hand_over(self.group, e)
+        hand_over(self.group, e)
 
 
 class _Hidden:
@@ -208,14 +178,14 @@ class _Hidden:
 
     def __init__(self, rule: VOWEL, group: WTACircuits, batch_size: int) -> None:
         self.rule, self.group = rule, group
-        self.averages = {name: rule.averages(name) for name in _parameters(group)}
-        weight = _parameters(group)["weight"]
+        self.averages = {name: rule.averages(name) for name in parameters_of(group)}
+        weight = parameters_of(group)["weight"]
         rows, columns = weight.shape
         self.weight = Eligibility(rows, batch_size, columns, weight, rule._eligibility)
         rule._eligibility = self.weight
         self.small = {
             name: value.new_zeros(batch_size, value.numel())
-            for name, value in _parameters(group).items()
+            for name, value in parameters_of(group).items()
             if name != "weight"
         }
 
@@ -229,4 +199,4 @@ class _Hidden:
             self.small[name].mul_(kappa).add_(gradient.flatten(1), alpha=1 - kappa)
             accumulate(self.small[name], reward, self.averages[name], kappa, beta)
         self.weight.step(score.flatten(1), step.traces, reward, self.averages["weight"], kappa, beta)
-        _hand_over(self.group, {name: averages.direction for name, averages in self.averages.items()})
+        hand_over(self.group, {name: averages.direction for name, averages in self.averages.items()})

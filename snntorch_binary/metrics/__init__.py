@@ -28,6 +28,7 @@ from snntorch_binary.metrics.plots import continual_curve as continual_curve
 from snntorch_binary.metrics.plots import decision_surface as decision_surface
 from snntorch_binary.metrics.plots import estimator_bias as estimator_bias
 from snntorch_binary.metrics.plots import learning_curve as learning_curve
+from snntorch_binary.metrics.plots import load_curve as load_curve
 from snntorch_binary.metrics.plots import ood_histogram as ood_histogram
 from snntorch_binary.metrics.plots import plane as plane
 from snntorch_binary.metrics.plots import predictive_band as predictive_band

@@ -30,6 +30,7 @@ from snntorch_binary.nn.wta import WTAStep as WTAStep
 from snntorch_binary.nn.wta import layered_mask as layered_mask
 from snntorch_binary.nn.wta_circuits import CircuitStep as CircuitStep
 from snntorch_binary.nn.wta_circuits import WTACircuits as WTACircuits
+from snntorch_binary.nn.wta_memory import WTAMemory as WTAMemory
 
 Linear = BinaryLinear  # type: ignore[misc]
 Conv1d = BinaryConv1d  # type: ignore[misc]
@@ -53,6 +54,7 @@ _OWN = (
     "TimeChunks",
     "TimeFirst",
     "WTACircuits",
+    "WTAMemory",
     "WTANetwork",
     "WTAStep",
     "layered_mask",

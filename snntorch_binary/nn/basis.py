@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 
@@ -100,37 +100,64 @@ class Exponential:
 Basis = RaisedCosine | Exponential
 
 
-class _Window:
-    """The last τ steps of [B, size] in a ring, seen through K functions."""
+class _Window(nn.Module):
+    """The last τ steps of [B, size] in a ring, seen through K functions. The state_dict holds all of it."""
+
+    coefficients: Tensor
+    ring: Tensor
 
     def __init__(self, coefficients: Tensor, batch_size: int, size: int) -> None:
-        self._coefficients = coefficients
-        self._ring = coefficients.new_zeros(batch_size, coefficients.shape[1], size)
+        super().__init__()
+        self.register_buffer("coefficients", coefficients, persistent=False)
+        self.register_buffer("ring", coefficients.new_zeros(batch_size, coefficients.shape[1], size))
         self._newest = 0
 
     def push(self, signal: Tensor) -> None:
         """Take in one time step [B, size]."""
-        self._newest = (self._newest + 1) % self._ring.shape[1]
-        self._ring[:, self._newest] = signal
+        self._newest = (self._newest + 1) % self.ring.shape[1]
+        self.ring[:, self._newest] = signal
 
     def read(self) -> Tensor:
         """Return the traces [B, K, size]: lag 1 is what was pushed last."""
-        window = self._ring.shape[1]
-        lag = (self._newest - torch.arange(window, device=self._ring.device)) % window
-        return self._coefficients[:, lag] @ self._ring
+        window = self.ring.shape[1]
+        lag = (self._newest - torch.arange(window, device=self.ring.device)) % window
+        return self.coefficients[:, lag] @ self.ring
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.ring.zero_()
+        self._newest = 0
+
+    def get_extra_state(self) -> Tensor:
+        # Not undone by turning the ring: a product in another order has other last bits.
+        return torch.tensor(self._newest)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self._newest = int(state)
 
 
-class _Recursion:
-    """K exponential filters of [B, size]."""
+class _Recursion(nn.Module):
+    """K exponential filters of [B, size]. The state_dict holds all of it."""
+
+    decays: Tensor
+    traces: Tensor
 
     def __init__(self, decays: Tensor, batch_size: int, size: int) -> None:
-        self._decays = decays[:, None]
-        self._state = decays.new_zeros(batch_size, len(decays), size)
+        super().__init__()
+        self.register_buffer("decays", decays[:, None], persistent=False)
+        self.register_buffer("traces", decays.new_zeros(batch_size, len(decays), size))
 
     def push(self, signal: Tensor) -> None:
         """Take in one time step [B, size]."""
-        self._state = self._decays * self._state + signal[:, None]
+        self.traces = self.decays * self.traces + signal[:, None]
 
     def read(self) -> Tensor:
         """Return the traces [B, K, size]."""
-        return self._state
+        return self.traces
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.traces = torch.zeros_like(self.traces)
+
+
+Traces = _Window | _Recursion

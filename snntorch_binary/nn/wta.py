@@ -13,6 +13,7 @@ from snntorch_binary.kernels.noise import mix
 from snntorch_binary.nn.basis import Basis, RaisedCosine
 from snntorch_binary.nn.binary import BinaryLinear, Scale, check_rule
 from snntorch_binary.nn.wta_circuits import CircuitStep, WTACircuits, draw_symbols, symbol_log_probs
+from snntorch_binary.nn.wta_memory import WTAMemory
 from snntorch_binary.weights import WeightRule
 from snntorch_binary.weights.draw import new_seed
 
@@ -202,38 +203,61 @@ class WTANetwork(nn.Module):
         return self._steps(x, targets, seed)
 
     def _steps(self, x: Tensor, targets: Tensor | None, seed: int) -> Iterator[WTAStep]:
-        batch_size = x.shape[1]
-        x = x.flatten(2)
-        seen = [self.basis.traces(batch_size, size * self.num_symbols, x) for size in self._sizes]
-        used = {source for group in self.circuits().values() for source in group.sources}
-        groups = self.circuits()
-        own = {
-            name: self.feedback_basis.traces(batch_size, group.num_circuits * self.num_symbols, x)
-            for name, group in groups.items()
-            if group.feedback is not None
-        }
+        memory = self.memory(x.shape[1], x)
         for t in range(len(x)):
-            traces = {source: seen[source].read().transpose(1, 2).flatten(1) for source in used}
-            found: dict[str, CircuitStep] = {}
-            for place, (name, group) in enumerate(groups.items()):
-                parts = [traces[source] for source in group.sources]
-                joined = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
-                past = None
-                if name in own:
-                    past = own[name].read().unflatten(2, (group.num_circuits, -1)).permute(0, 2, 3, 1)
-                log_probs = symbol_log_probs(group(joined, past))
-                if name == "outputs" and targets is not None:
-                    symbols = targets[t]
-                else:
-                    symbols = draw_symbols(log_probs.detach(), mix(seed, t, place))
-                found[name] = CircuitStep(joined, past, log_probs, symbols)
-            yield WTAStep(found.get("hidden"), found["outputs"])
-            emitted = {1: found.get("hidden"), 2: found["outputs"]}
-            for source in used:
-                step = emitted.get(source)
-                seen[source].push(x[t] if step is None else step.symbols.flatten(1))
-            for name, memory in own.items():
-                memory.push(found[name].symbols.flatten(1))
+            step = self.look(memory, None if targets is None else targets[t], seed, t)
+            yield step
+            self.remember(memory, x[t], step)
+
+    def memory(self, batch_size: int, like: Tensor) -> WTAMemory:
+        """Return a memory at rest for so many sequences, of the dtype and device of ``like``."""
+        groups = self.circuits()
+        return WTAMemory(
+            {
+                source: self.basis.traces(batch_size, size * self.num_symbols, like)
+                for source, size in enumerate(self._sizes)
+                if any(source in group.sources for group in groups.values())
+            },
+            {
+                name: self.feedback_basis.traces(batch_size, group.num_circuits * self.num_symbols, like)
+                for name, group in groups.items()
+                if group.feedback is not None
+            },
+        )
+
+    def look(self, memory: WTAMemory, targets: Tensor | None, seed: int, t: int) -> WTAStep:
+        """Do one time step after what is in memory, which stays as it is; :meth:`steps` without its checks.
+
+        Args:
+            memory: of B sequences.
+            targets: output symbols [B, N_out, C] to clamp, or ``None`` to sample them.
+            seed: of the draws, with t.
+            t: number of the time step.
+        """
+        traces = {source: seen.read().transpose(1, 2).flatten(1) for source, seen in memory.of_source.items()}
+        found: dict[str, CircuitStep] = {}
+        for place, (name, group) in enumerate(self.circuits().items()):
+            parts = [traces[source] for source in group.sources]
+            joined = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+            past = None
+            if name in memory.own:
+                past = memory.own[name].read().unflatten(2, (group.num_circuits, -1)).permute(0, 2, 3, 1)
+            log_probs = symbol_log_probs(group(joined, past))
+            if name == "outputs" and targets is not None:
+                symbols = targets
+            else:
+                symbols = draw_symbols(log_probs.detach(), mix(seed, t, place))
+            found[name] = CircuitStep(joined, past, log_probs, symbols)
+        return WTAStep(found.get("hidden"), found["outputs"])
+
+    def remember(self, memory: WTAMemory, x: Tensor, step: WTAStep) -> None:
+        """Take the inputs [B, N_in, C] of a time step and what was emitted in it into memory."""
+        hidden = x[:, :0] if step.hidden is None else step.hidden.symbols
+        emitted = [symbols.flatten(1) for symbols in (x, hidden, step.outputs.symbols)]
+        for source, seen in memory.of_source.items():
+            seen.push(emitted[source])
+        for name, own in memory.own.items():
+            own.push(emitted[1 if name == "hidden" else 2])
 
     def forward(self, x: Tensor, seed: int | None = None) -> Tensor:
         """Return the outputs' spikes [T, B, N_out], freely sampled; ``seed`` as in :meth:`steps`."""

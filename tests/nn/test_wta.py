@@ -1,5 +1,6 @@
 """Winner-take-all networks against the definition, written as loops."""
 
+import copy
 import itertools
 import math
 
@@ -144,6 +145,28 @@ def test_the_networks_own_stream_goes_on_and_is_saved():
     assert torch.equal(other(x), first)
     assert torch.equal(other(x), second)
     assert set(first.unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("basis", [RaisedCosine(3, 4), Exponential((1.5, 4.0))])
+@torch.no_grad()
+def test_a_memory_is_all_that_a_network_needs_to_go_on(basis):
+    net = network(2, basis=basis, feedback_basis=basis)
+    x = random_symbols(9, 3, 4, 2)
+    whole = [step.outputs for step in net.steps(x, seed=5)]
+
+    def go_on(memory, start, stop):
+        for t in range(start, stop):
+            step = net.look(memory, None, 5, t)
+            net.remember(memory, x[t], step)
+            assert torch.equal(step.outputs.log_probs, whole[t].log_probs)
+            assert torch.equal(step.outputs.symbols, whole[t].symbols)
+
+    first, second = net.memory(3, x), net.memory(3, x)
+    go_on(first, 0, 6)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    go_on(second, 6, 9)
+    second.reset()
+    go_on(second, 0, 9)
 
 
 @torch.no_grad()

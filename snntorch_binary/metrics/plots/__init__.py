@@ -4,10 +4,12 @@ from snntorch_binary.metrics.plots.anytime import anytime_curve as anytime_curve
 from snntorch_binary.metrics.plots.continual import continual_curve as continual_curve
 from snntorch_binary.metrics.plots.estimators import estimator_bias as estimator_bias
 from snntorch_binary.metrics.plots.learning import learning_curve as learning_curve
+from snntorch_binary.metrics.plots.load import load_curve as load_curve
 from snntorch_binary.metrics.plots.out_of_distribution import ood_histogram as ood_histogram
 from snntorch_binary.metrics.plots.regression import predictive_band as predictive_band
 from snntorch_binary.metrics.plots.rejection import rejection_curve as rejection_curve
 from snntorch_binary.metrics.plots.reliability import reliability_diagram as reliability_diagram
+from snntorch_binary.metrics.plots.rounds import rounds_curve as rounds_curve
 from snntorch_binary.metrics.plots.sizes import size_curve as size_curve
 from snntorch_binary.metrics.plots.spikes import raster as raster
 from snntorch_binary.metrics.plots.surface import decision_surface as decision_surface

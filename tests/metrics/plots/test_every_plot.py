@@ -17,6 +17,7 @@ from snntorch_binary.metrics import (
     decision_surface,
     estimator_bias,
     learning_curve,
+    load_curve,
     ood_histogram,
     plane,
     predictive_band,
@@ -44,6 +45,9 @@ DRAW = {
     "spikes": functools.partial(raster, (torch.rand(20, 30, generator=generator) < 0.2).float()),
     "symbols": functools.partial(symbol_raster, torch.eye(3)[torch.arange(40).view(8, 5) % 3]),
     "sizes": functools.partial(size_curve, {"st": {0: [0.5, 0.6], 4: [0.7, 0.9]}, "bayes": {4: [0.8, 0.8]}}),
+    "load": functools.partial(
+        load_curve, {"some": {2.0: [0.5, 0.6], 16.0: [0.9, 0.8]}, "all": {8.0: [0.8, 0.9]}}, alone=[0.5, 0.5]
+    ),
     "surface": functools.partial(
         decision_surface,
         {"st": torch.stack([first, 1 - first], 1), "bayes": torch.full((400, 2), 0.5)},

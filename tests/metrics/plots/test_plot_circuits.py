@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from snntorch_binary.metrics import size_curve, symbol_raster
+from snntorch_binary.metrics import load_curve, size_curve, symbol_raster
 
 
 def test_symbol_raster_has_one_mark_for_each_symbol(figures, tmp_path):
@@ -20,9 +20,25 @@ def test_size_curve_is_the_mean_over_seeds(figures, tmp_path):
     assert line.get_ydata().tolist() == pytest.approx([30, 60])
 
 
+def test_load_curve_is_the_mean_over_seeds_and_a_line_for_devices_alone(figures, tmp_path):
+    load_curve({"some": {16.0: [0.5, 0.7], 2.0: [0.2, 0.4]}}, tmp_path / "unused.png", alone=[0.4, 0.6])
+    curve, points, alone = figures[0].axes[0].get_lines()
+    for each in (curve, points):
+        assert each.get_xdata().tolist() == [2, 16]
+        assert each.get_ydata().tolist() == pytest.approx([30, 60])
+    assert set(alone.get_ydata()) == {50}
+
+
 @pytest.mark.parametrize(
     ("draw", "error", "match"),
     [
+        (lambda path: load_curve({}, path), ValueError, "at least one curve of at least one load, but got none"),
+        (
+            lambda path: load_curve({"a": {1: [0.5], 2: []}}, path),
+            ValueError,
+            "equally many seeds for each load of 'a'",
+        ),
+        (lambda path: load_curve({"a": {1: [1.5]}}, path), ValueError, "accuracies in .0, 1., but got other values"),
         (lambda path: symbol_raster(torch.ones(2, 3, 2), path), ValueError, "at most one 1 a circuit and time step"),
         (lambda path: symbol_raster(torch.ones(2, 3), path), ValueError, r"`symbols` to be of shape \[T, N, C\]"),
         (lambda path: symbol_raster([1], path), TypeError, "`symbols` to be a tensor"),

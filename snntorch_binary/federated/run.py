@@ -1,0 +1,130 @@
+"""Whole federations on this machine, run by run; an interrupted one continues."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snntorch_binary.data import Splits, collate
+from snntorch_binary.federated.checkpoint import RoundCheckpoint
+from snntorch_binary.federated.evaluation import Evaluator
+from snntorch_binary.federated.federation import make_federation, read_data
+from snntorch_binary.federated.flower.apps import Privacy, server_of
+from snntorch_binary.federated.flower.client import client_app
+from snntorch_binary.federated.flower.grid import InProcessGrid, run_in_process
+from snntorch_binary.federated.record import RoundRecord, round_line
+from snntorch_binary.federated.settings import FederationSettings
+from snntorch_binary.lightning.progress import ComparisonProgress
+from snntorch_binary.lightning.quiet import quiet
+from snntorch_binary.lightning.settings import OutputError, check_output, write_text
+
+_DONE = "predictions.pt"
+
+
+@dataclass(frozen=True)
+class FederatedRun:
+    """A finished federation.
+
+    Attributes:
+        method: its name.
+        seed: its seed.
+        folder: where its checkpoint is.
+        probabilities: class probabilities [N, C] on the test part, of each prediction by name.
+        labels: test labels [N].
+        history: one entry a round: ``round``, ``used``, ``left_out``, mean ``bytes_up`` and ``bytes_down`` a client,
+            ``loss``, and where it was evaluated ``scores``, accuracy, ECE, NLL and Brier score on validation data of
+            each prediction by name.
+        train_seconds: time spent on learning.
+    """
+
+    method: str
+    seed: int
+    folder: Path
+    probabilities: dict[str, Tensor]
+    labels: Tensor
+    history: list[dict[str, Any]]
+    train_seconds: float
+
+
+def run_all(settings: FederationSettings, out: Path, progress: ComparisonProgress) -> list[FederatedRun]:
+    """Run every method and seed that has not been run already.
+
+    Raises:
+        ValueError: something in the settings is wrong.
+        OutputError: the folder cannot be written to, or holds runs made with other settings.
+    """
+    check_output(out, settings)  # type: ignore[arg-type]
+    planned = [(method, seed) for seed in settings.seeds for method in settings.methods]
+    folders = {run: out / "runs" / f"{run[0]}-seed{run[1]}" for run in planned}
+    missing = [run for run in planned if not (folders[run] / _DONE).exists()]
+    data: dict[int, tuple[Splits, list[Tensor]]] = {}
+    for method, seed in missing:  # a mistake in the last method is found out before the first has learned
+        if seed == missing[0][1]:
+            data[seed] = data[seed] if seed in data else read_data(settings, seed)
+            make_federation(settings, method, seed, data[seed])
+    for method, seed in planned:
+        _check_method(folders[method, seed], settings, method)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_text(out / "settings.json", json.dumps(settings.fingerprint(), indent=2) + "\n")
+    except OSError as error:
+        raise OutputError(f"The results cannot be written to {out}: {error.strerror}.") from None
+    runs = []
+    with quiet(), progress:
+        for (method, seed), folder in folders.items():
+            if (method, seed) in missing:
+                if seed not in data:
+                    data = {seed: read_data(settings, seed)}
+                _run(settings, method, seed, data[seed], folder, progress)
+            done = torch.load(folder / _DONE, weights_only=True)
+            runs.append(FederatedRun(method, seed, folder, **done))
+            progress.finish(round_line(folder.name, runs[-1].history, settings.num_rounds))
+    return runs
+
+
+def _check_method(folder: Path, settings: FederationSettings, method: str) -> None:
+    """Refuse to go on with a method that is described otherwise than when its folder was made."""
+    path, now = folder / "method.json", json.loads(json.dumps(asdict(settings.methods[method])))
+    if path.exists() and json.loads(path.read_text()) != now:
+        raise OutputError(f"{folder} holds another method of this name; give another --out or remove the folder.")
+
+
+def _run(
+    settings: FederationSettings,
+    method: str,
+    seed: int,
+    data: tuple[Splits, list[Tensor]],
+    folder: Path,
+    progress: ComparisonProgress,
+) -> None:
+    federation = make_federation(settings, method, seed, data)
+    record = RoundRecord(federation, RoundCheckpoint(folder), settings, folder.name, progress)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "method.json", json.dumps(asdict(settings.methods[method]), indent=2) + "\n")
+    clients = client_app(federation.participant, [Privacy(settings)])
+    if settings.engine == "ray":
+        from snntorch_binary.federated.flower.ray import run_on_ray
+
+        record.resume()
+        run_on_ray(server_of(settings, federation, record, seed, wait=60.0), clients, settings.num_clients)
+    else:
+        record.grid = InProcessGrid(clients, settings.num_clients)
+        record.resume()
+        run_in_process(server_of(settings, federation, record, seed), record.grid)
+    progress.say(f"{folder.name}  testing")
+    answers, labels = Evaluator(federation.splits.test, collate).answers(federation.module, final=True)
+    done = {
+        "probabilities": answers,
+        "labels": labels,
+        "history": record.history,
+        "train_seconds": record.seconds,
+    }
+    temporary = folder / f".{_DONE}"
+    torch.save(done, temporary)
+    os.replace(temporary, folder / _DONE)
