@@ -69,7 +69,7 @@ class SpikingVGG9(nn.Sequential):
         for layer in self.modules():
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 nn.init.xavier_uniform_(layer.weight, gain=2.0)
-        self.to(memory_format=torch.channels_last)
+        _channels_last_(self)
 
 
 class VGG9(nn.Sequential):
@@ -82,7 +82,7 @@ class VGG9(nn.Sequential):
         width: factor of all sizes but those of input and output.
 
     Shape:
-        images [1, B, 3, 32, 32] in [-1, 1] -> outputs [1, B, C]. Time steps, where there are more, are as many examples.
+        images [1, B, 3, 32, 32] in [-1, 1] -> outputs [1, B, C]; of more time steps, each by itself.
 
     Raises:
         ValueError: an argument is not positive.
@@ -102,7 +102,13 @@ class VGG9(nn.Sequential):
         for layer in self.modules():
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        self.to(memory_format=torch.channels_last)
+        _channels_last_(self)
+
+
+def _channels_last_(net: nn.Module) -> None:
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
 
 
 def _layers(num_classes: int, width: float, units: Units) -> OrderedDict[str, nn.Module]:

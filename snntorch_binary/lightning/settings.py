@@ -23,7 +23,7 @@ class Settings:
     """What is compared. Equal settings mean equal results; ``None`` takes the data set's recipe.
 
     Attributes:
-        dataset: one that has a recipe; see :func:`snntorch_binary.data.load`.
+        dataset: one of :func:`snntorch_binary.data.names` that has a recipe.
         data_dir: folder with the set or archives of it.
         rules: of ``"full-precision"``, ``"st"``, ``"bayes"``, ``"vowel-wta"`` and ``"vowel-binary"``.
         classes: ``"all"`` or the classes to keep.

@@ -49,9 +49,9 @@ def spike_rate_energy(counted: Energy, num_steps: int) -> SpikeRateEnergy:
     smaller weight), signed input spikes too, and leaves out updates of neurons and memory. It is an estimate from
     single operations, no measurement of any chip.
 
-    Source: of the energies M. Horowitz, ISSCC 2014; of the recipe Panda, Aketi and Roy, "Toward Scalable, Efficient, and
-    Accurate Deep Spiking Neural Networks With Backward Residual Connections, Stochastic Softmax, and Hybridization",
-    Frontiers in Neuroscience 14, 2020.
+    Source: of the energies M. Horowitz, ISSCC 2014; of the recipe Panda, Aketi and Roy, "Toward Scalable, Efficient,
+    and Accurate Deep Spiking Neural Networks With Backward Residual Connections, Stochastic Softmax, and
+    Hybridization", Frontiers in Neuroscience 14, 2020.
 
     Args:
         counted: what :func:`energy` counted of a spiking network whose layers follow each other.

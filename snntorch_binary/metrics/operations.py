@@ -123,6 +123,8 @@ def unseen(net: nn.Module) -> list[str]:
     return [
         f"{name or 'the network'} ({type(module).__name__})"
         for name, module in net.named_modules()
-        if not isinstance(module, (nn.LayerNorm, BatchNormThroughTime)) and not is_layer(module) and not is_neuron(module)
+        if not isinstance(module, (nn.LayerNorm, BatchNormThroughTime))
+        and not is_layer(module)
+        and not is_neuron(module)
         if any(parameter is not None and parameter.dim() > 1 for parameter in module._parameters.values())
     ]
