@@ -71,9 +71,7 @@ class BatchNormThroughTime(nn.Module):
             what = "more than one value for each channel and step in training"
             raise ValueError(expected("x", what, list(x.shape)))
         # One step at a time: its part is contiguous, where a norm over T * C channels would need a transposed copy.
-        steps = zip(
-            x.unbind(), self.running_mean.unbind(), self.running_var.unbind(), self.weight.unbind(), strict=True
-        )
+        steps = zip(x.unbind(), self.running_mean, self.running_var, self.weight, strict=True)
         normal = [
             F.batch_norm(x_t, mean, variance, weight, None, self.training, self.momentum, self.eps)
             for x_t, mean, variance, weight in steps

@@ -34,10 +34,7 @@ def both(shape):
 
 def through(norm, x, weights):
     x = x.clone().requires_grad_()
-    if isinstance(norm, nn.ModuleList):
-        y = torch.stack([norm[t](x[t]) for t in range(T)])
-    else:
-        y = norm(x)
+    y = torch.stack([norm[t](x[t]) for t in range(T)]) if isinstance(norm, nn.ModuleList) else norm(x)
     (y * weights).sum().backward()
     return y, x.grad
 

@@ -75,8 +75,10 @@ def test_all_forms_are_one(engine, grad):
     for t in range(T):
         kept, potential = hidden(x[t])
         given, state, again = explicit(x[t], state)
-        assert torch.equal(kept, spikes[t]) and torch.equal(given, spikes[t])
-        assert torch.equal(potential, mem[t]) and torch.equal(again, state.mem) and torch.equal(again, mem[t])
+        for fired in (kept, given):
+            assert torch.equal(fired, spikes[t])
+        for membrane in (potential, again, state.mem):
+            assert torch.equal(membrane, mem[t])
 
 
 def test_leaky_subtracts_after_the_leak():
@@ -104,7 +106,8 @@ def test_images_that_lie_channels_last(engine):
         (grad,) = torch.autograd.grad((spikes * weights + mem).sum(), x)
         expected = SoftReset(output=True)(x.contiguous())
         (expected_grad,) = torch.autograd.grad((expected[0] * weights + expected[1]).sum(), x)
-    assert torch.equal(spikes, expected[0]) and torch.equal(mem, expected[1])
+    for ours, theirs in zip((spikes, mem), expected, strict=True):
+        assert torch.equal(ours, theirs)
     torch.testing.assert_close(grad, expected_grad)
     assert spikes[0].is_contiguous(memory_format=torch.channels_last)
 
