@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from snntorch_binary._errors import MissingPackageError, expected, require
-from snntorch_binary.commands import export, predict, summary
+from snntorch_binary.commands import export, federate, predict, summary
 
 _LIGHTNING_COMMANDS = {
     "fit": "train the network of a YAML file",
@@ -189,6 +189,7 @@ def _parser() -> argparse.ArgumentParser:
         if name != "predict":
             commands.add_parser(name, help=what, add_help=False)
     predict.add_to(commands)
+    federate.add_to(commands)
     export.add_to(commands)
     summary.add_to(commands)
     return parser

@@ -17,11 +17,12 @@ from snntorch_binary.federated.posteriors import product_of_experts
 from snntorch_binary.kernels.noise import mix
 from snntorch_binary.optim.priors import bernoulli_layers
 from snntorch_binary.weights import LATENT_LIMIT, Bernoulli, binary_layers, require_binary_layers
+from snntorch_binary.weights.registry import Owner
 
 
 def latent_names(net: nn.Module) -> list[str]:
     """Return the names that the latents of a network's binary layers have in its ``state_dict``."""
-    return [f"{name}.latent" if name else "latent" for name in binary_layers(net)]
+    return [_key(name, "latent") for name in binary_layers(net)]
 
 
 def shared_state(net: nn.Module) -> State:
@@ -29,9 +30,7 @@ def shared_state(net: nn.Module) -> State:
 
     Those are the server's: priors belong to the model, and clients draw weights of their own.
     """
-    own = {
-        f"{name}.{what}" if name else what for name in binary_layers(net) for what in ("prior_latent", "_extra_state")
-    }
+    own = {_key(name, what) for name in binary_layers(net) for what in ("prior_latent", "_extra_state")}
     return {name: tensor.detach().clone() for name, tensor in net.state_dict().items() if name not in own}
 
 
@@ -251,8 +250,8 @@ def _key(layer: str, what: str) -> str:
     return f"{layer}.{what}" if layer else what
 
 
-def _bernoulli(net: nn.Module) -> dict[str, nn.Module]:
-    return {name: layer for name, layer in binary_layers(net).items() if isinstance(layer.rule, Bernoulli)}  # type: ignore[misc]
+def _bernoulli(net: nn.Module) -> dict[str, Owner]:
+    return {name: layer for name, layer in binary_layers(net).items() if isinstance(layer.rule, Bernoulli)}
 
 
 def _check_limit(limit: float) -> float:

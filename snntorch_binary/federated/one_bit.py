@@ -3,8 +3,8 @@ r"""Uploads of one bit a weight, from which the server moves its mean parameters
 A client's weights have means :math:`\mu_k \in [-1, 1]`, the server's a mean μ. Client and server share the uniform
 noise v ~ U(-1, 1) of the round, a function of the round's seed and the weight's position. The client sends
 :math:`b_k = [\mu_k > v]`, one weight of a network sampled from its posterior, and :math:`2 b_k - 1` has the mean
-:math:`\mu_k`. The server knows its own bit :math:`b = [\mu > v]` under the same noise, whose mean q = (1 + μ)/2 it knows
-as well, and can therefore take the noise that both have in common off again:
+:math:`\mu_k`. The server knows its own bit :math:`b = [\mu > v]` under the same noise, and that bit's mean
+q = (1 + μ)/2; it can therefore take the noise that both have in common off again:
 
 .. math::
     \mu \leftarrow \mu + s \sum_k p_k \bigl(2 b_k - 2 q - 2 c\,(b - q)\bigr), \qquad \textstyle\sum_k p_k = 1.

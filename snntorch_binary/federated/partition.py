@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,22 +12,22 @@ from torch import Tensor
 from snntorch_binary._errors import expected
 
 
-class Partition(Protocol):
-    """What a federation asks of a way to split a data set."""
+class Partition(ABC):
+    """A way to split a data set over clients."""
 
+    @abstractmethod
     def __call__(self, labels: Tensor, num_clients: int, seed: int) -> list[Tensor]:
         """Return the indices [N_k] of the examples of each client, int64."""
-        ...
 
 
 @dataclass(frozen=True)
-class IID:
+class IID(Partition):
     """A random equal split: every client gets ⌊N / K⌋ examples, what is left over is dropped.
 
     Example:
         >>> import torch
         >>> [part.tolist() for part in IID()(torch.zeros(7), 3, seed=0)]
-        [[2, 0], [1, 3], [5, 4]]
+        [[2, 4], [3, 6], [5, 0]]
     """
 
     def __call__(self, labels: Tensor, num_clients: int, seed: int) -> list[Tensor]:
@@ -51,7 +51,7 @@ class IID:
 
 
 @dataclass(frozen=True)
-class Dirichlet:
+class Dirichlet(Partition):
     r"""Labels distributed unevenly over clients of about equal size: FedSNN's balanced label-Dirichlet split.
 
     For every class k in turn, shares p ~ Dir(α 1_K) are drawn, those of clients that already hold N / K examples or

@@ -17,8 +17,8 @@ does (Ashman et al., arXiv 2202.12275): its prior is the *cavity*, everything bu
     w_{r0}^{(k)} = w_r - \lambda_k, \qquad
     w_r^{(k)} = \arg\min_{q} \; \mathrm E_q[-\ln p(D_k \mid w)] + \mathrm{KL}(q \,\|\, q_{cavity}),
 
-and its new factor is w_r^(k) less the cavity. The new factor less the old is then w_r^(k) - w_r: what a client sends and
-what the server adds is *the change of the natural parameters*, whether or not it took part before,
+and its new factor is w_r^(k) less the cavity. The new factor less the old is then w_r^(k) - w_r: what a client sends
+and what the server adds is *the change of the natural parameters*, whether or not it took part before,
 
 .. math::
     w_r \leftarrow w_r + \gamma \sum_{k \in \text{round}} \bigl(w_r^{(k)} - w_r\bigr), \qquad

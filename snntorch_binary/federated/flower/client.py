@@ -43,7 +43,7 @@ def client_app(participant: Participant | Callable[[Context], Participant], mods
 
     def side(context: Context) -> Participant:
         if not made:
-            made.append(participant if hasattr(participant, "train") else participant(context))  # type: ignore[arg-type, operator]
+            made.append(participant if hasattr(participant, "train") else participant(context))
         return made[0]
 
     @app.query()

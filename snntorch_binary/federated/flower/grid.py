@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -12,6 +12,8 @@ from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
 from snntorch_binary._errors import expected
+from snntorch_binary.federated.averaging import State
+from snntorch_binary.federated.flower.records import MEMORY, from_record, to_record
 
 _SERVER = 1  # Flower's number for it
 _CLIENT_FAILED = 2  # Flower's error code
@@ -49,6 +51,16 @@ class InProcessGrid(Grid):
         self._run: Run | None = None
         self._replies: dict[str, Message] = {}
         TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 0, _SERVER, 0
+
+    def memories(self, clients: Iterable[int]) -> dict[int, State]:
+        """Return what clients keep from round to round, of those that keep anything."""
+        states = {client: self.contexts[_SERVER + 1 + client].state for client in clients}
+        return {client: from_record(state.array_records[MEMORY]) for client, state in states.items() if MEMORY in state}
+
+    def set_memories(self, memories: Mapping[int, State]) -> None:
+        """Give clients back what they kept."""
+        for client, memory in memories.items():
+            self.contexts[_SERVER + 1 + client].state[MEMORY] = to_record(memory)
 
     def set_run(self, run: Run) -> None:
         """Keep a run's description."""

@@ -51,7 +51,7 @@ def server_app(
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:
-        side: Coordinator = coordinator if hasattr(coordinator, "combine") else coordinator(context)  # type: ignore[assignment, operator]
+        side: Coordinator = coordinator if hasattr(coordinator, "combine") else coordinator(context)  # type: ignore[assignment]
         strategy = FederatedStrategy(
             side,
             clients_per_round,

@@ -8,6 +8,7 @@ from snntorch_binary.metrics.plots.out_of_distribution import ood_histogram as o
 from snntorch_binary.metrics.plots.regression import predictive_band as predictive_band
 from snntorch_binary.metrics.plots.rejection import rejection_curve as rejection_curve
 from snntorch_binary.metrics.plots.reliability import reliability_diagram as reliability_diagram
+from snntorch_binary.metrics.plots.rounds import rounds_curve as rounds_curve
 from snntorch_binary.metrics.plots.sizes import size_curve as size_curve
 from snntorch_binary.metrics.plots.spikes import raster as raster
 from snntorch_binary.metrics.plots.surface import decision_surface as decision_surface

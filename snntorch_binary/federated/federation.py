@@ -1,0 +1,105 @@
+"""One method's federation as its two sides: data, partition, global network, server and client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snntorch_binary._errors import expected
+from snntorch_binary.data import Splits, collate, load
+from snntorch_binary.federated.aggregation import Aggregation, OneBit
+from snntorch_binary.federated.coordinator import NetworkCoordinator
+from snntorch_binary.federated.participant import NetworkParticipant, as_module
+from snntorch_binary.federated.partition import Partition
+from snntorch_binary.federated.settings import FederationSettings, build
+from snntorch_binary.lightning import SpikingModule
+
+
+@dataclass
+class Federation:
+    """Both sides of one method's federation under one seed.
+
+    Attributes:
+        splits: the data; the training part is spread over the clients, the others are the server's.
+        parts: the indices of each client's examples.
+        module: the server's module, with the global network.
+        coordinator: the server's side.
+        participant: the clients' side.
+    """
+
+    splits: Splits
+    parts: list[Tensor]
+    module: SpikingModule
+    coordinator: NetworkCoordinator
+    participant: NetworkParticipant
+
+
+def read_data(settings: FederationSettings, seed: int) -> tuple[Splits, list[Tensor]]:
+    """Return the data, and the indices of each client's training examples.
+
+    Raises:
+        ValueError: an argument is out of its range, or the data cannot be split so.
+        DataNotFoundError: the files are not where they should be.
+    """
+    splits = load(**{**settings.data, "seed": seed})
+    partition: Partition = build(settings.partition, Partition)  # type: ignore[type-abstract]
+    return splits, partition(splits.train.labels, settings.num_clients, seed)
+
+
+def make_federation(
+    settings: FederationSettings, method: str, seed: int, data: tuple[Splits, list[Tensor]] | None = None
+) -> Federation:
+    """Return both sides of a method's federation; equal arguments give equal networks, wherever it is called.
+
+    Args:
+        settings: the federation.
+        method: name of the method.
+        seed: one of the federation's.
+        data: what :func:`read_data` returned; read anew by default.
+
+    Raises:
+        ValueError: there is no such method, or something in its description is wrong.
+    """
+    if method not in settings.methods:
+        raise ValueError(expected("method", f"one of {', '.join(settings.methods)}", repr(method)))
+    chosen = settings.methods[method]
+    splits, parts = data or read_data(settings, seed)
+    aggregation: Aggregation = build(chosen.aggregation, Aggregation)  # type: ignore[type-abstract]
+    if settings.local_privacy is not None and isinstance(aggregation, OneBit):
+        what = "None with OneBit, whose bits cannot have noise added to them"
+        raise ValueError(expected("local_privacy", what, settings.local_privacy))
+    module = make_module(chosen.model, splits.num_classes, seed)()
+    coordinator = NetworkCoordinator(
+        module.net,
+        aggregation,
+        uniform=settings.uniform,
+        stragglers=settings.stragglers,
+        gradient_noise=settings.gradient_noise,
+    )
+    participant = NetworkParticipant(
+        make_module(chosen.model, splits.num_classes, seed),
+        splits.train,
+        parts,
+        aggregation,
+        epochs=settings.local_epochs,
+        batch_size=settings.batch_size,
+        drop_last=settings.drop_last,
+        lr_factor=settings.lr_factor,
+        temperature=settings.temperature,
+        collate_fn=collate,
+    )
+    return Federation(splits, parts, module, coordinator, participant)
+
+
+def make_module(model: dict[str, Any], num_classes: int, seed: int) -> Callable[[], SpikingModule]:
+    """Return a function that makes a module anew; it starts from the same numbers each time."""
+
+    def make() -> SpikingModule:
+        torch.manual_seed(1_000 * seed)
+        return as_module(build(model, nn.Module), num_classes)
+
+    return make

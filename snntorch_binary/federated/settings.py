@@ -1,0 +1,277 @@
+"""What a federation is: one YAML file, checked before anything is trained."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from snntorch_binary._errors import expected, require
+
+Built = TypeVar("Built")
+
+ENGINES = ("in-process", "ray")
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to learn the network federatedly.
+
+    Attributes:
+        model: ``class_path`` and ``init_args`` of a :class:`snntorch_binary.lightning.SpikingModule`, or of a plain
+            network that returns class scores.
+        aggregation: the same of an :class:`snntorch_binary.federated.Aggregation`.
+    """
+
+    model: dict[str, Any]
+    aggregation: dict[str, Any] = field(default_factory=lambda: {"class_path": "snntorch_binary.federated.Average"})
+
+
+@dataclass(frozen=True)
+class LocalPrivacy:
+    """Flower's local differential privacy: each client clips its update and adds noise before it is sent.
+
+    Attributes:
+        clipping_norm: bound on the update's norm, positive.
+        sensitivity: of the update, at least 0.
+        epsilon: privacy budget, positive; small is private.
+        delta: probability that the guarantee fails, in (0, 1).
+    """
+
+    clipping_norm: float
+    sensitivity: float
+    epsilon: float
+    delta: float
+
+    def __post_init__(self) -> None:
+        for name in ("clipping_norm", "epsilon", "delta"):
+            if not getattr(self, name) > 0:
+                raise ValueError(expected(name, "a positive float", getattr(self, name)))
+        if not self.sensitivity >= 0:
+            raise ValueError(expected("sensitivity", "a float of at least 0", self.sensitivity))
+
+
+@dataclass(frozen=True)
+class FederationSettings:
+    """A federation. Equal settings mean equal results.
+
+    Attributes:
+        data: arguments of :func:`snntorch_binary.data.load`, at least its ``name``.
+        methods: what is compared, by name.
+        partition: ``class_path`` and ``init_args`` of a :class:`snntorch_binary.federated.Partition`.
+        num_clients: clients K.
+        clients_per_round: of which so many learn in a round.
+        num_rounds: rounds.
+        local_epochs: passes over its examples that a client makes in a round.
+        batch_size: examples per step.
+        drop_last: leave out a client's last, smaller batch.
+        uniform: let every client count the same, whatever its number of examples.
+        stragglers: probability that a client answers too late to count.
+        gradient_noise: σ of the noise on updates, see :func:`snntorch_binary.federated.with_noise`.
+        lr_drops: rounds after which all learning rates are divided by ``lr_drop``.
+        lr_drop: their divisor.
+        temperature: of posteriors whose module has ``rho=None``.
+        evaluate_every: rounds from one look at the validation data to the next.
+        seeds: one run of every method each.
+        engine: ``"in-process"``, or ``"ray"`` for Flower's simulation engine.
+        local_privacy: Flower's local differential privacy, or ``None``.
+    """
+
+    data: dict[str, Any]
+    methods: dict[str, Method]
+    partition: dict[str, Any] = field(default_factory=lambda: {"class_path": "snntorch_binary.federated.IID"})
+    num_clients: int = 10
+    clients_per_round: int = 2
+    num_rounds: int = 30
+    local_epochs: int = 1
+    batch_size: int = 32
+    drop_last: bool = False
+    uniform: bool = False
+    stragglers: float = 0.0
+    gradient_noise: float = 0.0
+    lr_drops: tuple[int, ...] = ()
+    lr_drop: float = 5.0
+    temperature: float = 1.0
+    evaluate_every: int = 1
+    seeds: tuple[int, ...] = (0, 1, 2)
+    engine: str = "in-process"
+    local_privacy: LocalPrivacy | None = None
+
+    def __post_init__(self) -> None:
+        positive = ("num_clients", "clients_per_round", "num_rounds", "local_epochs", "batch_size", "evaluate_every")
+        for name in positive:
+            if getattr(self, name) < 1:
+                raise ValueError(expected(name, "a positive integer", getattr(self, name)))
+        if self.clients_per_round > self.num_clients:
+            what = f"at most {self.num_clients}, the number of clients"
+            raise ValueError(expected("clients_per_round", what, self.clients_per_round))
+        for name in ("stragglers",):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(expected(name, "a float in [0, 1]", getattr(self, name)))
+        for name in ("gradient_noise", "temperature"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(expected(name, "a float of at least 0", getattr(self, name)))
+        if not self.lr_drop > 0:
+            raise ValueError(expected("lr_drop", "a positive float", self.lr_drop))
+        if not self.methods:
+            raise ValueError(expected("methods", "at least one", "none"))
+        if "name" not in self.data:
+            raise ValueError(expected("data", "with the name of a data set", self.data))
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError(expected("seeds", "different integers of at least 0", self.seeds))
+        if self.engine not in ENGINES:
+            raise ValueError(expected("engine", f"one of {', '.join(ENGINES)}", repr(self.engine)))
+
+    def lr_factor(self, round: int) -> float:
+        """Return what all learning rates are multiplied with in a round, from 1."""
+        return self.lr_drop ** -sum(round > drop for drop in self.lr_drops)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return all that the result of one run depends on, as plain values; the rest may change in a folder."""
+        values = asdict(self)
+        for name in ("methods", "seeds", "engine"):
+            del values[name]
+        values["data"] = {key: value for key, value in self.data.items() if key not in ("data_dir", "download")}
+        return dict(json.loads(json.dumps(values)))
+
+
+def shipped_configs() -> dict[str, Path]:
+    """Return the configurations that ship with the package, by name."""
+    return {path.stem: path for path in sorted((Path(__file__).parent / "configs").glob("*.yaml"))}
+
+
+def read_settings(config: str | Path, **changes: Any) -> FederationSettings:
+    """Read a YAML file, or one that ships with the package by its name.
+
+    Args:
+        config: path or name.
+        changes: values that replace the file's; ``None`` leaves the file's.
+
+    Raises:
+        ValueError: there is no such file, or it says something that is not understood.
+        MissingPackageError: PyYAML is not installed.
+    """
+    yaml = require("yaml", "lightning")
+    path = Path(config)
+    if not path.is_file():
+        shipped = shipped_configs()
+        if str(config) not in shipped:
+            what = f"a YAML file or one of {', '.join(shipped)}"
+            raise ValueError(expected("CONFIG", what, repr(str(config))))
+        path = shipped[str(config)]
+    try:
+        values = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no YAML file: {' '.join(str(error).split())}.") from None
+    if not isinstance(values, dict):
+        raise ValueError(expected("CONFIG", "a YAML file of settings", repr(str(config))))
+    values.update({name: value for name, value in changes.items() if value is not None})
+    methods = values.get("methods")
+    if isinstance(methods, dict):
+        values["methods"] = {name: _made(Method, f"methods.{name}", given) for name, given in methods.items()}
+    if values.get("local_privacy") is not None:
+        values["local_privacy"] = _made(LocalPrivacy, "local_privacy", values["local_privacy"])
+    return _made(FederationSettings, "CONFIG", values)
+
+
+_KINDS = {"int": int, "float": (int, float), "bool": bool, "str": str, "dict[str, Any]": dict}
+
+
+def _made(kind: type[Built], name: str, values: Any) -> Built:
+    """Return a dataclass of a YAML file's values, or say which of them is not what it should be.
+
+    Raises:
+        ValueError: a key is unknown or missing, or a value is of the wrong type.
+    """
+    known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]
+    if not isinstance(values, dict):
+        raise ValueError(expected(name, f"with some of {', '.join(known)}", repr(values)))
+    for key, value in values.items():
+        if key not in known:
+            raise ValueError(expected(name, f"with some of {', '.join(known)}", repr(key)))
+        of_type = str(known[key].type)
+        right: Any = _KINDS.get(of_type, object)
+        if not isinstance(value, right) or (isinstance(value, bool) and of_type in ("int", "float")):
+            raise ValueError(expected(key, f"of type {of_type.partition('[')[0]}", repr(value)))
+        if of_type.startswith("tuple"):
+            whole = isinstance(value, list) and all(type(number) is int for number in value)
+            if not whole:
+                raise ValueError(expected(key, "a list of integers", repr(value)))
+            values = {**values, key: tuple(value)}
+    missing = [
+        key for key, each in known.items() if key not in values and each.default is each.default_factory is MISSING
+    ]
+    if missing:
+        raise ValueError(expected(name, f"with {missing[0]}", f"only {', '.join(values) or 'nothing'}"))
+    return kind(**values)
+
+
+def build(spec: dict[str, Any], base: type[Built]) -> Built:
+    """Return a new object of a ``class_path`` with its ``init_args``.
+
+    Args:
+        spec: ``{"class_path": ..., "init_args": {...}}``, nested as far as it goes.
+        base: the class that it must be one of.
+
+    Raises:
+        ValueError: there is no such class, or its arguments are wrong.
+    """
+    jsonargparse = require("jsonargparse", "lightning")
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(base, "it")
+    return cast(Built, _instantiated(parser, spec))
+
+
+def _instantiated(parser: Any, values: dict[str, Any]) -> Any:
+    from jsonargparse import ArgumentError
+
+    # Where jsonargparse has the new name of this method, the old one warns.
+    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return instantiate(parser.parse_object({"it": values})).it
+    except (ArgumentError, ValueError, TypeError) as error:
+        text = " ".join(str(error).split())
+        sentence = text.split(" - Expected a <class 'NoneType'>")[0].split(" Errors: - ")[-1]
+        raise ValueError(sentence.removeprefix("Validation failed: ")) from None
+
+
+def chosen_settings(
+    config: str | Path,
+    *,
+    data_dir: str | None = None,
+    methods: str | None = None,
+    seeds: str | None = None,
+    limit_per_class: int | None = None,
+    **changes: Any,
+) -> FederationSettings:
+    """Read a YAML file, with what a command line says otherwise.
+
+    Args:
+        config: path or name.
+        data_dir: folder of the data set.
+        methods: names of some of the methods, separated by commas.
+        seeds: integers separated by commas.
+        limit_per_class: at most that many examples of each class and part.
+        changes: any other values by name; ``None`` leaves the file's.
+
+    Raises:
+        ValueError: a value is wrong.
+    """
+    try:
+        numbers = None if seeds is None else [int(word) for word in seeds.split(",")]
+    except ValueError:
+        raise ValueError(expected("--seeds", "integers separated by commas", repr(seeds))) from None
+    settings = read_settings(config, seeds=numbers, **changes)
+    data = {**settings.data}
+    for name, value in (("data_dir", data_dir), ("limit_per_class", limit_per_class)):
+        if value is not None:
+            data[name] = value
+    names = list(settings.methods) if methods is None else [word.strip() for word in methods.split(",")]
+    unknown = [name for name in names if name not in settings.methods]
+    if unknown:
+        raise ValueError(expected("--methods", f"some of {', '.join(settings.methods)}", repr(unknown[0])))
+    return replace(settings, data=data, methods={name: settings.methods[name] for name in names})
