@@ -11,7 +11,14 @@ from torch import Tensor
 
 from snntorch_binary._errors import expected
 from snntorch_binary.data.dataset import SpikeDataset
-from snntorch_binary.data.encoders import Encoder, check_num_steps
+from snntorch_binary.data.encoders import (
+    DirectEncoder,
+    Encoder,
+    LatencyEncoder,
+    RateEncoder,
+    SignedRateEncoder,
+    check_num_steps,
+)
 from snntorch_binary.data.folders import DataNotFoundError
 from snntorch_binary.data.splits import Source, Splits, split
 
@@ -29,6 +36,12 @@ _SETS = {
     "nmnist": (10, 10),
     "poker-dvs": (4, 10),
     "mnist-dvs": (10, 400),
+}
+_ENCODERS: dict[str, Encoder] = {
+    "rate": RateEncoder(),
+    "signed-rate": SignedRateEncoder(),
+    "latency": LatencyEncoder(),
+    "direct": DirectEncoder(),
 }
 EVENT_SETS = ("nmnist", "poker-dvs", "mnist-dvs")
 """Recordings of event cameras, whose spikes have a polarity."""
@@ -56,7 +69,7 @@ def load(
     num_folds: int | None = None,
     download: bool = False,
     one_symbol: bool = False,
-    encoder: Encoder | None = None,
+    encoder: Encoder | str | None = None,
 ) -> Splits:
     """Load a data set as spikes, split into training, validation and test part.
 
@@ -95,7 +108,8 @@ def load(
         download: fetch `mnist` or `fashion-mnist` into the cache folder when it is not found.
         one_symbol: let a pixel of `nmnist`, `poker-dvs` or `mnist-dvs` have one polarity only in a time step, so that
             its events are one of two symbols or silence: that of most of its events there, or in a tie of the last.
-        encoder: makes the spikes of a set of images instead of the one in the table above.
+        encoder: makes the spikes of a set of images instead of the one in the table above; an encoder, or ``"rate"``,
+            ``"signed-rate"``, ``"latency"`` or ``"direct"``.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -119,6 +133,8 @@ def load(
     _check_folds(fold, num_folds)
     if one_symbol and name not in EVENT_SETS:
         raise ValueError(expected("one_symbol", f"False for {name}, whose spikes have no polarity", True))
+    if isinstance(encoder, str):
+        encoder = _encoder(encoder)
     if encoder is not None and name in (*EVENT_SETS, "regression-1d"):
         raise ValueError(expected("encoder", f"None for {name}, which is no set of images", encoder))
     if name == "regression-1d":
@@ -207,6 +223,12 @@ def _check_classes(classes: Classes, num_classes: int) -> tuple[int, ...]:
             return wanted
     what = f'"all" or different labels from 0 to {num_classes - 1}'
     raise ValueError(expected("classes", what, repr(classes)))
+
+
+def _encoder(name: str) -> Encoder:
+    if name not in _ENCODERS:
+        raise ValueError(expected("encoder", f"one of {', '.join(_ENCODERS)}", repr(name)))
+    return _ENCODERS[name]
 
 
 def _refuse_classes(classes: Classes, limit_per_class: int | None, num_folds: int | None) -> None:

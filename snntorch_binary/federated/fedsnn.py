@@ -1,8 +1,6 @@
-"""How FedSNN's clients learn: plain SGD with momentum, at a rate that falls in steps over the rounds."""
+"""How FedSNN's clients learn: plain SGD with momentum."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -58,30 +56,3 @@ class FedSNN(SpikingModule):
     def configure_optimizer(self) -> torch.optim.Optimizer:
         """Return SGD with momentum."""
         return torch.optim.SGD(self.net.parameters(), self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
-
-
-def rate_in_steps(
-    num_rounds: int, after: Sequence[float] = (0.4, 0.6, 0.8), factor: float = 0.2
-) -> Callable[[int], float]:
-    """Return what maps a round, from 1, to the factor on its learning rate: FedSNN's fifth after each step.
-
-    Args:
-        num_rounds: rounds in all.
-        after: the steps, as shares of all rounds that lie behind, in (0, 1).
-        factor: of each step, in (0, 1].
-
-    Raises:
-        ValueError: an argument is out of its range.
-
-    Example:
-        >>> rate = rate_in_steps(100)
-        >>> [round(rate(number), 3) for number in (1, 40, 41, 61, 100)]
-        [1.0, 1.0, 0.2, 0.04, 0.008]
-    """
-    if num_rounds < 1:
-        raise ValueError(expected("num_rounds", "a positive integer", num_rounds))
-    if not all(0 < share < 1 for share in after):
-        raise ValueError(expected("after", "shares of the rounds in (0, 1)", tuple(after)))
-    if not 0 < factor <= 1:
-        raise ValueError(expected("factor", "a float in (0, 1]", factor))
-    return lambda number: factor ** sum(number > share * num_rounds for share in after)

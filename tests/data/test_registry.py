@@ -24,6 +24,8 @@ def test_only_the_training_noise_depends_on_the_seed(name):
 def test_another_encoder_takes_the_place_of_the_sets_own():
     own, other = load("digits", num_steps=4).test, load("digits", num_steps=4, encoder=LatencyEncoder(0.2)).test
     assert torch.equal(other[3][0], LatencyEncoder(0.2)(own.inputs[3:4], 4)[:, 0])
+    named = load("digits", num_steps=1, encoder="direct").test
+    assert torch.equal(named[3][0][0], 2 * own.inputs[3] - 1)
 
 
 def test_two_moons_is_scaled_together():
@@ -76,6 +78,11 @@ def test_classes_are_renumbered_in_the_given_order():
         ("digits", {"num_folds": 1}, "`num_folds`"),
         ("digits", {"num_folds": 5, "fold": 5}, r"`fold` to be an int in \[0, 5\)"),
         ("two-moons", {"num_folds": 5}, "`num_folds` to be None for two-moons"),
+        (
+            "digits",
+            {"encoder": "poisson"},
+            "`encoder` to be one of rate, signed-rate, latency, direct, but got 'poisson'",
+        ),
         ("nmnist", {"encoder": RateEncoder()}, "`encoder` to be None for nmnist, which is no set of images"),
     ],
 )

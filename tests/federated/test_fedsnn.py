@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from snntorch_binary.data import SignedRateEncoder, SpikeDataset, collate
 from snntorch_binary.federated import IID, Average, NetworkCoordinator, Task, Update, round_seed
-from snntorch_binary.federated.fedsnn import FedSNN, rate_in_steps
+from snntorch_binary.federated.fedsnn import FedSNN
 from snntorch_binary.federated.participant import NetworkParticipant
 from snntorch_binary.federated.vgg9 import VGG9, SpikingVGG9
 from snntorch_binary.nn import BatchNormThroughTime
@@ -31,21 +31,11 @@ def test_a_step_is_that_of_sgd_on_the_mean_potential():
     torch.testing.assert_close(net.fc2.weight.detach(), before - 0.05 * (got + 0.01 * before))
 
 
-def test_the_rate_falls_to_a_fifth_three_times():
-    rate = rate_in_steps(10)
-    assert [rate(number) for number in range(1, 11)] == pytest.approx([1] * 4 + [0.2] * 2 + [0.04] * 2 + [0.008] * 2)
-    released = rate_in_steps(100, after=(0.33, 0.66))
-    assert [released(number) for number in (33, 34, 66, 67)] == pytest.approx([1, 0.2, 0.2, 0.04])
-
-
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
         (lambda: FedSNN(VGG9(width=1 / 32), 10, momentum=1.0), r"`momentum` to be a float in \[0, 1\)"),
         (lambda: FedSNN(VGG9(width=1 / 32), 10, weight_decay=-1.0), "`weight_decay` to be a float of at least 0"),
-        (lambda: rate_in_steps(0), "`num_rounds` to be a positive integer"),
-        (lambda: rate_in_steps(10, after=(0.5, 1.0)), "`after` to be shares of the rounds"),
-        (lambda: rate_in_steps(10, factor=0.0), r"`factor` to be a float in \(0, 1\]"),
     ],
 )
 def test_bad_settings(make, sentence):
