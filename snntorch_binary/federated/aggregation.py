@@ -134,15 +134,23 @@ class ProductOfExperts(Average):
 
     def prepare(self, net: nn.Module, memory: State, task: Task) -> None:
         """Make everything but the client's own factor its prior."""
-        bernoulli_layers(net)
         pending = memory.pop("round", None)
         for name, layer in _bernoulli(net).items():
             latent = layer.latent.detach()
             factor = memory.setdefault(f"factor.{name}", torch.zeros_like(latent, device="cpu"))
             change = memory.pop(f"change.{name}", None)
             if change is not None and pending is not None and int(pending) == task.accepted:
-                factor += change
+                memory[f"factor.{name}"] = factor = factor + change
             layer.prior_latent = latent - factor.to(latent.device)
+
+    def like(self, net: nn.Module) -> State:
+        """Return tensors of the names, shapes and dtypes of an upload.
+
+        Raises:
+            ValueError: the network has no Bernoulli layer.
+        """
+        bernoulli_layers(net)
+        return super().like(net)
 
     def upload(self, net: nn.Module, start: State, memory: State, task: Task) -> State:
         """Return all parameters and buffers; remember by how much the factor changes if the server takes them."""
