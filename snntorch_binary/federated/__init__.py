@@ -27,3 +27,5 @@ from snntorch_binary.federated.partition import Partition as Partition
 from snntorch_binary.federated.posteriors import product_of_experts as product_of_experts
 from snntorch_binary.federated.selection import chosen_clients as chosen_clients
 from snntorch_binary.federated.selection import round_seed as round_seed
+from snntorch_binary.federated.vgg9 import VGG9 as VGG9
+from snntorch_binary.federated.vgg9 import SpikingVGG9 as SpikingVGG9
