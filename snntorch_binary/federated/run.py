@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,11 @@ from torch import Tensor
 from snntorch_binary.data import Splits, collate
 from snntorch_binary.federated.checkpoint import RoundCheckpoint
 from snntorch_binary.federated.evaluation import Evaluator
-from snntorch_binary.federated.federation import Federation, make_federation, read_data
-from snntorch_binary.federated.flower.apps import modifiers
+from snntorch_binary.federated.federation import make_federation, read_data
+from snntorch_binary.federated.flower.apps import Privacy, server_of
 from snntorch_binary.federated.flower.client import client_app
 from snntorch_binary.federated.flower.grid import InProcessGrid, run_in_process
-from snntorch_binary.federated.flower.server import server_app
-from snntorch_binary.federated.flower.strategy import RoundReport
+from snntorch_binary.federated.record import RoundRecord, round_line
 from snntorch_binary.federated.settings import FederationSettings
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
@@ -119,33 +117,19 @@ def _run(
     progress: ComparisonProgress,
 ) -> None:
     federation = make_federation(settings, method, seed, data)
-    checkpoint = RoundCheckpoint(folder)
-    record = RoundRecord(federation, checkpoint, settings, folder.name, progress)
-    found = checkpoint.load()
-    clients = client_app(federation.participant, modifiers(settings))
-    grid = InProcessGrid(clients, settings.num_clients)
-    if found is not None:
-        record.resume(found[0])
-        grid.set_memories(found[1])
+    record = RoundRecord(federation, RoundCheckpoint(folder), settings, folder.name, progress)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "method.json", json.dumps(asdict(settings.methods[method]), indent=2) + "\n")
-    server = server_app(
-        federation.coordinator,
-        settings.num_rounds,
-        settings.clients_per_round,
-        seed,
-        rounds_done=record.rounds_done,
-        accepted=record.accepted,
-        wait=0.0 if settings.engine == "in-process" else 60.0,
-        on_round=record.after_round,
-    )
+    clients = client_app(federation.participant, [Privacy(settings)])
     if settings.engine == "ray":
         from snntorch_binary.federated.flower.ray import run_on_ray
 
-        run_on_ray(server, clients, settings.num_clients)
+        record.resume()
+        run_on_ray(server_of(settings, federation, record, seed, wait=60.0), clients, settings.num_clients)
     else:
-        record.grid = grid
-        run_in_process(server, grid)
+        record.grid = InProcessGrid(clients, settings.num_clients)
+        record.resume()
+        run_in_process(server_of(settings, federation, record, seed), record.grid)
     progress.say(f"{folder.name}  testing")
     tester = Evaluator(federation.splits.test, collate, settings.evaluation_batch_size)
     answers, labels = tester.answers(federation.module, final=True)
@@ -158,90 +142,3 @@ def _run(
     temporary = folder / f".{_DONE}"
     torch.save(done, temporary)
     os.replace(temporary, folder / _DONE)
-
-
-class RoundRecord:
-    """Looks at the global network after each round, keeps what it saw, and writes the checkpoint.
-
-    Args:
-        federation: whose rounds these are.
-        checkpoint: where they are kept.
-        settings: the federation's.
-        name: of the run, for the progress display.
-        progress: the display, or ``None``.
-    """
-
-    def __init__(
-        self,
-        federation: Federation,
-        checkpoint: RoundCheckpoint,
-        settings: FederationSettings,
-        name: str = "",
-        progress: ComparisonProgress | None = None,
-    ) -> None:
-        self.federation = federation
-        self.checkpoint = checkpoint
-        self.settings = settings
-        self.name = name
-        self.progress = progress
-        self.grid: InProcessGrid | None = None
-        self.history: list[dict[str, Any]] = []
-        self.accepted: dict[int, int] = {}
-        self.rounds_done = 0
-        self.seconds = 0.0
-        self._evaluator = Evaluator(federation.splits.validation, collate, settings.evaluation_batch_size)
-        self._since = time.perf_counter()
-
-    def resume(self, server: dict[str, Any]) -> None:
-        """Go on from what a checkpoint holds."""
-        self.federation.coordinator.load_state_dict(server["state"])
-        self.history, self.accepted = server["history"], server["accepted"]
-        self.rounds_done, self.seconds = server["round"], server["seconds"]
-
-    def after_round(self, report: RoundReport) -> None:
-        """Evaluate, remember and save."""
-        now = time.perf_counter()
-        self.seconds += now - self._since
-        entry: dict[str, Any] = {
-            "round": report.round,
-            "used": report.used,
-            "left_out": report.left_out,
-            "bytes_up": _mean(report.bytes_up),
-            "bytes_down": _mean(report.bytes_down),
-            "loss": _mean({client: found["loss"] for client, found in report.metrics.items() if "loss" in found}),
-        }
-        last = report.round == self.settings.num_rounds
-        if report.round % self.settings.evaluate_every == 0 or last:
-            scores = self._evaluator.scores(self.federation.module)
-            entry["scores"] = {name: asdict(found) for name, found in scores.items()}
-        self.history.append(entry)
-        self.accepted.update(dict.fromkeys(report.used, report.round))
-        memories = {} if self.grid is None else self.grid.memories(report.bytes_up)
-        server = {
-            "state": self.federation.coordinator.state_dict(),
-            "history": self.history,
-            "accepted": self.accepted,
-            "seconds": self.seconds,
-        }
-        self.checkpoint.save(server, report.round, memories)
-        if self.progress is not None:
-            self.progress.step(report.round)
-            for client, reason in sorted(report.left_out.items()):
-                self.progress.note(f"{self.name}: round {report.round} went on without client {client}: {reason}")
-            self.progress.say(round_line(self.name, self.history, self.settings.num_rounds))
-        self._since = time.perf_counter()
-
-
-def round_line(name: str, history: list[dict[str, Any]], num_rounds: int) -> str:
-    """Return the last validation accuracy of every prediction of a run."""
-    seen = [entry for entry in history if "scores" in entry]
-    if not seen:
-        return name
-    scores = seen[-1]["scores"]
-    several = len(scores) > 1
-    words = [f"{kind + ' ' if several else ''}{100 * found['accuracy']:.1f} %" for kind, found in scores.items()]
-    return f"{name:<28} round {history[-1]['round']}/{num_rounds}  validation accuracy {', '.join(words)}"
-
-
-def _mean(values: dict[int, Any]) -> float:
-    return sum(values.values()) / len(values) if values else 0.0

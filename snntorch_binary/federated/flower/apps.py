@@ -2,37 +2,92 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from flwr.clientapp.mod import LocalDpMod
-from flwr.serverapp import ServerApp
+from flwr.serverapp import Grid, ServerApp
 
-from snntorch_binary.federated.federation import make_federation
+from snntorch_binary.federated.checkpoint import RoundCheckpoint
+from snntorch_binary.federated.federation import Federation, make_federation
 from snntorch_binary.federated.flower.client import client_app
 from snntorch_binary.federated.flower.server import server_app
+from snntorch_binary.federated.record import RoundRecord
 from snntorch_binary.federated.settings import FederationSettings
 
 
-def apps(settings: FederationSettings, method: str, seed: int = 0) -> tuple[ServerApp, ClientApp]:
+def apps(
+    settings: FederationSettings,
+    method: str,
+    seed: int = 0,
+    folder: Path | None = None,
+    *,
+    wait: float = 60.0,
+    timeout: float = 3600.0,
+) -> tuple[ServerApp, ClientApp]:
     """Return the ServerApp and the ClientApp of one method of a YAML file's federation.
+
+    Nothing is read or built before an app gets its first message: a node builds its own side only.
 
     Args:
         settings: from :func:`snntorch_binary.federated.settings.read_settings`.
         method: name of the method.
         seed: of everything random.
-
-    Raises:
-        ValueError: there is no such method, or something in its description is wrong.
+        folder: where the server writes a checkpoint after each round, and goes on from; ``None`` writes none.
+        wait: seconds that the server waits for enough clients to connect before it is an error.
+        timeout: seconds that a round waits for answers.
     """
-    federation = make_federation(settings, method, seed)
-    server = server_app(federation.coordinator, settings.num_rounds, settings.clients_per_round, seed)
-    return server, client_app(federation.participant, modifiers(settings))
+    server = ServerApp()
+
+    @server.main()
+    def main(grid: Grid, context: Context) -> None:
+        federation = make_federation(settings, method, seed)
+        record = RoundRecord(federation, RoundCheckpoint(folder) if folder else None, settings)
+        record.resume()
+        server_of(settings, federation, record, seed, wait=wait, timeout=timeout)(grid, context)
+
+    def participant(context: Context) -> Any:
+        return make_federation(settings, method, seed).participant
+
+    return server, client_app(participant, [Privacy(settings)])
 
 
-def modifiers(settings: FederationSettings) -> list[Any]:
-    """Return Flower's modifiers that the settings ask for."""
-    if settings.local_privacy is None:
-        return []
-    given = settings.local_privacy
-    return [LocalDpMod(given.clipping_norm, given.sensitivity, given.epsilon, given.delta)]
+def server_of(
+    settings: FederationSettings,
+    federation: Federation,
+    record: RoundRecord,
+    seed: int,
+    *,
+    wait: float = 0.0,
+    timeout: float = 3600.0,
+) -> ServerApp:
+    """Return the ServerApp of a federation, from where its record is on."""
+    return server_app(
+        federation.coordinator,
+        settings.num_rounds,
+        settings.clients_per_round,
+        seed,
+        rounds_done=record.rounds_done,
+        accepted=record.accepted,
+        wait=wait,
+        timeout=timeout,
+        on_round=record.after_round,
+    )
+
+
+class Privacy:
+    """Flower's local differential privacy, where the settings ask for it: a modifier of a client's messages."""
+
+    def __init__(self, settings: FederationSettings) -> None:
+        given = settings.local_privacy
+        self._modifier = None
+        if given is not None:
+            self._modifier = LocalDpMod(given.clipping_norm, given.sensitivity, given.epsilon, given.delta)
+
+    def __call__(self, message: Message, context: Context, call_next: Any) -> Message:
+        """Answer a message."""
+        if self._modifier is None:
+            return call_next(message, context)
+        return self._modifier(message, context, call_next)

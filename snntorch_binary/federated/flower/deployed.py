@@ -1,0 +1,64 @@
+"""A YAML file's federation on real nodes: `server` and `client` are what an app's pyproject.toml names.
+
+An app for ``flwr run`` is a folder with these lines in ``app.py``::
+
+    from snntorch_binary.federated.flower.deployed import client, server
+
+and in ``pyproject.toml`` ::
+
+    [tool.flwr.app.components]
+    serverapp = "app:server"
+    clientapp = "app:client"
+
+    [tool.flwr.app.config]
+    config = "/path/to/federation.yaml"  # on every node
+    method = "bayes-product"
+    seed = 0
+    data-dir = ""       # "" takes the file's
+    folder = "results"  # of the server's checkpoint, from which a restarted server goes on
+    wait = 60.0         # seconds to wait for clients
+    timeout = 3600.0    # seconds to wait for their answers
+
+Each node is started with the number of its client, ``flower-supernode --node-config "partition-id=0"``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from flwr.app import Context, Message
+from flwr.serverapp import Grid, ServerApp
+
+from snntorch_binary.federated.federation import make_federation
+from snntorch_binary.federated.flower.apps import Privacy, apps
+from snntorch_binary.federated.flower.client import client_app
+from snntorch_binary.federated.settings import FederationSettings, chosen_settings
+
+server = ServerApp()
+
+
+@server.main()
+def _serve(grid: Grid, context: Context) -> None:
+    given = context.run_config
+    settings, method, seed = _chosen(context)
+    wait, timeout = float(given.get("wait", 60.0)), float(given.get("timeout", 3600.0))
+    folder = Path(str(given.get("folder", "results")))
+    apps(settings, method, seed, folder, wait=wait, timeout=timeout)[0](grid, context)
+
+
+def _participant(context: Context) -> Any:
+    return make_federation(*_chosen(context)).participant
+
+
+def _privacy(message: Message, context: Context, call_next: Any) -> Message:
+    return Privacy(_chosen(context)[0])(message, context, call_next)
+
+
+client = client_app(_participant, [_privacy])
+
+
+def _chosen(context: Context) -> tuple[FederationSettings, str, int]:
+    given = context.run_config
+    settings = chosen_settings(str(given["config"]), data_dir=str(given.get("data-dir", "")) or None)
+    return settings, str(given["method"]), int(given.get("seed", 0))

@@ -1,0 +1,108 @@
+"""What a federation's server sees after each round: scores, bytes, and a checkpoint of it all."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from snntorch_binary.data import collate
+from snntorch_binary.federated.checkpoint import RoundCheckpoint
+from snntorch_binary.federated.evaluation import Evaluator
+from snntorch_binary.federated.federation import Federation
+from snntorch_binary.federated.flower.grid import InProcessGrid
+from snntorch_binary.federated.flower.strategy import RoundReport
+from snntorch_binary.federated.settings import FederationSettings
+from snntorch_binary.lightning.progress import ComparisonProgress
+
+
+class RoundRecord:
+    """Looks at the global network after each round, keeps what it saw, and writes the checkpoint.
+
+    Args:
+        federation: whose rounds these are.
+        checkpoint: where they are kept, or ``None``.
+        settings: the federation's.
+        name: of the run, for the progress display.
+        progress: the display, or ``None``.
+    """
+
+    def __init__(
+        self,
+        federation: Federation,
+        checkpoint: RoundCheckpoint | None,
+        settings: FederationSettings,
+        name: str = "",
+        progress: ComparisonProgress | None = None,
+    ) -> None:
+        self.federation = federation
+        self.checkpoint = checkpoint
+        self.settings = settings
+        self.name = name
+        self.progress = progress
+        self.grid: InProcessGrid | None = None
+        self.history: list[dict[str, Any]] = []
+        self.accepted: dict[int, int] = {}
+        self.rounds_done = 0
+        self.seconds = 0.0
+        self._evaluator = Evaluator(federation.splits.validation, collate, settings.evaluation_batch_size)
+        self._since = time.perf_counter()
+
+    def resume(self) -> None:
+        """Go on from what the checkpoint holds, if there is one."""
+        found = self.checkpoint.load() if self.checkpoint is not None else None
+        if found is None:
+            return
+        server, memories = found
+        if self.grid is not None:
+            self.grid.set_memories(memories)
+        self.federation.coordinator.load_state_dict(server["state"])
+        self.history, self.accepted = server["history"], server["accepted"]
+        self.rounds_done, self.seconds = server["round"], server["seconds"]
+
+    def after_round(self, report: RoundReport) -> None:
+        """Evaluate, remember and save."""
+        now = time.perf_counter()
+        self.seconds += now - self._since
+        entry: dict[str, Any] = {
+            "round": report.round,
+            "used": report.used,
+            "left_out": report.left_out,
+            "bytes_up": _mean(report.bytes_up),
+            "bytes_down": _mean(report.bytes_down),
+            "loss": _mean({client: found["loss"] for client, found in report.metrics.items() if "loss" in found}),
+        }
+        last = report.round == self.settings.num_rounds
+        if report.round % self.settings.evaluate_every == 0 or last:
+            scores = self._evaluator.scores(self.federation.module)
+            entry["scores"] = {name: asdict(found) for name, found in scores.items()}
+        self.history.append(entry)
+        self.accepted.update(dict.fromkeys(report.used, report.round))
+        memories = {} if self.grid is None else self.grid.memories(report.bytes_up)
+        server = {
+            "state": self.federation.coordinator.state_dict(),
+            "history": self.history,
+            "accepted": self.accepted,
+            "seconds": self.seconds,
+        }
+        if self.checkpoint is not None:
+            self.checkpoint.save(server, report.round, memories)
+        if self.progress is not None:
+            self.progress.step(report.round)
+            self.progress.say(round_line(self.name, self.history, self.settings.num_rounds))
+        self._since = time.perf_counter()
+
+
+def round_line(name: str, history: list[dict[str, Any]], num_rounds: int) -> str:
+    """Return the last validation accuracy of every prediction of a run."""
+    seen = [entry for entry in history if "scores" in entry]
+    if not seen:
+        return name
+    scores = seen[-1]["scores"]
+    several = len(scores) > 1
+    words = [f"{kind + ' ' if several else ''}{100 * found['accuracy']:.1f} %" for kind, found in scores.items()]
+    return f"{name:<28} round {history[-1]['round']}/{num_rounds}  validation accuracy {', '.join(words)}"
+
+
+def _mean(values: dict[int, Any]) -> float:
+    return sum(values.values()) / len(values) if values else 0.0
