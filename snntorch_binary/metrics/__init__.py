@@ -36,6 +36,7 @@ from snntorch_binary.metrics.plots import predictive_band as predictive_band
 from snntorch_binary.metrics.plots import raster as raster
 from snntorch_binary.metrics.plots import rejection_curve as rejection_curve
 from snntorch_binary.metrics.plots import reliability_diagram as reliability_diagram
+from snntorch_binary.metrics.plots import rounds_curve as rounds_curve
 from snntorch_binary.metrics.plots import size_curve as size_curve
 from snntorch_binary.metrics.plots import symbol_raster as symbol_raster
 from snntorch_binary.metrics.regression import RegressionExampleScores as RegressionExampleScores
