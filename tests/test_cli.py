@@ -59,6 +59,7 @@ def truncated_archive(folder):
         ([], ["COMMAND"]),
         (["compute"], ["COMMAND", "compute"]),
         (["compare", "cifar"], ["`dataset`", "digits", "poker-dvs", "'cifar'"]),
+        (["compare", "cifar10"], ["`dataset`", "digits", "poker-dvs", "'cifar10'"]),
         (["compare", "digits", "--rules", "st,vowel"], ["`rules`", "full-precision", "'vowel'"]),
         (["compare", "digits", "--rules", ""], ["`rules`"]),
         (["compare", "digits", "--seeds", "0,0"], ["`seeds`"]),

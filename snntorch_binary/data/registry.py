@@ -11,7 +11,14 @@ from torch import Tensor
 
 from snntorch_binary._errors import expected
 from snntorch_binary.data.dataset import SpikeDataset
-from snntorch_binary.data.encoders import check_num_steps
+from snntorch_binary.data.encoders import (
+    DirectEncoder,
+    Encoder,
+    LatencyEncoder,
+    RateEncoder,
+    SignedRateEncoder,
+    check_num_steps,
+)
 from snntorch_binary.data.folders import DataNotFoundError
 from snntorch_binary.data.splits import Source, Splits, split
 
@@ -24,9 +31,17 @@ _SETS = {
     "regression-1d": (1, 100),
     "mnist": (10, 10),
     "fashion-mnist": (10, 10),
+    "cifar10": (10, 20),
+    "cifar100": (100, 20),
     "nmnist": (10, 10),
     "poker-dvs": (4, 10),
     "mnist-dvs": (10, 400),
+}
+_ENCODERS: dict[str, Encoder] = {
+    "rate": RateEncoder(),
+    "signed-rate": SignedRateEncoder(),
+    "latency": LatencyEncoder(),
+    "direct": DirectEncoder(),
 }
 EVENT_SETS = ("nmnist", "poker-dvs", "mnist-dvs")
 """Recordings of event cameras, whose spikes have a polarity."""
@@ -37,7 +52,7 @@ def names() -> tuple[str, ...]:
 
     Example:
         >>> names()
-        ('digits', 'two-moons', 'regression-1d', 'mnist', 'fashion-mnist', 'nmnist', 'poker-dvs', 'mnist-dvs')
+        ('digits', 'two-moons', 'regression-1d', 'mnist', 'fashion-mnist', 'cifar10', 'cifar100', 'nmnist', ...
     """
     return tuple(_SETS)
 
@@ -54,6 +69,7 @@ def load(
     num_folds: int | None = None,
     download: bool = False,
     one_symbol: bool = False,
+    encoder: Encoder | str | None = None,
 ) -> Splits:
     """Load a data set as spikes, split into training, validation and test part.
 
@@ -65,6 +81,8 @@ def load(
     `regression-1d`   population code              (20,)           nothing
     `mnist`           Bernoulli rates              (784,)          the idx files, or ``download=True``
     `fashion-mnist`   Bernoulli rates              (784,)          the idx files, or ``download=True``
+    `cifar10`         signed Bernoulli rates       (3, 32, 32)     the binary version's files
+    `cifar100`        signed Bernoulli rates       (3, 32, 32)     the binary version's files
     `nmnist`          recorded, T bins, binary     (2, 34, 34)     the event files, Tonic
     `poker-dvs`       recorded, T bins, binary     (2, 35, 35)     the event files
     `mnist-dvs`       recorded, bins of 5 ms       (2, 26, 26)     the event files
@@ -79,7 +97,7 @@ def load(
             ``NMNIST/Train/6``), the set's own folder, or archives of it; never written to. None looks into
             the cache folder.
         num_steps: number T of time steps; None takes 100 for `two-moons` and `regression-1d`, 400 (which is 2 s) for
-            `mnist-dvs` and 10 for the others.
+            `mnist-dvs`, 20 for `cifar10` and `cifar100`, and 10 for the others.
         classes: labels to keep, re-numbered 0 ... C - 1 in the given order, for example ``(6, 7, 8, 9)``.
         limit_per_class: keep at most so many examples of each class in each part.
         seed: seed of the encoding noise of the training part.
@@ -90,6 +108,8 @@ def load(
         download: fetch `mnist` or `fashion-mnist` into the cache folder when it is not found.
         one_symbol: let a pixel of `nmnist`, `poker-dvs` or `mnist-dvs` have one polarity only in a time step, so that
             its events are one of two symbols or silence: that of most of its events there, or in a tie of the last.
+        encoder: makes the spikes of a set of images instead of the one in the table above; an encoder, or ``"rate"``,
+            ``"signed-rate"``, ``"latency"`` or ``"direct"``.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -113,6 +133,10 @@ def load(
     _check_folds(fold, num_folds)
     if one_symbol and name not in EVENT_SETS:
         raise ValueError(expected("one_symbol", f"False for {name}, whose spikes have no polarity", True))
+    if isinstance(encoder, str):
+        encoder = _encoder(encoder)
+    if encoder is not None and name in (*EVENT_SETS, "regression-1d"):
+        raise ValueError(expected("encoder", f"None for {name}, which is no set of images", encoder))
     if name == "regression-1d":
         _refuse_classes(classes, limit_per_class, num_folds)
         from snntorch_binary.data import regression_1d
@@ -138,7 +162,7 @@ def load(
             inputs[torch.searchsorted(chosen, part)],
             number[source.labels[part]],
             num_steps=num_steps,
-            encoder=source.encoder,
+            encoder=source.encoder if encoder is None else encoder,
             seed=seed,
             fixed=fixed,
         )
@@ -169,6 +193,10 @@ def _read(
         from snntorch_binary.data import mnist
 
         return mnist.read(name, data_dir, download)
+    if name in ("cifar10", "cifar100"):
+        from snntorch_binary.data import cifar
+
+        return cifar.read(name, data_dir)
     if name in ("nmnist", "poker-dvs"):
         from snntorch_binary.data import events
 
@@ -195,6 +223,12 @@ def _check_classes(classes: Classes, num_classes: int) -> tuple[int, ...]:
             return wanted
     what = f'"all" or different labels from 0 to {num_classes - 1}'
     raise ValueError(expected("classes", what, repr(classes)))
+
+
+def _encoder(name: str) -> Encoder:
+    if name not in _ENCODERS:
+        raise ValueError(expected("encoder", f"one of {', '.join(_ENCODERS)}", repr(name)))
+    return _ENCODERS[name]
 
 
 def _refuse_classes(classes: Classes, limit_per_class: int | None, num_folds: int | None) -> None:

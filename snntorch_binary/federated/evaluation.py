@@ -11,8 +11,6 @@ from torch.utils.data import DataLoader, Dataset
 from snntorch_binary.lightning import SpikingModule
 from snntorch_binary.metrics import Scores, evaluate
 
-_BATCH = 500
-
 
 class Evaluator:
     """Answers the same examples again and again, whose spikes are encoded once.
@@ -20,17 +18,19 @@ class Evaluator:
     Args:
         dataset: examples ``(x, labels)``.
         collate_fn: of the loader.
+        batch_size: examples whose answer is computed at once.
     """
 
-    def __init__(self, dataset: Dataset[Any], collate_fn: Any = None) -> None:
+    def __init__(self, dataset: Dataset[Any], collate_fn: Any = None, batch_size: int = 500) -> None:
         self._dataset = dataset
+        self._batch_size = batch_size
         self._collate_fn = collate_fn
         self._batches: list[tuple[Tensor, Tensor]] = []
 
     def batches(self) -> list[tuple[Tensor, Tensor]]:
         """Return the batches; spikes as bytes, a quarter of their size."""
         if not self._batches:
-            for x, labels in DataLoader(self._dataset, _BATCH, collate_fn=self._collate_fn):
+            for x, labels in DataLoader(self._dataset, self._batch_size, collate_fn=self._collate_fn):
                 small = x.to(torch.int8)
                 self._batches.append((small if torch.equal(small.to(x.dtype), x) else x, labels))
         return self._batches

@@ -38,14 +38,14 @@ class Federation:
     participant: NetworkParticipant
 
 
-def read_data(settings: FederationSettings, seed: int) -> tuple[Splits, list[Tensor]]:
-    """Return the data, and the indices of each client's training examples.
+def read_data(settings: FederationSettings, method: str, seed: int) -> tuple[Splits, list[Tensor]]:
+    """Return a method's data, and the indices of each client's training examples, the same ones for every method.
 
     Raises:
         ValueError: an argument is out of its range, or the data cannot be split so.
         DataNotFoundError: the files are not where they should be.
     """
-    splits = load(**{**settings.data, "seed": seed})
+    splits = load(**{**settings.data, **settings.methods[method].data, "seed": seed})
     partition: Partition = build(settings.partition, Partition)  # type: ignore[type-abstract]
     return splits, partition(splits.train.labels, settings.num_clients, seed)
 
@@ -67,7 +67,7 @@ def make_federation(
     if method not in settings.methods:
         raise ValueError(expected("method", f"one of {', '.join(settings.methods)}", repr(method)))
     chosen = settings.methods[method]
-    splits, parts = data or read_data(settings, seed)
+    splits, parts = data or read_data(settings, method, seed)
     aggregation: Aggregation = build(chosen.aggregation, Aggregation)  # type: ignore[type-abstract]
     if settings.local_privacy is not None and isinstance(aggregation, OneBit):
         what = "None with OneBit, whose bits cannot have noise added to them"

@@ -45,7 +45,7 @@ class RoundRecord:
         self.accepted: dict[int, int] = {}
         self.rounds_done = 0
         self.seconds = 0.0
-        self._evaluator = Evaluator(federation.splits.validation, collate)
+        self._evaluator = Evaluator(federation.splits.validation, collate, settings.evaluation_batch_size)
         self._since = time.perf_counter()
 
     def resume(self) -> None:

@@ -63,11 +63,10 @@ def run_all(settings: FederationSettings, out: Path, progress: ComparisonProgres
     planned = [(method, seed) for seed in settings.seeds for method in settings.methods]
     folders = {run: out / "runs" / f"{run[0]}-seed{run[1]}" for run in planned}
     missing = [run for run in planned if not (folders[run] / _DONE).exists()]
-    data: dict[int, tuple[Splits, list[Tensor]]] = {}
+    data = _Data(settings)
     for method, seed in missing:  # a mistake in the last method is found out before the first has learned
         if seed == missing[0][1]:
-            data[seed] = data[seed] if seed in data else read_data(settings, seed)
-            make_federation(settings, method, seed, data[seed])
+            make_federation(settings, method, seed, data.of(method, seed))
     for method, seed in planned:
         _check_method(folders[method, seed], settings, method)
     try:
@@ -79,13 +78,27 @@ def run_all(settings: FederationSettings, out: Path, progress: ComparisonProgres
     with quiet(), progress:
         for (method, seed), folder in folders.items():
             if (method, seed) in missing:
-                if seed not in data:
-                    data = {seed: read_data(settings, seed)}
-                _run(settings, method, seed, data[seed], folder, progress)
+                _run(settings, method, seed, data.of(method, seed), folder, progress)
             done = torch.load(folder / _DONE, weights_only=True)
             runs.append(FederatedRun(method, seed, folder, **done))
             progress.finish(round_line(folder.name, runs[-1].history, settings.num_rounds))
     return runs
+
+
+class _Data:
+    """What was read last, which the next run mostly needs again."""
+
+    def __init__(self, settings: FederationSettings) -> None:
+        self._settings = settings
+        self._key: tuple[dict[str, Any], int] | None = None
+        self._data: tuple[Splits, list[Tensor]] | None = None
+
+    def of(self, method: str, seed: int) -> tuple[Splits, list[Tensor]]:
+        """Return a method's data and the parts of the clients."""
+        key = self._settings.methods[method].data, seed
+        if self._data is None or key != self._key:
+            self._key, self._data = key, read_data(self._settings, method, seed)
+        return self._data
 
 
 def _check_method(folder: Path, settings: FederationSettings, method: str) -> None:
@@ -118,7 +131,8 @@ def _run(
         record.resume()
         run_in_process(server_of(settings, federation, record, seed), record.grid)
     progress.say(f"{folder.name}  testing")
-    answers, labels = Evaluator(federation.splits.test, collate).answers(federation.module, final=True)
+    tester = Evaluator(federation.splits.test, collate, settings.evaluation_batch_size)
+    answers, labels = tester.answers(federation.module, final=True)
     done = {
         "probabilities": answers,
         "labels": labels,

@@ -23,10 +23,17 @@ class Method:
         model: ``class_path`` and ``init_args`` of a :class:`snntorch_binary.lightning.SpikingModule`, or of a plain
             network that returns class scores.
         aggregation: the same of an :class:`snntorch_binary.federated.Aggregation`.
+        data: arguments of :func:`snntorch_binary.data.load` in which this method's input differs from the others':
+            ``num_steps``, ``encoder``.
     """
 
     model: dict[str, Any]
     aggregation: dict[str, Any] = field(default_factory=lambda: {"class_path": "snntorch_binary.federated.Average"})
+    data: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.data.keys() <= {"num_steps", "encoder"}:
+            raise ValueError(expected("data", "num_steps or encoder, where it is a method's own", self.data))
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ class FederationSettings:
         lr_drop: their divisor.
         temperature: of posteriors whose module has ``rho=None``.
         evaluate_every: rounds from one look at the validation data to the next.
+        evaluation_batch_size: examples whose answer is computed at once; fewer need less memory.
         seeds: one run of every method each.
         engine: ``"in-process"``, or ``"ray"`` for Flower's simulation engine.
         local_privacy: Flower's local differential privacy, or ``None``.
@@ -95,13 +103,21 @@ class FederationSettings:
     lr_drop: float = 5.0
     temperature: float = 1.0
     evaluate_every: int = 1
+    evaluation_batch_size: int = 500
     seeds: tuple[int, ...] = (0, 1, 2)
     engine: str = "in-process"
     local_privacy: LocalPrivacy | None = None
 
     def __post_init__(self) -> None:
-        positive = ("num_clients", "clients_per_round", "num_rounds", "local_epochs", "batch_size", "evaluate_every")
-        for name in positive:
+        for name in (
+            "num_clients",
+            "clients_per_round",
+            "num_rounds",
+            "local_epochs",
+            "batch_size",
+            "evaluate_every",
+            "evaluation_batch_size",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(expected(name, "a positive integer", getattr(self, name)))
         if self.clients_per_round > self.num_clients:

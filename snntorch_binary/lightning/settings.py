@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from snntorch_binary._errors import expected
-from snntorch_binary.data import names
 from snntorch_binary.data.registry import EVENT_SETS
-from snntorch_binary.lightning.recipes import RULES, VOWEL_RULES, Recipe, recipe
+from snntorch_binary.lightning.recipes import RECIPES, RULES, VOWEL_RULES, Recipe, recipe
 from snntorch_binary.lightning.spiking_module import CREDITS, Credit
 
 
@@ -24,7 +23,7 @@ class Settings:
     """What is compared. Equal settings mean equal results; ``None`` takes the data set's recipe.
 
     Attributes:
-        dataset: one of :func:`snntorch_binary.data.names`.
+        dataset: one of :func:`snntorch_binary.data.names` that has a recipe.
         data_dir: folder with the set or archives of it.
         rules: of ``"full-precision"``, ``"st"``, ``"bayes"``, ``"vowel-wta"`` and ``"vowel-binary"``.
         classes: ``"all"`` or the classes to keep.
@@ -50,8 +49,8 @@ class Settings:
     hidden: int | None = None
 
     def __post_init__(self) -> None:
-        if self.dataset not in names():
-            raise ValueError(expected("dataset", f"one of {', '.join(names())}", repr(self.dataset)))
+        if self.dataset not in RECIPES:
+            raise ValueError(expected("dataset", f"one of {', '.join(RECIPES)}", repr(self.dataset)))
         if self.credit not in CREDITS:
             raise ValueError(expected("credit", f"one of {', '.join(CREDITS)}", repr(self.credit)))
         for rule in self.rules:

@@ -18,6 +18,8 @@ from snntorch_binary.metrics.calibration import adaptive_calibration_error as ad
 from snntorch_binary.metrics.calibration import classwise_calibration_error as classwise_calibration_error
 from snntorch_binary.metrics.calibration import expected_calibration_error as expected_calibration_error
 from snntorch_binary.metrics.energy import energy as energy
+from snntorch_binary.metrics.energy_by_rate import SpikeRateEnergy as SpikeRateEnergy
+from snntorch_binary.metrics.energy_by_rate import spike_rate_energy as spike_rate_energy
 from snntorch_binary.metrics.energy_table import Energy as Energy
 from snntorch_binary.metrics.energy_table import LayerEnergy as LayerEnergy
 from snntorch_binary.metrics.out_of_distribution import OODScores as OODScores
@@ -35,6 +37,7 @@ from snntorch_binary.metrics.plots import predictive_band as predictive_band
 from snntorch_binary.metrics.plots import raster as raster
 from snntorch_binary.metrics.plots import rejection_curve as rejection_curve
 from snntorch_binary.metrics.plots import reliability_diagram as reliability_diagram
+from snntorch_binary.metrics.plots import rounds_curve as rounds_curve
 from snntorch_binary.metrics.plots import size_curve as size_curve
 from snntorch_binary.metrics.plots import symbol_raster as symbol_raster
 from snntorch_binary.metrics.regression import RegressionExampleScores as RegressionExampleScores

@@ -120,13 +120,14 @@ class FederatedStrategy(Strategy):
         report = self._report
         answers: dict[int, Update] = {}
         for reply in replies:
-            client = self._client_of[reply.metadata.src_node_id]
-            update = self._read(reply, client)
-            if update is not None:
+            # Where a node is lost the SuperLink answers in its place, under a number of its own.
+            client = self._client_of.get(reply.metadata.src_node_id)
+            update = None if client is None else self._read(reply, client)
+            if client is not None and update is not None:
                 answers[client] = update
         for client in report.chosen:
             if client not in answers and client not in report.left_out:
-                report.left_out[client] = "it did not answer in time"
+                report.left_out[client] = "it was lost or did not answer in time"
         for client in sorted(report.left_out):
             reason = report.left_out[client]
             log.warning("Round %d goes on without client %d: %s.", report.round, client, reason)

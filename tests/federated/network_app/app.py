@@ -1,0 +1,79 @@
+"""A Flower app of the size of a test: a linear layer that three clients teach the sum of two numbers."""
+
+import json
+import time
+from pathlib import Path
+
+import torch
+from flwr.serverapp import ServerApp
+
+from snntorch_binary.federated import Average, NetworkCoordinator, Update
+from snntorch_binary.federated.aggregation import shared_state
+from snntorch_binary.federated.checkpoint import RoundCheckpoint
+from snntorch_binary.federated.flower import client_app, server_app
+
+
+def make_net():
+    torch.manual_seed(0)
+    return torch.nn.Linear(2, 1)
+
+
+class Teacher:
+    """Learns for as long as its client is told to, so that a test can kill it meanwhile."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def train(self, arrays, task, memory):
+        time.sleep(self.seconds)
+        memory["visits"] = memory.get("visits", torch.tensor(0)) + 1
+        net = make_net()
+        net.load_state_dict(arrays)
+        x = torch.randn(64, 2, generator=torch.Generator().manual_seed(100 * task.client + task.round))
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        for _ in range(5):
+            loss = (net(x) - x.sum(1, keepdim=True)).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return Update(shared_state(net), 64, {"loss": loss.item(), "visits": float(memory["visits"])})
+
+
+client = client_app(lambda context: Teacher(float(context.node_config.get("seconds", 0.0))))
+server = ServerApp()
+
+
+@server.main()
+def main(grid, context):
+    given = context.run_config
+    folder = Path(given["folder"])
+    checkpoint = RoundCheckpoint(folder)
+    coordinator = NetworkCoordinator(make_net(), Average())
+    done, accepted, history = 0, {}, []
+    found = checkpoint.load()
+    if found is not None:
+        state = found[0]
+        coordinator.load_state_dict(state["state"])
+        done, accepted, history = state["round"], state["accepted"], state["history"]
+    started_with = coordinator.net.weight.flatten().tolist()
+
+    def after_round(report):
+        accepted.update(dict.fromkeys(report.used, report.round))
+        entry = {"round": report.round, "used": sorted(report.used), "left_out": report.left_out}
+        history.append({**entry, "bytes_up": report.bytes_up, "visits": report.metrics, "from": started_with})
+        state = coordinator.state_dict()
+        history[-1]["weight"] = coordinator.net.weight.flatten().tolist()
+        checkpoint.save({"state": state, "accepted": accepted, "history": history}, report.round, {})
+
+    server_app(
+        coordinator,
+        int(given["rounds"]),
+        int(given["clients"]),
+        int(given["seed"]),
+        rounds_done=done,
+        accepted=accepted,
+        wait=40.0,
+        timeout=float(given["timeout"]),
+        on_round=after_round,
+    )(grid, context)
+    (folder / "history.json").write_text(json.dumps(history))

@@ -1,0 +1,186 @@
+"""`federate`: tables, files and pictures; a killed run goes on bit for bit; mistakes are one sentence."""
+
+import json
+import re
+
+import pytest
+import torch
+import yaml
+
+pytest.importorskip("flwr")
+pytest.importorskip("lightning")
+
+from snntorch_binary.cli import main
+from snntorch_binary.federated import record
+from snntorch_binary.federated.settings import FederationSettings, read_settings, shipped_configs
+
+MLP = {
+    "class_path": "snntorch_binary.lightning.SpikingMLP",
+    "init_args": {"input_size": 64, "hidden_sizes": [16], "num_classes": 10},
+}
+
+
+def method(module, aggregation=None, **arguments):
+    made = {
+        "model": {
+            "class_path": f"snntorch_binary.lightning.{module}",
+            "init_args": {"net": MLP, "num_classes": 10, **arguments},
+        }
+    }
+    if aggregation is not None:
+        made["aggregation"] = {"class_path": f"snntorch_binary.federated.{aggregation}"}
+    return made
+
+
+SMALL = {
+    "data": {"name": "digits", "num_steps": 3, "limit_per_class": 15},
+    "num_clients": 3,
+    "clients_per_round": 2,
+    "num_rounds": 4,
+    "seeds": [0],
+    "methods": {
+        "full-precision": method("SpikingModule"),
+        "product": method("BayesBiSNN", "ProductOfExperts"),
+        "one-bit": method("STBiSNN", "OneBit"),
+    },
+}
+
+
+def write(tmp_path, **changes):
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump({**SMALL, **changes}, sort_keys=False))
+    return str(path)
+
+
+def run(tmp_path, *options, config=None, out="out"):
+    return main(["federate", config or write(tmp_path), "--out", str(tmp_path / out), *options])
+
+
+def test_it_ends_with_a_table_files_and_pictures(tmp_path, capsys):
+    assert run(tmp_path) == 0
+    printed = capsys.readouterr().out
+    for word in ("full-precision", "product, mode", "product, ensemble", "one-bit", "3 clients, 2 a round", "kB"):
+        assert word in printed
+    rows = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [(row["method"], row["prediction"]) for row in rows] == [
+        ("full-precision", "single"),
+        ("product", "mode"),
+        ("product", "ensemble"),
+        ("one-bit", "single"),
+    ]
+    sent = {row["method"]: row["bytes_up"] for row in rows}
+    weights = 64 * 16 + 16 * 10
+    assert sent["full-precision"] > 4 * weights > 4 * sent["one-bit"] / 4
+    assert sent["full-precision"] - sent["one-bit"] > 0.7 * 31 / 32 * 4 * weights
+    assert all(0 <= row["accuracy"] <= 1 and row["nll"] > 0 for row in rows)
+    for name in ("results.csv", "differences.json", "rounds.png", "bytes.png", "reliability.png", "settings.json"):
+        assert (tmp_path / "out" / name).stat().st_size > 0
+    assert run(tmp_path) == 0  # nothing is left to do
+    assert json.loads((tmp_path / "out" / "results.json").read_text()) == rows
+
+
+def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
+    assert run(tmp_path, out="whole") == 0
+    after = record.RoundRecord.after_round
+
+    def killed(self, report):
+        after(self, report)
+        if (self.name, report.round) in {("product-seed0", 2), ("one-bit-seed0", 3)}:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(record.RoundRecord, "after_round", killed)
+    assert run(tmp_path, out="parts") == 130
+    assert run(tmp_path, out="parts") == 130
+    assert run(tmp_path, out="parts") == 0
+    for name in ("full-precision-seed0", "product-seed0", "one-bit-seed0"):
+        whole, parts = (
+            torch.load(tmp_path / folder / "runs" / name / "predictions.pt", weights_only=True)
+            for folder in ("whole", "parts")
+        )
+        for prediction, probabilities in whole["probabilities"].items():
+            assert torch.equal(probabilities, parts["probabilities"][prediction])
+        assert whole["history"] == parts["history"]
+        states = [torch.load(tmp_path / f / "runs" / name / "last.pt", weights_only=True) for f in ("whole", "parts")]
+        for key, tensor in states[0]["state"].items():
+            assert torch.equal(tensor, states[1]["state"][key])
+    kept = {path.name for path in (tmp_path / "parts" / "runs" / "product-seed0").glob("client*")}
+    assert kept == {path.name for path in (tmp_path / "whole" / "runs" / "product-seed0").glob("client*")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"clients_per_round": 4}, "`clients_per_round` to be at most 3"),
+        ({"num_rounds": 0}, "`num_rounds` to be a positive integer"),
+        ({"num_rounds": "many"}, "`num_rounds` to be of type int"),
+        ({"stragglers": 1.5}, "`stragglers`"),
+        ({"engine": "magic"}, "`engine`"),
+        ({"round": 3}, "to be with some of data"),
+        ({"methods": {}}, "`methods`"),
+        ({"methods": {"a": {"modell": {}}}}, "'modell'"),
+        ({"methods": {"a": method("SpikingModule", "ProductOfExperts")}}, "Bernoulli"),
+        ({"methods": {"a": method("SpikingModule", "OneBit")}}, "binary layers"),
+        ({"methods": {"a": method("SpikingModule", lr=-1.0)}}, "`lr` to be a positive float"),
+        ({"methods": {"a": method("SpikingModule", rate=1.0)}}, "rate"),
+        ({"data": {"name": "nothing"}}, "nothing"),
+        ({"num_clients": 1000, "clients_per_round": 2}, "`num_clients` to be at most"),
+        (
+            {
+                "local_privacy": {"clipping_norm": 1.0, "sensitivity": 0.1, "epsilon": 1.0, "delta": 1e-5},
+                "methods": {"a": method("STBiSNN", "OneBit")},
+            },
+            "cannot have noise",
+        ),
+    ],
+)
+def test_mistakes_are_one_sentence(tmp_path, capsys, changes, words):
+    assert run(tmp_path, config=write(tmp_path, **changes)) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert words in said
+    assert not (tmp_path / "out" / "runs").exists()
+
+
+def test_a_config_that_is_not_there_is_one_sentence(tmp_path, capsys):
+    assert run(tmp_path, config="nowhere") == 1
+    assert re.search(r"`CONFIG` to be a YAML file or one of .*mnist-10-clients", capsys.readouterr().err)
+    assert run(tmp_path, "--methods", "magic") == 1
+    assert "`--methods`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sorted(shipped_configs()))
+def test_shipped_configs_are_read(name):
+    try:
+        settings = read_settings(name)
+    except ValueError as error:  # a config of another kind of federation has a reader of its own
+        pytest.skip(str(error))
+    assert isinstance(settings, FederationSettings)
+    assert settings.lr_factor(1) == 1.0
+    assert settings.lr_factor(settings.num_rounds) <= 1.0
+
+
+def test_local_privacy_is_switched_on_by_the_file(tmp_path):
+    """With next to no noise the update is clipped to its norm; with much noise nothing is learned."""
+    given = {"clipping_norm": 0.01, "sensitivity": 1e-9, "epsilon": 1.0, "delta": 1e-5}
+    config = write(tmp_path, methods={"full": method("SpikingModule")}, num_rounds=1, local_privacy=given)
+    assert run(tmp_path, config=config) == 0
+    state = torch.load(tmp_path / "out/runs/full-seed0/last.pt", weights_only=True)["state"]
+    from snntorch_binary.federated.federation import make_federation
+
+    start = make_federation(read_settings(config), "full", 0).module.net.state_dict()
+    moved = torch.cat([(state[name] - start[name]).flatten() for name in start]).norm()
+    assert 0 < float(moved) <= 0.0101
+
+
+@pytest.mark.network
+def test_flowers_simulation_engine_gives_the_same(tmp_path):
+    """Ray's processes, real messages: the very numbers of the engine in this process."""
+    pytest.importorskip("ray")
+    config = write(tmp_path, methods={"product": method("BayesBiSNN", "ProductOfExperts")})
+    assert run(tmp_path, config=config, out="here") == 0
+    assert run(tmp_path, "--engine", "ray", config=config, out="ray") == 0
+    here, there = (
+        torch.load(tmp_path / out / "runs/product-seed0/last.pt", weights_only=True)["state"] for out in ("here", "ray")
+    )
+    for name, tensor in here.items():
+        torch.testing.assert_close(there[name], tensor, rtol=1e-6, atol=1e-6)
