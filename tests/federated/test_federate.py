@@ -70,7 +70,6 @@ def test_it_ends_with_a_table_files_and_pictures(tmp_path, capsys):
     ]
     sent = {row["method"]: row["bytes_up"] for row in rows}
     weights = 64 * 16 + 16 * 10
-    assert sent["full-precision"] > 4 * weights > 4 * sent["one-bit"] / 4
     assert sent["full-precision"] - sent["one-bit"] > 0.7 * 31 / 32 * 4 * weights
     assert all(0 <= row["accuracy"] <= 1 and row["nll"] > 0 for row in rows)
     for name in ("results.csv", "differences.json", "rounds.png", "bytes.png", "reliability.png", "settings.json"):

@@ -25,6 +25,7 @@ from snntorch_binary.metrics import (
     rejection_curve,
     reliability_diagram,
     retained_accuracy,
+    rounds_curve,
     size_curve,
     symbol_raster,
 )
@@ -41,6 +42,7 @@ over_time = [Scores(0.1 * t, 0.3 - 0.03 * t, 1.0, 0.5) for t in range(8)]
 
 DRAW = {
     "reliability": functools.partial(reliability_diagram, {"st": (probabilities, labels)}),
+    "rounds": functools.partial(rounds_curve, {"average": [([1, 2], [0.5, 0.7]), ([1, 2], [0.4, 0.8])]}, x="MB"),
     "learning": functools.partial(learning_curve, {"st": [([1, 2, 3], [0.5, 0.7, 0.8]), ([1, 2], [0.6, 0.8])]}),
     "spikes": functools.partial(raster, (torch.rand(20, 30, generator=generator) < 0.2).float()),
     "symbols": functools.partial(symbol_raster, torch.eye(3)[torch.arange(40).view(8, 5) % 3]),
