@@ -11,7 +11,7 @@ from torch import Tensor
 
 from snntorch_binary._errors import expected
 from snntorch_binary.data.dataset import SpikeDataset
-from snntorch_binary.data.encoders import check_num_steps
+from snntorch_binary.data.encoders import CurrentEncoder, check_num_steps
 from snntorch_binary.data.folders import DataNotFoundError
 from snntorch_binary.data.splits import Source, Splits, split
 
@@ -30,6 +30,8 @@ _SETS = {
 }
 EVENT_SETS = ("nmnist", "poker-dvs", "mnist-dvs")
 """Recordings of event cameras, whose spikes have a polarity."""
+IMAGE_SETS = ("digits", "mnist", "fashion-mnist")
+"""Images, whose pixels can be input currents."""
 
 
 def names() -> tuple[str, ...]:
@@ -54,6 +56,7 @@ def load(
     num_folds: int | None = None,
     download: bool = False,
     one_symbol: bool = False,
+    currents: bool = False,
 ) -> Splits:
     """Load a data set as spikes, split into training, validation and test part.
 
@@ -90,6 +93,8 @@ def load(
         download: fetch `mnist` or `fashion-mnist` into the cache folder when it is not found.
         one_symbol: let a pixel of `nmnist`, `poker-dvs` or `mnist-dvs` have one polarity only in a time step, so that
             its events are one of two symbols or silence: that of most of its events there, or in a tie of the last.
+        currents: give the pixels of `digits`, `mnist` or `fashion-mnist` as they are, as input currents in [0, 1],
+            instead of spikes; `num_steps` is then 1 by default.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -107,7 +112,10 @@ def load(
         raise ValueError(expected("name", f"one of {', '.join(names())}", repr(name)))
     all_classes, default_steps = _SETS[name]
     wanted = _check_classes(classes, all_classes)
-    num_steps = default_steps if num_steps is None else num_steps
+    if currents and name not in IMAGE_SETS:
+        raise ValueError(expected("currents", f"False for {name}, which has no images", True))
+    if num_steps is None:
+        num_steps = 1 if currents else default_steps
     check_num_steps(num_steps)
     _check_positive("limit_per_class", limit_per_class)
     _check_folds(fold, num_folds)
@@ -138,7 +146,7 @@ def load(
             inputs[torch.searchsorted(chosen, part)],
             number[source.labels[part]],
             num_steps=num_steps,
-            encoder=source.encoder,
+            encoder=CurrentEncoder() if currents else source.encoder,
             seed=seed,
             fixed=fixed,
         )

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from snntorch_binary.data import SpikeDataset, Splits, collate
+from snntorch_binary.kernels.noise import mix
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.data import SpikeDataModule
 from snntorch_binary.lightning.networks import LocalSpikingMLP, SpikingMLP, has_polarities, symbol_network
@@ -24,6 +25,7 @@ from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.lightning.recipes import VOWEL_RULES, Recipe
 from snntorch_binary.lightning.settings import OutputError, Settings, check_output, write_text
+from snntorch_binary.lightning.soft_lif_networks import SoftLIFConvNet
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
 from snntorch_binary.lightning.st_bisnn import STBiSNN
 from snntorch_binary.lightning.vowel import VOWEL
@@ -100,6 +102,16 @@ class _History(L.Callback):
         self.seconds += time.perf_counter() - self._since
 
 
+class _SeededEpochs(L.Callback):
+    """Starts torch's own noise (dropout) anew in each epoch, so that an interrupted run goes on as it would have."""
+
+    def __init__(self, seed: int, fold: int) -> None:
+        self._seed, self._fold = seed, fold
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        torch.manual_seed(mix(self._seed, self._fold, trainer.current_epoch) >> 1)
+
+
 def train_all(settings: Settings, out: Path, progress: ComparisonProgress) -> list[Run]:
     """Train and test every rule, seed and fold that has not been already.
 
@@ -162,6 +174,7 @@ def load_data(settings: Settings, seed: int, fold: int) -> SpikeDataModule:
         num_folds=settings.folds,
         download=settings.download,
         one_symbol=settings.one_symbol,
+        currents=settings.soft_lif,
     )
     data.setup()
     return data
@@ -182,7 +195,7 @@ def _train_one(settings: Settings, rule: str, seed: int, fold: int, folder: Path
     trainer = L.Trainer(
         max_epochs=settings.epochs or settings.recipe.epochs,
         devices=1,
-        callbacks=[history, checkpoint],
+        callbacks=[history, checkpoint, *([_SeededEpochs(seed, fold)] if settings.soft_lif else [])],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -237,6 +250,10 @@ def make_network(rule: str, splits: Splits, used: Recipe, credit: Credit, seed: 
         num_symbols, num_hidden = 2 if rule == "vowel-wta" else 1, sum(used.hidden_sizes)
         basis = RaisedCosine(used.vowel.num_basis, used.vowel.window)
         return symbol_network(splits.input_shape, num_hidden, splits.num_classes, num_symbols, basis, used.vowel.init)
+    if used.soft_lif is not None:
+        given = used.soft_lif
+        hidden_size = sum(used.hidden_sizes)
+        return SoftLIFConvNet(given.image_shape, splits.num_classes, given.channels, hidden_size, noise=given.noise)
     size = math.prod(splits.input_shape)
     if credit == "through-time":
         return SpikingMLP(size, used.hidden_sizes, splits.num_classes, drive=used.start(rule))
@@ -257,7 +274,7 @@ def make_module(rule: str, net: nn.Module, splits: Splits, used: Recipe, credit:
     """Return the LightningModule of a rule around a float network.
 
     Args:
-        rule: ``"full-precision"``, ``"st"``, ``"bayes"``, ``"vowel-wta"`` or ``"vowel-binary"``.
+        rule: one of the command line.
         net: a float network.
         splits: the data it is for.
         used: the recipe.
@@ -278,6 +295,7 @@ def make_module(rule: str, net: nn.Module, splits: Splits, used: Recipe, credit:
             polarities=has_polarities(splits.input_shape),
             num_test_samples=used.num_members,
         )
+    rule = {"softlif": "full-precision"}.get(rule, rule.removeprefix("softlif-"))
     num_classes = None if splits.regression else splits.num_classes
     # The readouts of local credit have the scale in them.
     scale = used.readout_scale if credit == "through-time" else None

@@ -48,6 +48,7 @@ class SpikeDataModule(L.LightningDataModule):
         num_folds: number of folds, or ``None`` for the set's own split.
         download: let the set be downloaded where that is possible.
         one_symbol: let a pixel of an event camera have one polarity only in a time step.
+        currents: give the pixels of images as they are, as input currents in [0, 1], instead of spikes.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -74,6 +75,7 @@ class SpikeDataModule(L.LightningDataModule):
         num_folds: int | None = None,
         download: bool = False,
         one_symbol: bool = False,
+        currents: bool = False,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -90,6 +92,7 @@ class SpikeDataModule(L.LightningDataModule):
         self.num_folds = num_folds
         self.download = download
         self.one_symbol = one_symbol
+        self.currents = currents
         self.splits: Splits | None = None
 
     def setup(self, stage: str | None = None) -> None:
@@ -106,6 +109,7 @@ class SpikeDataModule(L.LightningDataModule):
                 num_folds=self.num_folds,
                 download=self.download,
                 one_symbol=self.one_symbol,
+                currents=self.currents,
             )
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:

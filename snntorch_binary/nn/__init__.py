@@ -20,6 +20,7 @@ from snntorch_binary.nn.binary import BinaryLinear as BinaryLinear
 from snntorch_binary.nn.leaky import Leaky as Leaky
 from snntorch_binary.nn.recurrent import Recurrent as Recurrent
 from snntorch_binary.nn.refractory import Refractory as Refractory
+from snntorch_binary.nn.soft_lif import SoftLIF as SoftLIF
 from snntorch_binary.nn.srm import SRM as SRM
 from snntorch_binary.nn.synaptic import Synaptic as Synaptic
 from snntorch_binary.nn.synaptic_trace import SynapticTrace as SynapticTrace
@@ -48,6 +49,7 @@ _OWN = (
     "Recurrent",
     "Refractory",
     "SRM",
+    "SoftLIF",
     "Synaptic",
     "SynapticTrace",
     "TimeChunks",
