@@ -197,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
 def _datasets() -> tuple[str, ...]:
     from snntorch_binary.data import names
 
-    return names()
+    return tuple(name for name in names() if not name.startswith("cifar"))  # which want convolutions
 
 
 def _words(text: str) -> tuple[str, ...]:

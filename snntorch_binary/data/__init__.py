@@ -4,10 +4,13 @@ from typing import TYPE_CHECKING
 
 from snntorch_binary.data.dataset import SpikeDataset as SpikeDataset
 from snntorch_binary.data.dataset import collate as collate
+from snntorch_binary.data.encoders import CurrentEncoder as CurrentEncoder
+from snntorch_binary.data.encoders import DirectEncoder as DirectEncoder
 from snntorch_binary.data.encoders import Encoder as Encoder
 from snntorch_binary.data.encoders import LatencyEncoder as LatencyEncoder
 from snntorch_binary.data.encoders import PopulationEncoder as PopulationEncoder
 from snntorch_binary.data.encoders import RateEncoder as RateEncoder
+from snntorch_binary.data.encoders import SignedRateEncoder as SignedRateEncoder
 from snntorch_binary.data.folders import CorruptDataError as CorruptDataError
 from snntorch_binary.data.folders import DataNotFoundError as DataNotFoundError
 from snntorch_binary.data.packed_spikes import PackedSpikes as PackedSpikes

@@ -1,7 +1,8 @@
 """From values in [0, 1] to spike trains.
 
 An encoder is a small frozen object called as ``encoder(values, num_steps, generator)``. It maps values of
-shape [B, ...] to float32 spikes in {0, 1} of shape [T, B, ...], T = ``num_steps`` time steps.
+shape [B, ...] to float32 spikes in {0, 1} of shape [T, B, ...], T = ``num_steps`` time steps. Two for networks that
+take signed input do otherwise: ``SignedRateEncoder`` gives {-1, 0, 1}, ``DirectEncoder`` the values themselves.
 """
 
 from __future__ import annotations
@@ -101,6 +102,65 @@ class CurrentEncoder:
         check_num_steps(num_steps)
         check_values(values)
         return values.repeat(num_steps, *[1] * values.ndim)
+
+
+@dataclass(frozen=True)
+class SignedRateEncoder:
+    """Signed rate coding: with x = 2 v - 1, s_t = sign(x) with P = abs(x) / 2, else 0, independently in every step.
+
+    This is the Poisson input of FedSNN (Venkatesha, Kim, Tassiulas and Panda, IEEE Transactions on Signal Processing
+    69, 2021), whose images are normalised to [-1, 1]: s_t = sign(x) 1[2 U <= abs(x)] with U uniform in (0, 1).
+
+    Example:
+        >>> SignedRateEncoder()(torch.tensor([[0.5]]), num_steps=2).flatten().tolist()
+        [0.0, 0.0]
+        >>> spikes = SignedRateEncoder()(torch.tensor([[0.0, 1.0]]), num_steps=1000)
+        >>> [round(x, 1) for x in spikes.mean(0).flatten().tolist()]
+        [-0.5, 0.5]
+    """
+
+    def __call__(self, values: Tensor, num_steps: int, generator: torch.Generator | None = None) -> Tensor:
+        """Encode `values` as signed Bernoulli spikes.
+
+        Args:
+            values: floating point, shape [B, ...], in [0, 1].
+            num_steps: number T of time steps, at least 1.
+            generator: source of the noise, on the device of `values`; None uses torch's global one.
+
+        Returns:
+            float32 spikes in {-1, 0, 1}, shape [T, B, ...].
+
+        Raises:
+            TypeError: `values` is not a floating point tensor.
+            ValueError: `values` holds NaN, an infinity or a value outside [0, 1], or `num_steps` < 1.
+        """
+        check_num_steps(num_steps)
+        check_values(values)
+        x = 2 * values - 1
+        return _bernoulli(x.abs() / 2, num_steps, generator).mul_(x.sign())
+
+
+@dataclass(frozen=True)
+class DirectEncoder:
+    """Direct coding: the value itself, scaled to [-1, 1], as input current of every time step.
+
+    With one time step this is the input of an ordinary network.
+
+    Example:
+        >>> DirectEncoder()(torch.tensor([[0.0, 0.75]]), num_steps=2)[:, 0].tolist()
+        [[-1.0, 0.5], [-1.0, 0.5]]
+    """
+
+    def __call__(self, values: Tensor, num_steps: int, generator: torch.Generator | None = None) -> Tensor:
+        """Encode `values` [B, ...] in [0, 1] as currents [T, B, ...]; no noise, so `generator` is not used.
+
+        Raises:
+            TypeError: `values` is not a floating point tensor.
+            ValueError: `values` holds NaN, an infinity or a value outside [0, 1], or `num_steps` < 1.
+        """
+        check_num_steps(num_steps)
+        check_values(values)
+        return (2 * values - 1).float().repeat(num_steps, *[1] * values.ndim)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from snntorch_binary._errors import expected
 from snntorch_binary.data.dataset import SpikeDataset
-from snntorch_binary.data.encoders import CurrentEncoder, check_num_steps
+from snntorch_binary.data.encoders import Encoder, check_num_steps
 from snntorch_binary.data.folders import DataNotFoundError
 from snntorch_binary.data.splits import Source, Splits, split
 
@@ -24,14 +24,14 @@ _SETS = {
     "regression-1d": (1, 100),
     "mnist": (10, 10),
     "fashion-mnist": (10, 10),
+    "cifar10": (10, 20),
+    "cifar100": (100, 20),
     "nmnist": (10, 10),
     "poker-dvs": (4, 10),
     "mnist-dvs": (10, 400),
 }
 EVENT_SETS = ("nmnist", "poker-dvs", "mnist-dvs")
 """Recordings of event cameras, whose spikes have a polarity."""
-IMAGE_SETS = ("digits", "mnist", "fashion-mnist")
-"""Images, whose pixels can be input currents."""
 
 
 def names() -> tuple[str, ...]:
@@ -39,7 +39,7 @@ def names() -> tuple[str, ...]:
 
     Example:
         >>> names()
-        ('digits', 'two-moons', 'regression-1d', 'mnist', 'fashion-mnist', 'nmnist', 'poker-dvs', 'mnist-dvs')
+        ('digits', 'two-moons', 'regression-1d', 'mnist', 'fashion-mnist', 'cifar10', 'cifar100', 'nmnist', ...
     """
     return tuple(_SETS)
 
@@ -56,7 +56,7 @@ def load(
     num_folds: int | None = None,
     download: bool = False,
     one_symbol: bool = False,
-    currents: bool = False,
+    encoder: Encoder | None = None,
 ) -> Splits:
     """Load a data set as spikes, split into training, validation and test part.
 
@@ -68,6 +68,8 @@ def load(
     `regression-1d`   population code              (20,)           nothing
     `mnist`           Bernoulli rates              (784,)          the idx files, or ``download=True``
     `fashion-mnist`   Bernoulli rates              (784,)          the idx files, or ``download=True``
+    `cifar10`         signed Bernoulli rates       (3, 32, 32)     the binary version's files
+    `cifar100`        signed Bernoulli rates       (3, 32, 32)     the binary version's files
     `nmnist`          recorded, T bins, binary     (2, 34, 34)     the event files, Tonic
     `poker-dvs`       recorded, T bins, binary     (2, 35, 35)     the event files
     `mnist-dvs`       recorded, bins of 5 ms       (2, 26, 26)     the event files
@@ -82,7 +84,7 @@ def load(
             ``NMNIST/Train/6``), the set's own folder, or archives of it; never written to. None looks into
             the cache folder.
         num_steps: number T of time steps; None takes 100 for `two-moons` and `regression-1d`, 400 (which is 2 s) for
-            `mnist-dvs` and 10 for the others.
+            `mnist-dvs`, 20 for `cifar10` and `cifar100`, and 10 for the others.
         classes: labels to keep, re-numbered 0 ... C - 1 in the given order, for example ``(6, 7, 8, 9)``.
         limit_per_class: keep at most so many examples of each class in each part.
         seed: seed of the encoding noise of the training part.
@@ -93,8 +95,7 @@ def load(
         download: fetch `mnist` or `fashion-mnist` into the cache folder when it is not found.
         one_symbol: let a pixel of `nmnist`, `poker-dvs` or `mnist-dvs` have one polarity only in a time step, so that
             its events are one of two symbols or silence: that of most of its events there, or in a tie of the last.
-        currents: give the pixels of `digits`, `mnist` or `fashion-mnist` as they are, as input currents in [0, 1],
-            instead of spikes; `num_steps` is then 1 by default.
+        encoder: makes the spikes of a set of images instead of the one in the table above.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -112,15 +113,14 @@ def load(
         raise ValueError(expected("name", f"one of {', '.join(names())}", repr(name)))
     all_classes, default_steps = _SETS[name]
     wanted = _check_classes(classes, all_classes)
-    if currents and name not in IMAGE_SETS:
-        raise ValueError(expected("currents", f"False for {name}, which has no images", True))
-    if num_steps is None:
-        num_steps = 1 if currents else default_steps
+    num_steps = default_steps if num_steps is None else num_steps
     check_num_steps(num_steps)
     _check_positive("limit_per_class", limit_per_class)
     _check_folds(fold, num_folds)
     if one_symbol and name not in EVENT_SETS:
         raise ValueError(expected("one_symbol", f"False for {name}, whose spikes have no polarity", True))
+    if encoder is not None and name in (*EVENT_SETS, "regression-1d"):
+        raise ValueError(expected("encoder", f"None for {name}, which is no set of images", encoder))
     if name == "regression-1d":
         _refuse_classes(classes, limit_per_class, num_folds)
         from snntorch_binary.data import regression_1d
@@ -146,7 +146,7 @@ def load(
             inputs[torch.searchsorted(chosen, part)],
             number[source.labels[part]],
             num_steps=num_steps,
-            encoder=CurrentEncoder() if currents else source.encoder,
+            encoder=source.encoder if encoder is None else encoder,
             seed=seed,
             fixed=fixed,
         )
@@ -177,6 +177,10 @@ def _read(
         from snntorch_binary.data import mnist
 
         return mnist.read(name, data_dir, download)
+    if name in ("cifar10", "cifar100"):
+        from snntorch_binary.data import cifar
+
+        return cifar.read(name, data_dir)
     if name in ("nmnist", "poker-dvs"):
         from snntorch_binary.data import events
 

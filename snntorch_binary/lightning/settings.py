@@ -9,9 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from snntorch_binary._errors import expected
-from snntorch_binary.data import names
-from snntorch_binary.data.registry import EVENT_SETS, IMAGE_SETS
-from snntorch_binary.lightning.recipes import ALL_RULES, RULES, SOFT_LIF_RULES, VOWEL_RULES, Recipe, recipe
+from snntorch_binary.data.registry import EVENT_SETS
+from snntorch_binary.lightning.recipes import (
+    ALL_RULES,
+    RECIPES,
+    RULES,
+    SOFT_LIF_RECIPES,
+    SOFT_LIF_RULES,
+    VOWEL_RULES,
+    Recipe,
+    recipe,
+)
 from snntorch_binary.lightning.spiking_module import CREDITS, Credit
 
 
@@ -24,7 +32,7 @@ class Settings:
     """What is compared. Equal settings mean equal results; ``None`` takes the data set's recipe.
 
     Attributes:
-        dataset: one of :func:`snntorch_binary.data.names`.
+        dataset: one of :func:`snntorch_binary.data.names` that has a recipe.
         data_dir: folder with the set or archives of it.
         rules: of ``"full-precision"``, ``"st"``, ``"bayes"``, ``"vowel-wta"`` and ``"vowel-binary"``; or of
             ``"softlif"``, ``"softlif-st"`` and ``"softlif-bayes"``, whose networks see pixels and no spikes.
@@ -51,8 +59,8 @@ class Settings:
     hidden: int | None = None
 
     def __post_init__(self) -> None:
-        if self.dataset not in names():
-            raise ValueError(expected("dataset", f"one of {', '.join(names())}", repr(self.dataset)))
+        if self.dataset not in RECIPES:
+            raise ValueError(expected("dataset", f"one of {', '.join(RECIPES)}", repr(self.dataset)))
         if self.credit not in CREDITS:
             raise ValueError(expected("credit", f"one of {', '.join(CREDITS)}", repr(self.credit)))
         for rule in self.rules:
@@ -76,8 +84,8 @@ class Settings:
             if others:
                 what = f"without {others[0]} beside {', '.join(SOFT_LIF_RULES)}, which see pixels and no spikes"
                 raise ValueError(expected("rules", what, self.rules))
-            if self.dataset not in IMAGE_SETS or self.credit != "through-time":
-                what = f"without {SOFT_LIF_RULES[0]} but for {', '.join(IMAGE_SETS)} with --credit through-time"
+            if self.dataset not in SOFT_LIF_RECIPES or self.credit != "through-time":
+                what = f"without {SOFT_LIF_RULES[0]} but for {', '.join(SOFT_LIF_RECIPES)} with --credit through-time"
                 raise ValueError(expected("rules", what, self.rules))
         if self.hidden is not None and (self.hidden < 0 or not self.vowel):
             what = "an integer of at least 0, in a comparison with vowel-wta or vowel-binary"

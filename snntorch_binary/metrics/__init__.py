@@ -18,6 +18,8 @@ from snntorch_binary.metrics.calibration import adaptive_calibration_error as ad
 from snntorch_binary.metrics.calibration import classwise_calibration_error as classwise_calibration_error
 from snntorch_binary.metrics.calibration import expected_calibration_error as expected_calibration_error
 from snntorch_binary.metrics.energy import energy as energy
+from snntorch_binary.metrics.energy_by_rate import SpikeRateEnergy as SpikeRateEnergy
+from snntorch_binary.metrics.energy_by_rate import spike_rate_energy as spike_rate_energy
 from snntorch_binary.metrics.energy_table import Energy as Energy
 from snntorch_binary.metrics.energy_table import LayerEnergy as LayerEnergy
 from snntorch_binary.metrics.out_of_distribution import OODScores as OODScores

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snntorch_binary.nn._neuron import Neuron
+from snntorch_binary.nn.batch_norm import BatchNormThroughTime
 from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.packed import PackedLayer, SpikeBits
 from snntorch_binary.packed.float_layers import CONV, LINEAR
@@ -19,6 +20,7 @@ UPDATES = {
     "Synaptic": (2, 2, 2),
     "SRM": (3, 2, 3),  # three traces; their difference, the threshold
     "Refractory": (1, 2, 1),
+    "SoftReset": (1, 2, 1),
     "SynapticTrace": (2, 0, 2),
 }
 """Multiply-accumulates, additions and kept numbers of a neuron in one time step; a comparison is an addition."""
@@ -121,6 +123,8 @@ def unseen(net: nn.Module) -> list[str]:
     return [
         f"{name or 'the network'} ({type(module).__name__})"
         for name, module in net.named_modules()
-        if not isinstance(module, nn.LayerNorm) and not is_layer(module) and not is_neuron(module)
+        if not isinstance(module, (nn.LayerNorm, BatchNormThroughTime))
+        and not is_layer(module)
+        and not is_neuron(module)
         if any(parameter is not None and parameter.dim() > 1 for parameter in module._parameters.values())
     ]

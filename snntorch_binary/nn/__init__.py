@@ -13,6 +13,7 @@ from torch.nn import utils as utils
 
 from snntorch_binary.nn.basis import Exponential as Exponential
 from snntorch_binary.nn.basis import RaisedCosine as RaisedCosine
+from snntorch_binary.nn.batch_norm import BatchNormThroughTime as BatchNormThroughTime
 from snntorch_binary.nn.binary import BinaryConv1d as BinaryConv1d
 from snntorch_binary.nn.binary import BinaryConv2d as BinaryConv2d
 from snntorch_binary.nn.binary import BinaryConv3d as BinaryConv3d
@@ -21,6 +22,7 @@ from snntorch_binary.nn.leaky import Leaky as Leaky
 from snntorch_binary.nn.recurrent import Recurrent as Recurrent
 from snntorch_binary.nn.refractory import Refractory as Refractory
 from snntorch_binary.nn.soft_lif import SoftLIF as SoftLIF
+from snntorch_binary.nn.soft_reset import SoftReset as SoftReset
 from snntorch_binary.nn.srm import SRM as SRM
 from snntorch_binary.nn.synaptic import Synaptic as Synaptic
 from snntorch_binary.nn.synaptic_trace import SynapticTrace as SynapticTrace
@@ -38,6 +40,7 @@ Conv2d = BinaryConv2d  # type: ignore[misc]
 Conv3d = BinaryConv3d  # type: ignore[misc]
 
 _OWN = (
+    "BatchNormThroughTime",
     "BinaryConv1d",
     "BinaryConv2d",
     "BinaryConv3d",
@@ -50,6 +53,7 @@ _OWN = (
     "Refractory",
     "SRM",
     "SoftLIF",
+    "SoftReset",
     "Synaptic",
     "SynapticTrace",
     "TimeChunks",

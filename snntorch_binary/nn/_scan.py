@@ -20,7 +20,7 @@ from snntorch_binary.nn.surrogate import Surrogate, kernel_form
 
 __all__ = ["exponential_filter", "leaky_scan", "refractory_trace", "srm_scan"]
 
-_RESETS = ("subtract", "zero", "none")
+_RESETS = ("subtract", "zero", "none", "subtract_first")
 
 
 def exponential_filter(x: Tensor, decay: Tensor, initial: Tensor) -> Tensor:
@@ -31,7 +31,10 @@ def exponential_filter(x: Tensor, decay: Tensor, initial: Tensor) -> Tensor:
 def leaky_scan(
     x: Tensor, mem: Tensor, beta: Tensor, threshold: Tensor, reset_mechanism: str, surrogate: Surrogate
 ) -> tuple[Tensor, Tensor]:
-    """Spikes and membrane potentials [T, B, ...] of a leaky neuron with delayed reset, from ``mem`` on."""
+    """Spikes and membrane potentials [T, B, ...] of a leaky neuron with delayed reset, from ``mem`` on.
+
+    ``"subtract_first"`` subtracts the threshold before the decay. It has no gradient for beta and threshold.
+    """
     return _Leaky.apply(x, mem, beta, threshold, reset_mechanism, surrogate)
 
 
@@ -149,6 +152,8 @@ class _Leaky(torch.autograd.Function):
             # With a delayed reset the spike of the last step is the reset of this one.
             if reset_mechanism == "zero":
                 mem = (1 - spikes) * mem
+            if reset_mechanism == "subtract_first":
+                mem = torch.addcmul(mem, spikes, threshold, value=-1)
             mem = beta * mem + x_t
             if reset_mechanism == "subtract":
                 # Fused, yet exact: the product with 0 or 1 has no rounding.

@@ -6,9 +6,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snntorch_binary.data import LatencyEncoder, PopulationEncoder, RateEncoder
+from snntorch_binary.data import DirectEncoder, LatencyEncoder, PopulationEncoder, RateEncoder, SignedRateEncoder
 
-ENCODERS = [RateEncoder(), LatencyEncoder(), PopulationEncoder(5, 2.0)]
+ENCODERS = [RateEncoder(), SignedRateEncoder(), DirectEncoder(), LatencyEncoder(), PopulationEncoder(5, 2.0)]
+NOISELESS = (DirectEncoder, LatencyEncoder)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -20,8 +21,11 @@ def test_the_generator_state_decides_the_spikes(encoder):
     assert torch.equal(first, again)
     assert first.dtype == torch.float32
     assert first.shape[:2] == (6, 4)
-    assert set(first.unique().tolist()) <= {0.0, 1.0}
-    if not isinstance(encoder, LatencyEncoder):
+    if not isinstance(encoder, DirectEncoder):
+        assert set(first.unique().tolist()) <= (
+            {-1.0, 0.0, 1.0} if isinstance(encoder, SignedRateEncoder) else {0.0, 1.0}
+        )
+    if not isinstance(encoder, NOISELESS):
         assert not torch.equal(first, encoder(values, 6, state))  # the state has moved on
 
 
@@ -55,6 +59,26 @@ def test_rate_frequencies_and_independence_of_steps():
     assert ((spikes.mean(0) - rates[0]).abs() <= 4.5 * deviation).all()
     both = (spikes[1:] * spikes[:-1]).mean(0)  # P(two spikes in a row) = rate² if steps are independent
     assert ((both - rates[0] ** 2).abs() < 0.02).all()
+
+
+def test_signed_rates_fire_with_half_the_magnitude_and_the_sign_of_the_pixel():
+    values = torch.tensor([[0.0, 0.2, 0.45, 0.5, 0.6, 0.9, 1.0]])
+    x, steps = 2 * values[0] - 1, 40_000
+    spikes = SignedRateEncoder()(values, steps, torch.Generator().manual_seed(0))[:, 0]
+    rates = x.abs() / 2
+    deviation = (rates * (1 - rates) / steps).sqrt()
+    assert ((spikes.abs().mean(0) - rates).abs() <= 4.5 * deviation).all()
+    assert (spikes * x.sign() >= 0).all()
+    both = (spikes[1:].abs() * spikes[:-1].abs()).mean(0)
+    assert ((both - rates**2).abs() < 0.02).all()
+    # The published form with the same uniform numbers: sign(x) 1[2 U <= |x|].
+    uniform = torch.rand(steps, 1, 7, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(spikes, torch.where(2 * uniform[:, 0] <= x.abs(), x.sign(), 0.0))
+
+
+def test_direct_coding_repeats_the_scaled_value():
+    values = torch.rand(3, 2, 4)
+    assert torch.equal(DirectEncoder()(values, 5), (2 * values - 1).expand(5, 3, 2, 4))
 
 
 @given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=20), st.integers(1, 12), st.floats(0, 0.9))

@@ -3,7 +3,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits, make_moons
 
-from snntorch_binary.data import load, names
+from snntorch_binary.data import LatencyEncoder, RateEncoder, load, names
 
 
 def fixed_spikes(splits):
@@ -19,6 +19,11 @@ def test_only_the_training_noise_depends_on_the_seed(name):
     indices = list(range(20))
     assert not torch.equal(first.train.__getitems__(indices)[0], second.train.__getitems__(indices)[0])
     assert torch.equal(first.train.__getitems__(indices)[0], load(name, num_steps=4).train.__getitems__(indices)[0])
+
+
+def test_another_encoder_takes_the_place_of_the_sets_own():
+    own, other = load("digits", num_steps=4).test, load("digits", num_steps=4, encoder=LatencyEncoder(0.2)).test
+    assert torch.equal(other[3][0], LatencyEncoder(0.2)(own.inputs[3:4], 4)[:, 0])
 
 
 def test_two_moons_is_scaled_together():
@@ -71,6 +76,7 @@ def test_classes_are_renumbered_in_the_given_order():
         ("digits", {"num_folds": 1}, "`num_folds`"),
         ("digits", {"num_folds": 5, "fold": 5}, r"`fold` to be an int in \[0, 5\)"),
         ("two-moons", {"num_folds": 5}, "`num_folds` to be None for two-moons"),
+        ("nmnist", {"encoder": RateEncoder()}, "`encoder` to be None for nmnist, which is no set of images"),
     ],
 )
 def test_bad_arguments_get_the_house_sentence(name, options, match):

@@ -77,6 +77,16 @@ def test_leaky_and_synaptic(shape, grad, reset, which, learn, each, strided, kin
     assert_same(*both(run))
 
 
+@settings(deadline=None, max_examples=20)
+@given(shape=SHAPES, grad=SURROGATES, which=st.sampled_from(["spikes", "potentials", "both"]))
+def test_soft_reset(shape, grad, which):
+    steps, batch, features = shape
+    x = 2 * torch.randn(steps, batch, *features)
+    weights = [torch.randn_like(x) for _ in range(2)]
+    neuron = nn.SoftReset(0.8, 0.7, grad, output=True)
+    assert_same(*both(lambda: gradients_of(neuron, x, weights, which)))
+
+
 @settings(deadline=None, max_examples=30)
 @given(shape=SHAPES, grad=SURROGATES, detach=st.booleans(), which=st.sampled_from(["spikes", "potentials", "both"]))
 def test_srm(shape, grad, detach, which):

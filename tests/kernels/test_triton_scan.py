@@ -78,6 +78,14 @@ def test_leaky(shape, grad, reset, which, learn, each, strided):
     assert_same(*both(run))
 
 
+@settings(deadline=None, max_examples=10)
+@given(shape=SHAPES, grad=SURROGATES, which=OUTPUTS)
+def test_soft_reset(shape, grad, which):
+    x, weights = tensors(shape, strided=False)
+    neuron = nn.SoftReset(0.8, 0.7, grad, output=True)
+    assert_same(*both(lambda: gradients_of(neuron, 2 * x, weights, which)))
+
+
 @settings(deadline=None, max_examples=20)
 @given(shape=SHAPES, reset=st.sampled_from(["subtract", "none"]), which=OUTPUTS, learn=st.booleans())
 def test_synaptic(shape, reset, which, learn):

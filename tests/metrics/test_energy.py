@@ -10,7 +10,7 @@ from torch import nn
 import snntorch_binary as sb
 from snntorch_binary.kernels import use_engine
 from snntorch_binary.lightning.networks import LocalSpikingMLP
-from snntorch_binary.metrics import energy
+from snntorch_binary.metrics import energy, spike_rate_energy
 from snntorch_binary.metrics.operations import contributions
 from snntorch_binary.packed import SpikeBits
 
@@ -328,3 +328,38 @@ def test_bad_arguments():
         energy(nn.ReLU(), spikes(3, 2, 8))
     with pytest.raises(TypeError, match="`x` to be a tensor or SpikeBits"):
         energy(layer, [1.0])
+
+
+def test_energy_by_spike_rates_by_hand():
+    """A convolution of signed spikes, all neurons of one of two channels firing, pooled spikes into a linear layer."""
+    net = nn.Sequential(
+        sb.nn.TimeFirst(nn.Conv2d(1, 2, 1, bias=False)),
+        sb.nn.SoftReset(beta=0.0, threshold=0.5),
+        sb.nn.TimeFirst(nn.AvgPool2d(2)),
+        nn.Flatten(2),
+        nn.Linear(8, 3, bias=False),
+    )
+    with torch.no_grad():
+        net[0].module.weight.copy_(torch.tensor([1.0, -1.0]).view(2, 1, 1, 1))
+    x = torch.zeros(5, 2, 1, 4, 4)
+    x[:, :, :, :2] = 1.0  # of 16 pixels 8 fire channel 0
+    x[:, :, :, 3, 0] = -1.0  # and one channel 1
+    counted = energy(net, x)
+    assert [row.macs for row in counted.rows] == [5 * 32, 5 * 24]  # neither -1 nor a quarter is a spike to `energy`
+    found = spike_rate_energy(counted, num_steps=5)
+    assert found.macs == 32 + 24
+    # 9 of 16 inputs are not zero, and 9 of 32 neurons spike, in each of five steps.
+    assert found.accumulates == pytest.approx(5 * (32 * 9 / 16 + 24 * 9 / 32))
+    assert found.spiking_nj == pytest.approx(0.9e-3 * found.accumulates)
+    assert found.twin_nj == pytest.approx(4.6e-3 * 56)
+    assert found.ratio == pytest.approx(4.6 * 56 / (0.9 * 123.75))
+
+
+def test_energy_by_spike_rates_refuses_what_it_cannot_tell():
+    counted = energy(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)), spikes(5, 2, 3))
+    with pytest.raises(ValueError, match="spiking neurons behind all but the last, but got 0"):
+        spike_rate_energy(counted, 5)
+    with pytest.raises(ValueError, match="`num_steps` to be a positive integer, but got 0"):
+        spike_rate_energy(counted, 0)
+    silent = energy(nn.Sequential(nn.Linear(3, 4)), torch.zeros(5, 2, 3))
+    assert spike_rate_energy(silent, 5).ratio == float("inf")

@@ -16,8 +16,8 @@ from snntorch_binary.kernels.engine import announced
 _f = np.float32
 _BLOCK = 1024
 
-SUBTRACT, ZERO, NONE = 0, 1, 2
-"""Reset mechanisms."""
+SUBTRACT, ZERO, NONE, SUBTRACT_FIRST = 0, 1, 2, 3
+"""Reset mechanisms; the last one subtracts before the decay."""
 
 # No contraction to fused multiply-adds: spikes are the twin's bit for bit.
 _options = {"cache": True, "nogil": True, "error_model": "numpy"}
@@ -74,6 +74,8 @@ def leaky_forward(x, initial, beta, threshold, reset, at_threshold, spikes, mem)
                 v = u[i]
                 if reset == ZERO:
                     v = (_f(1.0) - s[i]) * v
+                if reset == SUBTRACT_FIRST:
+                    v = v - s[i] * theta[i]
                 v = a[i] * v + x_t[i]
                 if reset == SUBTRACT:
                     v = v - s[i] * theta[i]

@@ -16,7 +16,7 @@ from snntorch_binary.kernels.triton.surrogates import derivative, factors, fire
 
 _BLOCK = 128
 
-_SUBTRACT, _ZERO = tl.constexpr(0), tl.constexpr(1)
+_SUBTRACT, _ZERO, _SUBTRACT_FIRST = tl.constexpr(0), tl.constexpr(1), tl.constexpr(3)
 
 
 @triton.jit
@@ -87,6 +87,8 @@ def _leaky_forward(
     for _ in range(steps):
         if RESET == _ZERO:
             u = (1.0 - s) * u
+        if RESET == _SUBTRACT_FIRST:
+            u = u - s * theta
         u = a * u + tl.load(x + i, inside)
         if RESET == _SUBTRACT:
             u = u - s * theta

@@ -1,0 +1,160 @@
+"""CIFAR-10 and CIFAR-100 from the files of their binary version, or through torchvision from its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from snntorch_binary._errors import MissingPackageError
+from snntorch_binary.data.encoders import SignedRateEncoder
+from snntorch_binary.data.folders import CorruptDataError, DataNotFoundError, find, not_found
+from snntorch_binary.data.splits import Source
+
+_PIXELS = 3 * 32 * 32
+
+
+@dataclass(frozen=True)
+class _Set:
+    title: str
+    folder: str
+    binary: str  # folder of the binary version
+    train: str
+    test: str
+    label_bytes: int  # the last one is the class
+    names_file: str
+    num_classes: int
+    python: str  # folder of the Python version, which torchvision reads
+
+
+_SETS = {
+    "cifar10": _Set(
+        title="CIFAR-10",
+        folder="CIFAR10",
+        binary="cifar-10-batches-bin",
+        train="data_batch_*.bin",
+        test="test_batch*.bin",
+        label_bytes=1,
+        names_file="batches.meta.txt",
+        num_classes=10,
+        python="cifar-10-batches-py",
+    ),
+    "cifar100": _Set(
+        title="CIFAR-100",
+        folder="CIFAR100",
+        binary="cifar-100-binary",
+        train="train*.bin",
+        test="test*.bin",
+        label_bytes=2,
+        names_file="fine_label_names.txt",
+        num_classes=100,
+        python="cifar-100-python",
+    ),
+}
+
+
+def read(name: str, data_dir: str | PathLike[str] | None) -> Source:
+    """Return the images as uint8 [N, 3, 32, 32]; a tenth of the training images of each class validates.
+
+    Of the binary version the batches that are there are taken, so that a part of the set will do.
+
+    Args:
+        name: ``"cifar10"`` or ``"cifar100"``, whose labels are the fine ones.
+        data_dir: as `load`.
+
+    Raises:
+        DataNotFoundError: the files were not found.
+        CorruptDataError: a file is truncated or holds a label that the set does not have.
+        MissingPackageError: only the pickled Python version is there, and torchvision is not.
+    """
+    which = _SETS[name]
+    for folder in _binary_folders(which, data_dir):
+        train, test = (sorted(folder.glob(pattern)) for pattern in (which.train, which.test))
+        if train and test:
+            parts = [_read_files(files, which) for files in (train, test)]
+            return _source(parts, _class_names(folder / which.names_file, which.num_classes))
+    for copy in find(data_dir, which.folder, [f"{which.python}/*"]):
+        return _through_torchvision(which, copy[0])
+    files = f"{which.binary}/{which.train} and {which.test} (the binary version), {which.python} for torchvision,"
+    raise DataNotFoundError(not_found(which.title, data_dir, files))
+
+
+def read_records(file: Path, label_bytes: int, num_classes: int) -> tuple[Tensor, Tensor]:
+    """Read a file of records: the label bytes, then 3,072 pixel bytes, red, green and blue plane row by row.
+
+    Args:
+        file: the file.
+        label_bytes: label bytes of a record, of which the last is the class.
+        num_classes: number C of classes.
+
+    Returns:
+        uint8 images [N, 3, 32, 32] and int64 labels [N] in [0, C).
+
+    Raises:
+        CorruptDataError: the file is empty, ends within a record or holds another label.
+    """
+    data = bytearray(file.read_bytes())
+    size = label_bytes + _PIXELS
+    if not data or len(data) % size:
+        raise CorruptDataError(f"The file {file} should hold whole records of {size} bytes, but has {len(data)} bytes.")
+    records = torch.frombuffer(data, dtype=torch.uint8).view(-1, size)
+    labels = records[:, label_bytes - 1].long()
+    if int(labels.max()) >= num_classes:
+        raise CorruptDataError(f"The file {file} holds the label {int(labels.max())}, not only 0 to {num_classes - 1}.")
+    return records[:, label_bytes:].reshape(-1, 3, 32, 32), labels
+
+
+def _binary_folders(which: _Set, data_dir: str | PathLike[str] | None) -> list[Path]:
+    """Return the folders that hold training files of the binary version."""
+    copies = find(data_dir, which.folder, [f"{which.binary}/{which.train}", which.train])
+    places = [place for copy in copies for home in copy for place in (home / which.binary, home)]
+    return list(dict.fromkeys(places))
+
+
+def _read_files(files: Sequence[Path], which: _Set) -> tuple[Tensor, Tensor]:
+    parts = [read_records(file, which.label_bytes, which.num_classes) for file in files]
+    images, labels = zip(*parts, strict=True)
+    return torch.cat(images), torch.cat(labels)
+
+
+def _class_names(file: Path, num_classes: int) -> tuple[str, ...]:
+    """Return the names in a file, one a line, or the numbers of the classes where there is no such file."""
+    names = file.read_text().split() if file.is_file() else []
+    return tuple(names) if len(names) == num_classes else tuple(map(str, range(num_classes)))
+
+
+def _through_torchvision(which: _Set, root: Path) -> Source:
+    try:
+        # Beside a torch built for another device the import ends in a RuntimeError.
+        from torchvision import datasets
+    except (ImportError, RuntimeError) as error:
+        raise MissingPackageError(
+            f"The files in {root / which.python} are pickles, which only torchvision reads, and it cannot be imported "
+            f"({error}); {which.title} in its binary version ({which.binary}) needs no other package."
+        ) from None
+    dataset = getattr(datasets, which.folder)
+    try:
+        train, test = (dataset(str(root), train=part, download=False) for part in (True, False))
+    except RuntimeError as error:
+        raise CorruptDataError(f"torchvision refused {root / which.python} ({error}).") from None
+    parts = [
+        (torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets))
+        for part in (train, test)
+    ]
+    return _source(parts, tuple(train.classes))
+
+
+def _source(parts: Sequence[tuple[Tensor, Tensor]], class_names: tuple[str, ...]) -> Source:
+    (train_images, train_labels), (test_images, test_labels) = parts
+    images = torch.cat([train_images, test_images])
+    return Source(
+        labels=torch.cat([train_labels, test_labels]),
+        test=torch.arange(len(images)) >= len(train_images),
+        read=lambda indices, num_steps: images[indices],
+        class_names=class_names,
+        encoder=SignedRateEncoder(),
+    )

@@ -1,0 +1,80 @@
+"""Any coordinator as Flower's ServerApp."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+from snntorch_binary._errors import expected
+from snntorch_binary.federated.exchange import Coordinator
+from snntorch_binary.federated.flower.records import to_record
+from snntorch_binary.federated.flower.strategy import FederatedStrategy, RoundReport
+
+
+def server_app(
+    coordinator: Coordinator | Callable[[Context], Coordinator],
+    num_rounds: int,
+    clients_per_round: int,
+    seed: int = 0,
+    *,
+    rounds_done: int = 0,
+    accepted: dict[int, int] | None = None,
+    wait: float = 0.0,
+    timeout: float = 3600.0,
+    on_round: Callable[[RoundReport], None] | None = None,
+) -> ServerApp:
+    """Return the ServerApp of a coordinator, which runs a federation's rounds.
+
+    Args:
+        coordinator: the server's side; or a function that returns it, called when the app starts.
+        num_rounds: rounds in all, those that lie behind included.
+        clients_per_round: how many clients are asked in a round.
+        seed: of the selection, and of all that clients and server do.
+        rounds_done: rounds that lie behind.
+        accepted: see :class:`FederatedStrategy`.
+        wait: seconds to wait for enough clients to connect before it is an error.
+        timeout: seconds that a round waits for answers; those that come later do not count.
+        on_round: called with the report after each round.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+    if num_rounds < 1:
+        raise ValueError(expected("num_rounds", "a positive integer", num_rounds))
+    if not timeout > 0:
+        raise ValueError(expected("timeout", "a positive number of seconds", timeout))
+    app = ServerApp()
+
+    @app.main()
+    def main(grid: Grid, context: Context) -> None:
+        side: Coordinator = coordinator if hasattr(coordinator, "combine") else coordinator(context)  # type: ignore[assignment, operator]
+        strategy = FederatedStrategy(
+            side,
+            clients_per_round,
+            seed,
+            rounds_done=rounds_done,
+            accepted=accepted,
+            wait=wait,
+            on_round=on_round,
+        )
+        if rounds_done < num_rounds:
+            with quiet():
+                strategy.start(grid, to_record(side.arrays()), num_rounds - rounds_done, timeout)
+
+    return app
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Flower's own log, some twenty lines a round, off the terminal."""
+    logger = logging.getLogger("flwr")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

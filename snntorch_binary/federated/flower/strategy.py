@@ -1,0 +1,202 @@
+"""A Flower strategy around any coordinator: who takes part, who is left out, and how many bytes were sent."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Strategy
+
+from snntorch_binary._errors import expected
+from snntorch_binary.federated.exchange import Coordinator, Task, Update
+from snntorch_binary.federated.flower.records import ARRAYS, CONFIG, task_record, to_record, update_of, wire_bytes
+from snntorch_binary.federated.selection import chosen_clients, round_seed
+
+_QUERY_TIMEOUT = 60.0  # seconds
+log = logging.getLogger("snntorch_binary.federated")
+
+
+class TooFewClientsError(RuntimeError):
+    """There are fewer clients than a round needs; Flower's own strategies wait for ever."""
+
+
+@dataclass
+class RoundReport:
+    """What happened in a round.
+
+    Attributes:
+        round: its number, from 1.
+        chosen: the clients that were asked, in their order.
+        used: those whose answers count.
+        left_out: why an answer does not count, by client.
+        bytes_down: bytes of the message to each client.
+        bytes_up: bytes of the message from each client that answered.
+        metrics: what each client that counts reported.
+    """
+
+    round: int
+    chosen: list[int] = field(default_factory=list)
+    used: list[int] = field(default_factory=list)
+    left_out: dict[int, str] = field(default_factory=dict)
+    bytes_down: dict[int, int] = field(default_factory=dict)
+    bytes_up: dict[int, int] = field(default_factory=dict)
+    metrics: dict[int, dict[str, float]] = field(default_factory=dict)
+
+
+class FederatedStrategy(Strategy):
+    """Flower's rounds around a :class:`snntorch_binary.federated.Coordinator`.
+
+    A round's clients are a function of (seed, round). A client that fails, does not answer in time, or whose answer the
+    coordinator refuses is left out with a line that names it, and the round goes on; where nobody is left, the global
+    state stays as it is.
+
+    Args:
+        coordinator: the server's side.
+        clients_per_round: how many clients are asked in a round.
+        seed: of the selection, and of all that clients and server do.
+        rounds_done: rounds that lie behind; Flower counts its own from 1 again.
+        accepted: the last round in which a client's answer counted, by client, of the rounds that lie behind.
+        wait: seconds to wait for enough clients to connect before it is an error.
+        on_round: called with the report after each round.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        clients_per_round: int,
+        seed: int,
+        *,
+        rounds_done: int = 0,
+        accepted: dict[int, int] | None = None,
+        wait: float = 0.0,
+        on_round: Callable[[RoundReport], None] | None = None,
+    ) -> None:
+        if clients_per_round < 1:
+            raise ValueError(expected("clients_per_round", "a positive integer", clients_per_round))
+        if rounds_done < 0:
+            raise ValueError(expected("rounds_done", "an integer of at least 0", rounds_done))
+        self.coordinator = coordinator
+        self.clients_per_round = clients_per_round
+        self.seed = seed
+        self.rounds_done = rounds_done
+        self.accepted = dict(accepted or {})
+        self.wait = wait
+        self.on_round = on_round
+        self._client_of: dict[int, int] = {}  # by node
+        self._report = RoundReport(rounds_done)
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Choose the clients of a round, and say what they are asked for.
+
+        Raises:
+            TooFewClientsError: there are fewer than a round needs.
+        """
+        number = self.rounds_done + server_round
+        nodes = self._wait_for_clients(grid)
+        chosen = chosen_clients(sorted(nodes), self.clients_per_round, self.seed, number)
+        self._report = RoundReport(number, chosen)
+        messages = []
+        for client in chosen:
+            task = Task(number, round_seed(self.seed, number), client, len(nodes), self.accepted.get(client, 0))
+            content = RecordDict({ARRAYS: arrays, CONFIG: task_record(task)})
+            message = Message(content, dst_node_id=nodes[client], message_type=MessageType.TRAIN)
+            self._report.bytes_down[client] = wire_bytes(message)
+            messages.append(message)
+        return messages
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Let the coordinator make one state of the answers that can be used."""
+        report = self._report
+        answers: dict[int, Update] = {}
+        for reply in replies:
+            client = self._client_of[reply.metadata.src_node_id]
+            update = self._read(reply, client)
+            if update is not None:
+                answers[client] = update
+        for client in report.chosen:
+            if client not in answers and client not in report.left_out:
+                report.left_out[client] = "it did not answer in time"
+        for client in sorted(report.left_out):
+            reason = report.left_out[client]
+            log.warning("Round %d goes on without client %d: %s.", report.round, client, reason)
+        # Replies come in any order; the result must not depend on it.
+        updates = {client: answers[client] for client in report.chosen if client in answers}
+        if updates:
+            report.used = self.coordinator.combine(updates, report.round, round_seed(self.seed, report.round))
+            report.metrics = {client: dict(updates[client].metrics) for client in report.used}
+            self.accepted.update(dict.fromkeys(report.used, report.round))
+        else:
+            log.warning("Round %d changed nothing: no answer could be used.", report.round)
+        if self.on_round is not None:
+            self.on_round(report)
+        return to_record(self.coordinator.arrays()), None
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Ask no client: the server evaluates."""
+        return []
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        """Return nothing: the server evaluates."""
+        return None
+
+    def summary(self) -> None:
+        """Log what the strategy does."""
+        log.info("%d clients a round, seed %d", self.clients_per_round, self.seed)
+
+    def _read(self, reply: Message, client: int) -> Update | None:
+        """Return a client's answer, or ``None`` after noting why it cannot be used."""
+        report = self._report
+        if reply.has_error():
+            lines = (reply.error.reason or "unknown").strip().splitlines()
+            report.left_out[client] = f"it failed ({lines[-1].strip().rstrip('.')})"
+            return None
+        report.bytes_up[client] = wire_bytes(reply)
+        try:
+            update = update_of(reply.content)
+        except (KeyError, ValueError, TypeError) as error:
+            report.left_out[client] = f"its answer cannot be read ({error})"
+            return None
+        reason = self.coordinator.why_refused(update)
+        if reason is not None:
+            report.left_out[client] = reason
+            return None
+        return update
+
+    def _wait_for_clients(self, grid: Grid) -> dict[int, int]:
+        """Return the node of each client, once there are enough of them."""
+        until = time.monotonic() + self.wait
+        while True:
+            nodes = self._nodes(grid)
+            if len(nodes) >= self.clients_per_round:
+                return nodes
+            if time.monotonic() >= until:
+                raise TooFewClientsError(
+                    f"A round needs {self.clients_per_round} clients, but there are {len(nodes)}; start more of them, "
+                    "or lower clients_per_round."
+                )
+            time.sleep(min(0.5, self.wait))
+
+    def _nodes(self, grid: Grid) -> dict[int, int]:
+        """Return the node of each client that is there now, asking those not seen before which one they are."""
+        there = list(grid.get_node_ids())
+        new = [node for node in there if node not in self._client_of]
+        if new:
+            questions = [Message(RecordDict(), dst_node_id=node, message_type=MessageType.QUERY) for node in new]
+            for reply in grid.send_and_receive(questions, timeout=_QUERY_TIMEOUT):
+                if reply.has_content():
+                    client = reply.content.config_records[CONFIG]["client"]
+                    self._client_of[reply.metadata.src_node_id] = int(client)  # type: ignore[arg-type]
+        return {self._client_of[node]: node for node in there if node in self._client_of}

@@ -1,0 +1,172 @@
+"""A client's side of a federation that learns one network: local training, a light loop without a Trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from snntorch_binary._errors import expected, require
+from snntorch_binary.convert import reset
+from snntorch_binary.federated.aggregation import Aggregation, shared_state
+from snntorch_binary.federated.averaging import State
+from snntorch_binary.federated.exchange import Task, Update
+from snntorch_binary.kernels.noise import mix
+from snntorch_binary.weights import binary_layers, resample_
+
+require("lightning", "lightning")
+
+from snntorch_binary.inference import logits, run  # noqa: E402
+from snntorch_binary.lightning import BayesBiSNN, NonFiniteLossError, SpikingModule  # noqa: E402
+
+
+class PlainModule(SpikingModule):
+    """A plain torch network with the training of :class:`snntorch_binary.lightning.SpikingModule` around it.
+
+    Its output is class scores [B, C], or what SpikingModule takes.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return scores [B, C]."""
+        output = run(self.net, x, self.step)
+        if isinstance(output, Tensor) and output.dim() == 2:
+            return output
+        return logits(output, self.readout, self.readout_scale)
+
+
+def as_module(model: nn.Module, num_classes: int, lr: float = 1e-3) -> SpikingModule:
+    """Return a model as a LightningModule: itself, or one around a plain network, trained by Adam.
+
+    Args:
+        model: a :class:`snntorch_binary.lightning.SpikingModule` or any network.
+        num_classes: C, for a plain network.
+        lr: Adam's learning rate, for a plain network.
+    """
+    return model if isinstance(model, SpikingModule) else PlainModule(model, num_classes, lr)
+
+
+class NetworkParticipant:
+    """Learns from a client's own examples, a fresh optimizer a round.
+
+    Args:
+        make_module: returns the module with its network; called once, at the first round.
+        dataset: the training examples of all clients, ``(x, labels)``; as of
+            :class:`snntorch_binary.data.SpikeDataset`, or with a ``collate_fn``.
+        parts: the indices of the examples of each client.
+        aggregation: what is sent; an equal one is the server's.
+        epochs: passes over its examples in a round.
+        batch_size: examples per step.
+        drop_last: leave out a last batch that is smaller, where there is another.
+        lr_factor: maps the number of a round to a factor on all learning rates.
+        temperature: of the posterior, where a :class:`snntorch_binary.lightning.BayesBiSNN` has ``rho=None``: the KL
+            term's weight is then temperature / (number of the client's examples); 1 is Bayes' rule.
+        collate_fn: of the loader.
+        device: where it learns.
+
+    Raises:
+        ValueError: an argument is out of its range, or a client has no example.
+    """
+
+    def __init__(
+        self,
+        make_module: Callable[[], SpikingModule],
+        dataset: Dataset[Any],
+        parts: Sequence[Tensor],
+        aggregation: Aggregation,
+        *,
+        epochs: int = 1,
+        batch_size: int = 32,
+        drop_last: bool = False,
+        lr_factor: Callable[[int], float] = lambda round: 1.0,
+        temperature: float = 1.0,
+        collate_fn: Callable[[Any], Any] | None = None,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+            if value < 1:
+                raise ValueError(expected(name, "a positive integer", value))
+        if not temperature >= 0:
+            raise ValueError(expected("temperature", "a float of at least 0", temperature))
+        empty = [client for client, part in enumerate(parts) if not len(part)]
+        if empty:
+            raise ValueError(expected("parts", "at least one example for each client", f"none for client {empty[0]}"))
+        self._make_module = make_module
+        self._module: SpikingModule | None = None
+        self.dataset = dataset
+        self.parts = parts
+        self.aggregation = aggregation
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+        self.lr_factor = lr_factor
+        self.temperature = temperature
+        self.collate_fn = collate_fn
+        self.device = device
+
+    def train(self, arrays: State, task: Task, memory: State) -> Update:
+        """Learn from one client's examples for one round, from the global network.
+
+        Raises:
+            ValueError: there is no such client, or the server's network is another one.
+            NonFiniteLossError: the loss became NaN or infinite.
+        """
+        if not 0 <= task.client < len(self.parts):
+            raise ValueError(expected("client", f"from 0 to {len(self.parts) - 1}", task.client))
+        if self._module is None:
+            self._module = self._make_module().to(self.device)
+        module, net = self._module, self._module.net
+        if arrays.keys() != shared_state(net).keys():
+            raise ValueError("The server's network is another one than this client's.")
+        net.load_state_dict({**net.state_dict(), **arrays})
+        self.aggregation.prepare(net, memory, task)
+        seed = mix(task.seed, task.client)
+        if binary_layers(net):  # no two clients learn from the same draws
+            resample_(net, torch.Generator().manual_seed(seed))
+        part = self.parts[task.client]
+        start = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+        loss = self._learn(module, part, task.round, seed)
+        update = self.aggregation.upload(net, start, memory, task)
+        return Update({name: tensor.cpu() for name, tensor in update.items()}, len(part), {"loss": loss})
+
+    def _learn(self, module: SpikingModule, part: Tensor, round: int, seed: int) -> float:
+        """Return the mean loss of a step."""
+        module.train()
+        optimizer = _optimizer(module, len(part), self.temperature)
+        for group in optimizer.param_groups:
+            group["lr"] *= self.lr_factor(round)
+        total, steps = torch.zeros((), dtype=torch.float64), 0
+        for epoch in range(self.epochs):
+            set_epoch = getattr(self.dataset, "set_epoch", None)
+            if callable(set_epoch):
+                set_epoch((round - 1) * self.epochs + epoch)
+            for x, labels in self._batches(part, mix(seed, epoch)):
+                loss = module.loss(x.to(self.device), labels.to(self.device))
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                total += loss.detach().cpu()
+                steps += 1
+        reset(module.net)
+        if not bool(torch.isfinite(total)):
+            raise NonFiniteLossError(f"The loss of a client became {total.item() / steps} in round {round}.")
+        return total.item() / steps
+
+    def _batches(self, part: Tensor, seed: int) -> Iterable[tuple[Tensor, Tensor]]:
+        order = torch.randperm(len(part), generator=torch.Generator().manual_seed(seed))
+        subset = Subset(self.dataset, part[order].tolist())
+        drop_last = self.drop_last and len(part) > self.batch_size
+        return DataLoader(subset, self.batch_size, collate_fn=self.collate_fn, drop_last=drop_last)
+
+
+def _optimizer(module: SpikingModule, num_examples: int, temperature: float) -> torch.optim.Optimizer:
+    """Return a module's optimizer; a rho that is to be found from the number of examples is found here."""
+    if not isinstance(module, BayesBiSNN) or module.rho is not None:
+        return module.configure_optimizer()
+    module.rho = temperature / num_examples
+    try:
+        return module.configure_optimizer()
+    finally:
+        module.rho = None
