@@ -108,6 +108,8 @@ class SoftLIF(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         if not isinstance(x, Tensor) or not x.is_floating_point():
             raise TypeError(expected("x", "a floating point tensor", getattr(x, "dtype", type(x).__name__)))
+        if x.dtype in (torch.float16, torch.bfloat16) and torch.is_autocast_enabled(x.device.type):
+            x = x.float()
         with_slope = torch.is_grad_enabled() and x.requires_grad
         if not self.training or self.constants.noise == 0:
             return _Rates.apply(x, self.constants._replace(noise=0.0), 0, with_slope)[0]
