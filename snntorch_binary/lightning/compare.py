@@ -20,6 +20,7 @@ from snntorch_binary.data import CurrentEncoder, SpikeDataset, Splits, collate
 from snntorch_binary.kernels.noise import mix
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.data import SpikeDataModule
+from snntorch_binary.lightning.in_spikes import prediction_in_spikes, running_in_spikes, small_batches
 from snntorch_binary.lightning.networks import LocalSpikingMLP, SpikingMLP, has_polarities, symbol_network
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
@@ -208,8 +209,14 @@ def _train_one(settings: Settings, rule: str, seed: int, fold: int, folder: Path
     module.eval()
     with torch.no_grad():
         validation, test = _answers(module, data.val_dataloader()), _answers(module, data.test_dataloader())
+        probabilities = {name: test[name] for name in module.predictions}
+        if settings.recipe.soft_lif is not None:
+            progress.say(f"{folder.name}  testing in spikes")
+            with running_in_spikes(module, settings.recipe.soft_lif):
+                spiking = _answers(module, small_batches(data.splits.test))
+            probabilities |= {prediction_in_spikes(name): spiking[name] for name in module.predictions}
     result = {
-        "probabilities": {name: test[name] for name in module.predictions},
+        "probabilities": probabilities,
         "labels": test["labels"],
         "validation_logits": validation["logits"],
         "validation_labels": validation["labels"],

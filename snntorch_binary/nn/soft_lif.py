@@ -78,7 +78,7 @@ class SoftLIF(nn.Module):
     Example:
         >>> import torch
         >>> [round(f, 3) for f in SoftLIF()(torch.tensor([-1.0, 0.0, 1.0, 5.0, 10.0])).tolist()]
-        [0.054, 0.653, 3.652, 10.479, 15.385]
+        [0.053, 0.653, 3.652, 10.481, 15.378]
         >>> SoftLIF(gamma=0.0)(torch.tensor([-1.0, 0.0, 1.0])).tolist()[:2]
         [0.0, 0.0]
     """
