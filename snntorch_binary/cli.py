@@ -126,8 +126,8 @@ def _parser() -> argparse.ArgumentParser:
         type=_words,
         metavar="RULES",
         help="rules to compare (default: full-precision,st,bayes; vowel-wta and vowel-binary are winner-take-all "
-        "networks of event cameras, all rules then at their size; softlif, softlif-st and softlif-bayes are rate networks "
-        "of images that also run in spikes; split-mnist has full-precision-ewc and st-ewc, too, "
+        "networks of event cameras, all rules then at their size; softlif, softlif-st and softlif-bayes are rate "
+        "networks of images that also run in spikes; split-mnist has full-precision-ewc and st-ewc, too, "
         "and compares all five)",
     )
     compare.add_argument(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,8 @@ class SoftLIFConvNet(nn.Sequential):
     For each of ``channels`` a 5x5 convolution, neurons and 2x2 average pooling; then a fully connected layer of
     neurons, dropout, and the classes. An image is a sequence of one time step. As it stands the network is that of the
     paper for MNIST, with 12,544 + 12,544 + 2,000 neurons. Weights start normal with standard deviation 0.1 in
-    convolutions and 0.01 in fully connected layers, biases at 0.
+    convolutions and 0.56 / sqrt(fan_in) in fully connected layers (the paper's 0.01 before its 2,000 neurons), biases
+    at 0.
 
     Source: Hunsberger and Eliasmith, arXiv 1510.08829 and 1611.05141.
 
@@ -64,8 +66,9 @@ class SoftLIFConvNet(nn.Sequential):
             convolution = _started(nn.Conv2d(planes, size, 5, padding=2), 0.1)
             modules += [TimeFirst(convolution), SoftLIF(**constants), TimeFirst(nn.AvgPool2d(2))]
             planes, height, width = size, height // 2, width // 2
-        hidden = _started(nn.Linear(planes * height * width, hidden_size), 0.01)
-        output = _started(nn.Linear(hidden_size, num_classes), 0.01)
+        size = planes * height * width
+        hidden = _started(nn.Linear(size, hidden_size), 0.56 / math.sqrt(size))
+        output = _started(nn.Linear(hidden_size, num_classes), 0.56 / math.sqrt(hidden_size))
         super().__init__(*modules, nn.Flatten(2), hidden, SoftLIF(**constants), nn.Dropout(dropout), output)
 
 
@@ -79,8 +82,8 @@ class SoftLIFLocalNet(nn.Sequential):
     """The paper's network of soft LIF neurons for CIFAR-10, time-first, with locally connected layers.
 
     5x5 convolutions with 64 channels, each with neurons and 3x3 average pooling of stride 2; then two locally connected
-    3x3 layers with 64 and 32 channels, and the classes. On the 24x24 pixels in the middle of an image these are 36,864 +
-    9,216 + 2,304 + 1,152 neurons. Weights start normal with standard deviations of 1e-4, 0.01, 0.04, 0.04 and 0.01 for
+    3x3 layers with 64 and 32 channels, and the classes. On the 24x24 pixels in the middle of an image these are
+    36,864 + 9,216 + 2,304 + 1,152 neurons. Weights start normal with standard deviations of 1e-4, 0.01, 0.04, 0.04 and 0.01 for
     pixels from -127.5 to 127.5, as published: inputs are multiplied by 127.5.
 
     Source: Hunsberger and Eliasmith, arXiv 1510.08829 and 1611.05141.

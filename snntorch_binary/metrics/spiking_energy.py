@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -104,10 +105,7 @@ def spiking_energy(net: SpikingNetwork, x: Tensor) -> SpikingEnergy:
     neurons = tuple(outputs[layer][0][0].numel() for layer in layers)
     rates = tuple(float(torch.stack(outputs[layer]).mean()) / layer.amplitude for layer in layers)
     places = [order.index(layer) for layer in layers] + [len(order)]
-    synapses = tuple(
-        sum(connections[module] for module in order[start + 1 : stop])
-        for start, stop in zip(places[:-1], places[1:], strict=True)
-    )
+    synapses = tuple(sum(connections[module] for module in order[start + 1 : stop]) for start, stop in pairwise(places))
     events = sum(number * rate for number, rate in zip(synapses, rates, strict=True))
     updates = sum(neurons) / layers[0].dt
     seconds = net.num_steps * layers[0].dt
