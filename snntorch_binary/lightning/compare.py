@@ -103,14 +103,14 @@ class _History(L.Callback):
         self.seconds += time.perf_counter() - self._since
 
 
-class _SeededEpochs(L.Callback):
-    """Starts torch's own noise (dropout) anew in each epoch, so that an interrupted run goes on as it would have."""
+class _SeededSteps(L.Callback):
+    """Starts torch's own noise (dropout) anew in each step, so that an interrupted run goes on as it would have."""
 
     def __init__(self, seed: int, fold: int) -> None:
         self._seed, self._fold = seed, fold
 
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        torch.manual_seed(mix(self._seed, self._fold, trainer.current_epoch) >> 1)
+    def on_train_batch_start(self, trainer: L.Trainer, *args: Any) -> None:
+        torch.manual_seed(mix(self._seed, self._fold, trainer.global_step) >> 1)
 
 
 def train_all(settings: Settings, out: Path, progress: ComparisonProgress) -> list[Run]:
@@ -197,7 +197,7 @@ def _train_one(settings: Settings, rule: str, seed: int, fold: int, folder: Path
     trainer = L.Trainer(
         max_epochs=settings.epochs or settings.recipe.epochs,
         devices=1,
-        callbacks=[history, checkpoint, *([_SeededEpochs(seed, fold)] if settings.soft_lif else [])],
+        callbacks=[history, checkpoint, *([_SeededSteps(seed, fold)] if settings.soft_lif else [])],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -11,7 +11,17 @@ from torch.utils.data import DataLoader, Sampler
 
 from snntorch_binary._errors import expected
 from snntorch_binary.data import SpikeDataset, Splits, collate, load
-from snntorch_binary.data.encoders import Encoder
+from snntorch_binary.data.encoders import (
+    CurrentEncoder,
+    DirectEncoder,
+    LatencyEncoder,
+    PopulationEncoder,
+    RateEncoder,
+    SignedRateEncoder,
+)
+
+Encoders = CurrentEncoder | DirectEncoder | LatencyEncoder | PopulationEncoder | RateEncoder | SignedRateEncoder
+"""What a configuration may name as encoder; Python code can pass any other."""
 
 
 class SeededSampler(Sampler[int]):
@@ -76,7 +86,7 @@ class SpikeDataModule(L.LightningDataModule):
         num_folds: int | None = None,
         download: bool = False,
         one_symbol: bool = False,
-        encoder: Encoder | None = None,
+        encoder: Encoders | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:

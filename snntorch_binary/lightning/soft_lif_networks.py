@@ -83,8 +83,8 @@ class SoftLIFLocalNet(nn.Sequential):
 
     5x5 convolutions with 64 channels, each with neurons and 3x3 average pooling of stride 2; then two locally connected
     3x3 layers with 64 and 32 channels, and the classes. On the 24x24 pixels in the middle of an image these are
-    36,864 + 9,216 + 2,304 + 1,152 neurons. Weights start normal with standard deviations of 1e-4, 0.01, 0.04, 0.04 and 0.01 for
-    pixels from -127.5 to 127.5, as published: inputs are multiplied by 127.5.
+    36,864 + 9,216 + 2,304 + 1,152 neurons. Weights start normal with standard deviations of 1e-4, 0.01, 0.04, 0.04 and
+    0.01 for pixels from -127.5 to 127.5, as published: inputs are multiplied by 127.5.
 
     Source: Hunsberger and Eliasmith, arXiv 1510.08829 and 1611.05141.
 

@@ -13,10 +13,13 @@ FOLDER = Path(lightning.__file__).parent / "configs"
 INPUTS = {"digits": (64, 10), "mnist": (784, 10), "nmnist": (2 * 34 * 34, 4)}
 RULES = {"full-precision": "SpikingModule", "st": "STBiSNN", "bayes": "BayesBiSNN"}
 SHIPPED = [("digits", rule) for rule in RULES] + [("mnist", "bayes"), ("nmnist", "bayes")]
+SHIPPED += [("mnist", "softlif"), ("cifar10", "softlif")]
 
 
 def config(dataset, rule):
     """What `compare` does with seed 0, as a configuration."""
+    if rule == "softlif":
+        return soft_lif_config(dataset)
     classes = [6, 7, 8, 9] if dataset == "nmnist" else "all"
     used = recipe(dataset, classes)
     input_size, num_classes = INPUTS[dataset]
@@ -43,13 +46,37 @@ def config(dataset, rule):
             "init_scale": used.init_scale,
         }
         init_args |= {"num_test_samples": used.num_members}
-    name = f"{dataset}-{rule}"
+    data = {"name": dataset, "batch_size": used.batch_size, "classes": classes}
+    return whole(f"{dataset}-{rule}", RULES[rule], init_args, data, used.epochs)
+
+
+def soft_lif_config(dataset):
+    """The soft LIF networks: that of `compare` for MNIST, and the paper's for CIFAR-10, of which `compare` has none."""
+    used = recipe("mnist", "all", soft_lif=True)
+    given = used.soft_lif
+    if dataset == "mnist":
+        name, encoder = "SoftLIFConvNet", "CurrentEncoder"
+        sizes = {"image_shape": list(given.image_shape), "channels": list(given.channels)}
+        net = {**sizes, "hidden_size": sum(used.hidden_sizes), "noise": given.noise}
+    else:
+        name, encoder, net = "SoftLIFLocalNet", "DirectEncoder", {"crop": 24, "noise": given.noise}
+    init_args = {
+        "net": {"class_path": f"snntorch_binary.lightning.{name}", "init_args": net},
+        "num_classes": 10,
+        "lr": used.lr,
+    }
+    data = {"name": dataset, "batch_size": used.batch_size, "classes": "all", "num_steps": 1}
+    data["encoder"] = {"class_path": f"snntorch_binary.data.{encoder}"}
+    return whole(f"{dataset}-softlif", "SpikingModule", init_args, data, used.epochs)
+
+
+def whole(name, module, init_args, data, epochs):
     return {
         "seed_everything": 0,
-        "model": {"class_path": f"snntorch_binary.lightning.{RULES[rule]}", "init_args": init_args},
-        "data": {"name": dataset, "batch_size": used.batch_size, "classes": classes},
+        "model": {"class_path": f"snntorch_binary.lightning.{module}", "init_args": init_args},
+        "data": data,
         "trainer": {
-            "max_epochs": used.epochs,
+            "max_epochs": epochs,
             "devices": 1,
             "num_sanity_val_steps": 0,
             "logger": {
