@@ -186,11 +186,29 @@ VOWEL_RECIPES: dict[str, Recipe] = {
 """The recipes of comparisons with VOWEL, all rules at the size of its networks; but for N-MNIST's not tuned."""
 
 
-_IMAGES = Recipe((2000,), 4, 100, readout_scale=1.0, num_members=5, soft_lif=SoftLIFRecipe((1, 28, 28), (16, 64)))
+_IMAGES = Recipe(
+    (2000,),
+    epochs=4,
+    batch_size=100,
+    readout_scale=1.0,
+    lr=2e-3,
+    st_lr=1e-3,
+    st_base_lr=3e-3,
+    bayes_base_lr=3e-3,
+    num_members=5,
+    soft_lif=SoftLIFRecipe((1, 28, 28), (16, 64)),
+)
 
 SOFT_LIF_RECIPES: dict[str, Recipe] = {
     "digits": replace(
-        _IMAGES, hidden_sizes=(128,), epochs=30, batch_size=50, soft_lif=SoftLIFRecipe((1, 8, 8), (8, 16))
+        _IMAGES,
+        hidden_sizes=(128,),
+        epochs=60,
+        batch_size=50,
+        lr=3e-3,
+        st_lr=3e-3,
+        bayes_lr=0.3,
+        soft_lif=SoftLIFRecipe((1, 8, 8), (8, 16)),
     ),
     "mnist": _IMAGES,
     "fashion-mnist": _IMAGES,
