@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from snntorch_binary.data.dataset import SpikeDataset as SpikeDataset
 from snntorch_binary.data.dataset import collate as collate
-from snntorch_binary.data.encoders import CurrentEncoder as CurrentEncoder
 from snntorch_binary.data.encoders import DirectEncoder as DirectEncoder
 from snntorch_binary.data.encoders import Encoder as Encoder
 from snntorch_binary.data.encoders import LatencyEncoder as LatencyEncoder

@@ -84,27 +84,6 @@ class RateEncoder:
 
 
 @dataclass(frozen=True)
-class CurrentEncoder:
-    """No coding: the values themselves, as input currents, in every time step.
-
-    Example:
-        >>> CurrentEncoder()(torch.tensor([[0.0, 0.5]]), num_steps=2).tolist()
-        [[[0.0, 0.5]], [[0.0, 0.5]]]
-    """
-
-    def __call__(self, values: Tensor, num_steps: int, generator: torch.Generator | None = None) -> Tensor:
-        """Repeat `values` [B, ...] in [0, 1] as [T, B, ...]; no noise, so `generator` is not used.
-
-        Raises:
-            TypeError: `values` is not a floating point tensor.
-            ValueError: `values` holds NaN, an infinity or a value outside [0, 1], or `num_steps` < 1.
-        """
-        check_num_steps(num_steps)
-        check_values(values)
-        return values.repeat(num_steps, *[1] * values.ndim)
-
-
-@dataclass(frozen=True)
 class SignedRateEncoder:
     """Signed rate coding: with x = 2 v - 1, s_t = sign(x) with P = abs(x) / 2, else 0, independently in every step.
 

@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from snntorch_binary.data import CurrentEncoder, SpikeDataset, Splits, collate
+from snntorch_binary.data import DirectEncoder, SpikeDataset, Splits, collate
 from snntorch_binary.kernels.noise import mix
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.data import SpikeDataModule
@@ -176,7 +176,7 @@ def load_data(settings: Settings, seed: int, fold: int) -> SpikeDataModule:
         download=settings.download,
         one_symbol=settings.one_symbol,
         num_steps=1 if settings.soft_lif else None,
-        encoder=CurrentEncoder() if settings.soft_lif else None,
+        encoder=DirectEncoder() if settings.soft_lif else None,
     )
     data.setup()
     return data

@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader, Sampler
 from snntorch_binary._errors import expected
 from snntorch_binary.data import SpikeDataset, Splits, collate, load
 from snntorch_binary.data.encoders import (
-    CurrentEncoder,
     DirectEncoder,
     LatencyEncoder,
     PopulationEncoder,
@@ -20,7 +19,7 @@ from snntorch_binary.data.encoders import (
     SignedRateEncoder,
 )
 
-Encoders = CurrentEncoder | DirectEncoder | LatencyEncoder | PopulationEncoder | RateEncoder | SignedRateEncoder
+Encoders = DirectEncoder | LatencyEncoder | PopulationEncoder | RateEncoder | SignedRateEncoder
 """What a configuration may name as encoder; Python code can pass any other."""
 
 

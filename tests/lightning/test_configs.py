@@ -55,18 +55,18 @@ def soft_lif_config(dataset):
     used = recipe("mnist", "all", soft_lif=True)
     given = used.soft_lif
     if dataset == "mnist":
-        name, encoder = "SoftLIFConvNet", "CurrentEncoder"
+        name = "SoftLIFConvNet"
         sizes = {"image_shape": list(given.image_shape), "channels": list(given.channels)}
         net = {**sizes, "hidden_size": sum(used.hidden_sizes), "noise": given.noise}
     else:
-        name, encoder, net = "SoftLIFLocalNet", "DirectEncoder", {"crop": 24, "noise": given.noise}
+        name, net = "SoftLIFLocalNet", {"crop": 24, "noise": given.noise}
     init_args = {
         "net": {"class_path": f"snntorch_binary.lightning.{name}", "init_args": net},
         "num_classes": 10,
         "lr": used.lr,
     }
     data = {"name": dataset, "batch_size": used.batch_size, "classes": "all", "num_steps": 1}
-    data["encoder"] = {"class_path": f"snntorch_binary.data.{encoder}"}
+    data["encoder"] = {"class_path": "snntorch_binary.data.DirectEncoder"}
     return whole(f"{dataset}-softlif", "SpikingModule", init_args, data, used.epochs)
 
 

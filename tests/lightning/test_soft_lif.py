@@ -10,7 +10,7 @@ from rich.console import Console
 
 import snntorch_binary as sb
 from snntorch_binary.cli import main
-from snntorch_binary.data import CurrentEncoder
+from snntorch_binary.data import DirectEncoder
 from snntorch_binary.lightning import SoftLIFConvNet, SoftLIFLocalNet, SpikeDataModule
 from snntorch_binary.lightning.command import shipped_configs
 from snntorch_binary.lightning.compare import load_module, train_all
@@ -103,12 +103,12 @@ def test_trained_module_runs_in_spikes(compared):
 
 
 def test_pixels_are_currents():
-    data = SpikeDataModule("digits", num_steps=1, encoder=CurrentEncoder())
+    data = SpikeDataModule("digits", num_steps=1, encoder=DirectEncoder())
     data.setup()
     x, _ = next(iter(data.val_dataloader()))
     assert x.shape[0] == 1
     assert 2 < len(x.unique()) <= 17
-    assert x.min() == 0
+    assert x.min() == -1
     assert x.max() == 1
 
 
