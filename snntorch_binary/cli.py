@@ -24,6 +24,7 @@ _EPILOG = """examples:
   snntorch-binary compare mnist --data-dir data --epochs 5 --seeds 0
   snntorch-binary compare nmnist --data-dir data --classes 6,7,8,9
   snntorch-binary compare nmnist --data-dir data --classes 6,9 --rules vowel-wta,vowel-binary,bayes
+  snntorch-binary compare mnist --data-dir data --rules softlif,softlif-st
   snntorch-binary fit --config digits-bayes
   snntorch-binary predict results/mnist/runs/bayes-seed0 pictures --out answers.csv
   snntorch-binary export --to packed results/digits/runs/bayes-seed0/last.ckpt digits.safetensors
@@ -127,7 +128,8 @@ def _parser() -> argparse.ArgumentParser:
         type=_words,
         metavar="RULES",
         help="rules to compare (default: full-precision,st,bayes; vowel-wta and vowel-binary are winner-take-all "
-        "networks of event cameras, all rules then at their size; split-mnist has full-precision-ewc and st-ewc, too, "
+        "networks of event cameras, all rules then at their size; softlif, softlif-st and softlif-bayes are rate "
+        "networks of images that also run in spikes; split-mnist has full-precision-ewc and st-ewc, too, "
         "and compares all five)",
     )
     compare.add_argument(
@@ -242,6 +244,7 @@ def _compare(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     from snntorch_binary.lightning.regression import report_regression
     from snntorch_binary.lightning.report import report
     from snntorch_binary.lightning.settings import Settings
+    from snntorch_binary.lightning.soft_lif import draw_spikes
     from snntorch_binary.lightning.surface import draw_surface
 
     sizes: tuple[int | None, ...] = (None,) if options.hidden is None else options.hidden
@@ -264,7 +267,7 @@ def _compare(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         for hidden in sizes
     ]
     settings = several[0]
-    variant = "vowel" if settings.vowel else settings.credit
+    variant = "vowel" if settings.vowel else "softlif" if settings.soft_lif else settings.credit
     name = settings.dataset if variant == "through-time" else f"{settings.dataset}-{variant}"
     out = options.out or Path("results") / name
     console = Console()
@@ -291,6 +294,8 @@ def _compare(options: argparse.Namespace, arguments: Sequence[str]) -> None:
     write_csv(out, arguments)
     if settings.vowel:
         draw_circuits(settings, runs, out, console)
+    if settings.soft_lif:
+        draw_spikes(settings, runs, out, console)
     if settings.dataset == "two-moons":
         draw_surface(settings, runs, out, console)
     if options.ood is not None:

@@ -14,6 +14,7 @@ from snntorch_binary._errors import expected
 from snntorch_binary.convert import reset
 from snntorch_binary.fuse import EachStep
 from snntorch_binary.rooms import TAKES_ONE_STEP, open_rooms
+from snntorch_binary.to_spiking import SpikingNetwork
 
 
 def is_stepwise(net: nn.Module) -> bool:
@@ -26,7 +27,7 @@ def is_stepwise(net: nn.Module) -> bool:
 
 
 def _keeps_state(net: nn.Module) -> bool:
-    if isinstance(net, EachStep):  # goes through the steps by itself
+    if isinstance(net, (EachStep, SpikingNetwork)):  # goes through the steps by itself
         return False
     return bool(getattr(net, "init_hidden", False)) or any(map(_keeps_state, net.children()))
 

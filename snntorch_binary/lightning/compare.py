@@ -16,14 +16,17 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from snntorch_binary.data import SpikeDataset, Splits, collate
+from snntorch_binary.data import DirectEncoder, SpikeDataset, Splits, collate
+from snntorch_binary.kernels.noise import mix
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.data import SpikeDataModule
+from snntorch_binary.lightning.in_spikes import prediction_in_spikes, running_in_spikes, small_batches
 from snntorch_binary.lightning.networks import LocalSpikingMLP, SpikingMLP, has_polarities, symbol_network
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.lightning.recipes import VOWEL_RULES, Recipe
 from snntorch_binary.lightning.settings import OutputError, Settings, check_output, write_text
+from snntorch_binary.lightning.soft_lif_networks import SoftLIFConvNet
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
 from snntorch_binary.lightning.st_bisnn import STBiSNN
 from snntorch_binary.lightning.vowel import VOWEL
@@ -100,6 +103,16 @@ class _History(L.Callback):
         self.seconds += time.perf_counter() - self._since
 
 
+class _SeededSteps(L.Callback):
+    """Starts torch's own noise (dropout) anew in each step, so that an interrupted run goes on as it would have."""
+
+    def __init__(self, seed: int, fold: int) -> None:
+        self._seed, self._fold = seed, fold
+
+    def on_train_batch_start(self, trainer: L.Trainer, *args: Any) -> None:
+        torch.manual_seed(mix(self._seed, self._fold, trainer.global_step) >> 1)
+
+
 def train_all(settings: Settings, out: Path, progress: ComparisonProgress) -> list[Run]:
     """Train and test every rule, seed and fold that has not been already.
 
@@ -162,6 +175,8 @@ def load_data(settings: Settings, seed: int, fold: int) -> SpikeDataModule:
         num_folds=settings.folds,
         download=settings.download,
         one_symbol=settings.one_symbol,
+        num_steps=1 if settings.soft_lif else None,
+        encoder=DirectEncoder() if settings.soft_lif else None,
     )
     data.setup()
     return data
@@ -182,7 +197,7 @@ def _train_one(settings: Settings, rule: str, seed: int, fold: int, folder: Path
     trainer = L.Trainer(
         max_epochs=settings.epochs or settings.recipe.epochs,
         devices=1,
-        callbacks=[history, checkpoint],
+        callbacks=[history, checkpoint, *([_SeededSteps(seed, fold)] if settings.soft_lif else [])],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -194,8 +209,14 @@ def _train_one(settings: Settings, rule: str, seed: int, fold: int, folder: Path
     module.eval()
     with torch.no_grad():
         validation, test = _answers(module, data.val_dataloader()), _answers(module, data.test_dataloader())
+        probabilities = {name: test[name] for name in module.predictions}
+        if settings.recipe.soft_lif is not None:
+            progress.say(f"{folder.name}  testing in spikes")
+            with running_in_spikes(module, settings.recipe.soft_lif):
+                spiking = _answers(module, small_batches(data.splits.test))
+            probabilities |= {prediction_in_spikes(name): spiking[name] for name in module.predictions}
     result = {
-        "probabilities": {name: test[name] for name in module.predictions},
+        "probabilities": probabilities,
         "labels": test["labels"],
         "validation_logits": validation["logits"],
         "validation_labels": validation["labels"],
@@ -237,6 +258,10 @@ def make_network(rule: str, splits: Splits, used: Recipe, credit: Credit, seed: 
         num_symbols, num_hidden = 2 if rule == "vowel-wta" else 1, sum(used.hidden_sizes)
         basis = RaisedCosine(used.vowel.num_basis, used.vowel.window)
         return symbol_network(splits.input_shape, num_hidden, splits.num_classes, num_symbols, basis, used.vowel.init)
+    if used.soft_lif is not None:
+        given = used.soft_lif
+        hidden_size = sum(used.hidden_sizes)
+        return SoftLIFConvNet(given.image_shape, splits.num_classes, given.channels, hidden_size, noise=given.noise)
     size = math.prod(splits.input_shape)
     if credit == "through-time":
         return SpikingMLP(size, used.hidden_sizes, splits.num_classes, drive=used.start(rule))
@@ -257,7 +282,7 @@ def make_module(rule: str, net: nn.Module, splits: Splits, used: Recipe, credit:
     """Return the LightningModule of a rule around a float network.
 
     Args:
-        rule: ``"full-precision"``, ``"st"``, ``"bayes"``, ``"vowel-wta"`` or ``"vowel-binary"``.
+        rule: one of the command line.
         net: a float network.
         splits: the data it is for.
         used: the recipe.
@@ -278,6 +303,7 @@ def make_module(rule: str, net: nn.Module, splits: Splits, used: Recipe, credit:
             polarities=has_polarities(splits.input_shape),
             num_test_samples=used.num_members,
         )
+    rule = {"softlif": "full-precision"}.get(rule, rule.removeprefix("softlif-"))
     num_classes = None if splits.regression else splits.num_classes
     # The readouts of local credit have the scale in them.
     scale = used.readout_scale if credit == "through-time" else None

@@ -11,6 +11,16 @@ from torch.utils.data import DataLoader, Sampler
 
 from snntorch_binary._errors import expected
 from snntorch_binary.data import SpikeDataset, Splits, collate, load
+from snntorch_binary.data.encoders import (
+    DirectEncoder,
+    LatencyEncoder,
+    PopulationEncoder,
+    RateEncoder,
+    SignedRateEncoder,
+)
+
+Encoders = DirectEncoder | LatencyEncoder | PopulationEncoder | RateEncoder | SignedRateEncoder
+"""What a configuration may name as encoder; Python code can pass any other."""
 
 
 class SeededSampler(Sampler[int]):
@@ -48,6 +58,7 @@ class SpikeDataModule(L.LightningDataModule):
         num_folds: number of folds, or ``None`` for the set's own split.
         download: let the set be downloaded where that is possible.
         one_symbol: let a pixel of an event camera have one polarity only in a time step.
+        encoder: makes the spikes of a set of images, see :func:`snntorch_binary.data.load`.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -74,11 +85,12 @@ class SpikeDataModule(L.LightningDataModule):
         num_folds: int | None = None,
         download: bool = False,
         one_symbol: bool = False,
+        encoder: Encoders | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
             raise ValueError(expected("batch_size", "a positive integer", batch_size))
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore=["encoder"])
         self.dataset = name
         self.data_dir = data_dir
         self.batch_size = batch_size
@@ -90,6 +102,7 @@ class SpikeDataModule(L.LightningDataModule):
         self.num_folds = num_folds
         self.download = download
         self.one_symbol = one_symbol
+        self.encoder = encoder
         self.splits: Splits | None = None
 
     def setup(self, stage: str | None = None) -> None:
@@ -106,6 +119,7 @@ class SpikeDataModule(L.LightningDataModule):
                 num_folds=self.num_folds,
                 download=self.download,
                 one_symbol=self.one_symbol,
+                encoder=self.encoder,
             )
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:

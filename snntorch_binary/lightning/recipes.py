@@ -10,6 +10,9 @@ RULES: tuple[str, ...] = ("full-precision", "st", "bayes")
 """The rules that `compare` takes unless told otherwise."""
 VOWEL_RULES: tuple[str, ...] = ("vowel-wta", "vowel-binary")
 """Winner-take-all networks: with the signs of events as symbols, and without signs."""
+SOFT_LIF_RULES: tuple[str, ...] = ("softlif", "softlif-st", "softlif-bayes")
+"""Rate networks of soft LIF neurons, also run in spikes: in full precision, and with binary weights."""
+ALL_RULES = RULES + VOWEL_RULES + SOFT_LIF_RULES
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,28 @@ class VowelRecipe:
 
 
 @dataclass(frozen=True)
+class SoftLIFRecipe:
+    """The network of soft LIF neurons, and how it runs in spikes.
+
+    Attributes:
+        image_shape: channels, height and width.
+        channels: output channels of the convolutions.
+        noise: σ of the noise in training, in Hz; the other constants are the defaults of
+            :class:`snntorch_binary.nn.SoftLIF`.
+        tau_syn: time constant of the synapses, in seconds.
+        scoring: when outputs begin to count, in seconds.
+        presentation: how long an image is shown, in seconds.
+    """
+
+    image_shape: tuple[int, int, int]
+    channels: tuple[int, ...]
+    noise: float = 10.0
+    tau_syn: float = 0.002
+    scoring: float = 0.04
+    presentation: float = 0.1
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How one data set is learned; network, signs it starts from, batches and epochs are every rule's.
 
@@ -64,6 +89,7 @@ class Recipe:
         tau_mem: time constant of the membrane, in time steps.
         tau_syn: time constant of the synapse, in time steps.
         vowel: what VOWEL's rules need; there where one of them is compared.
+        soft_lif: what networks of soft LIF neurons need; there where they are compared.
     """
 
     hidden_sizes: tuple[int, ...]
@@ -86,6 +112,7 @@ class Recipe:
     tau_mem: float = 10.0
     tau_syn: float = 6.0
     vowel: VowelRecipe | None = None
+    soft_lif: SoftLIFRecipe | None = None
 
     def start(self, rule: str) -> float:
         """Return the drive of the float network that a rule starts from."""
@@ -159,9 +186,45 @@ VOWEL_RECIPES: dict[str, Recipe] = {
 """The recipes of comparisons with VOWEL, all rules at the size of its networks; but for N-MNIST's not tuned."""
 
 
+_IMAGES = Recipe(
+    (2000,),
+    epochs=4,
+    batch_size=100,
+    readout_scale=1.0,
+    lr=2e-3,
+    st_lr=1e-3,
+    st_base_lr=3e-3,
+    bayes_base_lr=3e-3,
+    num_members=5,
+    soft_lif=SoftLIFRecipe((1, 28, 28), (16, 64)),
+)
+
+SOFT_LIF_RECIPES: dict[str, Recipe] = {
+    "digits": replace(
+        _IMAGES,
+        hidden_sizes=(128,),
+        epochs=60,
+        batch_size=50,
+        lr=3e-3,
+        st_lr=3e-3,
+        bayes_lr=0.3,
+        soft_lif=SoftLIFRecipe((1, 8, 8), (8, 16)),
+    ),
+    "mnist": _IMAGES,
+    "fashion-mnist": _IMAGES,
+}
+"""The recipes of soft LIF networks; Fashion-MNIST's is MNIST's, not tuned."""
+
+
 def recipe(
-    dataset: str, classes: tuple[int, ...] | str, credit: Credit = "through-time", vowel: bool = False
+    dataset: str,
+    classes: tuple[int, ...] | str,
+    credit: Credit = "through-time",
+    vowel: bool = False,
+    soft_lif: bool = False,
 ) -> Recipe:
     """Return the recipe of a data set; all digits of N-MNIST, of which few are at hand, are cross-validated."""
+    if soft_lif:
+        return SOFT_LIF_RECIPES[dataset]
     found = (VOWEL_RECIPES if vowel else RECIPES if credit == "through-time" else LOCAL_RECIPES)[dataset]
     return replace(found, num_folds=5) if dataset == "nmnist" and classes == "all" else found

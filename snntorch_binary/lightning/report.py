@@ -11,7 +11,7 @@ from rich.console import Console
 from torch import Tensor
 
 from snntorch_binary.lightning.compare import Run
-from snntorch_binary.lightning.recipes import RULES, VOWEL_RULES
+from snntorch_binary.lightning.recipes import ALL_RULES, SOFT_LIF_RULES, VOWEL_RULES
 from snntorch_binary.lightning.settings import Settings, write_text
 from snntorch_binary.metrics import (
     Difference,
@@ -32,7 +32,7 @@ from snntorch_binary.metrics import (
 )
 
 SCALED = "temperature-scaled"
-BITS = {"full-precision": 32.0, SCALED: 32.0, "st": 1.0, "bayes": 1.0, "vowel-wta": 32.0, "vowel-binary": 32.0}
+BITS = {rule: 1.0 if rule.endswith(("st", "bayes")) else 32.0 for rule in (*ALL_RULES, SCALED)}
 
 Answers = dict[tuple[str, str], dict[int, Tensor]]
 """Test probabilities [N, C] by (rule, prediction) and seed; folds joined in their order."""
@@ -41,7 +41,7 @@ Answers = dict[tuple[str, str], dict[int, Tensor]]
 def gather(runs: list[Run]) -> tuple[Answers, Tensor]:
     """Join the folds of every rule, prediction and seed; full precision also with temperature scaling."""
     answers: dict[tuple[str, str], dict[int, list[Tensor]]] = {}
-    for run in sorted(runs, key=lambda run: ((RULES + VOWEL_RULES).index(run.rule), run.fold)):
+    for run in sorted(runs, key=lambda run: (ALL_RULES.index(run.rule), run.fold)):
         for prediction, probabilities in run.probabilities.items():
             answers.setdefault((run.rule, prediction), {}).setdefault(run.seed, []).append(probabilities)
         if run.rule == "full-precision":
@@ -63,7 +63,7 @@ def make_rows(settings: Settings, runs: list[Run], answers: Answers, labels: Ten
         trained_as = "full-precision" if rule == SCALED else rule
         for seed, probabilities in by_seed.items():
             scores = evaluate(probabilities, labels)
-            members = rule == "bayes" and prediction == "ensemble"  # each has weights of its own
+            members = rule.endswith("bayes") and prediction.endswith("ensemble")  # each has weights of its own
             seconds = sum(run.train_seconds for run in runs if (run.rule, run.seed) == (trained_as, seed))
             rows.append(
                 {
@@ -94,6 +94,10 @@ def differences(answers: Answers, labels: Tensor) -> dict[str, dict[str, Differe
     signed, unsigned = ((rule, "ensemble") for rule in VOWEL_RULES)
     pairs = [(ensemble, full), (ensemble, scaled), (ensemble, st), (mode, ensemble), (st, full), (mode, st)]
     pairs += [(signed, unsigned), (signed, ensemble), (unsigned, ensemble)]
+    soft, soft_st, soft_bayes = SOFT_LIF_RULES
+    pairs += [((soft, "spiking"), (soft, "single")), ((soft_st, "single"), (soft, "single"))]
+    pairs += [((soft_st, "spiking"), (soft_st, "single")), ((soft_bayes, "ensemble"), (soft, "single"))]
+    pairs += [((soft_bayes, "spiking ensemble"), (soft_bayes, "ensemble"))]
     return {
         f"{label_of(a)} - {label_of(b)}": paired_differences(
             _over_seeds(answers[a]), _over_seeds(answers[b]), labels, seed=index

@@ -10,7 +10,16 @@ from typing import Any
 
 from snntorch_binary._errors import expected
 from snntorch_binary.data.registry import EVENT_SETS
-from snntorch_binary.lightning.recipes import RECIPES, RULES, VOWEL_RULES, Recipe, recipe
+from snntorch_binary.lightning.recipes import (
+    ALL_RULES,
+    RECIPES,
+    RULES,
+    SOFT_LIF_RECIPES,
+    SOFT_LIF_RULES,
+    VOWEL_RULES,
+    Recipe,
+    recipe,
+)
 from snntorch_binary.lightning.spiking_module import CREDITS, Credit
 
 
@@ -25,7 +34,8 @@ class Settings:
     Attributes:
         dataset: one of :func:`snntorch_binary.data.names` that has a recipe.
         data_dir: folder with the set or archives of it.
-        rules: of ``"full-precision"``, ``"st"``, ``"bayes"``, ``"vowel-wta"`` and ``"vowel-binary"``.
+        rules: of ``"full-precision"``, ``"st"``, ``"bayes"``, ``"vowel-wta"`` and ``"vowel-binary"``; or of
+            ``"softlif"``, ``"softlif-st"`` and ``"softlif-bayes"``, whose networks see pixels and no spikes.
         classes: ``"all"`` or the classes to keep.
         limit_per_class: at most that many examples of each class and part.
         epochs: passes over the training part.
@@ -54,8 +64,8 @@ class Settings:
         if self.credit not in CREDITS:
             raise ValueError(expected("credit", f"one of {', '.join(CREDITS)}", repr(self.credit)))
         for rule in self.rules:
-            if rule not in RULES + VOWEL_RULES:
-                raise ValueError(expected("rules", f"some of {', '.join(RULES + VOWEL_RULES)}", repr(rule)))
+            if rule not in ALL_RULES:
+                raise ValueError(expected("rules", f"some of {', '.join(ALL_RULES)}", repr(rule)))
         if not self.rules or len(set(self.rules)) != len(self.rules):
             raise ValueError(expected("rules", "different rules, at least one", self.rules))
         if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
@@ -69,6 +79,14 @@ class Settings:
         if self.vowel and (self.regression or self.credit != "through-time"):
             what = f"without {' and '.join(VOWEL_RULES)} in a regression or with --credit {self.credit}"
             raise ValueError(expected("rules", what, self.rules))
+        if self.soft_lif:
+            others = [rule for rule in self.rules if rule not in SOFT_LIF_RULES]
+            if others:
+                what = f"without {others[0]} beside {', '.join(SOFT_LIF_RULES)}, which see pixels and no spikes"
+                raise ValueError(expected("rules", what, self.rules))
+            if self.dataset not in SOFT_LIF_RECIPES or self.credit != "through-time":
+                what = f"without {SOFT_LIF_RULES[0]} but for {', '.join(SOFT_LIF_RECIPES)} with --credit through-time"
+                raise ValueError(expected("rules", what, self.rules))
         if self.hidden is not None and (self.hidden < 0 or not self.vowel):
             what = "an integer of at least 0, in a comparison with vowel-wta or vowel-binary"
             raise ValueError(expected("hidden", what, self.hidden))
@@ -76,7 +94,7 @@ class Settings:
     @property
     def recipe(self) -> Recipe:
         """The data set's recipe."""
-        found = recipe(self.dataset, self.classes, self.credit, self.vowel)
+        found = recipe(self.dataset, self.classes, self.credit, self.vowel, self.soft_lif)
         if self.hidden is None:
             return found
         return replace(found, hidden_sizes=(self.hidden,) if self.hidden else ())
@@ -85,6 +103,11 @@ class Settings:
     def vowel(self) -> bool:
         """Whether a rule of VOWEL is compared."""
         return bool(set(VOWEL_RULES) & set(self.rules))
+
+    @property
+    def soft_lif(self) -> bool:
+        """Whether networks of soft LIF neurons are compared."""
+        return bool(set(SOFT_LIF_RULES) & set(self.rules))
 
     @property
     def one_symbol(self) -> bool:
@@ -109,8 +132,9 @@ class Settings:
             used = {key: value for key, value in used.items() if key not in ("burn_in", "tau_mem", "tau_syn")}
         else:
             used["credit"] = self.credit
-        if not self.vowel:
-            del used["vowel"]
+        for name, needed in (("vowel", self.vowel), ("soft_lif", self.soft_lif)):
+            if not needed:
+                del used[name]
         return json.loads(json.dumps({**one_run, **used}))
 
 

@@ -35,6 +35,8 @@ from snntorch_binary.metrics.plots import ood_histogram as ood_histogram
 from snntorch_binary.metrics.plots import plane as plane
 from snntorch_binary.metrics.plots import predictive_band as predictive_band
 from snntorch_binary.metrics.plots import raster as raster
+from snntorch_binary.metrics.plots import rate_curve as rate_curve
+from snntorch_binary.metrics.plots import rates_against_spikes as rates_against_spikes
 from snntorch_binary.metrics.plots import rejection_curve as rejection_curve
 from snntorch_binary.metrics.plots import reliability_diagram as reliability_diagram
 from snntorch_binary.metrics.plots import rounds_curve as rounds_curve
@@ -54,6 +56,8 @@ from snntorch_binary.metrics.scores import brier_score as brier_score
 from snntorch_binary.metrics.scores import evaluate as evaluate
 from snntorch_binary.metrics.scores import example_scores as example_scores
 from snntorch_binary.metrics.scores import negative_log_likelihood as negative_log_likelihood
+from snntorch_binary.metrics.spiking_energy import SpikingEnergy as SpikingEnergy
+from snntorch_binary.metrics.spiking_energy import spiking_energy as spiking_energy
 from snntorch_binary.metrics.table import differences_table as differences_table
 from snntorch_binary.metrics.table import results_table as results_table
 from snntorch_binary.metrics.temperature import apply_temperature as apply_temperature

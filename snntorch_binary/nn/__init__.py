@@ -19,9 +19,12 @@ from snntorch_binary.nn.binary import BinaryConv2d as BinaryConv2d
 from snntorch_binary.nn.binary import BinaryConv3d as BinaryConv3d
 from snntorch_binary.nn.binary import BinaryLinear as BinaryLinear
 from snntorch_binary.nn.leaky import Leaky as Leaky
+from snntorch_binary.nn.locally_connected import LocallyConnected2d as LocallyConnected2d
 from snntorch_binary.nn.recurrent import Recurrent as Recurrent
 from snntorch_binary.nn.refractory import Refractory as Refractory
+from snntorch_binary.nn.soft_lif import SoftLIF as SoftLIF
 from snntorch_binary.nn.soft_reset import SoftReset as SoftReset
+from snntorch_binary.nn.spiking_lif import SpikingLIF as SpikingLIF
 from snntorch_binary.nn.srm import SRM as SRM
 from snntorch_binary.nn.synaptic import Synaptic as Synaptic
 from snntorch_binary.nn.synaptic_trace import SynapticTrace as SynapticTrace
@@ -48,11 +51,14 @@ _OWN = (
     "CircuitStep",
     "Exponential",
     "Leaky",
+    "LocallyConnected2d",
     "RaisedCosine",
     "Recurrent",
     "Refractory",
     "SRM",
+    "SoftLIF",
     "SoftReset",
+    "SpikingLIF",
     "Synaptic",
     "SynapticTrace",
     "TimeChunks",

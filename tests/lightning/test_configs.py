@@ -13,6 +13,7 @@ FOLDER = Path(lightning.__file__).parent / "configs"
 INPUTS = {"digits": (64, 10), "mnist": (784, 10), "nmnist": (2 * 34 * 34, 4)}
 RULES = {"full-precision": "SpikingModule", "st": "STBiSNN", "bayes": "BayesBiSNN"}
 SHIPPED = [*(("digits", rule) for rule in RULES), ("mnist", "bayes"), ("nmnist", "bayes"), ("nmnist", "vowel")]
+SHIPPED += [("mnist", "softlif"), ("cifar10", "softlif")]
 
 
 def backpropagation(dataset, rule):
@@ -80,9 +81,35 @@ def winner_take_all(dataset):
     return model, data, used
 
 
+def soft_lif(dataset):
+    """Model, data and recipe of a soft LIF network: that of `compare` for MNIST, the paper's for CIFAR-10."""
+    used = recipe("mnist", "all", soft_lif=True)
+    given = used.soft_lif
+    if dataset == "mnist":
+        name = "SoftLIFConvNet"
+        sizes = {"image_shape": list(given.image_shape), "channels": list(given.channels)}
+        net = {**sizes, "hidden_size": sum(used.hidden_sizes), "noise": given.noise}
+    else:
+        name, net = "SoftLIFLocalNet", {"crop": 24, "noise": given.noise}
+    init_args = {
+        "net": {"class_path": f"snntorch_binary.lightning.{name}", "init_args": net},
+        "num_classes": 10,
+        "lr": used.lr,
+    }
+    model = {"class_path": "snntorch_binary.lightning.SpikingModule", "init_args": init_args}
+    data = {"name": dataset, "batch_size": used.batch_size, "classes": "all", "num_steps": 1}
+    data["encoder"] = {"class_path": "snntorch_binary.data.DirectEncoder"}
+    return model, data, used
+
+
 def config(dataset, rule):
     """What `compare` does with seed 0, as a configuration."""
-    model, data, used = winner_take_all(dataset) if rule == "vowel" else backpropagation(dataset, rule)
+    if rule == "vowel":
+        model, data, used = winner_take_all(dataset)
+    elif rule == "softlif":
+        model, data, used = soft_lif(dataset)
+    else:
+        model, data, used = backpropagation(dataset, rule)
     name = f"{dataset}-{rule}"
     return {
         "seed_everything": 0,

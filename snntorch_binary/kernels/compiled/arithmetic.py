@@ -23,7 +23,9 @@ _LN2 = _f(0.6931471805599453)
 
 
 @intrinsic
-def _float_of(context: Any, bits: Any) -> Any:
+def float_of(context: Any, bits: Any) -> Any:
+    """The float32 with these bits."""
+
     def generate(_: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.bitcast(args[0], ir.FloatType())
 
@@ -31,7 +33,9 @@ def _float_of(context: Any, bits: Any) -> Any:
 
 
 @intrinsic
-def _bits_of(context: Any, number: Any) -> Any:
+def bits_of(context: Any, number: Any) -> Any:
+    """The bits of a float32."""
+
     def generate(_: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.bitcast(args[0], ir.IntType(32))
 
@@ -75,15 +79,15 @@ def exp(x: float) -> float:
     p = fma(p, r, _f(0.5))
     p = fma(p, r, _f(1.0))
     p = fma(p, r, _f(1.0))
-    return p * _float_of(np.int32(np.int32(k) + np.int32(127)) << np.int32(23))
+    return p * float_of(np.int32(np.int32(k) + np.int32(127)) << np.int32(23))
 
 
 @njit(inline="always")
 def log(x: float) -> float:
     """Natural logarithm to some ulp, of a positive normal x."""
-    bits = _bits_of(x)
+    bits = bits_of(x)
     exponent = np.int32((bits >> np.int32(23)) - np.int32(127))
-    m = _float_of(np.int32((bits & np.int32(0x7FFFFF)) | np.int32(0x3F800000)))
+    m = float_of(np.int32((bits & np.int32(0x7FFFFF)) | np.int32(0x3F800000)))
     large = m > _f(1.4142135)
     m = m * _f(0.5) if large else m
     k = _f(exponent) + (_f(1.0) if large else _f(0.0))

@@ -5,7 +5,7 @@ What is computed is said in plain torch by :mod:`snntorch_binary.optim.bayes_bis
 weights stays in the cache from the gradient to the draw.
 """
 
-# arithmetic.py: 82acdad5
+# arithmetic.py: a4c56f99
 from __future__ import annotations
 
 import numpy as np

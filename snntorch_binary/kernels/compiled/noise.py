@@ -1,6 +1,6 @@
 """Noise by key and position, see :mod:`snntorch_binary.kernels.noise`."""
 
-# arithmetic.py: 82acdad5
+# arithmetic.py: a4c56f99
 from __future__ import annotations
 
 import numpy as np

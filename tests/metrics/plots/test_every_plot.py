@@ -22,6 +22,8 @@ from snntorch_binary.metrics import (
     plane,
     predictive_band,
     raster,
+    rate_curve,
+    rates_against_spikes,
     rejection_curve,
     reliability_diagram,
     retained_accuracy,
@@ -66,6 +68,8 @@ DRAW = {
         anytime_curve, {"bayes": [over_time, over_time], "st": [over_time]},
         exits={"bayes": [EarlyExit(0.1, 3.5, over_time[5])]},
     ),
+    "rates": functools.partial(rate_curve, line, {"soft": line.relu(), "noisy": line.sin()}, num_dots=1),
+    "rates against spikes": functools.partial(rates_against_spikes, {"1": (some, 1.1 * some), "2": (some, some)}),
     "continual": functools.partial(continual_curve, {"st": torch.rand(2, 5, 5, generator=generator)}, list("abcde")),
     "estimators": functools.partial(
         estimator_bias, 0.1 * torch.arange(1, 7),

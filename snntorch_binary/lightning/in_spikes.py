@@ -1,0 +1,42 @@
+"""Answers of a soft LIF network that runs in spikes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from snntorch_binary.data import SpikeDataset, collate
+from snntorch_binary.lightning.recipes import SoftLIFRecipe
+from snntorch_binary.lightning.spiking_module import SpikingModule
+from snntorch_binary.to_spiking import SpikingNetwork, to_spiking
+
+_BATCH_SIZE = 50  # a hundred time steps of so many examples fit into memory
+
+
+def in_spikes(net: nn.Module, given: SoftLIFRecipe) -> SpikingNetwork:
+    """Return a network in spikes, as the recipe shows it images."""
+    return to_spiking(net, tau_syn=given.tau_syn, presentation=given.presentation, scoring=given.scoring)
+
+
+@contextmanager
+def running_in_spikes(module: SpikingModule, given: SoftLIFRecipe) -> Iterator[None]:
+    """Let a module's network run in spikes as long as the context lasts."""
+    net = module.net
+    module.net = in_spikes(net, given)
+    try:
+        yield
+    finally:
+        module.net = net
+
+
+def small_batches(dataset: SpikeDataset) -> DataLoader[tuple[Tensor, Tensor]]:
+    """Return a data set in its order."""
+    return DataLoader(dataset, batch_size=_BATCH_SIZE, collate_fn=collate)
+
+
+def prediction_in_spikes(name: str) -> str:
+    """Return what a prediction is called when its network runs in spikes."""
+    return "spiking" if name == "single" else f"spiking {name}"
