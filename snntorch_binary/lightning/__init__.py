@@ -11,6 +11,7 @@ from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN as BayesBiSNN  # no
 from snntorch_binary.lightning.data import SpikeDataModule as SpikeDataModule  # noqa: E402
 from snntorch_binary.lightning.networks import LocalSpikingMLP as LocalSpikingMLP  # noqa: E402
 from snntorch_binary.lightning.networks import SpikingMLP as SpikingMLP  # noqa: E402
+from snntorch_binary.lightning.schedule import HyperparameterSchedule as HyperparameterSchedule  # noqa: E402
 from snntorch_binary.lightning.spiking_module import NonFiniteLossError as NonFiniteLossError  # noqa: E402
 from snntorch_binary.lightning.spiking_module import SpikingModule as SpikingModule  # noqa: E402
 from snntorch_binary.lightning.st_bisnn import STBiSNN as STBiSNN  # noqa: E402
