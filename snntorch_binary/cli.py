@@ -1,4 +1,4 @@
-"""`snntorch-binary`: `compare`; `fit`, `validate`, `test`, `predict` from YAML files; `export` and `summary`."""
+"""`snntorch-binary`: `compare`; `fit`, `validate`, `test`, `predict` from YAML files; `export`, `summary`, `tune`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from snntorch_binary._errors import MissingPackageError, expected, require
-from snntorch_binary.commands import export, predict, summary
+from snntorch_binary.commands import export, predict, summary, tune
 
 _LIGHTNING_COMMANDS = {
     "fit": "train the network of a YAML file",
@@ -25,6 +25,7 @@ _EPILOG = """examples:
   snntorch-binary compare nmnist --data-dir data --classes 6,9 --rules vowel-wta,vowel-binary,bayes
   snntorch-binary fit --config digits-bayes
   snntorch-binary predict results/mnist/runs/bayes-seed0 pictures --out answers.csv
+  snntorch-binary tune digits-bayes-pbt
   snntorch-binary export --to packed results/digits/runs/bayes-seed0/last.ckpt digits.safetensors
 """
 
@@ -191,6 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_to(commands)
     export.add_to(commands)
     summary.add_to(commands)
+    tune.add_to(commands)
     return parser
 
 

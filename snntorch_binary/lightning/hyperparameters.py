@@ -68,7 +68,8 @@ def learning_rate(groups: list[Group]) -> Hyperparameter:
     """
 
     def read() -> float:
-        return groups[0].get("initial_lr", groups[0]["lr"])
+        group = groups[0]
+        return float(group["initial_lr"] if "initial_lr" in group else group["lr"])
 
     def write(value: float) -> None:
         for group in groups:
