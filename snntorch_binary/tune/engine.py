@@ -40,6 +40,7 @@ _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1",
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",  # a member that ends late on a busy machine costs no new process
 }
 _STORE = 256 * 2**20  # bytes for what processes share: the data, besides
 
