@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from rich.console import Console
 
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.provenance import write_csv
+from snntorch_binary.tune.engine import ray_started
 from snntorch_binary.tune.lineage import Report
 from snntorch_binary.tune.plan import Plan
-from snntorch_binary.tune.population import Population, population_based_training
+from snntorch_binary.tune.population import Population, finished, population_based_training, prepare
 from snntorch_binary.tune.report import FIXED, PBT, report
 from snntorch_binary.tune.settings import ModuleOf, TuneSettings, data_of
 
@@ -29,17 +31,25 @@ def run(settings: TuneSettings, out: Path, console: Console, arguments: Sequence
     kinds = {PBT: settings.plan, **({FIXED: replace(settings.plan, perturb=False)} if settings.fixed else {})}
     found: dict[str, list[Population]] = {rule: [] for rule in kinds}
     epochs = settings.plan.population * settings.plan.epochs
-    with ComparisonProgress(console, len(kinds) * len(settings.seeds), epochs) as progress:
+    started = False
+    with ExitStack() as stack:
+        progress = stack.enter_context(ComparisonProgress(console, len(kinds) * len(settings.seeds), epochs))
         for seed in settings.seeds:
             config = settings.config_of(seed)
+            module_factory, data = ModuleOf(config["model"]), data_of(config.get("data"))
             for rule, plan in kinds.items():
-                label = f"seed {seed}, {rule}"
+                label, folder = f"seed {seed}, {rule}", out / f"seed{seed}" / rule.replace(" ", "-").lower()
+                if not started and not finished(folder):
+                    tried = prepare(module_factory, data, settings.space, plan, settings.resources)
+                    progress.say("Ray is starting")
+                    stack.enter_context(ray_started(settings.resources, tried.data_bytes))  # once for all
+                    started = True
                 population = population_based_training(
-                    ModuleOf(config["model"]),
-                    data_of(config.get("data")),
+                    module_factory,
+                    data,
                     settings.space,
                     replace(plan, seed=seed),
-                    out=out / f"seed{seed}" / rule.replace(" ", "-").lower(),
+                    out=folder,
                     resources=settings.resources,
                     config=config,
                     listener=_Listener(progress, label, plan),

@@ -112,11 +112,8 @@ def population_based_training(
     out, resources, ranges = Path(out), resources or Resources(), read_space(space)
     fingerprint = {"plan": plan.plain(), "space": {name: asdict(of_name) for name, of_name in ranges.items()}}
     _check_output(out, fingerprint)
-    if not (out / "winner.ckpt").exists():
-        if data is not None:
-            data.setup("fit")
-        tried = try_one_batch(module_factory, data, plan.seed_of(0))
-        check(tried, ranges, plan, resources)
+    if not finished(out):
+        tried = prepare(module_factory, data, ranges, plan, resources)
         _start_output(out, fingerprint)
         _run(module_factory, data, ranges, plan, resources, out, listener, tried)
     reports = read_reports(out / "reports.jsonl")
@@ -127,11 +124,31 @@ def population_based_training(
     return found
 
 
-def check(tried: OneBatch, space: Space, plan: Plan, resources: Resources) -> None:
-    """Say before anything starts why a population cannot be trained.
+def finished(out: Path) -> bool:
+    """Say whether the population in a folder has come to its end."""
+    return (out / "winner.ckpt").exists()
+
+
+def prepare(
+    module_factory: ModuleFactory, data: L.LightningDataModule | None, space: Space, plan: Plan, resources: Resources
+) -> OneBatch:
+    """Read the data, try one batch, and say before anything starts why a population cannot be trained.
 
     Raises:
         ValueError: it cannot.
+    """
+    if data is not None:
+        data.setup("fit")
+    tried = try_one_batch(module_factory, data, plan.seed_of(0))
+    check(tried, space, plan, resources)
+    return tried
+
+
+def check(tried: OneBatch, space: Space, plan: Plan, resources: Resources) -> None:
+    """Say what of space, plan and resources does not fit the module, its scores or this machine.
+
+    Raises:
+        ValueError: something does not.
     """
     check_names("space", space, tried.hyperparameters, tried.module)
     for name, of_name in space.items():

@@ -65,7 +65,10 @@ def data_of(section: Mapping[str, Any] | None) -> SpikeDataModule | None:
 
 def _instantiated(parser: ArgumentParser, name: str, section: Mapping[str, Any]) -> Any:
     try:
-        return parser.instantiate_classes(parser.parse_object({name: section}))[name]
+        parsed = parser.parse_object({name: section})
+        # Its name before jsonargparse 4.49.
+        instantiate = parser.instantiate if hasattr(parser, "instantiate") else parser.instantiate_classes
+        return instantiate(parsed)[name]
     except ArgumentError as error:
         raise ValueError(f"{name}: {' '.join(str(error).split())}") from None
 
