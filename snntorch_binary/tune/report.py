@@ -17,7 +17,7 @@ from torch import Tensor
 from snntorch_binary.lightning.report import write_json
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.metrics import differences_table, evaluate, paired_differences, results_table
-from snntorch_binary.metrics.plots import Segment, population_history
+from snntorch_binary.metrics.plots import PopulationSegment, population_history
 from snntorch_binary.tune.interval import ModuleFactory
 from snntorch_binary.tune.lineage import line_of, winner
 from snntorch_binary.tune.population import Population
@@ -78,7 +78,7 @@ def draw(found: Population, path: Path) -> None:
     members = {report.id: report.member for report in found.reports}
     winning = {report.id for report in found.line}
     segments = [
-        Segment(
+        PopulationSegment(
             report.member,
             None if report.parent is None else members[report.parent],
             report.begin,

@@ -10,7 +10,7 @@ from snntorch_binary._errors import expected
 from snntorch_binary.metrics.plots import style
 
 
-class Segment(NamedTuple):
+class PopulationSegment(NamedTuple):
     """What one member did between two rankings.
 
     Attributes:
@@ -33,7 +33,11 @@ class Segment(NamedTuple):
 
 
 def population_history(
-    segments: Sequence[Segment], path: str | os.PathLike[str], *, score: str = "score", log: Sequence[str] = ()
+    segments: Sequence[PopulationSegment],
+    path: str | os.PathLike[str],
+    *,
+    score: str = "score",
+    log: Sequence[str] = (),
 ) -> None:
     """Draw a population over epochs: the lineage, the score, and each hyper-parameter, the winner's line in colour.
 
@@ -77,13 +81,13 @@ def population_history(
     style.write(figure, path)
 
 
-def _look(segment: Segment) -> dict[str, Any]:
+def _look(segment: PopulationSegment) -> dict[str, Any]:
     if segment.winning:
         return {"color": style.colour(0), "linewidth": 2.5}
     return {"color": style.GREY, "linewidth": 0.8, "alpha": 0.6}
 
 
-def _lineage(axes: Any, segment: Segment) -> None:
+def _lineage(axes: Any, segment: PopulationSegment) -> None:
     axes.plot([segment.begin, segment.end], [segment.member, segment.member], "-", **_look(segment))
     if segment.parent is not None and segment.parent != segment.member:
         axes.plot([segment.begin, segment.begin], [segment.parent, segment.member], ":", **_look(segment))

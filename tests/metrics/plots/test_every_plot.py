@@ -11,6 +11,7 @@ import torch
 
 from snntorch_binary.metrics import (
     EarlyExit,
+    PopulationSegment,
     Scores,
     anytime_curve,
     continual_curve,
@@ -19,6 +20,7 @@ from snntorch_binary.metrics import (
     learning_curve,
     ood_histogram,
     plane,
+    population_history,
     predictive_band,
     raster,
     rejection_curve,
@@ -61,6 +63,15 @@ DRAW = {
         exits={"bayes": [EarlyExit(0.1, 3.5, over_time[5])]},
     ),
     "continual": functools.partial(continual_curve, {"st": torch.rand(2, 5, 5, generator=generator)}, list("abcde")),
+    "population": functools.partial(
+        population_history,
+        [
+            PopulationSegment(0, None, 0, 2, {"lr": 0.1, "rho": 0.0}, 0.5, winning=True),
+            PopulationSegment(1, None, 0, 2, {"lr": 0.2, "rho": 0.1}, 0.4, winning=False),
+            PopulationSegment(1, 0, 2, 4, {"lr": 0.08, "rho": 0.0}, 0.7, winning=True),
+        ],
+        score="val_ensemble_nll", log=["lr"],
+    ),
     "estimators": functools.partial(
         estimator_bias, 0.1 * torch.arange(1, 7),
         {"gumbel": (some, 0.1 * some, 10 * some), "hard": (some[:1], torch.zeros(1), some[:1])},
