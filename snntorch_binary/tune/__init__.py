@@ -3,13 +3,18 @@
 Jaderberg et al., *Population Based Training of Neural Networks*, arXiv 1711.09846.
 """
 
+import warnings
+
 from snntorch_binary._errors import require
 
 for _package in ("torchmetrics", "lightning"):
     require(_package, "lightning")
-require("ray.tune", "tune")
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", message="IProgress not found")  # of notebooks, whose bars are not used here
+    require("ray.tune", "tune")
 
 from snntorch_binary.tune.engine import Resources as Resources  # noqa: E402
+from snntorch_binary.tune.engine import ray_started as ray_started  # noqa: E402
 from snntorch_binary.tune.lineage import Report as Report  # noqa: E402
 from snntorch_binary.tune.plan import Plan as Plan  # noqa: E402
 from snntorch_binary.tune.population import Population as Population  # noqa: E402

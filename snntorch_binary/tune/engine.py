@@ -132,8 +132,14 @@ def _run_member(
 
 
 @contextmanager
-def ray_started(resources: Resources, data_bytes: int) -> Iterator[None]:
-    """Have Ray while inside. A Ray that the caller has started is used, and left as it is.
+def ray_started(resources: Resources, data_bytes: int = 0) -> Iterator[None]:
+    """Have Ray while inside, for several populations. A Ray that the caller has started is used, and left as it is.
+
+    On this machine it listens on loopback only, sends no statistics, and keeps its own files in a temporary folder.
+
+    Args:
+        resources: where trials run.
+        data_bytes: size of the largest data set.
 
     Raises:
         ValueError: there is no cluster at the address.
