@@ -35,11 +35,13 @@ class Tested:
         probabilities: class probabilities [N, C] of each prediction by name.
         labels: [N].
         bits: bits a weight of each prediction.
+        credit: how its weights learned of the error.
     """
 
     probabilities: dict[str, Tensor]
     labels: Tensor
     bits: dict[str, float]
+    credit: str
 
 
 def test_winner(settings: TuneSettings, found: Population) -> Tested | None:
@@ -62,7 +64,7 @@ def test_winner(settings: TuneSettings, found: Population) -> Tested | None:
         members = getattr(module, "num_test_samples", 1)
         bits = {name: (1.0 if binary else 32.0) * (members if name == "ensemble" else 1) for name in answers}
         temporary = path.with_name(f".{path.name}")
-        torch.save({"probabilities": answers, "labels": labels, "bits": bits}, temporary)
+        torch.save({"probabilities": answers, "labels": labels, "bits": bits, "credit": module.credit}, temporary)
         os.replace(temporary, path)
     return Tested(**torch.load(path, weights_only=True))
 
@@ -172,7 +174,7 @@ def _tested_rows(
                     {
                         "dataset": settings.config["data"].get("name", "digits"),
                         "rule": rule,
-                        "credit": "through-time",
+                        "credit": tested.credit,
                         "prediction": prediction,
                         "seed": population.plan.seed,
                         "accuracy": scores.accuracy,
