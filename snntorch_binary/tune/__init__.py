@@ -3,14 +3,17 @@
 Jaderberg et al., *Population Based Training of Neural Networks*, arXiv 1711.09846.
 """
 
+import logging
 import warnings
 
 from snntorch_binary._errors import require
 
 for _package in ("torchmetrics", "lightning"):
     require(_package, "lightning")
+# In notebooks Ray asks for packages whose progress bars are not used here.
+logging.getLogger("ray.widgets").setLevel(logging.WARNING)
 with warnings.catch_warnings():
-    warnings.filterwarnings("ignore", message="IProgress not found")  # of notebooks, whose bars are not used here
+    warnings.filterwarnings("ignore", message="IProgress not found")
     require("ray.tune", "tune")
 
 from snntorch_binary.tune.engine import Resources as Resources  # noqa: E402

@@ -238,6 +238,7 @@ def run_trials(
                 stop={"training_iteration": plan.epochs // plan.interval},
                 failure_config=tune.FailureConfig(fail_fast=True),
                 callbacks=[_Recorder(out.absolute() / "reports.jsonl")],
+                progress_reporter=tune.CLIReporter(),  # silent by `verbose`; that of notebooks is not
                 verbose=0,
             ),
         )
