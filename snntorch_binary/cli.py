@@ -1,4 +1,4 @@
-"""`snntorch-binary`: `compare`; `fit`, `validate`, `test`, `predict` from YAML files; `export` and `summary`."""
+"""`snntorch-binary`: `compare`; `fit`, `validate`, `test`, `predict` from YAML files; `export`, `summary`, `tune`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from snntorch_binary import __version__
 from snntorch_binary._errors import MissingPackageError, expected, require
-from snntorch_binary.commands import export, federate, predict, summary
+from snntorch_binary.commands import export, federate, predict, summary, tune
 
 _LIGHTNING_COMMANDS = {
     "fit": "train the network of a YAML file",
@@ -27,6 +27,7 @@ _EPILOG = """examples:
   snntorch-binary compare mnist --data-dir data --rules softlif,softlif-st
   snntorch-binary fit --config digits-bayes
   snntorch-binary predict results/mnist/runs/bayes-seed0 pictures --out answers.csv
+  snntorch-binary tune digits-bayes-pbt
   snntorch-binary export --to packed results/digits/runs/bayes-seed0/last.ckpt digits.safetensors
 """
 
@@ -196,6 +197,7 @@ def _parser() -> argparse.ArgumentParser:
     federate.add_to(commands)
     export.add_to(commands)
     summary.add_to(commands)
+    tune.add_to(commands)
     return parser
 
 

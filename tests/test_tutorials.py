@@ -11,6 +11,7 @@ from nbclient import NotebookClient
 TUTORIALS = Path(__file__).parent.parent / "tutorials"
 NOTEBOOKS = sorted(TUTORIALS.glob("*.ipynb"))
 NEED_NORSE = ("08_deploy",)
+NEED_RAY = ("13_population_based_training",)
 NEED_RECORDINGS = ("03_events_with_tonic", "09_winner_take_all")  # the first would else download about a gigabyte
 
 
@@ -28,6 +29,8 @@ def test_runs(notebook, request, tmp_path, monkeypatch):
         request.getfixturevalue("real_data")
     if request.node.callspec.id in NEED_NORSE and importlib.util.find_spec("norse") is None:
         pytest.skip("Norse is not installed")
+    if request.node.callspec.id in NEED_RAY and importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed")
     monkeypatch.setenv("SNNTORCH_BINARY_SMOKE", "1")
     monkeypatch.setenv("PYTHONWARNINGS", "default")
     in_scratch = {"metadata": {"path": str(tmp_path)}}

@@ -1,1 +1,1 @@
-"""Commands of the command line that need no training: `export` and `summary`, one a file."""
+"""Commands of the command line, one a file: `predict`, `export`, `summary` and `tune`."""

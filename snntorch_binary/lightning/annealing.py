@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any, Literal, get_args
 
@@ -10,7 +9,8 @@ import lightning as L
 from torch import nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.weights import Bernoulli, binary_layers
+from snntorch_binary.lightning.hyperparameters import has_temperature, set_temperature_
+from snntorch_binary.weights import binary_layers
 
 Shape = Literal["linear", "cosine", "exponential"]
 Interval = Literal["epoch", "step"]
@@ -121,23 +121,14 @@ class AnnealTau(_Anneal):
         Raises:
             ValueError: there is none.
         """
-        if not any(self._has_temperature(layer.rule) for layer in binary_layers(pl_module).values()):
+        if not any(has_temperature(layer.rule) for layer in binary_layers(pl_module).values()):
             raise ValueError(
                 expected("pl_module", 'a module with Bernoulli(estimator="gumbel") weights', type(pl_module).__name__)
             )
         super().on_train_start(trainer, pl_module)
 
-    @staticmethod
-    def _has_temperature(rule: object) -> bool:
-        return isinstance(rule, Bernoulli) and rule.estimator == "gumbel"
-
     def _set(self, trainer: L.Trainer, pl_module: nn.Module, value: float) -> None:
-        for layer in binary_layers(pl_module).values():
-            rule = layer.rule
-            if isinstance(rule, Bernoulli) and rule.estimator == "gumbel" and rule.tau != value:
-                layer.draw.rule = dataclasses.replace(rule, tau=value)
-                layer.draw.forget()
-                layer.refresh()
+        set_temperature_(pl_module, value)
 
 
 class AnnealRho(_Anneal):

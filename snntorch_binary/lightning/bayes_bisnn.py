@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from snntorch_binary._errors import expected
 from snntorch_binary.inference import sample_scores
 from snntorch_binary.inference.readout import ReadoutName
+from snntorch_binary.lightning.hyperparameters import Group, Hyperparameter, of_posterior
 from snntorch_binary.lightning.rule_of_network import give_rule_
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
 from snntorch_binary.optim import BayesBiSNN as BayesBiSNNOptimizer
@@ -124,6 +125,19 @@ class BayesBiSNN(SpikingModule):
             self.paper_exact,
             limit=self.limit,
         )
+
+    def learning_rates(self, optimizer: torch.optim.Optimizer) -> dict[str, list[Group]]:
+        """Return the groups of the latents and those of the real parameters."""
+        groups = optimizer.param_groups
+        return {
+            "lr": [group for group in groups if group["bayesian"]],
+            "base_lr": [group for group in groups if not group["bayesian"]],
+        }
+
+    def hyperparameters(self, optimizer: torch.optim.Optimizer) -> dict[str, Hyperparameter]:
+        """Return learning rates, ``rho``, ``clip``, ``limit``, and ``momentum`` and ``tau`` where there are such."""
+        posterior = of_posterior(self.net, self.learning_rates(optimizer)["lr"])
+        return {**super().hyperparameters(optimizer), **posterior}
 
     def loss(self, x: Tensor, targets: Tensor) -> Tensor:
         """Return the mean loss over the draws; the KL term is the optimizer's."""

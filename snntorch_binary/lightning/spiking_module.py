@@ -17,6 +17,7 @@ from snntorch_binary.convert import reset
 from snntorch_binary.inference import logits, run
 from snntorch_binary.inference.readout import ReadoutName, check_readout
 from snntorch_binary.learning import LocalNetwork, online_gradients
+from snntorch_binary.lightning.hyperparameters import Group, Hyperparameter, learning_rate, of_network
 from snntorch_binary.lightning.processes import check_processes, share_draws_
 from snntorch_binary.lightning.tasks import Classification, Regression, Task
 
@@ -104,6 +105,15 @@ class SpikingModule(L.LightningModule):
     def configure_optimizer(self) -> torch.optim.Optimizer:
         """Return the rule's optimizer."""
         return torch.optim.Adam(self.net.parameters(), lr=self.lr)
+
+    def learning_rates(self, optimizer: torch.optim.Optimizer) -> dict[str, list[Group]]:
+        """Return the parameter groups that learn at each learning rate, by the name of the argument."""
+        return {"lr": optimizer.param_groups}
+
+    def hyperparameters(self, optimizer: torch.optim.Optimizer) -> dict[str, Hyperparameter]:
+        """Return what may change during training by name; see :class:`HyperparameterSchedule`."""
+        rates = {name: learning_rate(groups) for name, groups in self.learning_rates(optimizer).items() if groups}
+        return {**rates, **of_network(self.net)}
 
     def loss(self, x: Tensor, targets: Tensor) -> Tensor:
         """Return the mean loss of one training batch; local losses are summed over layers."""

@@ -9,6 +9,7 @@ from torch import nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.inference.readout import ReadoutName
+from snntorch_binary.lightning.hyperparameters import Group
 from snntorch_binary.lightning.rule_of_network import give_rule_
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
 from snntorch_binary.weights import Sign, binary_layers
@@ -77,6 +78,11 @@ class STBiSNN(SpikingModule):
         optimizer = torch.optim.Adam(groups)
         optimizer.register_step_post_hook(self._keep_latents_small)
         return optimizer
+
+    def learning_rates(self, optimizer: torch.optim.Optimizer) -> dict[str, list[Group]]:
+        """Return the group of the latents and that of the real parameters."""
+        latents, rest = optimizer.param_groups
+        return {"latent_lr": [latents], "lr": [rest]}
 
     def _latents(self) -> list[nn.Parameter]:
         return list({id(layer.latent): layer.latent for layer in binary_layers(self.net).values()}.values())

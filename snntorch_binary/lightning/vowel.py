@@ -13,6 +13,14 @@ from snntorch_binary.data import class_symbols, signed_symbols, unsigned_symbols
 from snntorch_binary.inference import logits
 from snntorch_binary.kernels.noise import mix
 from snntorch_binary.learning.vowel import VOWEL as VOWELRule
+from snntorch_binary.lightning.hyperparameters import (
+    Group,
+    Hyperparameter,
+    at_least_zero,
+    below_one,
+    of_objects,
+    of_posterior,
+)
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.nn.wta import WTANetwork
 from snntorch_binary.optim import BayesBiSNN as BayesBiSNNOptimizer
@@ -123,6 +131,33 @@ class VOWEL(SpikingModule):
         if self._draws_weights:
             return BayesBiSNNOptimizer(groups, self.lr, self.rho, base_lr=self.base_lr)
         return (torch.optim.Adam if self.optimizer_name == "adam" else torch.optim.SGD)(groups, lr=self.lr)
+
+    def learning_rates(self, optimizer: torch.optim.Optimizer) -> dict[str, list[Group]]:
+        """Return the groups of outputs and hidden circuits; beside Bernoulli weights, also those of all the rest."""
+        circuits = {name: set(map(id, group.parameters())) for name, group in self.rule.net.circuits().items()}
+
+        def groups(circuit: str, bayesian: bool) -> list[Group]:
+            return [
+                group
+                for group in optimizer.param_groups
+                if group.get("bayesian", True) == bayesian
+                and any(id(parameter) in circuits.get(circuit, ()) for parameter in group["params"])
+            ]
+
+        found = {"lr": groups("outputs", True), "hidden_lr": groups("hidden", True)}
+        return {**found, "base_lr": groups("outputs", False) + groups("hidden", False)}
+
+    def hyperparameters(self, optimizer: torch.optim.Optimizer) -> dict[str, Hyperparameter]:
+        """Return learning rates and the numbers of VOWEL's rule; with Bernoulli weights also those of the posterior."""
+        found = super().hyperparameters(optimizer)
+        for name, valid, what in (
+            ("kappa", below_one, "a float in [0, 1)"),
+            ("beta", below_one, "a float in [0, 1)"),
+            ("gamma", at_least_zero, "a float of at least 0"),
+        ):
+            found[name] = of_objects([self.rule], name, valid, what)
+        bayesian = [group for group in optimizer.param_groups if group.get("bayesian")]
+        return {**found, **of_posterior(self.net, bayesian)}
 
     def symbols(self, x: Tensor) -> Tensor:
         """Return a batch of spikes [T, B, ...] as input symbols [T, B, N_in, C]."""

@@ -25,6 +25,7 @@ from snntorch_binary.metrics.energy_table import LayerEnergy as LayerEnergy
 from snntorch_binary.metrics.out_of_distribution import OODScores as OODScores
 from snntorch_binary.metrics.out_of_distribution import ood_scores as ood_scores
 from snntorch_binary.metrics.out_of_distribution import paired_auroc_difference as paired_auroc_difference
+from snntorch_binary.metrics.plots import PopulationSegment as PopulationSegment
 from snntorch_binary.metrics.plots import anytime_curve as anytime_curve
 from snntorch_binary.metrics.plots import continual_curve as continual_curve
 from snntorch_binary.metrics.plots import decision_surface as decision_surface
@@ -33,6 +34,7 @@ from snntorch_binary.metrics.plots import learning_curve as learning_curve
 from snntorch_binary.metrics.plots import load_curve as load_curve
 from snntorch_binary.metrics.plots import ood_histogram as ood_histogram
 from snntorch_binary.metrics.plots import plane as plane
+from snntorch_binary.metrics.plots import population_history as population_history
 from snntorch_binary.metrics.plots import predictive_band as predictive_band
 from snntorch_binary.metrics.plots import raster as raster
 from snntorch_binary.metrics.plots import rate_curve as rate_curve

@@ -6,6 +6,8 @@ from snntorch_binary.metrics.plots.estimators import estimator_bias as estimator
 from snntorch_binary.metrics.plots.learning import learning_curve as learning_curve
 from snntorch_binary.metrics.plots.load import load_curve as load_curve
 from snntorch_binary.metrics.plots.out_of_distribution import ood_histogram as ood_histogram
+from snntorch_binary.metrics.plots.population import PopulationSegment as PopulationSegment
+from snntorch_binary.metrics.plots.population import population_history as population_history
 from snntorch_binary.metrics.plots.rates import rate_curve as rate_curve
 from snntorch_binary.metrics.plots.rates import rates_against_spikes as rates_against_spikes
 from snntorch_binary.metrics.plots.regression import predictive_band as predictive_band

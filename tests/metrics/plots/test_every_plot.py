@@ -11,6 +11,7 @@ import torch
 
 from snntorch_binary.metrics import (
     EarlyExit,
+    PopulationSegment,
     Scores,
     anytime_curve,
     continual_curve,
@@ -20,6 +21,7 @@ from snntorch_binary.metrics import (
     load_curve,
     ood_histogram,
     plane,
+    population_history,
     predictive_band,
     raster,
     rate_curve,
@@ -71,6 +73,15 @@ DRAW = {
     "rates": functools.partial(rate_curve, line, {"soft": line.relu(), "noisy": line.sin()}, num_dots=1),
     "rates against spikes": functools.partial(rates_against_spikes, {"1": (some, 1.1 * some), "2": (some, some)}),
     "continual": functools.partial(continual_curve, {"st": torch.rand(2, 5, 5, generator=generator)}, list("abcde")),
+    "population": functools.partial(
+        population_history,
+        [
+            PopulationSegment(0, None, 0, 2, {"lr": 0.1, "rho": 0.0}, 0.5, winning=True),
+            PopulationSegment(1, None, 0, 2, {"lr": 0.2, "rho": 0.1}, 0.4, winning=False),
+            PopulationSegment(1, 0, 2, 4, {"lr": 0.08, "rho": 0.0}, 0.7, winning=True),
+        ],
+        score="val_ensemble_nll", log=["lr"],
+    ),
     "estimators": functools.partial(
         estimator_bias, 0.1 * torch.arange(1, 7),
         {"gumbel": (some, 0.1 * some, 10 * some), "hard": (some[:1], torch.zeros(1), some[:1])},

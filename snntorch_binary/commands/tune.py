@@ -1,0 +1,69 @@
+"""`snntorch-binary tune CONFIG`: population based training of the network of a YAML file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from snntorch_binary._errors import require
+
+_EPILOG = """CONFIG is a YAML file, or the name of one that ships: toy-quadratic, digits-bayes-pbt or
+nmnist-bayes-pbt. It is a configuration of fit with a section tune: the space with a range for each
+hyper-parameter, the metric, the interval. Ends with tables, a picture of the lineage, and
+schedule.yaml, which fit replays without Ray.
+
+examples:
+  snntorch-binary tune digits-bayes-pbt
+  snntorch-binary tune nmnist-bayes-pbt --data-dir data --slots 2
+  snntorch-binary fit --config results/digits-bayes-pbt/seed0/pbt/schedule.yaml
+"""
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to a parser's commands."""
+    parser = commands.add_parser(
+        "tune",
+        help="population based training: find a schedule of hyper-parameters while networks learn",
+        description="Train a population of networks on Ray Tune, whose worse members copy better ones and change "
+        "their hyper-parameters, and as many fixed settings. Interrupted, the same command continues.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("config", metavar="CONFIG", help="a YAML file, or the name of one that ships")
+    parser.add_argument("--data-dir", metavar="D", help="folder with the data set")
+    parser.add_argument("--population", type=int, metavar="N", help="members (default: as CONFIG says, or 8)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="passes over the training part of each member")
+    parser.add_argument("--interval", type=int, metavar="N", help="epochs between two rankings")
+    parser.add_argument("--seeds", type=_integers, metavar="SEEDS", help="one population each, as 0,1,2")
+    parser.add_argument("--slots", type=int, metavar="N", help="trials at a time (default: one on each processor)")
+    parser.add_argument("--address", metavar="A", help="a Ray cluster, as 10.0.0.1:6379 or auto")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for results (default: results/CONFIG)")
+    parser.set_defaults(run=run_command)
+
+
+def _integers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in text.split(",") if word.strip())
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected integers separated by commas, but got {text!r}") from None
+
+
+def run_command(options: argparse.Namespace) -> None:
+    """Read the configuration, train, and report.
+
+    Raises:
+        ValueError: before anything starts, when it cannot be trained.
+    """
+    for package in ("matplotlib", "rich", "jsonargparse", "torchmetrics", "lightning"):
+        require(package, "lightning")
+    require("ray.tune", "tune")
+    from rich.console import Console
+
+    from snntorch_binary.tune.command import run
+    from snntorch_binary.tune.settings import read_settings
+
+    names = ("data_dir", "population", "epochs", "interval", "seeds", "slots", "address")
+    settings = read_settings(options.config, {name: getattr(options, name) for name in names})
+    run(settings, options.out or Path("results") / settings.name, Console(), sys.argv[1:])

@@ -1,0 +1,252 @@
+"""Ray: started for a population and gone afterwards, or the cluster at an address."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import ray
+import torch
+from ray import tune
+from ray._private import ray_constants
+
+from snntorch_binary._errors import expected
+from snntorch_binary.tune.interval import ModuleFactory, train_interval
+from snntorch_binary.tune.lineage import Report, write_report
+from snntorch_binary.tune.plan import Plan
+from snntorch_binary.tune.scheduler import SCORE, VALUES, SeededPopulationBasedTraining
+from snntorch_binary.tune.space import Range
+
+EXPERIMENT = "ray"
+"""The folder of Ray's own files, below that of the results, until the population has come to its end."""
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "disabled",  # what listens is on loopback only; else a token goes to the home folder
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # all sockets on loopback, as Ray has it on those systems
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths of data stay what they are
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1",
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",  # a member that ends late on a busy machine costs no new process
+}
+_STORE = 256 * 2**20  # bytes for what processes share: the data, besides
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Where trials run.
+
+    Attributes:
+        slots: trials at a time on this machine; ``None`` is as many as it has processors for. More trials than slots
+            take turns.
+        cpus: processors, and threads, of a trial.
+        gpus: GPUs of a trial; 0.5 lets two trials share one.
+        address: a Ray cluster, as ``ray.init`` takes it: ``"auto"``, ``"10.0.0.1:6379"``. Its machines must have this
+            package, and the folder of results at the same path. ``None`` starts Ray on this machine, on loopback only.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+
+    slots: int | None = None
+    cpus: int = 1
+    gpus: float = 0.0
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.slots is not None and self.slots < 1:
+            raise ValueError(expected("slots", "a positive integer or None", self.slots))
+        if self.cpus < 1:
+            raise ValueError(expected("cpus", "a positive integer", self.cpus))
+        if self.gpus < 0:
+            raise ValueError(expected("gpus", "a float of at least 0", self.gpus))
+        if self.address is not None and self.slots is not None:
+            raise ValueError(expected("slots", "left out with an address, whose cluster knows its own", self.slots))
+
+    @property
+    def at_a_time(self) -> int:
+        """Trials at a time on this machine."""
+        return max(1, (os.cpu_count() or 1) // self.cpus) if self.slots is None else self.slots
+
+
+_listeners: list[Callable[[Report], None]] = []
+"""Who is told of reports, in this process. (Ray restores a killed run with the callbacks it was started with.)"""
+
+
+class _Recorder(tune.Callback):
+    """Keeps every report in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
+        report = Report(**json.loads(result["report"]))
+        write_report(self.path, report)
+        for listener in _listeners:
+            listener(report)
+
+
+def _index_of(trial_id: str) -> int:
+    """Return the member that a trial is; Ray counts trials in the order of their first settings."""
+    return int(trial_id.rpartition("_")[2])
+
+
+def _folder_of(trial: Any) -> str:
+    return f"member{_index_of(trial.trial_id)}"
+
+
+def _run_member(
+    config: dict[str, Any],
+    module_factory: ModuleFactory,
+    data: L.LightningDataModule | None,
+    plan: Plan,
+    accelerator: str,
+) -> None:
+    """Train one member, in a worker, until Ray stops it; a report at the end of each interval."""
+    member, given = _index_of(tune.get_context().get_trial_id()), tune.get_checkpoint()
+    torch.set_num_threads(max(1, int(tune.get_context().get_trial_resources().required_resources.get("CPU", 1))))
+    with ExitStack() as stack:
+        start = None if given is None else Path(stack.enter_context(given.as_directory()))
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        while True:
+            end = scratch / uuid.uuid4().hex
+            report = train_interval(module_factory, data, plan, member, config[VALUES], start, end, accelerator)
+            row = {SCORE: report.score(plan), "report": json.dumps(asdict(report))}
+            tune.report(row, checkpoint=tune.Checkpoint.from_directory(str(end)))
+            if start is not None and start.is_relative_to(scratch):
+                shutil.rmtree(start)
+            start = end
+
+
+@contextmanager
+def ray_started(resources: Resources, data_bytes: int = 0) -> Iterator[None]:
+    """Have Ray while inside, for several populations. A Ray that the caller has started is used, and left as it is.
+
+    On this machine it listens on loopback only, sends no statistics, and keeps its own files in a temporary folder.
+
+    Args:
+        resources: where trials run.
+        data_bytes: size of the largest data set.
+
+    Raises:
+        ValueError: there is no cluster at the address.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if resources.address is not None:
+        try:
+            ray.init(address=resources.address, **quiet)
+        except (ConnectionError, RuntimeError) as error:
+            what = f"the address of a Ray cluster ({' '.join(str(error).split())})"
+            raise ValueError(expected("address", what, repr(resources.address))) from None
+        try:
+            yield
+        finally:
+            ray.shutdown()
+        return
+    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
+    os.environ.update(_ENVIRONMENT)
+    clusters, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False  # was read at its import
+    # Names of sockets may have 107 characters.
+    folder = tempfile.mkdtemp(prefix="sb-", dir=None if len(tempfile.gettempdir()) < 30 else "/tmp")
+    try:
+        ray.init(
+            num_cpus=resources.at_a_time * resources.cpus,
+            object_store_memory=_STORE + data_bytes,
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=folder,
+            **quiet,
+        )
+        yield
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+        ray_constants.ENABLE_RAY_CLUSTER = clusters
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Keep off the terminal that Ray misses loggers of its own; reports are kept in a file of ours."""
+    logger = logging.getLogger("ray.tune")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def run_trials(
+    module_factory: ModuleFactory,
+    data: L.LightningDataModule | None,
+    space: dict[str, Range],
+    plan: Plan,
+    values: list[dict[str, float]],
+    resources: Resources,
+    out: Path,
+    listener: Callable[[Report], None],
+) -> None:
+    """Run a population to its end, or a killed one from where it was. Reports go to ``out/reports.jsonl``.
+
+    Raises:
+        RuntimeError: a member ended with an error.
+    """
+    shared = ray.put((module_factory, data, plan, "gpu" if resources.gpus else "cpu"))
+
+    def member(config: dict[str, Any]) -> None:
+        _run_member(config, *ray.get(shared))
+
+    trainable = tune.with_resources(member, {"cpu": resources.cpus, "gpu": resources.gpus})
+    folder = out.absolute() / EXPERIMENT
+    if tune.Tuner.can_restore(str(folder)):
+        tuner = tune.Tuner.restore(str(folder), trainable, resume_errored=True)
+    else:
+        tuner = tune.Tuner(
+            trainable,
+            param_space={VALUES: tune.grid_search(values)},
+            tune_config=tune.TuneConfig(
+                metric=SCORE,
+                mode=plan.mode,
+                scheduler=SeededPopulationBasedTraining(plan, space) if plan.perturb else None,
+                reuse_actors=True,
+                trial_dirname_creator=_folder_of,
+            ),
+            run_config=tune.RunConfig(
+                name=EXPERIMENT,
+                storage_path=str(out.absolute()),
+                stop={"training_iteration": plan.epochs // plan.interval},
+                failure_config=tune.FailureConfig(fail_fast=True),
+                callbacks=[_Recorder(out.absolute() / "reports.jsonl")],
+                progress_reporter=tune.CLIReporter(),  # silent by `verbose`; that of notebooks is not
+                verbose=0,
+            ),
+        )
+    _listeners.append(listener)
+    try:
+        with _without_advice():
+            results = tuner.fit()
+    finally:
+        _listeners.remove(listener)
+    if results.errors:
+        raise RuntimeError(f"A member of the population ended with an error: {results.errors[0]}")

@@ -1,0 +1,95 @@
+"""Who came from whom: the reports of a population, the winner's line through them, and the schedule that it held."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from snntorch_binary.tune.plan import Plan
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one member did between two rankings.
+
+    Attributes:
+        id: a name of its own.
+        parent: the report whose checkpoint it began from; ``None`` begins anew. It is another member's after a copy.
+        member: the member, counted from 0.
+        begin: epochs that were done before.
+        epoch: epochs that are done now.
+        values: hyper-parameters by name, as they held in between.
+        scores: what the module logged at the end; none where its loss or weights became NaN or infinite.
+        seconds: time it took.
+    """
+
+    id: str
+    parent: str | None
+    member: int
+    begin: int
+    epoch: int
+    values: dict[str, float]
+    scores: dict[str, float]
+    seconds: float
+
+    def score(self, plan: Plan) -> float:
+        """Return the score that members are ranked by."""
+        return self.scores.get(plan.metric, plan.worst)
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Add a report to a file, a line each."""
+    with path.open("a") as file:
+        file.write(json.dumps(asdict(report)) + "\n")
+
+
+def read_reports(path: Path) -> list[Report]:
+    """Return the reports of a file in their order; a last line that was cut off is left out."""
+    if not path.exists():
+        return []
+    reports = []
+    for line in path.read_text().splitlines():
+        try:
+            reports.append(Report(**json.loads(line)))
+        except (ValueError, TypeError):
+            continue
+    return reports
+
+
+def winner(reports: Iterable[Report], plan: Plan) -> Report:
+    """Return the best of the members' last reports.
+
+    Raises:
+        RuntimeError: no member came to the end, or all have failed.
+    """
+    last = {report.member: report for report in reports if report.epoch == plan.epochs and report.scores}
+    if not last:
+        raise RuntimeError("No member of the population came to the end of training with a finite loss.")
+    best = min(last.values(), key=lambda report: report.member)
+    for report in last.values():
+        if plan.better(report.score(plan), best.score(plan)):
+            best = report
+    return best
+
+
+def line_of(report: Report, reports: Iterable[Report]) -> list[Report]:
+    """Return a report and all that it came from, the first one first."""
+    by_id = {other.id: other for other in reports}
+    line = [report]
+    while line[0].parent is not None:
+        line.insert(0, by_id[line[0].parent])
+    return line
+
+
+def schedule_of(line: Sequence[Report]) -> dict[int, dict[str, float]]:
+    """Return the hyper-parameters of a line by the epoch from which they held; what did not change is left out."""
+    schedule: dict[int, dict[str, float]] = {}
+    now: dict[str, float] = {}
+    for report in line:
+        changed = {name: value for name, value in report.values.items() if now.get(name) != value}
+        if changed:
+            schedule[report.begin] = changed
+        now = report.values
+    return schedule

@@ -1,0 +1,225 @@
+"""Population based training of any of this package's LightningModules."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+from snntorch_binary._errors import expected
+from snntorch_binary.lightning.hyperparameters import check_names
+from snntorch_binary.lightning.settings import OutputError, write_text
+from snntorch_binary.tune.engine import EXPERIMENT, Resources, ray_started, run_trials
+from snntorch_binary.tune.interval import CHECKPOINT, ModuleFactory, Note
+from snntorch_binary.tune.lineage import Report, line_of, read_reports, schedule_of, winner
+from snntorch_binary.tune.one_batch import OneBatch, available_memory, try_one_batch
+from snntorch_binary.tune.plan import Plan
+from snntorch_binary.tune.replay import write_replay
+from snntorch_binary.tune.space import Range, Space, first_values, read_space
+
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Population:
+    """What a population has found.
+
+    Attributes:
+        plan: what it did.
+        space: where it looked.
+        reports: what each member did between rankings, in the order of time.
+        line: the winner's reports and those that it came from, the first one first.
+        folder: with ``winner.ckpt``, ``schedule.yaml`` and ``reports.jsonl``.
+    """
+
+    plan: Plan
+    space: dict[str, Range]
+    reports: list[Report]
+    line: list[Report]
+    folder: Path
+
+    @property
+    def schedule(self) -> dict[int, dict[str, float]]:
+        """The winner's hyper-parameters by the epoch from which they hold; see :class:`HyperparameterSchedule`."""
+        return schedule_of(self.line)
+
+    @property
+    def score(self) -> float:
+        """The winner's validation score."""
+        return self.line[-1].score(self.plan)
+
+    @property
+    def seed(self) -> int:
+        """The seed of the weights that the winner's line began with."""
+        return self.plan.seed_of(self.line[0].member)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The winner's checkpoint."""
+        return self.folder / "winner.ckpt"
+
+
+def population_based_training(
+    module_factory: ModuleFactory,
+    data: L.LightningDataModule | None,
+    space: Mapping[str, Range | Mapping[str, Any]],
+    plan: Plan,
+    *,
+    out: str | Path,
+    resources: Resources | None = None,
+    config: Mapping[str, Any] | None = None,
+    listener: Callable[[Report], None] = lambda report: None,
+) -> Population:
+    """Train a population on Ray Tune, whose worse members copy better ones and change their hyper-parameters.
+
+    Truncation selection, perturbing and resampling are those of :class:`ray.tune.schedulers.PopulationBasedTraining`,
+    with perturbed values clipped to their ranges. A learning rate under a schedule such as ``cosine=True`` is the
+    height of its curve: population based training moves the height, and the shape stays.
+
+    In ``out`` are then the winner's checkpoint, and ``schedule.yaml``, with which ``snntorch-binary fit`` trains the
+    winner again, without Ray, bit for bit. Killed, the same call goes on; finished, it reads what there is. Ray's own
+    files are below ``out`` until the end. To go on, Ray reads a pickle among them: never start in a folder that came
+    from somebody else.
+
+    Args:
+        module_factory: makes the module, with new weights from torch's random numbers; it is pickled. The module says
+            by its method ``hyperparameters`` what may change, as every :class:`SpikingModule` does.
+        data: its data, read once, or ``None`` where the module has data of its own.
+        space: the range of each hyper-parameter by name.
+        plan: what the population does.
+        out: folder for results.
+        resources: where trials run; by default one on each processor of this machine.
+        config: sections of a configuration of ``snntorch-binary fit`` that ``schedule.yaml`` is to have, too: ``model``
+            and ``data``.
+        listener: is called with every report.
+
+    Raises:
+        ValueError: before anything starts: the space names a hyper-parameter that the module lacks, a range reaches
+            beyond what is allowed, the metric is never logged, or trials need more memory than there is.
+        OutputError: the folder cannot be written to, or holds results of another plan.
+
+    Example:
+        >>> from snntorch_binary.tune import Plan, Quadratic, population_based_training
+        >>> space = {"h0": {"low": 0.0, "high": 1.0}, "h1": {"low": 0.0, "high": 1.0}}
+        >>> plan = Plan("Q", "max", epochs=40, interval=2, population=2, quantile=0.5)
+        >>> found = population_based_training(Quadratic, None, space, plan, out="toy")  # doctest: +SKIP
+    """
+    out, resources, ranges = Path(out), resources or Resources(), read_space(space)
+    fingerprint = {"plan": plan.plain(), "space": {name: asdict(of_name) for name, of_name in ranges.items()}}
+    _check_output(out, fingerprint)
+    if not finished(out):
+        tried = prepare(module_factory, data, ranges, plan, resources)
+        _start_output(out, fingerprint)
+        _run(module_factory, data, ranges, plan, resources, out, listener, tried)
+    reports = read_reports(out / "reports.jsonl")
+    found = Population(plan, ranges, reports, line_of(winner(reports, plan), reports), out)
+    if not found.checkpoint.exists():
+        _keep_winner(found)
+    write_replay(out / "schedule.yaml", found.schedule, found.seed, plan.epochs, config or {})
+    return found
+
+
+def finished(out: Path) -> bool:
+    """Say whether the population in a folder has come to its end."""
+    return (out / "winner.ckpt").exists()
+
+
+def prepare(
+    module_factory: ModuleFactory, data: L.LightningDataModule | None, space: Space, plan: Plan, resources: Resources
+) -> OneBatch:
+    """Read the data, try one batch, and say before anything starts why a population cannot be trained.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if data is not None:
+        data.setup("fit")
+    tried = try_one_batch(module_factory, data, plan.seed_of(0))
+    check(tried, space, plan, resources)
+    return tried
+
+
+def check(tried: OneBatch, space: Space, plan: Plan, resources: Resources) -> None:
+    """Say what of space, plan and resources does not fit the module, its scores or this machine.
+
+    Raises:
+        ValueError: something does not.
+    """
+    check_names("space", space, tried.hyperparameters, tried.module)
+    for name, of_name in space.items():
+        for value in (of_name.low, of_name.high):
+            if not tried.hyperparameters[name].valid(value):
+                raise ValueError(expected(f"space.{name}", f"of {tried.hyperparameters[name].what} each", value))
+    for given in plan.start:
+        check_names("start", given, space, tried.module)
+        for name, value in given.items():
+            if space[name].clip(value) != value:
+                raise ValueError(expected(f"start.{name}", f"in {space[name].low} ... {space[name].high}", value))
+    if plan.metric not in tried.scores:
+        what = f"a score that this {type(tried.module).__name__} logs ({', '.join(sorted(tried.scores))})"
+        raise ValueError(expected("metric", what, repr(plan.metric)))
+    at_a_time = min(resources.at_a_time, plan.population)
+    needed, there = at_a_time * tried.memory, available_memory()
+    if resources.address is None and needed > there:
+        what = (
+            f"at most {there // tried.memory} trials at a time, which need {tried.memory / _GIB:.2f} GiB each, where "
+            f"{there / _GIB:.2f} GiB are available"
+        )
+        raise ValueError(expected("slots", what, f"{at_a_time}, {needed / _GIB:.2f} GiB"))
+
+
+def _check_output(out: Path, fingerprint: Mapping[str, Any]) -> None:
+    path = out / "plan.json"
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"The results cannot be written to {out}: it is no folder.")
+    if not path.exists():
+        return
+    try:
+        before = dict(json.loads(path.read_text()))
+    except (ValueError, TypeError):
+        raise OutputError(f"{path} is damaged; give another folder or remove it.") from None
+    if before != json.loads(json.dumps(fingerprint)):
+        raise OutputError(f"{out} holds a population with another plan or space; give another folder or remove it.")
+
+
+def _start_output(out: Path, fingerprint: Mapping[str, Any]) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_text(out / "plan.json", json.dumps(fingerprint, indent=2) + "\n")
+    except OSError as error:
+        raise OutputError(f"The results cannot be written to {out}: {error.strerror}.") from None
+
+
+def _run(
+    module_factory: ModuleFactory,
+    data: L.LightningDataModule | None,
+    space: dict[str, Range],
+    plan: Plan,
+    resources: Resources,
+    out: Path,
+    listener: Callable[[Report], None],
+    tried: OneBatch,
+) -> None:
+    """Run the trials, having told the listener of what was done before."""
+    for report in read_reports(out / "reports.jsonl"):
+        listener(report)
+    values = first_values(space, list(plan.start), plan.population, plan.seed)
+    with ray_started(resources, tried.data_bytes):
+        run_trials(module_factory, data, space, plan, values, resources, out, listener)
+
+
+def _keep_winner(found: Population) -> None:
+    """Keep the winner's checkpoint, and nothing else of Ray's files."""
+    for path in (found.folder / EXPERIMENT).rglob(CHECKPOINT):
+        if Note.read(path.parent).id == found.line[-1].id:
+            temporary = found.folder / ".winner"
+            shutil.copyfile(path, temporary)
+            temporary.replace(found.checkpoint)
+            shutil.rmtree(found.folder / EXPERIMENT)
+            return
+    raise RuntimeError(f"The winner's checkpoint is not below {found.folder / EXPERIMENT}.")

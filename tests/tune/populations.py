@@ -1,0 +1,55 @@
+"""A small population that can be killed: `snntorch-binary tune` in a process of its own, since Ray warns and stays.
+
+``python populations.py N FOLDER CONFIG`` kills itself with SIGKILL at the N-th report; without N it comes to its end.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from snntorch_binary.cli import main
+from snntorch_binary.tune import command
+
+
+def below():
+    return psutil.Process().children(recursive=True)
+
+
+def listening():
+    """The addresses that this process and those below it listen on."""
+    pids = {os.getpid(), *(child.pid for child in below())}
+    found = [of for of in psutil.net_connections("tcp") if of.status == psutil.CONN_LISTEN and of.pid in pids]
+    return sorted({of.laddr.ip.removeprefix("::ffff:") for of in found})
+
+
+class Kill:
+    """Ends the process at a report, having noted which processes are there and where they listen."""
+
+    def __init__(self, folder, at):
+        self.folder, self.left = folder, at
+
+    def __call__(self, report):
+        self.left -= 1
+        if self.left == 2:
+            time.sleep(1.5)  # Ray keeps its state every second, and these intervals are short
+        if self.left == 0:
+            noted = {"listening": listening(), "processes": [child.pid for child in below()]}
+            (self.folder / "noted.json").write_text(json.dumps(noted))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    *at, folder, config = sys.argv[1:]
+    folder = Path(folder)
+    if at:
+        command._Listener = lambda *_: Kill(folder, int(at[0]))
+    sys.argv[1:] = ["tune", config, "--slots", "1", "--out", str(folder / "out")]
+    code = main(sys.argv[1:])
+    left = [child.name() for child in below() if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    (folder / "left.json").write_text(json.dumps(left))
+    sys.exit(code)

@@ -1,0 +1,124 @@
+"""With Ray: a population that is killed and goes on is the one that plain Python trains, and Ray leaves nothing."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+pytest.importorskip("ray.tune", reason="Ray is not installed")
+
+from snntorch_binary.tune.interval import train_interval
+from snntorch_binary.tune.lineage import line_of, read_reports, schedule_of, winner
+from snntorch_binary.tune.scheduler import VALUES, SeededPopulationBasedTraining
+from snntorch_binary.tune.settings import ModuleOf, read_settings
+from snntorch_binary.tune.space import first_values
+
+CONFIG = {
+    "model": {"class_path": "snntorch_binary.tune.Quadratic", "init_args": {"steps": 5}},
+    "trainer": {"max_epochs": 24},
+    "tune": {
+        "population": 3,
+        "interval": 4,
+        "quantile": 0.34,
+        "resample": 0.5,
+        "metric": "Q",
+        "mode": "max",
+        "start": [{"h0": 1.0, "h1": 0.0}, {"h0": 0.0, "h1": 0.9}],
+        "space": {"h0": {"low": 0.0, "high": 1.0}, "h1": {"low": 0.0, "high": 1.0}},
+        "seeds": [3],
+    },
+}
+KILLED_AT = 8  # in the middle of the third round
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """Run the command until it kills itself, and again to its end; return the folder and what was printed."""
+    folder = tmp_path_factory.mktemp("ray")
+    (folder / "toy.yaml").write_text(yaml.safe_dump(CONFIG))
+    (folder / "home").mkdir()
+    (folder / "tmp").mkdir()
+    environment = {**os.environ, "HOME": str(folder / "home"), "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+
+    def run(*at):
+        program = [sys.executable, str(Path(__file__).with_name("populations.py"))]
+        command = [*program, *at, str(folder), str(folder / "toy.yaml")]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
+
+    killed = run(str(KILLED_AT))
+    at_kill = read_reports(folder / "out" / "seed3" / "pbt" / "reports.jsonl")
+    done = run()
+    assert done.returncode == 0, done.stderr
+    return folder, killed.returncode, at_kill, done.stdout
+
+
+def trained_in_plain_python(settings, folder):
+    """Truncation selection without Ray; the reports of the last round."""
+    plan, module_factory = settings.plan, ModuleOf(settings.config["model"])
+    scheduler = SeededPopulationBasedTraining(plan, settings.space)
+    values = first_values(settings.space, list(plan.start), plan.population, plan.seed)
+    folders = [None] * plan.population
+    for number in range(1, plan.epochs // plan.interval + 1):
+        reports = []
+        for member in range(plan.population):
+            end = folder / f"round{number}-{member}"
+            reports.append(train_interval(module_factory, None, plan, member, values[member], folders[member], end))
+            folders[member] = end
+        ranked = sorted(range(plan.population), key=lambda member: reports[member].scores["Q"])
+        # A third at either end is two of three, cut to half of them: one.
+        worst, best = ranked[0], ranked[-1]
+        random.seed(f"{plan.seed} {number}")
+        random.choice([best])
+        explored, _ = scheduler._get_new_config(None, type("Trial", (), {"config": {VALUES: values[best]}}))
+        if number < plan.epochs // plan.interval:
+            folders[worst], values[worst] = folders[best], explored[VALUES]
+    return reports
+
+
+def test_killed_and_resumed_is_what_plain_python_trains(ran, tmp_path):
+    folder, code, at_kill, _ = ran
+    assert code == -9
+    assert len(at_kill) == KILLED_AT
+    settings = read_settings(str(folder / "toy.yaml"), {})
+    reports = read_reports(folder / "out" / "seed3" / "pbt" / "reports.jsonl")
+    last = {report.member: report for report in reports if report.epoch == settings.plan.epochs}
+    for report in trained_in_plain_python(settings, tmp_path):
+        assert last[report.member].scores == report.scores
+        assert last[report.member].values == report.values
+    line = line_of(winner(reports, settings.plan), reports)
+    written = yaml.safe_load((folder / "out" / "seed3" / "pbt" / "schedule.yaml").read_text())
+    assert written["trainer"]["callbacks"][0]["init_args"]["schedule"] == schedule_of(line)
+    assert sum(report.parent is None for report in reports) == settings.plan.population  # nobody began anew
+
+
+def test_better_than_fixed_settings(ran):
+    _, _, _, printed = ran
+    assert "PBT" in printed
+    assert "best fixed" in printed
+    assert "schedule.yaml" in printed
+
+
+def test_what_is_left(ran):
+    folder, *_ = ran
+    results = folder / "out" / "seed3" / "pbt"
+    assert {path.name for path in results.iterdir()} == {
+        "plan.json", "population.png", "reports.jsonl", "schedule.yaml", "winner.ckpt",
+    }  # fmt: skip
+    home = folder / "home"
+    assert not (home / ".ray").exists()
+    assert not (home / "ray_results").exists()
+    assert json.loads((folder / "left.json").read_text()) == []
+
+
+def test_nobody_else_can_reach_it_and_a_kill_takes_all_of_it(ran):
+    noted = json.loads((ran[0] / "noted.json").read_text())
+    assert noted["listening"] == ["127.0.0.1"]
+    alive = [pid for pid in noted["processes"] if psutil.pid_exists(pid)]
+    names = [psutil.Process(pid).name() for pid in alive if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+    assert [name for name in names if "ray" in name or "gcs" in name] == []
