@@ -65,9 +65,14 @@ class SeededPopulationBasedTraining(PopulationBasedTraining):
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Rank, copy and perturb, with random numbers of this moment's own."""
         moment = f"{self._plan.seed} {result[_TIME]}" + ("" if self._plan.synchronous else f" {trial.trial_id}")
-        before = random.getstate()
+        before, ranking = random.getstate(), self._next_perturbation_sync
         random.seed(moment)
         try:
-            return super().on_trial_result(tune_controller, trial, result)
+            decision = super().on_trial_result(tune_controller, trial, result)
         finally:
             random.setstate(before)
+        if self._next_perturbation_sync > ranking and trial.status == Trial.RUNNING:
+            # It has ranked all, the last to come, and keeps what it has. Ray would pause it, too, and with nobody
+            # running end the process, which costs a start of seconds every time.
+            return str(self.CONTINUE)
+        return str(decision)

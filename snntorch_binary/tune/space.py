@@ -26,6 +26,7 @@ class Range:
         ValueError: the range is reversed, empty or not finite, or the scale does not fit.
 
     Example:
+        >>> from snntorch_binary.tune import Range
         >>> Range(1e-3, 1.0, "log").clip(1.2)
         1.0
     """

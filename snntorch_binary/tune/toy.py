@@ -34,7 +34,8 @@ class Quadratic(L.LightningModule):
         steps: steps an epoch.
 
     Example:
-        >>> round(float(Quadratic().value()), 2)
+        >>> from snntorch_binary.tune import Quadratic
+        >>> round(Quadratic().value().item(), 2)
         -0.42
 
     References:
