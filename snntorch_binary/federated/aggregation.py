@@ -43,14 +43,17 @@ class Aggregation(ABC):
     """
 
     def prepare(self, net: nn.Module, memory: State, task: Task) -> None:
-        """Make a client's network, which holds the global state, ready to learn; here it is as it is.
+        """Make a client's network, which holds the global state, ready to learn.
+
+        Here the global posterior of Bernoulli layers becomes their prior: the KL term keeps what other clients know.
 
         Args:
             net: the network, changed in place.
             memory: the client's, changed in place.
             task: what the client is asked for.
         """
-        return
+        for layer in _bernoulli(net).values():
+            layer.prior_latent = layer.latent.detach().clone()
 
     @abstractmethod
     def upload(self, net: nn.Module, start: State, memory: State, task: Task) -> State:
