@@ -43,14 +43,17 @@ class Aggregation(ABC):
     """
 
     def prepare(self, net: nn.Module, memory: State, task: Task) -> None:
-        """Make a client's network, which holds the global state, ready to learn; here it is as it is.
+        """Make a client's network, which holds the global state, ready to learn.
+
+        Here the global posterior of Bernoulli layers becomes their prior: the KL term keeps what other clients know.
 
         Args:
             net: the network, changed in place.
             memory: the client's, changed in place.
             task: what the client is asked for.
         """
-        return
+        for layer in _bernoulli(net).values():
+            layer.prior_latent = layer.latent.detach().clone()
 
     @abstractmethod
     def upload(self, net: nn.Module, start: State, memory: State, task: Task) -> State:
@@ -197,13 +200,15 @@ class OneBit(Aggregation):
         step: s in (0, 1]: how far the server goes from its means to the clients'; less is slower and less noisy.
         bits: ``"sampled"``, or ``"sign"``: a client sends its most probable network, and the server moves towards the
             mean of these votes, (1 - s) μ + s Σ p_k sign(w_k), which is unbiased for nothing but has no noise.
-        limit: bound on the global ``|w_r|`` of Bernoulli layers, in (0, 30].
+        limit: bound on the global ``|w_r|`` of Bernoulli layers, in (0, 30]. Bits that agree round after round halve the
+            distance of a mean to ±1 each time (at s = 1/2), until no client can move the weight any more: 2 keeps it
+            movable, and the update is unbiased up to that bound.
 
     Raises:
         ValueError: an argument is out of its range.
     """
 
-    def __init__(self, step: float = 0.5, bits: str = "sampled", limit: float = LATENT_LIMIT) -> None:
+    def __init__(self, step: float = 0.5, bits: str = "sampled", limit: float = 2.0) -> None:
         if not 0 < step <= 1:
             raise ValueError(expected("step", "a float in (0, 1]", step))
         if bits not in ("sampled", "sign"):

@@ -88,6 +88,14 @@ def test_the_optimizer_learns_with_the_cavity_for_its_prior():
     torch.testing.assert_close(net[0].latent.detach(), start - 0.25)
 
 
+@pytest.mark.parametrize("aggregation", [Average(), OneBit()])
+def test_elsewhere_the_global_posterior_is_the_prior(aggregation):
+    net = bayes_net()
+    aggregation.prepare(net, {}, task())
+    assert float(sb.kl_divergence(net)) == pytest.approx(0.0, abs=1e-4)
+    assert "0.prior_latent" not in aggregation.upload(net, dict(net.state_dict()), {}, task())
+
+
 def test_sums_and_means_differ_as_they_should():
     net = bayes_net()
     before = net[0].latent.detach().clone()
