@@ -200,9 +200,9 @@ class OneBit(Aggregation):
         step: s in (0, 1]: how far the server goes from its means to the clients'; less is slower and less noisy.
         bits: ``"sampled"``, or ``"sign"``: a client sends its most probable network, and the server moves towards the
             mean of these votes, (1 - s) μ + s Σ p_k sign(w_k), which is unbiased for nothing but has no noise.
-        limit: bound on the global ``|w_r|`` of Bernoulli layers, in (0, 30]. Bits that agree round after round halve the
-            distance of a mean to ±1 each time (at s = 1/2), until no client can move the weight any more: 2 keeps it
-            movable, and the update is unbiased up to that bound.
+        limit: bound on the global ``|w_r|`` of Bernoulli layers, in (0, 30]. Bits that agree round after round halve
+            the distance of a mean to ±1 each time (at s = 1/2), until no client can move the weight any more: 2 keeps
+            it movable, and the update is unbiased up to that bound.
 
     Raises:
         ValueError: an argument is out of its range.

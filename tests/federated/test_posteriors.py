@@ -92,7 +92,7 @@ def test_the_optimizer_learns_with_the_cavity_for_its_prior():
 def test_elsewhere_the_global_posterior_is_the_prior(aggregation):
     net = bayes_net()
     aggregation.prepare(net, {}, task())
-    assert float(sb.kl_divergence(net)) == pytest.approx(0.0, abs=1e-4)
+    assert sb.kl_divergence(net).item() == pytest.approx(0.0, abs=1e-4)
     assert "0.prior_latent" not in aggregation.upload(net, dict(net.state_dict()), {}, task())
 
 
