@@ -11,7 +11,7 @@ from nbclient import NotebookClient
 TUTORIALS = Path(__file__).parent.parent / "tutorials"
 NOTEBOOKS = sorted(TUTORIALS.glob("*.ipynb"))
 NEED_NORSE = ("08_deploy",)
-NEED_RAY = ("13_population_based_training",)
+NEED_RAY = ("12_population_based_training",)
 NEED_RECORDINGS = ("03_events_with_tonic", "09_winner_take_all")  # the first would else download about a gigabyte
 
 
