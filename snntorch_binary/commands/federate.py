@@ -14,6 +14,7 @@ in it runs once for every seed; ends with a table, results.json, results.csv and
 continues after the last finished round.
 
 examples:
+  snntorch-binary federate digits-5-clients
   snntorch-binary federate mnist-10-clients --data-dir data
   snntorch-binary federate fl-snn-nmnist --data-dir data
 """
