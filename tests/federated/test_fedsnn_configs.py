@@ -4,6 +4,8 @@ import pytest
 import torch
 from rich.console import Console
 
+pytest.importorskip("flwr", reason="Flower is not installed")
+
 from snntorch_binary.data import DirectEncoder, SignedRateEncoder
 from snntorch_binary.federated import IID, Dirichlet
 from snntorch_binary.federated.federation import make_federation, read_data

@@ -7,6 +7,8 @@ import pytest
 import torch
 from rich.console import Console
 
+pytest.importorskip("flwr", reason="Flower is not installed")
+
 from snntorch_binary.cli import main
 from snntorch_binary.federated import online_run
 from snntorch_binary.federated.online_report import online_rows, online_table
