@@ -60,7 +60,7 @@ def run_online(settings: OnlineSettings, out: Path, progress: ComparisonProgress
         ValueError: something in the settings is wrong.
         OutputError: the folder cannot be written to, or holds runs made with other settings.
     """
-    check_output(out, settings)  # type: ignore[arg-type]
+    check_output(out, settings)
     splits = load(**settings.data)
     parts = {name: _spikes(getattr(splits, name), splits, settings.join) for name in ("train", "validation", "test")}
     try:

@@ -59,7 +59,7 @@ def run_all(settings: FederationSettings, out: Path, progress: ComparisonProgres
         ValueError: something in the settings is wrong.
         OutputError: the folder cannot be written to, or holds runs made with other settings.
     """
-    check_output(out, settings)  # type: ignore[arg-type]
+    check_output(out, settings)
     planned = [(method, seed) for seed in settings.seeds for method in settings.methods]
     folders = {run: out / "runs" / f"{run[0]}-seed{run[1]}" for run in planned}
     missing = [run for run in planned if not (folders[run] / _DONE).exists()]

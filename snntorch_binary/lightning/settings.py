@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from snntorch_binary._errors import expected
 from snntorch_binary.data.registry import EVENT_SETS
@@ -138,7 +138,15 @@ class Settings:
         return json.loads(json.dumps({**one_run, **used}))
 
 
-def check_output(out: Path, settings: Settings) -> None:
+class Fingerprinted(Protocol):
+    """Settings that say what their results depend on."""
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return all that the result of one run depends on, as plain values."""
+        ...
+
+
+def check_output(out: Path, settings: Fingerprinted) -> None:
     """Say, before anything is trained, why results could not be written or mixed with those already there.
 
     Raises:

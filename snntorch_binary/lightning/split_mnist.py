@@ -77,7 +77,7 @@ def train_all(settings: SplitSettings, out: Path, progress: ComparisonProgress) 
         OutputError: the folder cannot be written to, or holds runs made with other settings.
         NonFiniteLossError: a loss became NaN or infinite; tasks before it are kept.
     """
-    check_output(out, settings)  # type: ignore[arg-type]
+    check_output(out, settings)
     training_sets(_load(settings).train, settings.coreset)  # bad data or a large coreset are found out now
     try:
         out.mkdir(parents=True, exist_ok=True)
