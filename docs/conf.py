@@ -33,7 +33,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(?!snntorch_binary\.).*"),
     (
         "py:class",
-        r"snntorch_binary\..*\.(Model|Batch|Fused|Owner|Geometry|Averages|_Recursion|_Window)",
+        r"snntorch_binary\..*\.(Model|Batch|Client|Fused|Owner|Geometry|Averages|_Recursion|_Window)",
     ),  # of signatures only, and not public
 ]
 

@@ -44,7 +44,7 @@ class Update:
 
 
 class Participant(Protocol):
-    """A client's side: :class:`snntorch_binary.federated.NetworkParticipant`, or your own."""
+    """A client's side: :class:`snntorch_binary.federated.participant.NetworkParticipant`, or your own."""
 
     def train(self, arrays: State, task: Task, memory: State) -> Update:
         """Learn for one round.
