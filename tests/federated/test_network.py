@@ -34,7 +34,7 @@ def state_of(folder):
     return torch.load(path, weights_only=True) if path.exists() else {"round": 0, "history": []}
 
 
-def wait_for(what, net, seconds=180):
+def wait_for(what, net, seconds=360):
     until = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < until, net.logs()

@@ -17,6 +17,12 @@ from snntorch_binary.federated.flower.server import server_app
 from snntorch_binary.federated.record import RoundRecord
 from snntorch_binary.federated.settings import FederationSettings
 
+RESTART_WAIT = 180.0
+"""Seconds after which nodes are free again for sure where a server was lost in the middle of a round.
+
+Until Flower gives the lost run up (two missed heartbeats of 30 s each), they wait for the rest of its last message.
+"""
+
 
 def apps(
     settings: FederationSettings,
@@ -24,7 +30,7 @@ def apps(
     seed: int = 0,
     folder: Path | None = None,
     *,
-    wait: float = 60.0,
+    wait: float = RESTART_WAIT,
     timeout: float = 3600.0,
 ) -> tuple[ServerApp, ClientApp]:
     """Return the ServerApp and the ClientApp of one method of a YAML file's federation.
@@ -36,7 +42,8 @@ def apps(
         method: name of the method.
         seed: of everything random.
         folder: where the server writes a checkpoint after each round, and goes on from; ``None`` writes none.
-        wait: seconds that the server waits for enough clients to connect before it is an error.
+        wait: seconds that the server waits for enough clients to connect before it is an error; the default is
+            what a restarted server may need.
         timeout: seconds that a round waits for answers.
     """
     server = ServerApp()

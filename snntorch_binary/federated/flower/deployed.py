@@ -16,7 +16,7 @@ and in ``pyproject.toml`` ::
     seed = 0
     data-dir = ""       # "" takes the file's
     folder = "results"  # of the server's checkpoint, from which a restarted server goes on
-    wait = 60.0         # seconds to wait for clients
+    wait = 180.0        # seconds to wait for clients; after a restart, Flower keeps them for the lost run for a minute
     timeout = 3600.0    # seconds to wait for their answers
 
 Each node is started with the number of its client, ``flower-supernode --node-config "partition-id=0"``.
@@ -31,7 +31,7 @@ from flwr.app import Context, Message
 from flwr.serverapp import Grid, ServerApp
 
 from snntorch_binary.federated.federation import make_federation
-from snntorch_binary.federated.flower.apps import Privacy, apps
+from snntorch_binary.federated.flower.apps import RESTART_WAIT, Privacy, apps
 from snntorch_binary.federated.flower.client import client_app
 from snntorch_binary.federated.settings import FederationSettings, chosen_settings
 
@@ -42,7 +42,7 @@ server = ServerApp()
 def _serve(grid: Grid, context: Context) -> None:
     given = context.run_config
     settings, method, seed = _chosen(context)
-    wait, timeout = float(given.get("wait", 60.0)), float(given.get("timeout", 3600.0))
+    wait, timeout = float(given.get("wait", RESTART_WAIT)), float(given.get("timeout", 3600.0))
     folder = Path(str(given.get("folder", "results")))
     apps(settings, method, seed, folder, wait=wait, timeout=timeout)[0](grid, context)
 

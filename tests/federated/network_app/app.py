@@ -11,6 +11,7 @@ from snntorch_binary.federated import Average, NetworkCoordinator, Update
 from snntorch_binary.federated.aggregation import shared_state
 from snntorch_binary.federated.checkpoint import RoundCheckpoint
 from snntorch_binary.federated.flower import client_app, server_app
+from snntorch_binary.federated.flower.apps import RESTART_WAIT
 
 
 def make_net():
@@ -72,7 +73,7 @@ def main(grid, context):
         int(given["seed"]),
         rounds_done=done,
         accepted=accepted,
-        wait=40.0,
+        wait=RESTART_WAIT,
         timeout=float(given["timeout"]),
         on_round=after_round,
     )(grid, context)
