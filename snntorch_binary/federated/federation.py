@@ -13,6 +13,7 @@ from snntorch_binary._errors import expected
 from snntorch_binary.data import Splits, collate, load
 from snntorch_binary.federated.aggregation import Aggregation, OneBit
 from snntorch_binary.federated.coordinator import NetworkCoordinator
+from snntorch_binary.federated.label_shift import require_label_shift
 from snntorch_binary.federated.participant import NetworkParticipant, as_module
 from snntorch_binary.federated.partition import Partition
 from snntorch_binary.federated.settings import FederationSettings, build
@@ -73,6 +74,8 @@ def make_federation(
         what = "None with OneBit, whose bits cannot have noise added to them"
         raise ValueError(expected("local_privacy", what, settings.local_privacy))
     module = make_module(chosen.model, splits.num_classes, seed)()
+    if settings.label_shift:
+        require_label_shift(module)
     coordinator = NetworkCoordinator(
         module.net,
         aggregation,
@@ -90,6 +93,7 @@ def make_federation(
         drop_last=settings.drop_last,
         lr_factor=settings.lr_factor,
         temperature=settings.temperature,
+        labels=splits.train.labels if settings.label_shift else None,
         collate_fn=collate,
     )
     return Federation(splits, parts, module, coordinator, participant)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from snntorch_binary.weights import binary_layers, resample_
 
 require("lightning", "lightning")
 
+from snntorch_binary.federated.label_shift import label_shares  # noqa: E402
 from snntorch_binary.inference import logits, run  # noqa: E402
 from snntorch_binary.lightning import BayesBiSNN, NonFiniteLossError, SpikingModule  # noqa: E402
 
@@ -63,6 +65,8 @@ class NetworkParticipant:
         lr_factor: maps the number of a round to a factor on all learning rates.
         temperature: of the posterior, where a :class:`snntorch_binary.lightning.BayesBiSNN` has ``rho=None``: the KL
             term's weight is then temperature / (number of the client's examples); 1 is Bayes' rule.
+        labels: of all examples, [N]: given, each client's loss takes account of its own shares of the classes, see
+            :mod:`snntorch_binary.federated.label_shift`.
         collate_fn: of the loader.
         device: where it learns.
 
@@ -82,6 +86,7 @@ class NetworkParticipant:
         drop_last: bool = False,
         lr_factor: Callable[[int], float] = lambda round: 1.0,
         temperature: float = 1.0,
+        labels: Tensor | None = None,
         collate_fn: Callable[[Any], Any] | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
@@ -103,6 +108,7 @@ class NetworkParticipant:
         self.drop_last = drop_last
         self.lr_factor = lr_factor
         self.temperature = temperature
+        self.labels = labels
         self.collate_fn = collate_fn
         self.device = device
 
@@ -127,7 +133,8 @@ class NetworkParticipant:
             resample_(net, torch.Generator().manual_seed(seed))
         part = self.parts[task.client]
         start = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-        loss = self._learn(module, part, task.round, seed)
+        with nullcontext() if self.labels is None else label_shares(module, self.labels[part]):
+            loss = self._learn(module, part, task.round, seed)
         update = self.aggregation.upload(net, start, memory, task)
         return Update({name: tensor.cpu() for name, tensor in update.items()}, len(part), {"loss": loss})
 

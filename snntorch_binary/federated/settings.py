@@ -79,6 +79,8 @@ class FederationSettings:
         gradient_noise: σ of the noise on updates, see :func:`snntorch_binary.federated.with_noise`.
         lr_drops: rounds after which all learning rates are divided by ``lr_drop``.
         lr_drop: their divisor.
+        label_shift: let each client's loss take account of its own shares of the classes, see
+            :mod:`snntorch_binary.federated.label_shift`.
         temperature: of posteriors whose module has ``rho=None``.
         evaluate_every: rounds from one look at the validation data to the next.
         evaluation_batch_size: examples whose answer is computed at once; fewer need less memory.
@@ -101,6 +103,7 @@ class FederationSettings:
     gradient_noise: float = 0.0
     lr_drops: tuple[int, ...] = ()
     lr_drop: float = 5.0
+    label_shift: bool = False
     temperature: float = 1.0
     evaluate_every: int = 1
     evaluation_batch_size: int = 500
