@@ -5,13 +5,14 @@ What is here needs torch alone; :mod:`snntorch_binary.federated.flower` carries 
 
 from snntorch_binary.federated.aggregation import Aggregation as Aggregation
 from snntorch_binary.federated.aggregation import Average as Average
-from snntorch_binary.federated.aggregation import OneBit as OneBit
 from snntorch_binary.federated.aggregation import ProductOfExperts as ProductOfExperts
 from snntorch_binary.federated.averaging import State as State
 from snntorch_binary.federated.averaging import weighted_mean as weighted_mean
 from snntorch_binary.federated.averaging import why_refused as why_refused
 from snntorch_binary.federated.averaging import with_noise as with_noise
 from snntorch_binary.federated.averaging import without_stragglers as without_stragglers
+from snntorch_binary.federated.bit_uploads import OneBit as OneBit
+from snntorch_binary.federated.bit_uploads import OneBitChange as OneBitChange
 from snntorch_binary.federated.coordinator import NetworkCoordinator as NetworkCoordinator
 from snntorch_binary.federated.exchange import Coordinator as Coordinator
 from snntorch_binary.federated.exchange import Participant as Participant
@@ -21,6 +22,8 @@ from snntorch_binary.federated.one_bit import moved_by_bits as moved_by_bits
 from snntorch_binary.federated.one_bit import pack_bits as pack_bits
 from snntorch_binary.federated.one_bit import sample_bits as sample_bits
 from snntorch_binary.federated.one_bit import unpack_bits as unpack_bits
+from snntorch_binary.federated.one_bit_change import change_bits as change_bits
+from snntorch_binary.federated.one_bit_change import moved_by_change_bits as moved_by_change_bits
 from snntorch_binary.federated.online_device import OnlineDevice as OnlineDevice
 from snntorch_binary.federated.online_device import exchange_ as exchange_
 from snntorch_binary.federated.online_sides import OnlineCoordinator as OnlineCoordinator

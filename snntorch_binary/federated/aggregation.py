@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.federated.averaging import State, weighted_mean
 from snntorch_binary.federated.exchange import Task
-from snntorch_binary.federated.one_bit import moved_by_bits, pack_bits, sample_bits, unpack_bits
 from snntorch_binary.federated.posteriors import product_of_experts
-from snntorch_binary.kernels.noise import mix
 from snntorch_binary.optim.priors import bernoulli_layers
-from snntorch_binary.weights import LATENT_LIMIT, Bernoulli, binary_layers, require_binary_layers
+from snntorch_binary.weights import LATENT_LIMIT, Bernoulli, binary_layers
 from snntorch_binary.weights.registry import Owner
 
 
 def latent_names(net: nn.Module) -> list[str]:
     """Return the names that the latents of a network's binary layers have in its ``state_dict``."""
-    return [_key(name, "latent") for name in binary_layers(net)]
+    return [key_of(name, "latent") for name in binary_layers(net)]
 
 
 def shared_state(net: nn.Module) -> State:
@@ -30,7 +27,7 @@ def shared_state(net: nn.Module) -> State:
 
     Those are the server's: priors belong to the model, and clients draw weights of their own.
     """
-    own = {_key(name, what) for name in binary_layers(net) for what in ("prior_latent", "_extra_state")}
+    own = {key_of(name, what) for name in binary_layers(net) for what in ("prior_latent", "_extra_state")}
     return {name: tensor.detach().clone() for name, tensor in net.state_dict().items() if name not in own}
 
 
@@ -133,7 +130,7 @@ class ProductOfExperts(Average):
         if not 0 < damping <= 1:
             raise ValueError(expected("damping", "a float in (0, 1]", damping))
         self.damping = damping
-        self.limit = _check_limit(limit)
+        self.limit = check_limit(limit)
 
     def prepare(self, net: nn.Module, memory: State, task: Task) -> None:
         """Make everything but the client's own factor its prior."""
@@ -158,7 +155,7 @@ class ProductOfExperts(Average):
     def upload(self, net: nn.Module, start: State, memory: State, task: Task) -> State:
         """Return all parameters and buffers; remember by how much the factor changes if the server takes them."""
         for name, layer in _bernoulli(net).items():
-            change = layer.latent.detach() - start[_key(name, "latent")].to(layer.latent.device)
+            change = layer.latent.detach() - start[key_of(name, "latent")].to(layer.latent.device)
             memory[f"change.{name}"] = self.damping * change.cpu()
         memory["round"] = torch.tensor(task.round)
         return super().upload(net, start, memory, task)
@@ -166,7 +163,7 @@ class ProductOfExperts(Average):
     def combine(self, net: nn.Module, uploads: Sequence[State], weights: Sequence[float] | None, seed: int) -> None:
         """Add the changes of the natural parameters, and average everything else."""
         state = net.state_dict()
-        latents = {_key(name, "latent") for name in _bernoulli(net)}
+        latents = {key_of(name, "latent") for name in _bernoulli(net)}
         combined = {
             name: product_of_experts(state[name], [sent[name] for sent in uploads], self.damping, self.limit)
             for name in latents
@@ -174,92 +171,8 @@ class ProductOfExperts(Average):
         net.load_state_dict({**state, **weighted_mean(uploads, weights), **combined})
 
 
-@dataclass(frozen=True)
-class _Means:
-    """A binary layer's latent as mean parameters in [-1, 1], and back."""
-
-    bernoulli: bool
-    limit: float
-
-    def of(self, latent: Tensor) -> Tensor:
-        return torch.tanh(latent.double()) if self.bernoulli else latent.double().clamp(-1, 1)
-
-    def back(self, mean: Tensor, dtype: torch.dtype) -> Tensor:
-        # atanh is infinite at ±1, which the bound brings back.
-        return (torch.atanh(mean).clamp(-self.limit, self.limit) if self.bernoulli else mean).to(dtype)
-
-
-class OneBit(Aggregation):
-    """Uploads of one bit a binary weight; biases, gains and all other parameters travel as they are.
-
-    See :mod:`snntorch_binary.federated.one_bit`. The server's update of Bernoulli layers is unbiased for the posterior
-    mean μ = tanh(w_r); that of :class:`snntorch_binary.Sign` layers for the latent, which lies in [-1, 1] as
-    :class:`snntorch_binary.lightning.STBiSNN` trains it.
-
-    Args:
-        step: s in (0, 1]: how far the server goes from its means to the clients'; less is slower and less noisy.
-        bits: ``"sampled"``, or ``"sign"``: a client sends its most probable network, and the server moves towards the
-            mean of these votes, (1 - s) μ + s Σ p_k sign(w_k), which is unbiased for nothing but has no noise.
-        limit: bound on the global ``|w_r|`` of Bernoulli layers, in (0, 30]. Bits that agree round after round halve
-            the distance of a mean to ±1 each time (at s = 1/2), until no client can move the weight any more: 2 keeps
-            it movable, and the update is unbiased up to that bound.
-
-    Raises:
-        ValueError: an argument is out of its range.
-    """
-
-    def __init__(self, step: float = 0.5, bits: str = "sampled", limit: float = 2.0) -> None:
-        if not 0 < step <= 1:
-            raise ValueError(expected("step", "a float in (0, 1]", step))
-        if bits not in ("sampled", "sign"):
-            raise ValueError(expected("bits", "'sampled' or 'sign'", repr(bits)))
-        self.step = step
-        self.bits = bits
-        self.limit = _check_limit(limit)
-
-    def upload(self, net: nn.Module, start: State, memory: State, task: Task) -> State:
-        """Return a bit a weight, eight to a byte, and all other parameters."""
-        sent = shared_state(net)
-        for index, (name, means) in enumerate(self._latents(net).items()):
-            latent = sent[name]
-            bits = latent >= 0 if self.bits == "sign" else sample_bits(means.of(latent), mix(task.seed, index))
-            sent[name] = pack_bits(bits)
-        return sent
-
-    def like(self, net: nn.Module) -> State:
-        """Return tensors of the names, shapes and dtypes of an upload."""
-        state = shared_state(net)
-        for name in self._latents(net):
-            state[name] = torch.zeros((state[name].numel() + 7) // 8, dtype=torch.uint8)
-        return state
-
-    def combine(self, net: nn.Module, uploads: Sequence[State], weights: Sequence[float] | None, seed: int) -> None:
-        """Move the means by the bits, and average everything else."""
-        state = net.state_dict()
-        latents = self._latents(net)
-        moved: State = {}
-        for index, (name, means) in enumerate(latents.items()):
-            latent = state[name]
-            mean = means.of(latent)
-            bits = [unpack_bits(sent[name], latent.shape).to(latent.device) for sent in uploads]
-            if self.bits == "sign":
-                votes = weighted_mean([{"": 2.0 * sent.double() - 1.0} for sent in bits], weights)[""]
-                mean = mean + self.step * (votes - mean)
-            else:
-                mean = moved_by_bits(mean, bits, mix(seed, index), self.step, weights)
-            moved[name] = means.back(mean, latent.dtype)
-        rest = [{name: tensor for name, tensor in sent.items() if name not in latents} for sent in uploads]
-        net.load_state_dict({**state, **weighted_mean(rest, weights), **moved})
-
-    def _latents(self, net: nn.Module) -> dict[str, _Means]:
-        layers = require_binary_layers(net)
-        return {
-            _key(name, "latent"): _Means(isinstance(layer.rule, Bernoulli), self.limit)
-            for name, layer in layers.items()
-        }
-
-
-def _key(layer: str, what: str) -> str:
+def key_of(layer: str, what: str) -> str:
+    """Return the name in a network's ``state_dict`` of what a layer has."""
     return f"{layer}.{what}" if layer else what
 
 
@@ -267,7 +180,8 @@ def _bernoulli(net: nn.Module) -> dict[str, Owner]:
     return {name: layer for name, layer in binary_layers(net).items() if isinstance(layer.rule, Bernoulli)}
 
 
-def _check_limit(limit: float) -> float:
+def check_limit(limit: float) -> float:
+    """Return a bound on latents, if it is one."""
     if not 0 < limit <= LATENT_LIMIT:
         raise ValueError(expected("limit", f"a float in (0, {LATENT_LIMIT:g}]", limit))
     return limit

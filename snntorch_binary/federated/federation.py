@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.data import Splits, collate, load
-from snntorch_binary.federated.aggregation import Aggregation, OneBit
+from snntorch_binary.federated.aggregation import Aggregation
+from snntorch_binary.federated.bit_uploads import OneBit, OneBitChange
 from snntorch_binary.federated.coordinator import NetworkCoordinator
 from snntorch_binary.federated.label_shift import require_label_shift
 from snntorch_binary.federated.participant import NetworkParticipant, as_module
@@ -70,8 +71,8 @@ def make_federation(
     chosen = settings.methods[method]
     splits, parts = data or read_data(settings, method, seed)
     aggregation: Aggregation = build(chosen.aggregation, Aggregation)  # type: ignore[type-abstract]
-    if settings.local_privacy is not None and isinstance(aggregation, OneBit):
-        what = "None with OneBit, whose bits cannot have noise added to them"
+    if settings.local_privacy is not None and isinstance(aggregation, OneBit | OneBitChange):
+        what = f"None with {type(aggregation).__name__}, whose bits cannot have noise added to them"
         raise ValueError(expected("local_privacy", what, settings.local_privacy))
     module = make_module(chosen.model, splits.num_classes, seed)()
     if settings.label_shift:

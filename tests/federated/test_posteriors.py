@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import snntorch_binary as sb
-from snntorch_binary.federated import Average, OneBit, ProductOfExperts, Task, product_of_experts
+from snntorch_binary.federated import Average, OneBit, OneBitChange, ProductOfExperts, Task, product_of_experts
 from snntorch_binary.federated.aggregation import latent_names, shared_state
 from snntorch_binary.optim import BayesBiSNN
 
@@ -88,7 +88,7 @@ def test_the_optimizer_learns_with_the_cavity_for_its_prior():
     torch.testing.assert_close(net[0].latent.detach(), start - 0.25)
 
 
-@pytest.mark.parametrize("aggregation", [Average(), OneBit()])
+@pytest.mark.parametrize("aggregation", [Average(), OneBit(), OneBitChange()])
 def test_elsewhere_the_global_posterior_is_the_prior(aggregation):
     net = bayes_net()
     aggregation.prepare(net, {}, task())
@@ -149,6 +149,30 @@ def test_one_bit_uploads_move_the_mean_without_bias(rule):
     torch.testing.assert_close(total / rounds, wanted.double(), atol=0.05, rtol=0)
 
 
+@pytest.mark.parametrize("rule", [sb.Bernoulli(init_scale=0.4), sb.Sign()])
+def test_uploads_of_changes_add_them_to_the_mean(rule):
+    torch.manual_seed(0)
+    net = sb.nn.BinaryLinear(3, 2, weight=rule, scale="channel")
+    to_mean = torch.tanh if isinstance(rule, sb.Bernoulli) else (lambda latent: latent)
+    with torch.no_grad():
+        net.latent.uniform_(-0.5, 0.5)
+    state, aggregation, total = {k: v.clone() for k, v in net.state_dict().items()}, OneBitChange(width=4.0), 0.0
+    theirs = state["latent"] + torch.tensor([[0.01, -0.02, 0.0], [0.03, -0.01, 0.02]])
+    rounds = 2000
+    for seed in range(rounds):
+        with torch.no_grad():
+            net.latent.copy_(theirs)
+        sent = aggregation.upload(net, state, {}, Task(1, seed, 0, 1, 0))
+        net.load_state_dict(state)
+        aggregation.combine(net, [sent], [5], seed)
+        total = total + to_mean(net.latent.detach()).double()
+    assert {name: (tensor.dtype, tensor.numel()) for name, tensor in sent.items()} == {
+        name: (tensor.dtype, tensor.numel()) for name, tensor in aggregation.like(net).items()
+    }
+    assert (sent["latent"].dtype, sent["latent"].numel(), sent["latent.scale"].numel()) == (torch.uint8, 1, 1)
+    torch.testing.assert_close(total / rounds, to_mean(theirs).double(), atol=3e-3, rtol=0)
+
+
 def test_sign_networks_are_votes():
     net = sb.nn.BinaryLinear(2, 1, weight=sb.Sign(), bias=False)
     with torch.no_grad():
@@ -181,6 +205,8 @@ def test_a_network_without_such_layers_is_refused():
         lambda: ProductOfExperts(limit=31.0),
         lambda: OneBit(step=1.1),
         lambda: OneBit(bits="two"),
+        lambda: OneBitChange(width=0.0),
+        lambda: OneBitChange(limit=0.0),
     ],
 )
 def test_arguments_out_of_range_are_refused(make):
