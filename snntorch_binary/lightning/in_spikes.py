@@ -13,7 +13,7 @@ from snntorch_binary.lightning.recipes import SoftLIFRecipe
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.to_spiking import SpikingNetwork, to_spiking
 
-_BATCH_SIZE = 50  # a hundred time steps of so many examples fit into memory
+_BATCH_SIZE = 4  # so many examples over hundreds of time steps fit into memory that is not new at every layer
 
 
 def in_spikes(net: nn.Module, given: SoftLIFRecipe) -> SpikingNetwork:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lightning.pytorch.utilities.warnings import PossibleUserWarning
+
+from snntorch_binary._logging import errors_only
 
 _NOT_FOR_USERS = (
     ".*Checkpoint directory .* exists and is not empty.*",  # that is what continuing is
@@ -19,18 +20,10 @@ _NOT_FOR_USERS = (
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep tips, device lists, advice on workers and deprecations inside Lightning off the terminal."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PossibleUserWarning)
-            for deprecation in (DeprecationWarning, FutureWarning):  # of what Lightning's own code calls
-                warnings.filterwarnings("ignore", category=deprecation, module=r"lightning\.")
-            for message in _NOT_FOR_USERS:
-                warnings.filterwarnings("ignore", message)
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+    with errors_only("lightning.pytorch", "lightning.fabric"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", PossibleUserWarning)
+        for deprecation in (DeprecationWarning, FutureWarning):  # of what Lightning's own code calls
+            warnings.filterwarnings("ignore", category=deprecation, module=r"lightning\.")
+        for message in _NOT_FOR_USERS:
+            warnings.filterwarnings("ignore", message)
+        yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 import tempfile
@@ -21,6 +20,7 @@ from ray import tune
 from ray._private import ray_constants
 
 from snntorch_binary._errors import expected
+from snntorch_binary._logging import errors_only
 from snntorch_binary.tune.interval import ModuleFactory, train_interval
 from snntorch_binary.tune.lineage import Report, write_report
 from snntorch_binary.tune.plan import Plan
@@ -185,18 +185,6 @@ def ray_started(resources: Resources, data_bytes: int = 0) -> Iterator[None]:
                 os.environ[name] = value
 
 
-@contextmanager
-def _without_advice() -> Iterator[None]:
-    """Keep off the terminal that Ray misses loggers of its own; reports are kept in a file of ours."""
-    logger = logging.getLogger("ray.tune")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
 def run_trials(
     module_factory: ModuleFactory,
     data: L.LightningDataModule | None,
@@ -244,7 +232,7 @@ def run_trials(
         )
     _listeners.append(listener)
     try:
-        with _without_advice():
+        with errors_only("ray.tune"):  # it misses loggers of its own; reports are kept in a file of ours
             results = tuner.fit()
     finally:
         _listeners.remove(listener)

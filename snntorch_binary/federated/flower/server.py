@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from snntorch_binary._errors import expected
+from snntorch_binary._logging import errors_only
 from snntorch_binary.federated.exchange import Coordinator
 from snntorch_binary.federated.flower.records import to_record
 from snntorch_binary.federated.flower.strategy import FederatedStrategy, RoundReport
@@ -62,19 +61,7 @@ def server_app(
             on_round=on_round,
         )
         if rounds_done < num_rounds:
-            with quiet():
+            with errors_only("flwr"):  # it says some twenty lines a round
                 strategy.start(grid, to_record(side.arrays()), num_rounds - rounds_done, timeout)
 
     return app
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep Flower's own log, some twenty lines a round, off the terminal."""
-    logger = logging.getLogger("flwr")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
