@@ -196,7 +196,7 @@ _IMAGES = Recipe(
     st_base_lr=3e-3,
     bayes_base_lr=3e-3,
     num_members=5,
-    soft_lif=SoftLIFRecipe((1, 28, 28), (16, 64)),
+    soft_lif=SoftLIFRecipe((1, 28, 28), (16, 64), tau_syn=0.005, scoring=0.12, presentation=0.2),
 )
 
 SOFT_LIF_RECIPES: dict[str, Recipe] = {
