@@ -213,7 +213,7 @@ def _train_one(settings: Settings, rule: str, seed: int, fold: int, folder: Path
         if settings.recipe.soft_lif is not None:
             progress.say(f"{folder.name}  testing in spikes")
             with running_in_spikes(module, settings.recipe.soft_lif):
-                spiking = _answers(module, small_batches(data.splits.test))
+                spiking = _answers(module, small_batches(data.splits.test), with_logits=False)
             probabilities |= {prediction_in_spikes(name): spiking[name] for name in module.predictions}
     result = {
         "probabilities": probabilities,
@@ -325,12 +325,15 @@ def make_module(rule: str, net: nn.Module, splits: Splits, used: Recipe, credit:
     )
 
 
-def _answers(module: SpikingModule, loader: DataLoader[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    """Return labels, the class scores of the weights in force, and the probabilities of every prediction."""
+def _answers(
+    module: SpikingModule, loader: DataLoader[tuple[Tensor, Tensor]], with_logits: bool = True
+) -> dict[str, Tensor]:
+    """Return labels, the probabilities of every prediction, and the class scores of the weights in force."""
     parts: dict[str, list[Tensor]] = {}
     for x, labels in loader:
         x = x.to(module.device)
-        answers = {"labels": labels, "logits": module(x), **module.answers(x, final=True)}
+        scores = {"logits": module(x)} if with_logits else {}
+        answers = {"labels": labels, **scores, **module.answers(x, final=True)}
         for name, values in answers.items():
             parts.setdefault(name, []).append(values.cpu())
     return {name: torch.cat(values) for name, values in parts.items()}
