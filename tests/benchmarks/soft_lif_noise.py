@@ -14,6 +14,7 @@ import torch
 from snntorch_binary import to_spiking
 from snntorch_binary.data import DirectEncoder
 from snntorch_binary.lightning import SoftLIFConvNet, SpikeDataModule, SpikingModule
+from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.metrics import paired_bootstrap
 
 NOISES = (10.0, 0.0)  # Hz
@@ -26,16 +27,17 @@ def gap(noise, seed, data_dir, epochs, num_images):
     net = SoftLIFConvNet((1, 28, 28), channels=(8, 16), hidden_size=200, noise=noise)
     module = SpikingModule(net, 10, lr=3e-3, readout_scale=1.0)
     data = SpikeDataModule("mnist", data_dir, 100, num_steps=1, seed=seed, encoder=DirectEncoder())
-    trainer = L.Trainer(
-        max_epochs=epochs,
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    trainer.fit(module, datamodule=data)
+    with quiet():
+        trainer = L.Trainer(
+            max_epochs=epochs,
+            devices=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        trainer.fit(module, datamodule=data)
     module.eval()
     spiking = to_spiking(net, **WINDOW)
     rates, spikes = [], []
