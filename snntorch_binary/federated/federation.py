@@ -48,7 +48,7 @@ def read_data(settings: FederationSettings, method: str, seed: int) -> tuple[Spl
         DataNotFoundError: the files are not where they should be.
     """
     splits = load(**{**settings.data, **settings.methods[method].data, "seed": seed})
-    partition: Partition = build(settings.partition, Partition)  # type: ignore[type-abstract]
+    partition: Partition = build(settings.partition, Partition)  # type: ignore[type-abstract]  # a base to check against, never made
     return splits, partition(splits.train.labels, settings.num_clients, seed)
 
 
@@ -70,7 +70,7 @@ def make_federation(
         raise ValueError(expected("method", f"one of {', '.join(settings.methods)}", repr(method)))
     chosen = settings.methods[method]
     splits, parts = data or read_data(settings, method, seed)
-    aggregation: Aggregation = build(chosen.aggregation, Aggregation)  # type: ignore[type-abstract]
+    aggregation: Aggregation = build(chosen.aggregation, Aggregation)  # type: ignore[type-abstract]  # as above
     if settings.local_privacy is not None and isinstance(aggregation, OneBit | OneBitChange):
         what = f"None with {type(aggregation).__name__}, whose bits cannot have noise added to them"
         raise ValueError(expected("local_privacy", what, settings.local_privacy))

@@ -7,7 +7,7 @@ from torch import nn
 
 from snntorch_binary._errors import expected, require
 
-require("lightning", "lightning")
+require("lightning", "lightning")  # one clear sentence before the imports that need it
 
 from snntorch_binary.inference.readout import ReadoutName  # noqa: E402
 from snntorch_binary.lightning import SpikingModule  # noqa: E402

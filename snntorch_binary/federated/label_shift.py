@@ -25,7 +25,7 @@ from torch import Tensor
 
 from snntorch_binary._errors import expected, require
 
-require("lightning", "lightning")
+require("lightning", "lightning")  # one clear sentence before the imports that need it
 
 from snntorch_binary.lightning import SpikingModule  # noqa: E402
 from snntorch_binary.lightning.tasks import Classification  # noqa: E402

@@ -24,8 +24,7 @@ so that r is
 
 with one number h for each client's tensor, which travels along: κ times the mean change of its natural parameters. The
 second bound keeps one round from taking a mean further than four fifths of its way to ±1. Latents of
-:class:`snntorch_binary.Sign` are their own means, with a reach of
-h <= 1 for all of them, and end at ±1.
+:class:`snntorch_binary.Sign` are their own means, with a reach of h <= 1 for all of them, and end at ±1.
 """
 
 from __future__ import annotations
@@ -55,8 +54,9 @@ def reach(mean: Tensor, scale: Tensor | float, posterior: bool = True) -> Tensor
         >>> reach(torch.tensor([0.0, 0.9]), 0.1)
         tensor([0.1000, 0.0190])
     """
+    scale = max(float(scale), 0.0)  # another's number: whatever it is, the bounds hold
     if not posterior:
-        return torch.full_like(mean, min(max(float(scale), 0.0), 1.0))
+        return torch.full_like(mean, min(scale, 1.0))
     return torch.minimum(scale * (1 - mean.square()), _LARGEST * (1 - mean.abs()))
 
 
@@ -112,5 +112,5 @@ def moved_by_change_bits(
     own = sample_bits(torch.zeros_like(mean), seed).double()
     moved = mean.double()
     for share, sent, scale in zip(normalised(bits, weights), bits, scales, strict=True):
-        moved = moved + share * 2 * reach(mean.double(), scale.to(mean.device), posterior) * (sent.double() - own)
+        moved = moved + share * 2 * reach(mean.double(), scale, posterior) * (sent.double() - own)
     return moved.clamp(-1, 1).to(mean.dtype)

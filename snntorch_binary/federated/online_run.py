@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from snntorch_binary.federated.online_settings import ExchangeMethod, OnlineSett
 from snntorch_binary.kernels.noise import mix
 from snntorch_binary.learning import OnlineGLM
 from snntorch_binary.lightning.progress import ComparisonProgress
-from snntorch_binary.lightning.settings import OutputError, check_output, write_text
+from snntorch_binary.lightning.settings import check_output, write_settings
 from snntorch_binary.nn import WTANetwork, layered_mask
 from snntorch_binary.nn.wta_circuits import draw_symbols
 
@@ -63,11 +62,7 @@ def run_online(settings: OnlineSettings, out: Path, progress: ComparisonProgress
     check_output(out, settings)
     splits = load(**settings.data)
     parts = {name: _spikes(getattr(splits, name), splits, settings.join) for name in ("train", "validation", "test")}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_text(out / "settings.json", json.dumps(settings.fingerprint(), indent=2) + "\n")
-    except OSError as error:
-        raise OutputError(f"The results cannot be written to {out}: {error.strerror}.") from None
+    write_settings(out, settings)
     runs = []
     with progress:
         for seed in settings.seeds:

@@ -18,7 +18,7 @@ from snntorch_binary.federated.exchange import Task, Update
 from snntorch_binary.kernels.noise import mix
 from snntorch_binary.weights import binary_layers, resample_
 
-require("lightning", "lightning")
+require("lightning", "lightning")  # one clear sentence before the imports that need it
 
 from snntorch_binary.federated.label_shift import label_shares  # noqa: E402
 from snntorch_binary.inference import logits, run  # noqa: E402

@@ -22,7 +22,7 @@ from snntorch_binary.federated.record import RoundRecord, round_line
 from snntorch_binary.federated.settings import FederationSettings
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
-from snntorch_binary.lightning.settings import OutputError, check_output, write_text
+from snntorch_binary.lightning.settings import OutputError, check_output, write_settings, write_text
 
 _DONE = "predictions.pt"
 
@@ -69,11 +69,7 @@ def run_all(settings: FederationSettings, out: Path, progress: ComparisonProgres
             make_federation(settings, method, seed, data.of(method, seed))
     for method, seed in planned:
         _check_method(folders[method, seed], settings, method)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_text(out / "settings.json", json.dumps(settings.fingerprint(), indent=2) + "\n")
-    except OSError as error:
-        raise OutputError(f"The results cannot be written to {out}: {error.strerror}.") from None
+    write_settings(out, settings)
     runs = []
     with quiet(), progress:
         for (method, seed), folder in folders.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
@@ -25,7 +24,7 @@ from snntorch_binary.lightning.networks import LocalSpikingMLP, SpikingMLP, has_
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.lightning.recipes import VOWEL_RULES, Recipe
-from snntorch_binary.lightning.settings import OutputError, Settings, check_output, write_text
+from snntorch_binary.lightning.settings import Settings, check_output, write_settings
 from snntorch_binary.lightning.soft_lif_networks import SoftLIFConvNet
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
 from snntorch_binary.lightning.st_bisnn import STBiSNN
@@ -129,11 +128,7 @@ def train_all(settings: Settings, out: Path, progress: ComparisonProgress) -> li
     missing = [run for run in planned if not (folders[run] / _DONE).exists()]
     if missing:
         load_data(settings, *missing[0][1:])  # a set that cannot be read is found out before anything is written
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_text(out / "settings.json", json.dumps(settings.fingerprint(), indent=2) + "\n")
-    except OSError as error:
-        raise OutputError(f"The results cannot be written to {out}: {error.strerror}.") from None
+    write_settings(out, settings)
     runs = []
     with quiet(), progress:
         for planned_run, folder in folders.items():

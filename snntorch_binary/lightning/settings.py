@@ -172,6 +172,19 @@ def check_output(out: Path, settings: Fingerprinted) -> None:
         )
 
 
+def write_settings(out: Path, settings: Fingerprinted) -> None:
+    """Make the folder of results, and note in it what :func:`check_output` will compare.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_text(out / "settings.json", json.dumps(settings.fingerprint(), indent=2) + "\n")
+    except OSError as error:
+        raise OutputError(f"The results cannot be written to {out}: {error.strerror}.") from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

@@ -5,7 +5,6 @@ The network has one output per digit and is never told which task an example is 
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -28,7 +27,7 @@ from snntorch_binary.lightning.data import SeededSampler
 from snntorch_binary.lightning.networks import SpikingMLP
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
-from snntorch_binary.lightning.settings import OutputError, check_output, write_text
+from snntorch_binary.lightning.settings import check_output, write_settings
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.lightning.split_mnist_settings import TASKS, SplitRecipe, SplitSettings
 from snntorch_binary.lightning.st_bisnn import STBiSNN
@@ -79,11 +78,7 @@ def train_all(settings: SplitSettings, out: Path, progress: ComparisonProgress) 
     """
     check_output(out, settings)
     training_sets(_load(settings).train, settings.coreset)  # bad data or a large coreset are found out now
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_text(out / "settings.json", json.dumps(settings.fingerprint(), indent=2) + "\n")
-    except OSError as error:
-        raise OutputError(f"The results cannot be written to {out}: {error.strerror}.") from None
+    write_settings(out, settings)
     runs: Runs = {}
     with quiet(), progress:
         for seed in settings.seeds:

@@ -11,8 +11,9 @@ pytest.importorskip("flwr")
 pytest.importorskip("lightning")
 
 from snntorch_binary.cli import main
-from snntorch_binary.federated import record
-from snntorch_binary.federated.settings import FederationSettings, read_settings, shipped_configs
+from snntorch_binary.federated import Aggregation, Task, record
+from snntorch_binary.federated.federation import make_federation, make_module
+from snntorch_binary.federated.settings import FederationSettings, build, read_settings, shipped_configs
 
 MLP = {
     "class_path": "snntorch_binary.lightning.SpikingMLP",
@@ -130,6 +131,14 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
             },
             "cannot have noise",
         ),
+        (
+            {
+                "local_privacy": {"clipping_norm": 1.0, "sensitivity": 0.1, "epsilon": 1.0, "delta": 1e-5},
+                "methods": {"a": method("STBiSNN", "OneBitChange")},
+            },
+            "None with OneBitChange",
+        ),
+        ({"label_shift": "yes"}, "`label_shift` to be of type bool"),
     ],
 )
 def test_mistakes_are_one_sentence(tmp_path, capsys, changes, words):
@@ -138,6 +147,27 @@ def test_mistakes_are_one_sentence(tmp_path, capsys, changes, words):
     assert said.count("\n") == 1
     assert words in said
     assert not (tmp_path / "out" / "runs").exists()
+
+
+def test_label_shift_reaches_the_clients_and_changes_what_they_learn(tmp_path):
+    path, losses = write(tmp_path), []
+    for shift in (False, True):
+        settings = read_settings(path, label_shift=shift)
+        federation = make_federation(settings, "full-precision", 0)
+        arrays = federation.coordinator.arrays()
+        update = federation.participant.train(arrays, Task(1, 0, 0, 3, 0), {})
+        losses.append((update.metrics["loss"], update.arrays))
+    assert losses[0][0] != losses[1][0]
+    assert any(not torch.equal(tensor, losses[1][1][name]) for name, tensor in losses[0][1].items())
+
+
+@pytest.mark.parametrize("name", ["digits-5-clients", "mnist-10-clients", "mnist-100-clients"])
+def test_shipped_methods_can_be_built(name):
+    settings = read_settings(name)
+    assert settings.label_shift
+    for method in settings.methods.values():
+        module = make_module(method.model, 10, 0)()
+        assert build(method.aggregation, Aggregation).like(module.net)
 
 
 def test_a_config_that_is_not_there_is_one_sentence(tmp_path, capsys):

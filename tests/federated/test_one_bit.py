@@ -161,6 +161,8 @@ def test_what_a_hostile_client_may_send_stays_bounded():
         for posterior in (True, False):
             moved = moved_by_change_bits(mean, [bits], [torch.tensor(scale)], 0, None, posterior)
             assert bool((moved.abs() <= 1).all())
+            if posterior:  # no further than four fifths of its way, whatever it says
+                assert bool((1 - moved.abs() > 0.19 * (1 - mean.abs())).all())
 
 
 def test_a_width_that_is_none_is_refused():
