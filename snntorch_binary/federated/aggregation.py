@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -37,7 +38,13 @@ class Aggregation(ABC):
     One object, or an equal one, serves on both sides: clients call :meth:`prepare` before they learn and
     :meth:`upload` after, the server calls :meth:`like` to check answers and :meth:`combine`.
     ``memory`` is what a client keeps from round to round, tensors that never leave it.
+
+    Attributes:
+        from_mean: whether the server needs only the mean of what clients send, so that single answers may stay secret:
+            ``"never"``; ``"uniform"``, the mean in which all clients count the same; or ``"always"``.
     """
+
+    from_mean: ClassVar[str] = "never"
 
     def prepare(self, net: nn.Module, memory: State, task: Task) -> None:
         """Make a client's network, which holds the global state, ready to learn.
@@ -98,6 +105,8 @@ class Average(Aggregation):
         decentralized data*, arXiv 1602.05629.
     """
 
+    from_mean = "always"
+
     def upload(self, net: nn.Module, start: State, memory: State, task: Task) -> State:
         """Return all parameters and buffers."""
         return shared_state(net)
@@ -125,6 +134,8 @@ class ProductOfExperts(Average):
     Raises:
         ValueError: an argument is out of its range.
     """
+
+    from_mean = "uniform"  # a sum of changes, not a mean by numbers of examples
 
     def __init__(self, damping: float = 1.0, limit: float = LATENT_LIMIT) -> None:
         if not 0 < damping <= 1:

@@ -70,8 +70,10 @@ class RoundRecord:
             "left_out": report.left_out,
             "bytes_up": _mean(report.bytes_up),
             "bytes_down": _mean(report.bytes_down),
-            "loss": _mean({client: found["loss"] for client, found in report.metrics.items() if "loss" in found}),
         }
+        losses = {client: found["loss"] for client, found in report.metrics.items() if "loss" in found}
+        if losses:
+            entry["loss"] = _mean(losses)
         last = report.round == self.settings.num_rounds
         if report.round % self.settings.evaluate_every == 0 or last:
             scores = self._evaluator.scores(self.federation.module)

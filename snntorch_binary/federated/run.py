@@ -15,7 +15,7 @@ from snntorch_binary.data import Splits, collate
 from snntorch_binary.federated.checkpoint import RoundCheckpoint
 from snntorch_binary.federated.evaluation import Evaluator
 from snntorch_binary.federated.federation import make_federation, read_data
-from snntorch_binary.federated.flower.apps import Privacy, server_of
+from snntorch_binary.federated.flower.apps import Protection, server_of
 from snntorch_binary.federated.flower.client import client_app
 from snntorch_binary.federated.flower.grid import InProcessGrid, run_in_process
 from snntorch_binary.federated.record import RoundRecord, round_line
@@ -38,8 +38,8 @@ class FederatedRun:
         probabilities: class probabilities [N, C] on the test part, of each prediction by name.
         labels: test labels [N].
         history: one entry a round: ``round``, ``used``, ``left_out``, mean ``bytes_up`` and ``bytes_down`` a client,
-            ``loss``, and where it was evaluated ``scores``, accuracy, ECE, NLL and Brier score on validation data of
-            each prediction by name.
+            where clients say it ``loss``, and where it was evaluated ``scores``, accuracy, ECE, NLL and Brier score on
+            validation data of each prediction by name.
         train_seconds: time spent on learning.
     """
 
@@ -116,7 +116,7 @@ def _run(
     record = RoundRecord(federation, RoundCheckpoint(folder), settings, folder.name, progress)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "method.json", json.dumps(asdict(settings.methods[method]), indent=2) + "\n")
-    clients = client_app(federation.participant, [Privacy(settings)])
+    clients = client_app(federation.participant, [Protection(settings)])
     if settings.engine == "ray":
         from snntorch_binary.federated.flower.ray import run_on_ray
 

@@ -13,6 +13,7 @@ from snntorch_binary._errors import expected, require
 Built = TypeVar("Built")
 
 ENGINES = ("in-process", "ray")
+_MOST_SUMMED = 1024  # Flower's integers of 22 bits in a sum of 32
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,31 @@ class LocalPrivacy:
 
 
 @dataclass(frozen=True)
+class SecureAggregation:
+    """Flower's secure aggregation: the server learns the mean of what clients send, and nothing else of them.
+
+    Attributes:
+        num_shares: of a client's keys, as a part of a round's clients, in (0, 1]: with so many of them it exchanges
+            masks.
+        reconstruction_threshold: part of the shares that are needed to take the masks away, in (0, 1]: more is safer
+            against clients that work together with the server, less lets more clients be lost in a round.
+        clipping_range: bound on the change of a number in a round, positive. Changes are rounded to multiples of its
+            2,097,152nd part, at random so that the mean is right on average.
+    """
+
+    num_shares: float = 1.0
+    reconstruction_threshold: float = 0.6
+    clipping_range: float = 8.0
+
+    def __post_init__(self) -> None:
+        for name in ("num_shares", "reconstruction_threshold"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(expected(name, "a float in (0, 1]", getattr(self, name)))
+        if not self.clipping_range > 0:
+            raise ValueError(expected("clipping_range", "a positive float", self.clipping_range))
+
+
+@dataclass(frozen=True)
 class FederationSettings:
     """A federation. Equal settings mean equal results.
 
@@ -87,6 +113,7 @@ class FederationSettings:
         seeds: one run of every method each.
         engine: ``"in-process"``, or ``"ray"`` for Flower's simulation engine.
         local_privacy: Flower's local differential privacy, or ``None``.
+        secure_aggregation: Flower's secure aggregation, or ``None``.
     """
 
     data: dict[str, Any]
@@ -110,6 +137,7 @@ class FederationSettings:
     seeds: tuple[int, ...] = (0, 1, 2)
     engine: str = "in-process"
     local_privacy: LocalPrivacy | None = None
+    secure_aggregation: SecureAggregation | None = None
 
     def __post_init__(self) -> None:
         for name in (
@@ -142,6 +170,14 @@ class FederationSettings:
             raise ValueError(expected("seeds", "different integers of at least 0", self.seeds))
         if self.engine not in ENGINES:
             raise ValueError(expected("engine", f"one of {', '.join(ENGINES)}", repr(self.engine)))
+        if self.secure_aggregation is not None:
+            if not 2 <= self.clients_per_round <= _MOST_SUMMED:
+                what = f"from 2 to {_MOST_SUMMED} with secure_aggregation"
+                raise ValueError(expected("clients_per_round", what, self.clients_per_round))
+            for name in ("stragglers", "gradient_noise"):
+                if getattr(self, name):
+                    what = "0 with secure_aggregation, where the server sees no single answer"
+                    raise ValueError(expected(name, what, getattr(self, name)))
 
     def lr_factor(self, round: int) -> float:
         """Return what all learning rates are multiplied with in a round, from 1."""
@@ -203,6 +239,9 @@ def read_settings(config: str | Path, **changes: Any) -> FederationSettings:
         values["methods"] = {name: made(Method, f"methods.{name}", given) for name, given in methods.items()}
     if values.get("local_privacy") is not None:
         values["local_privacy"] = made(LocalPrivacy, "local_privacy", values["local_privacy"])
+    if values.get("secure_aggregation") is not None:
+        given = values["secure_aggregation"]
+        values["secure_aggregation"] = made(SecureAggregation, "secure_aggregation", given)
     return made(FederationSettings, "CONFIG", values)
 
 

@@ -41,10 +41,14 @@ def wait_for(what, net, seconds=360):
         time.sleep(0.1)
 
 
-def test_a_killed_client_and_a_restarted_server(tmp_path):
+@pytest.fixture(autouse=True)
+def _version():
     flower = metadata.version("flwr").split(".")
     if (int(flower[0]), int(flower[1])) < (1, 42):
         pytest.skip("the options of Flower's processes are those of 1.42")
+
+
+def test_a_killed_client_and_a_restarted_server(tmp_path):
     out = tmp_path / "out"
     app = ROOT / "tests/federated/network_app"
     config = {"folder": str(out), "rounds": ROUNDS, "clients": 2, "seed": seed_of_selection(), "timeout": 45.0}
@@ -77,3 +81,25 @@ def test_a_killed_client_and_a_restarted_server(tmp_path):
     distance = [sum(abs(value - 1) for value in entry["weight"]) for entry in history]
     assert distance[-1] < distance[0]
     assert not net.processes()
+
+
+def test_a_client_is_killed_after_it_has_shared_masks(tmp_path):
+    """Secure aggregation over real messages: the two that are left take its masks away."""
+    out = tmp_path / "out"
+    config = {"folder": str(out), "rounds": 3, "clients": 3, "seed": 0, "timeout": 45.0, "secure": 1}
+    with Loopback(tmp_path) as net:
+        net.start_link()
+        for client in range(3):
+            net.start_node(client, 3, seconds=8.0)
+        net.run(ROOT / "tests/federated/network_app", **config)
+        wait_for(lambda: state_of(out)["round"] == 1, net)
+        wait_for(lambda: (out / f"round-of-{KILLED}").read_text() == "2", net)
+        net.kill(net.nodes[KILLED])
+        wait_for(lambda: state_of(out)["round"] == 2, net)
+        net.kill(net.link)
+    first, second = state_of(out)["history"]
+    assert first["used"] == [0, 1, 2]
+    assert list(second["left_out"]) == [KILLED], second
+    assert second["used"] == [0, 2]
+    distance = [sum(abs(value - 1) for value in entry["weight"]) for entry in (first, second)]
+    assert distance[1] < distance[0]

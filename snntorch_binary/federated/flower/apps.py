@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def apps(
     def participant(context: Context) -> Any:
         return make_federation(settings, method, seed).participant
 
-    return server, client_app(participant, [Privacy(settings)])
+    return server, client_app(participant, [Protection(settings)])
 
 
 def server_of(
@@ -71,6 +72,12 @@ def server_of(
     timeout: float = 3600.0,
 ) -> ServerApp:
     """Return the ServerApp of a federation, from where its record is on."""
+    secure = None
+    if settings.secure_aggregation is not None:
+        from snntorch_binary.federated.flower.secure_aggregation import SecureExchange
+
+        heaviest = 1 if settings.uniform else max(map(len, federation.parts))
+        secure = SecureExchange(settings.secure_aggregation, heaviest, timeout)
     return server_app(
         federation.coordinator,
         settings.num_rounds,
@@ -80,21 +87,33 @@ def server_of(
         accepted=record.accepted,
         wait=wait,
         timeout=timeout,
+        secure=secure,
         on_round=record.after_round,
     )
 
 
-class Privacy:
-    """Flower's local differential privacy, where the settings ask for it: a modifier of a client's messages."""
+class Protection:
+    """What a client does to its answers before they are sent, where the settings ask for it: noise, then masks.
+
+    Flower's local differential privacy and its secure aggregation, as one modifier of a client's messages.
+    """
 
     def __init__(self, settings: FederationSettings) -> None:
-        given = settings.local_privacy
-        self._modifier = None
-        if given is not None:
-            self._modifier = LocalDpMod(given.clipping_norm, given.sensitivity, given.epsilon, given.delta)
+        noise, secure = settings.local_privacy, settings.secure_aggregation
+        self._modifiers: list[Any] = []
+        if noise is not None:
+            self._modifiers.append(LocalDpMod(noise.clipping_norm, noise.sensitivity, noise.epsilon, noise.delta))
+        if secure is not None:
+            from snntorch_binary.federated.flower.secure_aggregation import SecureModifier
+
+            self._modifiers.append(SecureModifier(secure, settings.uniform))
 
     def __call__(self, message: Message, context: Context, call_next: Any) -> Message:
         """Answer a message."""
-        if self._modifier is None:
-            return call_next(message, context)
-        return self._modifier(message, context, call_next)
+        for modifier in self._modifiers:
+            call_next = partial(_modified, modifier, call_next)
+        return call_next(message, context)
+
+
+def _modified(modifier: Any, call_next: Any, message: Message, context: Context) -> Message:
+    return modifier(message, context, call_next)

@@ -43,7 +43,10 @@ def client_app(participant: Participant | Callable[[Context], Participant], mods
 
     def side(context: Context) -> Participant:
         if not made:
-            made.append(participant if hasattr(participant, "train") else participant(context))
+            if hasattr(participant, "train") and not isinstance(participant, type):
+                made.append(participant)
+            else:
+                made.append(participant(context))
         return made[0]
 
     @app.query()

@@ -31,7 +31,7 @@ from flwr.app import Context, Message
 from flwr.serverapp import Grid, ServerApp
 
 from snntorch_binary.federated.federation import make_federation
-from snntorch_binary.federated.flower.apps import RESTART_WAIT, Privacy, apps
+from snntorch_binary.federated.flower.apps import RESTART_WAIT, Protection, apps
 from snntorch_binary.federated.flower.client import client_app
 from snntorch_binary.federated.settings import FederationSettings, chosen_settings
 
@@ -51,11 +51,11 @@ def _participant(context: Context) -> Any:
     return make_federation(*_chosen(context)).participant
 
 
-def _privacy(message: Message, context: Context, call_next: Any) -> Message:
-    return Privacy(_chosen(context)[0])(message, context, call_next)
+def _protection(message: Message, context: Context, call_next: Any) -> Message:
+    return Protection(_chosen(context)[0])(message, context, call_next)
 
 
-client = client_app(_participant, [_privacy])
+client = client_app(_participant, [_protection])
 
 
 def _chosen(context: Context) -> tuple[FederationSettings, str, int]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
+from copy import copy
 
-from flwr.app import Context, Error, Message, RecordDict
+from flwr.app import ArrayRecord, Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 from flwr.supercore.run import Run
@@ -22,8 +23,8 @@ _CLIENT_FAILED = 2  # Flower's error code
 class InProcessGrid(Grid):
     """Hands each message to a ClientApp at once; every client has a context of its own, which stays.
 
-    A client that raises answers with an error, as in Flower. Flower offers no such grid: this one sets its private
-    ``TaskIdentity`` and ``Metadata``.
+    A client that raises answers with an error, as in Flower, and gets a copy of what was sent. Flower offers no such
+    grid: this one sets its private ``TaskIdentity`` and ``Metadata``.
 
     Args:
         app: the ClientApp.
@@ -105,8 +106,16 @@ class InProcessGrid(Grid):
         return self.pull_messages(self.push_messages(messages))
 
     def _answer(self, message: Message) -> Message:
+        received = copy(message)
+        # Of arrays nobody needs a copy: they are read into tensors of their own.
+        received.__dict__["_content"] = RecordDict(
+            {
+                name: record if isinstance(record, ArrayRecord) else type(record)(dict(record))
+                for name, record in message.content.items()
+            }
+        )
         try:
-            return self.app(message, self.contexts[message.metadata.dst_node_id])
+            return self.app(received, self.contexts[message.metadata.dst_node_id])
         except Exception as error:  # whatever a client does wrong, the round goes on without it
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             return Message(Error(_CLIENT_FAILED, reason), reply_to=message)

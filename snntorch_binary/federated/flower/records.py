@@ -70,6 +70,12 @@ def update_of(content: RecordDict) -> Update:
     return Update(from_record(content.array_records[ARRAYS]), num_examples, metrics)
 
 
+def why_failed(message: Message) -> str:
+    """Say in half a sentence why an answer is an error."""
+    lines = (message.error.reason or "unknown").strip().splitlines()
+    return f"it failed ({lines[-1].strip().rstrip('.')})"
+
+
 def wire_bytes(message: Message) -> int:
     """Return how many bytes a message is on the wire, all of its records, names and headers included.
 

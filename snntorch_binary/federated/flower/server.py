@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
@@ -12,6 +13,9 @@ from snntorch_binary._logging import errors_only
 from snntorch_binary.federated.exchange import Coordinator
 from snntorch_binary.federated.flower.records import to_record
 from snntorch_binary.federated.flower.strategy import FederatedStrategy, RoundReport
+
+if TYPE_CHECKING:
+    from snntorch_binary.federated.flower.secure_aggregation import SecureExchange
 
 
 def server_app(
@@ -24,6 +28,7 @@ def server_app(
     accepted: dict[int, int] | None = None,
     wait: float = 0.0,
     timeout: float = 3600.0,
+    secure: SecureExchange | None = None,
     on_round: Callable[[RoundReport], None] | None = None,
 ) -> ServerApp:
     """Return the ServerApp of a coordinator, which runs a federation's rounds.
@@ -37,6 +42,7 @@ def server_app(
         accepted: see :class:`FederatedStrategy`.
         wait: seconds to wait for enough clients to connect before it is an error.
         timeout: seconds that a round waits for answers; those that come later do not count.
+        secure: how clients are asked where the server is to learn the mean of their answers only.
         on_round: called with the report after each round.
 
     Raises:
@@ -50,7 +56,11 @@ def server_app(
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:
-        side: Coordinator = coordinator if hasattr(coordinator, "combine") else coordinator(context)  # type: ignore[assignment]
+        side: Coordinator
+        if hasattr(coordinator, "combine") and not isinstance(coordinator, type):
+            side = coordinator
+        else:
+            side = coordinator(context)
         strategy = FederatedStrategy(
             side,
             clients_per_round,
@@ -58,6 +68,7 @@ def server_app(
             rounds_done=rounds_done,
             accepted=accepted,
             wait=wait,
+            secure=secure,
             on_round=on_round,
         )
         if rounds_done < num_rounds:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
@@ -13,8 +14,19 @@ from flwr.serverapp.strategy import Strategy
 
 from snntorch_binary._errors import expected
 from snntorch_binary.federated.exchange import Coordinator, Task, Update
-from snntorch_binary.federated.flower.records import ARRAYS, CONFIG, task_record, to_record, update_of, wire_bytes
+from snntorch_binary.federated.flower.records import (
+    ARRAYS,
+    CONFIG,
+    task_record,
+    to_record,
+    update_of,
+    why_failed,
+    wire_bytes,
+)
 from snntorch_binary.federated.selection import chosen_clients, round_seed
+
+if TYPE_CHECKING:
+    from snntorch_binary.federated.flower.secure_aggregation import SecureAnswers, SecureExchange
 
 _QUERY_TIMEOUT = 60.0  # seconds
 log = logging.getLogger("snntorch_binary.federated")
@@ -61,6 +73,7 @@ class FederatedStrategy(Strategy):
         rounds_done: rounds that lie behind; Flower counts its own from 1 again.
         accepted: the last round in which a client's answer counted, by client, of the rounds that lie behind.
         wait: seconds to wait for enough clients to connect before it is an error.
+        secure: how clients are asked where the server is to learn the mean of their answers only.
         on_round: called with the report after each round.
 
     Raises:
@@ -76,6 +89,7 @@ class FederatedStrategy(Strategy):
         rounds_done: int = 0,
         accepted: dict[int, int] | None = None,
         wait: float = 0.0,
+        secure: SecureExchange | None = None,
         on_round: Callable[[RoundReport], None] | None = None,
     ) -> None:
         if clients_per_round < 1:
@@ -88,9 +102,11 @@ class FederatedStrategy(Strategy):
         self.rounds_done = rounds_done
         self.accepted = dict(accepted or {})
         self.wait = wait
+        self.secure = secure
         self.on_round = on_round
         self._client_of: dict[int, int] = {}  # by node
         self._report = RoundReport(rounds_done)
+        self._secured: SecureAnswers | None = None
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -111,7 +127,10 @@ class FederatedStrategy(Strategy):
             message = Message(content, dst_node_id=nodes[client], message_type=MessageType.TRAIN)
             self._report.bytes_down[client] = wire_bytes(message)
             messages.append(message)
-        return messages
+        if self.secure is None:
+            return messages
+        self._secured = self.secure.ask(grid, messages)
+        return []
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -125,6 +144,8 @@ class FederatedStrategy(Strategy):
             update = None if client is None else self._read(reply, client)
             if client is not None and update is not None:
                 answers[client] = update
+        if self._secured is not None:
+            answers = self._read_secured(self._secured)
         for client in report.chosen:
             if client not in answers and client not in report.left_out:
                 report.left_out[client] = "it was lost or did not answer in time"
@@ -161,8 +182,7 @@ class FederatedStrategy(Strategy):
         """Return a client's answer, or ``None`` after noting why it cannot be used."""
         report = self._report
         if reply.has_error():
-            lines = (reply.error.reason or "unknown").strip().splitlines()
-            report.left_out[client] = f"it failed ({lines[-1].strip().rstrip('.')})"
+            report.left_out[client] = why_failed(reply)
             return None
         report.bytes_up[client] = wire_bytes(reply)
         try:
@@ -175,6 +195,16 @@ class FederatedStrategy(Strategy):
             report.left_out[client] = reason
             return None
         return update
+
+    def _read_secured(self, secured: SecureAnswers) -> dict[int, Update]:
+        """Return what counts as each client's answer: the mean of all."""
+        report = self._report
+        report.bytes_up = {self._client_of[node]: count for node, count in secured.bytes_up.items()}
+        report.bytes_down = {self._client_of[node]: count for node, count in secured.bytes_down.items()}
+        for node, reason in secured.why_not.items():
+            if node in self._client_of:
+                report.left_out[self._client_of[node]] = reason
+        return {self._client_of[node]: Update(secured.mean, num_examples=1) for node in secured.nodes}
 
     def _wait_for_clients(self, grid: Grid) -> dict[int, int]:
         """Return the node of each client, once there are enough of them."""

@@ -12,6 +12,8 @@ from snntorch_binary.federated.aggregation import shared_state
 from snntorch_binary.federated.checkpoint import RoundCheckpoint
 from snntorch_binary.federated.flower import client_app, server_app
 from snntorch_binary.federated.flower.apps import RESTART_WAIT
+from snntorch_binary.federated.flower.secure_aggregation import SecureExchange, SecureModifier
+from snntorch_binary.federated.settings import SecureAggregation
 
 
 def make_net():
@@ -22,10 +24,13 @@ def make_net():
 class Teacher:
     """Learns for as long as its client is told to, so that a test can kill it meanwhile."""
 
-    def __init__(self, seconds):
-        self.seconds = seconds
+    def __init__(self, context):
+        self.seconds = float(context.node_config.get("seconds", 0.0))
+        self.folder = Path(context.run_config["folder"])
 
     def train(self, arrays, task, memory):
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / f"round-of-{task.client}").write_text(str(task.round))
         time.sleep(self.seconds)
         memory["visits"] = memory.get("visits", torch.tensor(0)) + 1
         net = make_net()
@@ -40,7 +45,13 @@ class Teacher:
         return Update(shared_state(net), 64, {"loss": loss.item(), "visits": float(memory["visits"])})
 
 
-client = client_app(lambda context: Teacher(float(context.node_config.get("seconds", 0.0))))
+def masked(message, context, call_next):
+    if not context.run_config["secure"]:
+        return call_next(message, context)
+    return SecureModifier(SecureAggregation(), uniform=True)(message, context, call_next)
+
+
+client = client_app(Teacher, [masked])
 server = ServerApp()
 
 
@@ -66,6 +77,7 @@ def main(grid, context):
         history[-1]["weight"] = coordinator.net.weight.flatten().tolist()
         checkpoint.save({"state": state, "accepted": accepted, "history": history}, report.round, {})
 
+    timeout = float(given["timeout"])
     server_app(
         coordinator,
         int(given["rounds"]),
@@ -74,7 +86,8 @@ def main(grid, context):
         rounds_done=done,
         accepted=accepted,
         wait=RESTART_WAIT,
-        timeout=float(given["timeout"]),
+        timeout=timeout,
+        secure=SecureExchange(SecureAggregation(), 1, timeout) if given["secure"] else None,
         on_round=after_round,
     )(grid, context)
     (folder / "history.json").write_text(json.dumps(history))

@@ -1,0 +1,194 @@
+"""Secure aggregation: equal to aggregation in the clear, robust to clients that are lost, and nothing in the clear."""
+
+import logging
+
+import pytest
+import torch
+from torch import nn
+
+pytest.importorskip("flwr")
+
+from flwr.app import Error, Message
+from flwr.common import bytes_to_ndarray
+from flwr.common.secure_aggregation.secaggplus_constants import Key
+
+from snntorch_binary.federated import Average, NetworkCoordinator, ProductOfExperts, Update
+from snntorch_binary.federated.flower import InProcessGrid, client_app, run_in_process, server_app
+from snntorch_binary.federated.flower.secure_aggregation import SecureExchange, SecureModifier
+from snntorch_binary.federated.settings import SecureAggregation
+from snntorch_binary.nn import BinaryLinear
+from snntorch_binary.weights import Bernoulli
+
+CLIENTS = 5
+SIZES = [10, 40, 25, 5, 20]
+
+
+def make_net():
+    torch.manual_seed(0)
+    return nn.Sequential(BinaryLinear(6, 4, weight=Bernoulli()), nn.BatchNorm1d(4), nn.Linear(4, 3))
+
+
+class Mover:
+    """Moves each client's network by noise of its own, as learning would; some of them do something wrong."""
+
+    def __init__(self, aggregation, wrong=None):
+        self.aggregation, self.wrong = aggregation, wrong or {}
+
+    def train(self, arrays, task, memory):
+        wrong = self.wrong.get(task.client)
+        if wrong == "fails":
+            raise RuntimeError("no disk")
+        net = make_net()
+        net.load_state_dict({**net.state_dict(), **arrays})
+        start = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+        generator = torch.Generator().manual_seed(100 * task.round + task.client)
+        for name, tensor in net.state_dict().items():
+            if tensor.is_floating_point():
+                tensor += 0.3 * torch.randn(tensor.shape, generator=generator)
+                if name == "2.weight" and wrong == "nan":
+                    tensor[0, 0] = float("nan")
+                if name == "2.bias" and wrong == "far":
+                    tensor[0] += 9.0
+        return Update(self.aggregation.upload(net, start, memory, task), SIZES[task.client], {"loss": 1.0})
+
+
+class Lost(InProcessGrid):
+    """Clients that are lost before they answer the message of a stage, counted from 0 in each round."""
+
+    def __init__(self, app, lost):
+        super().__init__(app, CLIENTS)
+        self.lost, self.seen, self.replies = lost, {}, []
+
+    def _answer(self, message):
+        client = message.metadata.dst_node_id - 2
+        if message.metadata.message_type == "train":
+            stage = self.seen[client] = self.seen.get(client, -1) + 1
+            if stage >= self.lost.get(client, 99):
+                return Message(Error(2, "lost"), reply_to=message)
+        reply = super()._answer(message)
+        self.replies.append(reply)
+        return reply
+
+
+def federate(aggregation, *, secure=True, uniform=False, wrong=None, lost=None, rounds=1, settings=None):
+    settings = settings or SecureAggregation()
+    net = make_net()
+    coordinator = NetworkCoordinator(net, aggregation, uniform=uniform)
+    exchange = SecureExchange(settings, 1 if uniform else max(SIZES), timeout=10.0) if secure else None
+    mods = [SecureModifier(settings, uniform)] if secure else []
+    reports = []
+    grid = Lost(client_app(Mover(aggregation, wrong), mods), lost or {})
+    run_in_process(server_app(coordinator, rounds, CLIENTS, secure=exchange, on_round=reports.append), grid)
+    return net, reports, grid
+
+
+def close(net, other, tolerance=1e-5):
+    for name, tensor in net.state_dict().items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor, other.state_dict()[name], rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "uniform"), [(Average(), False), (Average(), True), (ProductOfExperts(0.7), True)]
+)
+def test_it_equals_aggregation_in_the_clear(aggregation, uniform):
+    """Up to Flower's rounding: each client's change, weighted by at most 1, is one of 2^22 values in ±8."""
+    masked, reports, _ = federate(aggregation, uniform=uniform, rounds=3)
+    clear, clear_reports, _ = federate(aggregation, secure=False, uniform=uniform, rounds=3)
+    close(masked, clear, 3 * CLIENTS * 16 / 2**22)
+    assert [report.used for report in reports] == [report.used for report in clear_reports]
+    assert not any(report.left_out for report in reports)
+    assert not torch.allclose(masked[2].weight, make_net()[2].weight, atol=0.05)
+
+
+def test_equal_settings_give_equal_networks():
+    one, other = (federate(Average(), rounds=2)[0] for _ in range(2))
+    for name, tensor in one.state_dict().items():
+        assert torch.equal(tensor, other.state_dict()[name])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("fails", "it failed (RuntimeError: no disk)"),
+        ("nan", "2.weight changed by nan, which is more than clipping_range 8"),
+        ("far", "2.bias changed by"),
+    ],
+)
+def test_a_client_that_cannot_answer_is_left_out_of_the_mean(caplog, wrong, words):
+    with caplog.at_level(logging.WARNING):
+        net, (report,), _ = federate(Average(), wrong={1: wrong})
+    assert sorted(report.used) == [0, 2, 3, 4]
+    assert words in report.left_out[1]
+    assert "goes on without client 1" in caplog.text
+    clear, _, _ = federate(Average(), secure=False, wrong={1: "fails"})
+    close(net, clear)
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2])
+def test_a_client_that_is_lost_in_any_stage_is_left_out(stage):
+    """Before it has shared keys, after, or with masks that the others must take away."""
+    net, (report,), _ = federate(Average(), lost={3: stage})
+    assert report.left_out == {3: "it failed (lost)"}
+    assert sorted(report.used) == [0, 1, 2, 4]
+    clear, _, _ = federate(Average(), secure=False, wrong={3: "fails"})
+    close(net, clear)
+
+
+def test_a_client_lost_in_the_last_stage_counts():
+    net, (report,), _ = federate(Average(), lost={3: 3})
+    assert sorted(report.used) == list(range(CLIENTS))
+    assert not report.left_out
+    close(net, federate(Average(), secure=False)[0])
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+def test_a_round_without_enough_clients_changes_nothing(caplog, stage):
+    lost = dict.fromkeys([0, 1, 3], stage)
+    with caplog.at_level(logging.WARNING):
+        net, (report,), _ = federate(Average(), lost=lost)
+    assert not report.used
+    assert sorted(report.left_out) == list(range(CLIENTS))
+    assert report.left_out[2] == "too few clients were left for a secure mean"
+    assert "changed nothing" in caplog.text
+    close(net, make_net(), 0.0)
+
+
+def test_fewer_shares_than_clients():
+    """Three neighbours each instead of all five; one of them is lost with its masks in the others' vectors."""
+    settings = SecureAggregation(num_shares=0.6, reconstruction_threshold=0.6)
+    net, (report,), _ = federate(Average(), lost={0: 2}, settings=settings)
+    assert sorted(report.used) == [1, 2, 3, 4]
+    close(net, federate(Average(), secure=False, wrong={0: "fails"})[0])
+
+
+def test_nothing_travels_in_the_clear():
+    """No reply has arrays, a loss or a number of examples; what is masked is uniform, and new each time."""
+    vectors = []
+    for _ in range(2):
+        _, (report,), grid = federate(Average())
+        assert report.metrics[0] == {}
+        for reply in grid.replies:
+            content = reply.content
+            assert not any(len(record) for record in content.array_records.values())
+            for record in content.metric_records.values():
+                assert dict(record) == {"num_examples": 1}
+            for record in content.config_records.values():
+                if Key.MASKED_PARAMETERS in record:
+                    _, vector = map(bytes_to_ndarray, record[Key.MASKED_PARAMETERS])  # after the weight
+                    vectors.append(torch.from_numpy(vector.copy()))
+    assert len(vectors) == 2 * CLIENTS
+    numbers = torch.cat(vectors).double() / 2**32
+    assert 0 <= numbers.min() < numbers.max() < 1
+    assert abs(numbers.mean() - 0.5) < 4 * (1 / 12 / len(numbers)) ** 0.5
+    assert abs(numbers.var() - 1 / 12) < 0.01
+    assert len({tuple(vector.tolist()) for vector in vectors}) == 2 * CLIENTS
+
+
+def test_bytes_are_those_of_all_stages():
+    _, (masked,), _ = federate(Average())
+    _, (clear,), _ = federate(Average(), secure=False)
+    assert masked.bytes_up.keys() == masked.bytes_down.keys() == clear.bytes_up.keys()
+    numbers = sum(tensor.numel() for tensor in make_net().state_dict().values() if tensor.is_floating_point())
+    assert all(count > 8 * numbers for count in masked.bytes_up.values())  # eight bytes a masked number
+    assert all(count > clear.bytes_down[client] for client, count in masked.bytes_down.items())
