@@ -139,6 +139,13 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
             "None with OneBitChange",
         ),
         ({"label_shift": "yes"}, "`label_shift` to be of type bool"),
+        ({"secure_aggregation": {"num_shares": 0.0}}, "`num_shares` to be a float in (0, 1]"),
+        ({"secure_aggregation": {"clipping_range": -1.0}}, "`clipping_range` to be a positive float"),
+        ({"secure_aggregation": {}, "clients_per_round": 1}, "`clients_per_round` to be from 2 to 1024 with"),
+        ({"secure_aggregation": {}, "stragglers": 0.5}, "`stragglers` to be 0 with secure_aggregation"),
+        ({"secure_aggregation": {}, "gradient_noise": 0.5}, "`gradient_noise` to be 0 with secure_aggregation"),
+        ({"secure_aggregation": {}}, "`uniform` to be True with secure_aggregation and ProductOfExperts"),
+        ({"secure_aggregation": {}, "uniform": True}, "`secure_aggregation` to be None with OneBit"),
     ],
 )
 def test_mistakes_are_one_sentence(tmp_path, capsys, changes, words):
@@ -201,11 +208,37 @@ def test_local_privacy_is_switched_on_by_the_file(tmp_path):
     assert 0 < float(moved) <= 0.0101
 
 
+SECURE = {
+    "uniform": True,
+    "secure_aggregation": {"clipping_range": 4.0},
+    "methods": {"product": method("BayesBiSNN", "ProductOfExperts")},
+    "num_rounds": 2,
+}
+
+
+def test_secure_aggregation_is_switched_on_by_the_file(tmp_path):
+    """The same network as in the clear but for rounding, more bytes, and no loss of a client."""
+    assert run(tmp_path, config=write(tmp_path, **SECURE), out="masked") == 0
+    assert run(tmp_path, config=write(tmp_path, **{**SECURE, "secure_aggregation": None}), out="clear") == 0
+    masked, clear = (
+        torch.load(tmp_path / out / "runs/product-seed0/last.pt", weights_only=True) for out in ("masked", "clear")
+    )
+    for name, tensor in clear["state"].items():
+        torch.testing.assert_close(masked["state"][name], tensor, rtol=0, atol=1e-3)
+    first, first_in_the_clear = masked["history"][0], clear["history"][0]
+    assert first["bytes_up"] > 8 * sum(
+        tensor.numel() for tensor in clear["state"].values() if tensor.is_floating_point()
+    )
+    assert "loss" not in first
+    assert "loss" in first_in_the_clear
+
+
 @pytest.mark.network
-def test_flowers_simulation_engine_gives_the_same(tmp_path):
+@pytest.mark.parametrize("changes", [{"methods": SECURE["methods"]}, SECURE])
+def test_flowers_simulation_engine_gives_the_same(tmp_path, changes):
     """Ray's processes, real messages: the very numbers of the engine in this process."""
     pytest.importorskip("ray")
-    config = write(tmp_path, methods={"product": method("BayesBiSNN", "ProductOfExperts")})
+    config = write(tmp_path, **changes)
     assert run(tmp_path, config=config, out="here") == 0
     assert run(tmp_path, "--engine", "ray", config=config, out="ray") == 0
     here, there = (

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from copy import copy
 
-from flwr.app import ArrayRecord, Context, Error, Message, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 from flwr.supercore.run import Run
@@ -107,18 +107,20 @@ class InProcessGrid(Grid):
 
     def _answer(self, message: Message) -> Message:
         received = copy(message)
-        # Of arrays nobody needs a copy: they are read into tensors of their own.
-        received.__dict__["_content"] = RecordDict(
-            {
-                name: record if isinstance(record, ArrayRecord) else type(record)(dict(record))
-                for name, record in message.content.items()
-            }
-        )
+        received.__dict__["_content"] = _copied(message.content)
         try:
             return self.app(received, self.contexts[message.metadata.dst_node_id])
         except Exception as error:  # whatever a client does wrong, the round goes on without it
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             return Message(Error(_CLIENT_FAILED, reason), reply_to=message)
+
+
+def _copied(content: RecordDict) -> RecordDict:
+    # Of arrays nobody needs a copy: they are read into tensors of their own.
+    copies: dict[str, ArrayRecord | MetricRecord | ConfigRecord] = dict(content.array_records)
+    copies.update({name: MetricRecord(dict(record)) for name, record in content.metric_records.items()})
+    copies.update({name: ConfigRecord(dict(record)) for name, record in content.config_records.items()})
+    return RecordDict(copies)
 
 
 def run_in_process(server: ServerApp, grid: InProcessGrid) -> Context:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
@@ -58,7 +58,7 @@ def server_app(
     def main(grid: Grid, context: Context) -> None:
         side: Coordinator
         if hasattr(coordinator, "combine") and not isinstance(coordinator, type):
-            side = coordinator
+            side = cast(Coordinator, coordinator)
         else:
             side = coordinator(context)
         strategy = FederatedStrategy(
