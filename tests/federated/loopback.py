@@ -73,8 +73,8 @@ class Loopback:
             time.sleep(0.2)
         raise AssertionError(self.log("superlink"))
 
-    def start_node(self, client, num_clients, seconds=0.0):
-        config = f"partition-id={client} num-partitions={num_clients} seconds={seconds}"
+    def start_node(self, client, num_clients, seconds=0.0, memory=""):
+        config = f'partition-id={client} num-partitions={num_clients} seconds={seconds} memory="{memory}"'
         self.nodes[client] = self.start(
             f"node{client}",
             "flower-supernode",

@@ -250,6 +250,33 @@ def test_what_a_client_keeps_comes_back(digits):
     assert sum(int(memory["visits"]) for memory in grid.memories(range(3)).values()) == 10
 
 
+def test_a_client_finds_its_factor_again_after_a_server_was_lost(digits, tmp_path):
+    """A new run of Flower forgets all contexts; with a folder the rounds are those of one run, without one not."""
+    aggregation = ProductOfExperts(0.5)
+    parts = Dirichlet(1.0)(digits.train.labels, 3, seed=0)
+
+    def rounds(module, folder, until, done=0, accepted=None):
+        side = NetworkParticipant(make_bayes, digits.train, parts, aggregation, collate_fn=collate)
+        grid, reports = InProcessGrid(client_app(side), 3), []
+        for context in grid.contexts.values():
+            context.node_config["memory"] = str(folder or "")
+        coordinator = NetworkCoordinator(module.net, aggregation)
+        options = {"rounds_done": done, "accepted": accepted, "on_round": reports.append}
+        run_in_process(server_app(coordinator, until, 2, seed=3, **options), grid)
+        return {client: report.round for report in reports for client in report.used}, shared_state(module.net)
+
+    _, whole = rounds(make_bayes(), None, 5)
+    results = []
+    for folder in (tmp_path, tmp_path, None):  # the second finds what is left of the first, and does not use it
+        module = make_bayes()
+        accepted, _ = rounds(module, folder, 3)
+        results.append(rounds(module, folder, 5, 3, accepted)[1])
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, results[0][name])
+        assert torch.equal(tensor, results[1][name])
+    assert any(not torch.equal(tensor, results[2][name]) for name, tensor in whole.items())
+
+
 def test_tensors_travel_as_they_are():
     state = {
         "a": torch.randn(2, 3),

@@ -55,7 +55,7 @@ def test_a_killed_client_and_a_restarted_server(tmp_path):
     with Loopback(tmp_path) as net:
         net.start_link()
         for client in range(3):
-            net.start_node(client, 3, seconds=2.0)
+            net.start_node(client, 3, seconds=2.0, memory=tmp_path / "memory")
         net.run(app, **config)
 
         wait_for(lambda: state_of(out)["round"] == 1, net)
@@ -80,6 +80,8 @@ def test_a_killed_client_and_a_restarted_server(tmp_path):
     assert all(entry["used"] and min(entry["bytes_up"].values()) > 0 for entry in history)
     distance = [sum(abs(value - 1) for value in entry["weight"]) for entry in history]
     assert distance[-1] < distance[0]
+    visits = [entry["visits"][client]["visits"] for client in "02" for entry in history if client in entry["visits"]]
+    assert visits == sorted(visits[: visits.index(1, 1)]) + sorted(visits[visits.index(1, 1) :])
     assert not net.processes()
 
 

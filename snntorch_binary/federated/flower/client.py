@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+import torch
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from snntorch_binary._errors import expected
+from snntorch_binary.federated.averaging import State
 from snntorch_binary.federated.exchange import Participant
 from snntorch_binary.federated.flower.records import (
     ARRAYS,
@@ -25,7 +29,9 @@ def client_app(participant: Participant | Callable[[Context], Participant], mods
     """Return the ClientApp of a participant.
 
     It answers ``query`` messages by the number of its client, the node's ``partition-id``, and ``train`` messages by
-    what the participant has learned. What the participant keeps from round to round is in the context's state.
+    what the participant has learned. What the participant keeps from round to round is in the context's state, which
+    Flower drops at the end of a run, and where the node's configuration names a folder ``memory`` in a file there, too:
+    after a server was lost, a run that goes on from its checkpoint finds it again.
 
     Args:
         participant: the client's side; or a function that returns it, called at a process's first message.
@@ -56,14 +62,40 @@ def client_app(participant: Participant | Callable[[Context], Participant], mods
     @app.train(mods=list(mods))
     def train(message: Message, context: Context) -> Message:
         task = task_of(message.content.config_records[CONFIG])
-        state = context.state
-        memory = from_record(state.array_records[MEMORY]) if MEMORY in state else {}
+        kept = _KeptMemory(context)
+        memory = kept.load(known=task.accepted > 0)
         update = side(context).train(from_record(message.content.array_records[ARRAYS]), task, memory)
-        if memory:
-            state[MEMORY] = to_record(memory)
+        kept.save(memory)
         return Message(update_content(update), reply_to=message)
 
     return app
+
+
+class _KeptMemory:
+    """What a client keeps from round to round, in a run's state and in a file."""
+
+    def __init__(self, context: Context) -> None:
+        folder = str(context.node_config.get("memory", ""))
+        self._state = context.state
+        self._file = Path(folder) / f"client{_client(context)}.pt" if folder else None
+
+    def load(self, known: bool) -> State:
+        """Return it; of a server that has never used this client's answers, nothing that is left of another run."""
+        if MEMORY in self._state:
+            return from_record(self._state.array_records[MEMORY])
+        if known and self._file is not None and self._file.exists():
+            return dict(torch.load(self._file, weights_only=True))
+        return {}
+
+    def save(self, memory: State) -> None:
+        if not memory:
+            return
+        self._state[MEMORY] = to_record(memory)
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            temporary = self._file.with_name(f".{self._file.name}")
+            torch.save(memory, temporary)
+            os.replace(temporary, self._file)
 
 
 def _client(context: Context) -> int:

@@ -19,7 +19,10 @@ and in ``pyproject.toml`` ::
     wait = 180.0        # seconds to wait for clients; after a restart, Flower keeps them for the lost run for a minute
     timeout = 3600.0    # seconds to wait for their answers
 
-Each node is started with the number of its client, ``flower-supernode --node-config "partition-id=0"``.
+Each node is started with the number of its client, and a folder for what it keeps from round to round (such as its own
+factor of a product of experts), which Flower itself forgets where a server is lost::
+
+    flower-supernode --node-config 'partition-id=0 memory="/path/to/memory"'
 """
 
 from __future__ import annotations
