@@ -80,8 +80,9 @@ def test_a_killed_client_and_a_restarted_server(tmp_path):
     assert all(entry["used"] and min(entry["bytes_up"].values()) > 0 for entry in history)
     distance = [sum(abs(value - 1) for value in entry["weight"]) for entry in history]
     assert distance[-1] < distance[0]
-    visits = [entry["visits"][client]["visits"] for client in "02" for entry in history if client in entry["visits"]]
-    assert visits == sorted(visits[: visits.index(1, 1)]) + sorted(visits[visits.index(1, 1) :])
+    for client in "02":  # counts on where it was, though Flower has forgotten its context
+        visits = [entry["visits"][client]["visits"] for entry in history if client in entry["visits"]]
+        assert visits == sorted(set(visits))
     assert not net.processes()
 
 
