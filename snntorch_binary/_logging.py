@@ -8,18 +8,19 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def errors_only(*names: str) -> Iterator[None]:
+def errors_only(*names: str, level: int = logging.ERROR) -> Iterator[None]:
     """Let loggers say nothing below an error as long as the context lasts.
 
     Args:
         names: of the loggers.
+        level: the least that is said.
     """
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:
-            logger.setLevel(logging.ERROR)
+            logger.setLevel(level)
         yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        for logger, before in zip(loggers, levels, strict=True):
+            logger.setLevel(before)

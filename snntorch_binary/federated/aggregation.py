@@ -41,10 +41,15 @@ class Aggregation(ABC):
 
     Attributes:
         from_mean: whether the server needs only the mean of what clients send, so that single answers may stay secret:
-            ``"never"``; ``"uniform"``, the mean in which all clients count the same; or ``"always"``.
+            ``"never"``; ``"uniform"``, the mean in which all clients count the same; or ``"always"``. Not inherited:
+            a class whose :meth:`combine` is another one says it again.
     """
 
     from_mean: ClassVar[str] = "never"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.from_mean = vars(cls).get("from_mean", "never")
 
     def prepare(self, net: nn.Module, memory: State, task: Task) -> None:
         """Make a client's network, which holds the global state, ready to learn.
@@ -180,6 +185,24 @@ class ProductOfExperts(Average):
             for name in latents
         }
         net.load_state_dict({**state, **weighted_mean(uploads, weights), **combined})
+
+
+def require_mean(aggregation: Aggregation, uniform: bool) -> None:
+    """Refuse secure aggregation where the mean of the clients' answers is not enough.
+
+    Args:
+        aggregation: of a server.
+        uniform: whether all clients count the same.
+
+    Raises:
+        ValueError: the aggregation needs single answers, or a mean in which all clients count the same.
+    """
+    kind = type(aggregation).__name__
+    if aggregation.from_mean == "never":
+        raise ValueError(f"Secure aggregation hides single answers, which {kind} needs: leave one of the two out.")
+    if aggregation.from_mean == "uniform" and not uniform:
+        what = f"True with secure_aggregation and {kind}, whose clients all count the same"
+        raise ValueError(expected("uniform", what, uniform))
 
 
 def key_of(layer: str, what: str) -> str:

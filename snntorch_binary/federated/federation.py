@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.data import Splits, collate, load
-from snntorch_binary.federated.aggregation import Aggregation
+from snntorch_binary.federated.aggregation import Aggregation, require_mean
 from snntorch_binary.federated.bit_uploads import OneBit, OneBitChange
 from snntorch_binary.federated.coordinator import NetworkCoordinator
 from snntorch_binary.federated.label_shift import require_label_shift
@@ -75,7 +75,7 @@ def make_federation(
         what = f"None with {type(aggregation).__name__}, whose bits cannot have noise added to them"
         raise ValueError(expected("local_privacy", what, settings.local_privacy))
     if settings.secure_aggregation is not None:
-        _require_mean(aggregation, settings.uniform)
+        require_mean(aggregation, settings.uniform)
     module = make_module(chosen.model, splits.num_classes, seed)()
     if settings.label_shift:
         require_label_shift(module)
@@ -100,16 +100,6 @@ def make_federation(
         collate_fn=collate,
     )
     return Federation(splits, parts, module, coordinator, participant)
-
-
-def _require_mean(aggregation: Aggregation, uniform: bool) -> None:
-    """Refuse secure aggregation where the mean of the clients' answers is not enough."""
-    kind = type(aggregation).__name__
-    if aggregation.from_mean == "never":
-        raise ValueError(expected("secure_aggregation", f"None with {kind}, which needs single answers", "one"))
-    if aggregation.from_mean == "uniform" and not uniform:
-        what = f"True with secure_aggregation and {kind}, whose clients all count the same"
-        raise ValueError(expected("uniform", what, uniform))
 
 
 def make_module(model: dict[str, Any], num_classes: int, seed: int) -> Callable[[], SpikingModule]:

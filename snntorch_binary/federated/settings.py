@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -13,7 +14,8 @@ from snntorch_binary._errors import expected, require
 Built = TypeVar("Built")
 
 ENGINES = ("in-process", "ray")
-_MOST_SUMMED = 1024  # Flower's integers of 22 bits in a sum of 32
+FEWEST_SUMMED, MOST_SUMMED = 3, 1023
+"""Clients a round with secure aggregation: of two each knows the other's, and Flower's sums of 32 bits hold no more."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +65,19 @@ class LocalPrivacy:
 
 @dataclass(frozen=True)
 class SecureAggregation:
-    """Flower's secure aggregation: the server learns the mean of what clients send, and nothing else of them.
+    """Flower's secure aggregation: a server that follows the protocol learns the mean of what clients send only.
+
+    See :mod:`snntorch_binary.federated.flower.secure_aggregation`.
 
     Attributes:
-        num_shares: of a client's keys, as a part of a round's clients, in (0, 1]: with so many of them it exchanges
-            masks.
+        num_shares: with how many clients each one exchanges masks and shares of its keys, as a part of a round's
+            clients, in (0, 1]. Less than 1 is faster with many clients, but where many are lost the server may learn
+            the means of groups.
         reconstruction_threshold: part of the shares that are needed to take the masks away, in (0, 1]: more is safer
             against clients that work together with the server, less lets more clients be lost in a round.
-        clipping_range: bound on the change of a number in a round, positive. Changes are rounded to multiples of its
-            2,097,152nd part, at random so that the mean is right on average.
+        clipping_range: bound on the change of a number in a round, positive. Changes, weighted by the client's part of
+            the largest number of examples in the round, are rounded to multiples of its 2,097,152nd part, at random so
+            that the mean is right on average.
     """
 
     num_shares: float = 1.0
@@ -82,7 +88,7 @@ class SecureAggregation:
         for name in ("num_shares", "reconstruction_threshold"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(expected(name, "a float in (0, 1]", getattr(self, name)))
-        if not self.clipping_range > 0:
+        if not 0 < self.clipping_range < math.inf:
             raise ValueError(expected("clipping_range", "a positive float", self.clipping_range))
 
 
@@ -171,8 +177,8 @@ class FederationSettings:
         if self.engine not in ENGINES:
             raise ValueError(expected("engine", f"one of {', '.join(ENGINES)}", repr(self.engine)))
         if self.secure_aggregation is not None:
-            if not 2 <= self.clients_per_round <= _MOST_SUMMED:
-                what = f"from 2 to {_MOST_SUMMED} with secure_aggregation"
+            if not FEWEST_SUMMED <= self.clients_per_round <= MOST_SUMMED:
+                what = f"from {FEWEST_SUMMED} to {MOST_SUMMED} with secure_aggregation"
                 raise ValueError(expected("clients_per_round", what, self.clients_per_round))
             for name in ("stragglers", "gradient_noise"):
                 if getattr(self, name):
@@ -237,6 +243,9 @@ def read_settings(config: str | Path, **changes: Any) -> FederationSettings:
     methods = values.get("methods")
     if isinstance(methods, dict):
         values["methods"] = {name: made(Method, f"methods.{name}", given) for name, given in methods.items()}
+    for name in ("local_privacy", "secure_aggregation"):
+        if name in values and values[name] is None:  # "name:" alone would leave a protection away without a word
+            raise ValueError(expected(name, "with settings, such as {}, or not to be there", "nothing"))
     if values.get("local_privacy") is not None:
         values["local_privacy"] = made(LocalPrivacy, "local_privacy", values["local_privacy"])
     if values.get("secure_aggregation") is not None:

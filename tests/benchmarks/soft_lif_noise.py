@@ -2,9 +2,9 @@
 
     python tests/benchmarks/soft_lif_noise.py --data-dir D
 
-A regular spike train, seen through a membrane with time constant tau, varies by 1 / (sqrt(12) tau) around its rate: by 13
-Hz here, where tau is 22 ms. Noise of 10 Hz, which the papers take for networks with 50 ms, does not help here; 30 Hz was
-chosen on validation data among 10, 20 and 30.
+A regular spike train, seen through a membrane with time constant tau, varies by 1 / (sqrt(12) tau) around its rate: by
+13 Hz here, as tau is 22 ms. Noise of 10 Hz, which the papers take, with 50 ms too, does not help here; 30 Hz was chosen
+on validation data among 10, 20 and 30.
 
 Three seeds; a small network (8 and 16 channels, 200 neurons), 2 epochs; 2,000 test images, each shown for 60 ms without
 a synapse, of which the first 20 do not count. As published, neurons go on from the state in which the last image left

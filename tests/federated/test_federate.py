@@ -47,6 +47,9 @@ SMALL = {
 }
 
 
+MASKED = {"secure_aggregation": {}, "clients_per_round": 3}
+
+
 def write(tmp_path, **changes):
     path = tmp_path / "small.yaml"
     path.write_text(yaml.safe_dump({**SMALL, **changes}, sort_keys=False))
@@ -141,11 +144,13 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
         ({"label_shift": "yes"}, "`label_shift` to be of type bool"),
         ({"secure_aggregation": {"num_shares": 0.0}}, "`num_shares` to be a float in (0, 1]"),
         ({"secure_aggregation": {"clipping_range": -1.0}}, "`clipping_range` to be a positive float"),
-        ({"secure_aggregation": {}, "clients_per_round": 1}, "`clients_per_round` to be from 2 to 1024 with"),
-        ({"secure_aggregation": {}, "stragglers": 0.5}, "`stragglers` to be 0 with secure_aggregation"),
-        ({"secure_aggregation": {}, "gradient_noise": 0.5}, "`gradient_noise` to be 0 with secure_aggregation"),
-        ({"secure_aggregation": {}}, "`uniform` to be True with secure_aggregation and ProductOfExperts"),
-        ({"secure_aggregation": {}, "uniform": True}, "`secure_aggregation` to be None with OneBit"),
+        ({"secure_aggregation": {"clipping_range": float("inf")}}, "`clipping_range` to be a positive float"),
+        ({"secure_aggregation": None}, "`secure_aggregation` to be with settings, such as {}"),
+        ({"secure_aggregation": {}}, "`clients_per_round` to be from 3 to 1023 with"),
+        ({**MASKED, "stragglers": 0.5}, "`stragglers` to be 0 with secure_aggregation"),
+        ({**MASKED, "gradient_noise": 0.5}, "`gradient_noise` to be 0 with secure_aggregation"),
+        (MASKED, "`uniform` to be True with secure_aggregation and ProductOfExperts"),
+        ({**MASKED, "uniform": True}, "hides single answers, which OneBit needs"),
     ],
 )
 def test_mistakes_are_one_sentence(tmp_path, capsys, changes, words):
@@ -210,18 +215,34 @@ def test_local_privacy_is_switched_on_by_the_file(tmp_path):
 
 SECURE = {
     "uniform": True,
+    "clients_per_round": 3,
     "secure_aggregation": {"clipping_range": 4.0},
     "methods": {"product": method("BayesBiSNN", "ProductOfExperts")},
     "num_rounds": 2,
 }
 
 
-def test_secure_aggregation_is_switched_on_by_the_file(tmp_path):
-    """The same network as in the clear but for rounding, more bytes, and no loss of a client."""
-    assert run(tmp_path, config=write(tmp_path, **SECURE), out="masked") == 0
-    assert run(tmp_path, config=write(tmp_path, **{**SECURE, "secure_aggregation": None}), out="clear") == 0
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {
+            "uniform": False,
+            "methods": {"full": method("SpikingModule")},
+            "data": {**SMALL["data"], "limit_per_class": 14},
+        },
+        {"local_privacy": {"clipping_norm": 0.5, "sensitivity": 1e-9, "epsilon": 1.0, "delta": 1e-5}},
+    ],
+)
+def test_secure_aggregation_is_switched_on_by_the_file(tmp_path, changes):
+    """The same network as in the clear but for rounding, more bytes, no loss of a client; noise before masks."""
+    given = {**SECURE, **changes}
+    assert run(tmp_path, config=write(tmp_path, **given), out="masked") == 0
+    del given["secure_aggregation"]
+    assert run(tmp_path, config=write(tmp_path, **given), out="clear") == 0
     masked, clear = (
-        torch.load(tmp_path / out / "runs/product-seed0/last.pt", weights_only=True) for out in ("masked", "clear")
+        torch.load(next((tmp_path / out / "runs").iterdir()) / "last.pt", weights_only=True)
+        for out in ("masked", "clear")
     )
     for name, tensor in clear["state"].items():
         torch.testing.assert_close(masked["state"][name], tensor, rtol=0, atol=1e-3)

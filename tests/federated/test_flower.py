@@ -275,6 +275,14 @@ def test_a_client_finds_its_factor_again_after_a_server_was_lost(digits, tmp_pat
         assert torch.equal(tensor, results[0][name])
         assert torch.equal(tensor, results[1][name])
     assert any(not torch.equal(tensor, results[2][name]) for name, tensor in whole.items())
+    files = list(tmp_path.glob("client*.pt"))
+    assert files
+    for path in files:
+        assert path.stat().st_mode & 0o077 == 0
+        path.write_bytes(b"nothing")
+    module = make_bayes()
+    accepted, _ = rounds(module, None, 3)
+    assert not rounds(module, tmp_path, 5, 3, accepted)[0]  # each client fails with a sentence
 
 
 def test_tensors_travel_as_they_are():

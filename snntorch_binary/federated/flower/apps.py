@@ -45,7 +45,7 @@ def apps(
         folder: where the server writes a checkpoint after each round, and goes on from; ``None`` writes none.
         wait: seconds that the server waits for enough clients to connect before it is an error; the default is
             what a restarted server may need.
-        timeout: seconds that a round waits for answers.
+        timeout: seconds that a round waits for answers; with secure aggregation, each of its four stages.
     """
     server = ServerApp()
 
@@ -76,8 +76,8 @@ def server_of(
     if settings.secure_aggregation is not None:
         from snntorch_binary.federated.flower.secure_aggregation import SecureExchange
 
-        heaviest = 1 if settings.uniform else max(map(len, federation.parts))
-        secure = SecureExchange(settings.secure_aggregation, heaviest, timeout)
+        weights = None if settings.uniform else list(map(len, federation.parts))
+        secure = SecureExchange(settings.secure_aggregation, weights, timeout)
     return server_app(
         federation.coordinator,
         settings.num_rounds,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -61,6 +64,8 @@ def client_app(participant: Participant | Callable[[Context], Participant], mods
 
     @app.train(mods=list(mods))
     def train(message: Message, context: Context) -> Message:
+        if CONFIG not in message.content.config_records:
+            raise ValueError("the server's settings have secure_aggregation, this client's have none")
         task = task_of(message.content.config_records[CONFIG])
         kept = _KeptMemory(context)
         memory = kept.load(known=task.accepted > 0)
@@ -76,15 +81,20 @@ class _KeptMemory:
 
     def __init__(self, context: Context) -> None:
         folder = str(context.node_config.get("memory", ""))
+        of_run = [str(context.run_config.get(name, "")) for name in ("config", "method", "seed")]
+        name = f"client{_client(context)}-{hashlib.sha256(json.dumps(of_run).encode()).hexdigest()[:16]}.pt"
         self._state = context.state
-        self._file = Path(folder) / f"client{_client(context)}.pt" if folder else None
+        self._file = Path(folder) / name if folder else None
 
     def load(self, known: bool) -> State:
         """Return it; of a server that has never used this client's answers, nothing that is left of another run."""
         if MEMORY in self._state:
             return from_record(self._state.array_records[MEMORY])
         if known and self._file is not None and self._file.exists():
-            return dict(torch.load(self._file, weights_only=True))
+            try:
+                return dict(torch.load(self._file, weights_only=True))
+            except (RuntimeError, UnpicklingError, EOFError):
+                raise ValueError(f"{self._file} is damaged; remove it, and this client starts anew") from None
         return {}
 
     def save(self, memory: State) -> None:
@@ -95,6 +105,7 @@ class _KeptMemory:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             temporary = self._file.with_name(f".{self._file.name}")
             torch.save(memory, temporary)
+            temporary.chmod(0o600)  # what it holds never leaves the client
             os.replace(temporary, self._file)
 
 

@@ -17,10 +17,11 @@ and in ``pyproject.toml`` ::
     data-dir = ""       # "" takes the file's
     folder = "results"  # of the server's checkpoint, from which a restarted server goes on
     wait = 180.0        # seconds to wait for clients; after a restart, Flower keeps them for the lost run for a minute
-    timeout = 3600.0    # seconds to wait for their answers
+    timeout = 3600.0    # seconds to wait for their answers; in each of four stages with secure aggregation
 
 Each node is started with the number of its client, and a folder for what it keeps from round to round (such as its own
-factor of a product of experts), which Flower itself forgets where a server is lost::
+factor of a product of experts), which Flower itself forgets where a server is lost. One folder serves federations that
+differ in ``config``, ``method`` or ``seed``::
 
     flower-supernode --node-config 'partition-id=0 memory="/path/to/memory"'
 """

@@ -1,9 +1,12 @@
-"""Flower's secure aggregation (SecAgg+): the server learns the mean of what clients send, and nothing else of them.
+"""Flower's secure aggregation (SecAgg+): a server that follows the protocol learns the mean of what clients send.
 
 Flower has it for its older interface: a workflow on the server and a modifier of messages on the client, which pass
 keys, shares of keys, masked vectors, and the shares that take the masks away. This file is the bridge to it. A client
 masks its weighted change of the network, all floating-point tensors as one vector; integer tensors, such as counters of
-batch norm, stay the server's, and clients report no loss. The masks are as strong as Flower's, with seeds of 32 bits.
+batch norm, stay the server's, and clients report no loss. A client that fails says why in the clear.
+
+What Flower's protocol does not withstand: a server that lies about which clients there are; and, as its masks come from
+seeds of 32 bits, one that tries them all, which with three clients a round is days of work, with many is none.
 
 References:
     Bell, Bonawitz, Gascón, Lepoint, Raykova, *Secure single-server aggregation with (poly)logarithmic overhead*, CCS
@@ -12,6 +15,7 @@ References:
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,7 +29,8 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.serverapp import Grid
 from torch import Tensor
 
-from snntorch_binary.federated.averaging import State
+from snntorch_binary._logging import errors_only
+from snntorch_binary.federated.averaging import State, why_refused
 from snntorch_binary.federated.flower.records import (
     ARRAYS,
     CONFIG,
@@ -35,19 +40,22 @@ from snntorch_binary.federated.flower.records import (
     why_failed,
     wire_bytes,
 )
-from snntorch_binary.federated.settings import SecureAggregation
+from snntorch_binary.federated.settings import FEWEST_SUMMED, SecureAggregation
 from snntorch_binary.kernels.noise import mix
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of what Flower imports
     from flwr.client.mod import secaggplus_mod
     from flwr.common import Code, FitIns, FitRes, Parameters, Status, ndarrays_to_parameters, parameters_to_ndarrays
+    from flwr.common.secure_aggregation.secaggplus_constants import RECORD_KEY_CONFIGS, Key, Stage
     from flwr.compat.common.recorddict_compat import fitres_to_recorddict
     from flwr.server.compat.legacy_context import LegacyContext
     from flwr.server.workflow import SecAggPlusWorkflow
-    from flwr.server.workflow.constant import MAIN_CONFIGS_RECORD, MAIN_PARAMS_RECORD, Key
+    from flwr.server.workflow.constant import MAIN_CONFIGS_RECORD, MAIN_PARAMS_RECORD
+    from flwr.server.workflow.constant import Key as WorkflowKey
 
 Answer = Callable[[Message, Context], Message]
+_AGREED = "secure"  # of the context's state: what the server asked for at the start of a round
 
 
 @dataclass
@@ -76,20 +84,22 @@ class SecureExchange:
 
     Args:
         settings: of the protocol.
-        max_weight: what the client that counts most counts: its number of examples, or 1.
+        weights: what each client counts, by its number: its examples; ``None`` is uniform.
         timeout: seconds to wait for clients in each of the four stages.
     """
 
-    def __init__(self, settings: SecureAggregation, max_weight: float, timeout: float) -> None:
+    def __init__(
+        self, settings: SecureAggregation, weights: Sequence[float] | None = None, timeout: float = 3600.0
+    ) -> None:
         self.settings = settings
-        self.max_weight = max_weight
+        self.weights = weights
         self.timeout = timeout
 
     def ask(self, grid: Grid, messages: Sequence[Message]) -> SecureAnswers:
         """Have the messages of a round, one a node, answered."""
         asked = {message.metadata.dst_node_id: message.content for message in messages}
         any_content = next(iter(asked.values()))
-        round_number = task_of(any_content.config_records[CONFIG]).round
+        tasks = [task_of(content.config_records[CONFIG]) for content in asked.values()]
         start = from_record(any_content.array_records[ARRAYS])
         counted = _CountingGrid(grid)
         collected = _Collected(asked)
@@ -97,30 +107,37 @@ class SecureExchange:
             Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config={}),
             strategy=cast(Any, collected),
         )
-        context.state[MAIN_CONFIGS_RECORD] = ConfigRecord({Key.CURRENT_ROUND: round_number})
+        context.state[MAIN_CONFIGS_RECORD] = ConfigRecord({WorkflowKey.CURRENT_ROUND: tasks[0].round})
         context.state[MAIN_PARAMS_RECORD] = ArrayRecord()
         workflow = _Workflow(
             asked,
             float(self.settings.num_shares),
             float(self.settings.reconstruction_threshold),
-            max_weight=self.max_weight,
+            max_weight=1.0 if self.weights is None else max(self.weights[task.client] for task in tasks),
             clipping_range=float(self.settings.clipping_range),
             timeout=self.timeout,
         )
-        workflow(cast(Grid, counted), context)
-        nodes = collected.nodes
+        halted = "too few clients were left for a secure mean"
+        with errors_only("flwr", level=logging.CRITICAL):  # what went wrong is said of each client
+            try:
+                workflow(cast(Grid, counted), context)
+            except ValueError:  # vectors that cannot be added; masked, nobody knows whose fault it is
+                halted = "an answer has another length than the others"
+        nodes, mean = collected.nodes, collected.mean
+        if mean is not None and not bool(mean.isfinite().all()):
+            nodes, halted = [], "the secure mean has NaN or infinite values"
         why_not = {node: why for node, why in counted.errors.items() if node not in nodes}
         if not nodes:
-            why_not = dict.fromkeys(asked, "too few clients were left for a secure mean") | why_not
-        return SecureAnswers(_moved(start, collected.mean), nodes, why_not, counted.up, counted.down)
+            why_not = dict.fromkeys(asked, halted) | why_not
+        return SecureAnswers(_moved(start, mean) if nodes else start, nodes, why_not, counted.up, counted.down)
 
 
 class SecureModifier:
     """The client's side: a modifier of its messages.
 
     Args:
-        settings: of the protocol, the server's.
-        uniform: let every client count the same, whatever its number of examples.
+        settings: of the protocol; a server that asks for less is refused.
+        uniform: let every client count the same, whatever its number of examples; as on the server.
     """
 
     def __init__(self, settings: SecureAggregation, uniform: bool) -> None:
@@ -131,27 +148,63 @@ class SecureModifier:
         """Answer a message of any stage.
 
         Raises:
-            ValueError: a value has changed by more than can be sent, or is NaN.
+            ValueError: the server's protocol is another one than this client's, or what was learned cannot be sent.
         """
+        if RECORD_KEY_CONFIGS not in message.content.config_records:
+            raise ValueError("this client's settings have secure_aggregation, the server's have none")
+        self._check(dict(message.content.config_records[RECORD_KEY_CONFIGS]), context)
         with ExitStack() as until_masked:
 
             def answer(message: Message, context: Context) -> Message:
                 update = update_of(call_next(message, context).content)
-                asked = message.content
-                start = from_record(asked.array_records[ARRAYS])
-                change = _change(start, update.arrays, self.settings.clipping_range)
-                task = task_of(asked.config_records[CONFIG])
-                until_masked.enter_context(_rounding(mix(task.seed, task.client)))
+                start = from_record(message.content.array_records[ARRAYS])
+                refused = why_refused(update.arrays, start)
+                if refused is not None or update.num_examples < 1:
+                    raise ValueError(refused or "it learned from no example")
+                task = task_of(message.content.config_records[CONFIG])
                 weight = 1 if self.uniform else update.num_examples
+                if weight > float(cast(float, context.state.config_records[_AGREED][Key.MAX_WEIGHT])):
+                    raise ValueError("it has more examples than the server knows of")
+                change = _change(start, update.arrays, self.settings.clipping_range)
+                until_masked.enter_context(_rounding(mix(task.seed, task.client)))
                 sent = FitRes(Status(Code.OK, ""), ndarrays_to_parameters([change.numpy()]), weight, {})
                 content = fitres_to_recorddict(sent, keep_input=False)
                 return Message(content, reply_to=message)
 
             reply = secaggplus_mod(message, context, answer)
         for record in reply.content.metric_records.values():
-            record.clear()  # the weight travels masked
-            record["num_examples"] = 1
+            record["num_examples"] = 1  # the weight travels masked
         return reply
+
+    def _check(self, given: dict[str, Any], context: Context) -> None:
+        """Refuse a protocol that hides less than this client's, or in which its numbers would mean something else."""
+        if given.get(Key.STAGE) != Stage.SETUP:
+            return
+        num_clients = given.get(Key.SAMPLE_NUMBER, 0)
+        if num_clients < FEWEST_SUMMED:
+            raise ValueError(f"the server asks for a mean of {num_clients} clients, which hides nobody")
+        shares, threshold = _shares_and_threshold(self.settings, num_clients)
+        wanted = {
+            Key.SHARE_NUMBER: shares,
+            Key.THRESHOLD: threshold,
+            Key.CLIPPING_RANGE: float(self.settings.clipping_range),
+        }
+        if self.uniform:
+            wanted[Key.MAX_WEIGHT] = 1.0
+        for key, value in wanted.items():
+            if given.get(key) != value:
+                raise ValueError(f"the server has {key} {given.get(key)} and this client {value}: settings differ")
+        context.state[_AGREED] = ConfigRecord({Key.MAX_WEIGHT: float(given[Key.MAX_WEIGHT])})
+
+
+def _shares_and_threshold(settings: SecureAggregation, num_clients: int) -> tuple[int, int]:
+    """Return what Flower makes of the two proportions."""
+    shares = round(settings.num_shares * num_clients)
+    if shares < num_clients and shares % 2 == 0:
+        shares += 1
+    if shares <= 2:
+        shares = num_clients
+    return shares, max(round(settings.reconstruction_threshold * shares), 2)
 
 
 class _Workflow(SecAggPlusWorkflow):
@@ -231,8 +284,8 @@ def _change(start: State, sent: State, limit: float) -> Tensor:
     for name, tensor in _summed(start).items():
         change = (sent[name].double() - tensor.double()).flatten()
         largest = change.abs().max().item() if len(change) else 0.0
-        if not largest <= limit:
-            raise ValueError(f"{name} changed by {largest:.3g}, which is more than clipping_range {limit:g}")
+        if not largest <= limit:  # by how much stays with the client
+            raise ValueError(f"a number changed by more than clipping_range {limit:g}")
         changes.append(change)
     return torch.cat(changes)
 

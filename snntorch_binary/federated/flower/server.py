@@ -41,7 +41,7 @@ def server_app(
         rounds_done: rounds that lie behind.
         accepted: see :class:`FederatedStrategy`.
         wait: seconds to wait for enough clients to connect before it is an error.
-        timeout: seconds that a round waits for answers; those that come later do not count.
+        timeout: seconds that a round waits for answers; those that come later do not count. ``secure`` has its own.
         secure: how clients are asked where the server is to learn the mean of their answers only.
         on_round: called with the report after each round.
 

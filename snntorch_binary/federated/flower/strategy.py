@@ -13,6 +13,8 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
 from snntorch_binary._errors import expected
+from snntorch_binary.federated.aggregation import require_mean
+from snntorch_binary.federated.coordinator import NetworkCoordinator
 from snntorch_binary.federated.exchange import Coordinator, Task, Update
 from snntorch_binary.federated.flower.records import (
     ARRAYS,
@@ -96,6 +98,8 @@ class FederatedStrategy(Strategy):
             raise ValueError(expected("clients_per_round", "a positive integer", clients_per_round))
         if rounds_done < 0:
             raise ValueError(expected("rounds_done", "an integer of at least 0", rounds_done))
+        if secure is not None and isinstance(coordinator, NetworkCoordinator):
+            require_mean(coordinator.aggregation, coordinator.uniform)
         self.coordinator = coordinator
         self.clients_per_round = clients_per_round
         self.seed = seed
