@@ -70,7 +70,8 @@ def to_spiking(
         presentation: how long an image is shown, in seconds.
         scoring: when the outputs begin to count, in seconds, less than ``presentation``.
         dt: time step in seconds, at most the refractory period.
-        carry: carry the state over from call to call instead of starting each at rest.
+        carry: carry the state over from call to call, as published, instead of starting each at rest, from where all
+            neurons fire in step: for short presentations without synapses.
         step: build a network of neurons that keep their state and take one time step at a time, as in snnTorch.
 
     Raises:
