@@ -30,10 +30,7 @@ from snntorch_binary.tune.space import Range
 EXPERIMENT = "ray"
 """The folder of Ray's own files, below that of the results, until the population has come to its end."""
 
-_ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AUTH_MODE": "disabled",  # what listens is on loopback only; else a token goes to the home folder
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # all sockets on loopback, as Ray has it on those systems
+_OF_TUNE = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths of data stay what they are
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
@@ -41,6 +38,11 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1",
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",  # a member that ends late on a busy machine costs no new process
+}
+_OF_THIS_MACHINE = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "disabled",  # what listens is on loopback only; else a token goes to the home folder
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # all sockets on loopback, as Ray has it on those systems
 }
 _STORE = 256 * 2**20  # bytes for what processes share: the data, besides
 
@@ -149,35 +151,44 @@ def ray_started(resources: Resources, data_bytes: int = 0) -> Iterator[None]:
         return
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if resources.address is not None:
-        try:
-            ray.init(address=resources.address, **quiet)
-        except (ConnectionError, RuntimeError) as error:
-            what = f"the address of a Ray cluster ({' '.join(str(error).split())})"
-            raise ValueError(expected("address", what, repr(resources.address))) from None
-        try:
-            yield
-        finally:
-            ray.shutdown()
+        with _environment(_OF_TUNE):
+            try:
+                ray.init(address=resources.address, runtime_env={"env_vars": _OF_TUNE}, **quiet)
+            except (ConnectionError, RuntimeError) as error:
+                what = f"the address of a Ray cluster ({' '.join(str(error).split())})"
+                raise ValueError(expected("address", what, repr(resources.address))) from None
+            try:
+                yield
+            finally:
+                ray.shutdown()
         return
-    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
-    os.environ.update(_ENVIRONMENT)
     clusters, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False  # was read at its import
     # Names of sockets may have 107 characters.
     folder = tempfile.mkdtemp(prefix="sb-", dir=None if len(tempfile.gettempdir()) < 30 else "/tmp")
+    with _environment({**_OF_TUNE, **_OF_THIS_MACHINE}):
+        try:
+            ray.init(
+                num_cpus=resources.at_a_time * resources.cpus,
+                object_store_memory=_STORE + data_bytes,
+                include_dashboard=False,
+                _node_ip_address="127.0.0.1",
+                _temp_dir=folder,
+                **quiet,
+            )
+            yield
+        finally:
+            ray.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
+            ray_constants.ENABLE_RAY_CLUSTER = clusters
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
-        ray.init(
-            num_cpus=resources.at_a_time * resources.cpus,
-            object_store_memory=_STORE + data_bytes,
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",
-            _temp_dir=folder,
-            **quiet,
-        )
         yield
     finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
-        ray_constants.ENABLE_RAY_CLUSTER = clusters
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)

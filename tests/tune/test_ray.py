@@ -3,8 +3,11 @@
 import json
 import os
 import random
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -137,3 +140,55 @@ def test_nobody_else_can_reach_it_and_a_kill_takes_all_of_it(ran):
     while of_ray(noted["processes"]) and time.monotonic() < until:
         time.sleep(0.5)
     assert of_ray(noted["processes"]) == []
+
+
+@pytest.mark.network
+def test_a_cluster_by_address_trains_the_same(ran, tmp_path):
+    """The results of the cluster are those of this machine, and Ray's own tables stay off the terminal."""
+    folder, *_ = ran
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    bin_folder = Path(sys.executable).parent
+    head = [str(bin_folder / "ray"), "start", "--head", "--block", "--node-ip-address=127.0.0.1", "--num-cpus=1"]
+    options = [f"--port={address.rpartition(':')[2]}", "--include-dashboard=false", "--disable-usage-stats"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120", "RAY_AUTH_MODE": "disabled"}
+    ray_files = Path(tempfile.mkdtemp(prefix="sb-"))  # names of sockets may have 107 characters
+    cluster = subprocess.Popen(
+        [*head, *options, f"--temp-dir={ray_files}"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until = time.monotonic() + 60
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", int(address.rpartition(":")[2]))) == 0:
+                    break
+            assert time.monotonic() < until
+            time.sleep(0.5)
+        command = [str(bin_folder / "snntorch-binary"), "tune", str(folder / "toy.yaml"), "--address", address]
+        done = subprocess.run(
+            [*command, "--out", str(tmp_path)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=280,
+            check=False,
+        )
+    finally:
+        below = psutil.Process(cluster.pid).children(recursive=True)
+        cluster.terminate()
+        cluster.wait(timeout=30)
+        psutil.wait_procs(below, timeout=30)
+        shutil.rmtree(ray_files, ignore_errors=True)
+    assert done.returncode == 0, done.stderr
+    assert "Ray" not in done.stdout
+    assert "TensorBoard" not in done.stdout + done.stderr
+    last = {}
+    for where in (folder / "out", tmp_path):
+        reports = read_reports(where / "seed3" / "pbt" / "reports.jsonl")
+        last[where] = {report.member: (report.scores, report.values) for report in reports}
+    assert last[folder / "out"] == last[tmp_path]
+    assert of_ray(process.pid for process in below) == []
