@@ -63,7 +63,7 @@ class SecureAnswers:
     """What came of a round.
 
     Attributes:
-        mean: of the networks of some nodes.
+        mean: of the networks of some nodes; the network they started from where there is no mean.
         nodes: those in the mean, none where there is no mean.
         why_not: why others are not in it.
         bytes_up: bytes of the messages from each node, of all stages.
@@ -123,13 +123,15 @@ class SecureExchange:
                 workflow(cast(Grid, counted), context)
             except ValueError:  # vectors that cannot be added; masked, nobody knows whose fault it is
                 halted = "an answer has another length than the others"
-        nodes, mean = collected.nodes, collected.mean
+        mean = collected.mean
         if mean is not None and not bool(mean.isfinite().all()):
-            nodes, halted = [], "the secure mean has NaN or infinite values"
+            mean, halted = None, "the secure mean has NaN or infinite values"
+        nodes = [] if mean is None else collected.nodes
         why_not = {node: why for node, why in counted.errors.items() if node not in nodes}
         if not nodes:
             why_not = dict.fromkeys(asked, halted) | why_not
-        return SecureAnswers(_moved(start, mean) if nodes else start, nodes, why_not, counted.up, counted.down)
+        network = start if mean is None else _moved(start, mean)
+        return SecureAnswers(network, nodes, why_not, counted.up, counted.down)
 
 
 class SecureModifier:
@@ -290,11 +292,9 @@ def _change(start: State, sent: State, limit: float) -> Tensor:
     return torch.cat(changes)
 
 
-def _moved(start: State, mean: Tensor | None) -> State:
+def _moved(start: State, mean: Tensor) -> State:
     """Return the network of a mean change."""
     moved, at = dict(start), 0
-    if mean is None:
-        return moved
     for name, tensor in _summed(start).items():
         change = mean[at : at + tensor.numel()].reshape(tensor.shape)
         moved[name] = (tensor.double() + change).to(tensor.dtype)
