@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def errors_only(*names: str, level: int = logging.ERROR) -> Iterator[None]:
-    """Let loggers say nothing below an error as long as the context lasts.
+def says_at_least(level: int, *names: str) -> Iterator[None]:
+    """Let loggers say nothing below a level as long as the context lasts.
 
     Args:
+        level: such as ``logging.ERROR``.
         names: of the loggers.
-        level: the least that is said.
     """
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]

@@ -41,8 +41,8 @@ class Aggregation(ABC):
 
     Attributes:
         from_mean: whether the server needs only the mean of what clients send, so that single answers may stay secret:
-            ``"never"``; ``"uniform"``, the mean in which all clients count the same; or ``"always"``. Not inherited:
-            a class whose :meth:`combine` is another one says it again.
+            ``"never"``; ``"uniform"``, the mean in which all clients count the same; or ``"always"``. Every class says
+            it for itself, as it is not inherited.
     """
 
     from_mean: ClassVar[str] = "never"

@@ -15,7 +15,7 @@ Built = TypeVar("Built")
 
 ENGINES = ("in-process", "ray")
 FEWEST_SUMMED, MOST_SUMMED = 3, 1023
-"""Clients a round with secure aggregation: of two each knows the other's, and Flower's sums of 32 bits hold no more."""
+"""Clients a round with secure aggregation: two would know each other's, and Flower's sums of 32 bits hold no more."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class LocalPrivacy:
 class SecureAggregation:
     """Flower's secure aggregation: a server that follows the protocol learns the mean of what clients send only.
 
-    See :mod:`snntorch_binary.federated.flower.secure_aggregation`.
+    See :mod:`snntorch_binary.federated.flower.secure_aggregation` for what it does not withstand.
 
     Attributes:
         num_shares: with how many clients each one exchanges masks and shares of its keys, as a part of a round's
@@ -243,14 +243,16 @@ def read_settings(config: str | Path, **changes: Any) -> FederationSettings:
     methods = values.get("methods")
     if isinstance(methods, dict):
         values["methods"] = {name: made(Method, f"methods.{name}", given) for name, given in methods.items()}
-    for name in ("local_privacy", "secure_aggregation"):
-        if name in values and values[name] is None:  # "name:" alone would leave a protection away without a word
+    protections: tuple[tuple[str, Any], ...] = (
+        ("local_privacy", LocalPrivacy),
+        ("secure_aggregation", SecureAggregation),
+    )
+    for name, kind in protections:
+        if name not in values:
+            continue
+        if values[name] is None:  # "name:" alone would leave a protection away without a word
             raise ValueError(expected(name, "with settings, such as {}, or not to be there", "nothing"))
-    if values.get("local_privacy") is not None:
-        values["local_privacy"] = made(LocalPrivacy, "local_privacy", values["local_privacy"])
-    if values.get("secure_aggregation") is not None:
-        given = values["secure_aggregation"]
-        values["secure_aggregation"] = made(SecureAggregation, "secure_aggregation", given)
+        values[name] = made(kind, name, values[name])
     return made(FederationSettings, "CONFIG", values)
 
 

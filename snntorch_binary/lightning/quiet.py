@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lightning.pytorch.utilities.warnings import PossibleUserWarning
 
-from snntorch_binary._logging import errors_only
+from snntorch_binary._logging import says_at_least
 
 _NOT_FOR_USERS = (
     ".*Checkpoint directory .* exists and is not empty.*",  # that is what continuing is
@@ -20,7 +21,7 @@ _NOT_FOR_USERS = (
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep tips, device lists, advice on workers and deprecations inside Lightning off the terminal."""
-    with errors_only("lightning.pytorch", "lightning.fabric"), warnings.catch_warnings():
+    with says_at_least(logging.ERROR, "lightning.pytorch", "lightning.fabric"), warnings.catch_warnings():
         warnings.simplefilter("ignore", PossibleUserWarning)
         for deprecation in (DeprecationWarning, FutureWarning):  # of what Lightning's own code calls
             warnings.filterwarnings("ignore", category=deprecation, module=r"lightning\.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -20,7 +21,7 @@ from ray import tune
 from ray._private import ray_constants
 
 from snntorch_binary._errors import expected
-from snntorch_binary._logging import errors_only
+from snntorch_binary._logging import says_at_least
 from snntorch_binary.tune.interval import ModuleFactory, train_interval
 from snntorch_binary.tune.lineage import Report, write_report
 from snntorch_binary.tune.plan import Plan
@@ -243,7 +244,9 @@ def run_trials(
         )
     _listeners.append(listener)
     try:
-        with errors_only("ray.tune"):  # it misses loggers of its own; reports are kept in a file of ours
+        with says_at_least(
+            logging.ERROR, "ray.tune"
+        ):  # it misses loggers of its own; reports are kept in a file of ours
             results = tuner.fit()
     finally:
         _listeners.remove(listener)

@@ -1,6 +1,7 @@
 """Secure aggregation: equal to aggregation in the clear, robust to clients that are lost, and nothing in the clear."""
 
 import logging
+import sys
 
 import numpy as np
 import pytest
@@ -9,9 +10,9 @@ from torch import nn
 
 pytest.importorskip("flwr")
 
-from flwr.app import Error, Message
+from flwr.app import ConfigRecord, Error, Message, RecordDict
 from flwr.common import bytes_to_ndarray
-from flwr.common.secure_aggregation.secaggplus_constants import Key
+from flwr.common.secure_aggregation.secaggplus_constants import RECORD_KEY_CONFIGS, Key, Stage
 
 from snntorch_binary.federated import Average, NetworkCoordinator, OneBitChange, ProductOfExperts, Update
 from snntorch_binary.federated.flower import InProcessGrid, client_app, run_in_process, server_app
@@ -156,21 +157,15 @@ def test_a_client_that_cannot_answer_is_left_out_of_the_mean(caplog, wrong, word
     close(net, clear)
 
 
-@pytest.mark.parametrize("stage", [0, 1, 2])
-def test_a_client_that_is_lost_in_any_stage_is_left_out(stage):
-    """Before it has shared keys, after, or with masks that the others must take away."""
-    net, (report,), _ = federate(Average(), lost={3: stage})
-    assert report.left_out == {3: "it failed (lost)"}
-    assert sorted(report.used) == [0, 1, 2, 4]
-    clear, _, _ = federate(Average(), secure=False, wrong={3: "fails"})
+@pytest.mark.parametrize("lost", [{3: 0}, {3: 1}, {3: 2}, {1: 0, 3: 2}, {1: 2, 3: 2}, {1: 1, 3: 3}])
+def test_clients_that_are_lost_in_any_stage_are_left_out(lost):
+    """Before or after they have shared keys, or with masks that others must take away; in the last stage they count."""
+    net, (report,), _ = federate(Average(), lost=lost)
+    early = {client for client, stage in lost.items() if stage < 3}
+    assert report.left_out == dict.fromkeys(early, "it failed (lost)")
+    assert set(report.used) == set(range(CLIENTS)) - early
+    clear, _, _ = federate(Average(), secure=False, wrong=dict.fromkeys(early, "fails"))
     close(net, clear)
-
-
-def test_a_client_lost_in_the_last_stage_counts():
-    net, (report,), _ = federate(Average(), lost={3: 3})
-    assert sorted(report.used) == list(range(CLIENTS))
-    assert not report.left_out
-    close(net, federate(Average(), secure=False)[0])
 
 
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
@@ -245,6 +240,55 @@ def test_rounding_is_as_fine_as_the_clients_of_the_round_allow():
     run_in_process(server, grid)
     assert len(reports[0].used) == CLIENTS
     close(net, federate(Average(), secure=False)[0])
+
+
+def test_a_round_whose_clients_count_nothing_beside_the_largest_changes_nothing(monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "SIZES", [1, 1, 1, 1, 10**8])
+    net, reports = make_net(), []
+    exchange = SecureExchange(SecureAggregation(), SIZES, timeout=10.0)
+    grid = Lost(client_app(Mover(Average()), [SecureModifier(SecureAggregation(), False)]), {4: 2})
+    server = server_app(NetworkCoordinator(net, Average()), 1, CLIENTS, secure=exchange, on_round=reports.append)
+    run_in_process(server, grid)
+    assert reports[0].left_out[0] == "the clients that were left count too little beside the largest"
+    close(net, make_net(), 0.0)
+
+
+def test_vectors_that_cannot_be_added_end_a_round_and_not_the_server(monkeypatch):
+    from snntorch_binary.federated.flower import secure_aggregation
+
+    change, calls = secure_aggregation._change, []
+
+    def longer(*arguments):
+        calls.append(arguments)
+        vector = change(*arguments)
+        return torch.cat([vector, vector[:1]]) if len(calls) == 2 else vector
+
+    monkeypatch.setattr(secure_aggregation, "_change", longer)
+    net, reports, _ = federate(Average(), rounds=2)
+    assert "the masked vectors could not be added" in reports[0].left_out[0]
+    assert not reports[0].used
+    assert len(reports[1].used) == CLIENTS
+    assert not torch.equal(net[2].weight, make_net()[2].weight)
+
+
+def test_a_client_does_not_let_its_masks_be_made_small():
+    modifier = SecureModifier(SecureAggregation(), uniform=True)
+    asked = {
+        Key.STAGE: Stage.SETUP,
+        Key.SAMPLE_NUMBER: 5,
+        Key.SHARE_NUMBER: 5,
+        Key.THRESHOLD: 3,
+        Key.CLIPPING_RANGE: 8.0,
+        Key.TARGET_RANGE: 2**22,
+        Key.MOD_RANGE: 2**32,
+        Key.MAX_WEIGHT: 1.0,
+    }
+    for key, value in ((None, None), (Key.MOD_RANGE, 2), (Key.TARGET_RANGE, 1), (Key.SAMPLE_NUMBER, 2)):
+        content = RecordDict({RECORD_KEY_CONFIGS: ConfigRecord({**asked, **({key: value} if key else {})})})
+        grid = InProcessGrid(client_app(Mover(Average()), [modifier]), 1)
+        reply = grid._answer(Message(content, dst_node_id=2, message_type="train"))
+        assert reply.has_error() == (key is not None)
+    assert "which hides nobody" in reply.error.reason
 
 
 def test_an_aggregation_that_needs_single_answers_is_refused():

@@ -104,8 +104,8 @@ class _KeptMemory:
         if self._file is not None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             temporary = self._file.with_name(f".{self._file.name}")
+            temporary.touch(mode=0o600)  # what it holds never leaves the client
             torch.save(memory, temporary)
-            temporary.chmod(0o600)  # what it holds never leaves the client
             os.replace(temporary, self._file)
 
 

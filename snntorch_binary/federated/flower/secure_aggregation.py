@@ -5,8 +5,8 @@ keys, shares of keys, masked vectors, and the shares that take the masks away. T
 masks its weighted change of the network, all floating-point tensors as one vector; integer tensors, such as counters of
 batch norm, stay the server's, and clients report no loss. A client that fails says why in the clear.
 
-What Flower's protocol does not withstand: a server that lies about which clients there are; and, as its masks come from
-seeds of 32 bits, one that tries them all, which with three clients a round is days of work, with many is none.
+What Flower's protocol does not withstand: a server that lies about which clients there are; and one that tries all
+seeds of its masks, which have 32 bits. Where clients are lost, the mean may be of two.
 
 References:
     Bell, Bonawitz, Gascón, Lepoint, Raykova, *Secure single-server aggregation with (poly)logarithmic overhead*, CCS
@@ -29,7 +29,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.serverapp import Grid
 from torch import Tensor
 
-from snntorch_binary._logging import errors_only
+from snntorch_binary._logging import says_at_least
 from snntorch_binary.federated.averaging import State, why_refused
 from snntorch_binary.federated.flower.records import (
     ARRAYS,
@@ -55,6 +55,7 @@ with warnings.catch_warnings():
     from flwr.server.workflow.constant import Key as WorkflowKey
 
 Answer = Callable[[Message, Context], Message]
+_TARGET_RANGE, _MOD_RANGE = 2**22, 2**32  # of a client's numbers, and of masks and sums
 _AGREED = "secure"  # of the context's state: what the server asked for at the start of a round
 
 
@@ -115,17 +116,20 @@ class SecureExchange:
             float(self.settings.reconstruction_threshold),
             max_weight=1.0 if self.weights is None else max(self.weights[task.client] for task in tasks),
             clipping_range=float(self.settings.clipping_range),
+            quantization_range=_TARGET_RANGE,
+            modulus_range=_MOD_RANGE,
             timeout=self.timeout,
         )
         halted = "too few clients were left for a secure mean"
-        with errors_only("flwr", level=logging.CRITICAL):  # what went wrong is said of each client
+        # What went wrong is said of each client.
+        with says_at_least(logging.CRITICAL, "flwr"), np.errstate(divide="ignore", invalid="ignore"):
             try:
                 workflow(cast(Grid, counted), context)
-            except ValueError:  # vectors that cannot be added; masked, nobody knows whose fault it is
-                halted = "an answer has another length than the others"
+            except ValueError as error:  # masked, nobody knows whose fault it is
+                halted = f"the masked vectors could not be added ({error})"
         mean = collected.mean
-        if mean is not None and not bool(mean.isfinite().all()):
-            mean, halted = None, "the secure mean has NaN or infinite values"
+        if mean is not None and not bool(mean.isfinite().all()):  # their weights are 0 in Flower's 22 bits
+            mean, halted = None, "the clients that were left count too little beside the largest"
         nodes = [] if mean is None else collected.nodes
         why_not = {node: why for node, why in counted.errors.items() if node not in nodes}
         if not nodes:
@@ -190,6 +194,8 @@ class SecureModifier:
             Key.SHARE_NUMBER: shares,
             Key.THRESHOLD: threshold,
             Key.CLIPPING_RANGE: float(self.settings.clipping_range),
+            Key.TARGET_RANGE: _TARGET_RANGE,
+            Key.MOD_RANGE: _MOD_RANGE,
         }
         if self.uniform:
             wanted[Key.MAX_WEIGHT] = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
@@ -9,7 +10,7 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from snntorch_binary._errors import expected
-from snntorch_binary._logging import errors_only
+from snntorch_binary._logging import says_at_least
 from snntorch_binary.federated.exchange import Coordinator
 from snntorch_binary.federated.flower.records import to_record
 from snntorch_binary.federated.flower.strategy import FederatedStrategy, RoundReport
@@ -72,7 +73,7 @@ def server_app(
             on_round=on_round,
         )
         if rounds_done < num_rounds:
-            with errors_only("flwr"):  # it says some twenty lines a round
+            with says_at_least(logging.ERROR, "flwr"):  # it says some twenty lines a round
                 strategy.start(grid, to_record(side.arrays()), num_rounds - rounds_done, timeout)
 
     return app

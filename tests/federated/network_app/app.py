@@ -87,7 +87,7 @@ def main(grid, context):
         accepted=accepted,
         wait=RESTART_WAIT,
         timeout=timeout,
-        secure=SecureExchange(SecureAggregation(), 1, timeout) if given["secure"] else None,
+        secure=SecureExchange(SecureAggregation(), timeout=timeout) if given["secure"] else None,
         on_round=after_round,
     )(grid, context)
     (folder / "history.json").write_text(json.dumps(history))
