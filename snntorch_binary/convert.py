@@ -106,7 +106,7 @@ def binarize_(
                 + (f"\n{report}" if report.rows else "")
             )
         # Before any layer changes: tied layers share what the gain is computed from.
-        gains = [gain_like(module.weight) if scale == "channel" else None for module in chosen]  # type: ignore[arg-type]
+        gains = [gain_like(module.weight) if scale == "channel" else None for module in chosen]  # type: ignore[arg-type]  # a Linear's or Conv's
         for module, gain in zip(chosen, gains, strict=True):
             convert_(module, rule, scale, gain)
     return report

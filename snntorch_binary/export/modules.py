@@ -187,9 +187,9 @@ def pool(nir: Any, name: str, node: Any, form: Form) -> nn.Module:
     """Return the pooling of a SumPool2d or AvgPool2d node."""
     options = {key: _sizes(name, getattr(node, key), 2) for key in ("kernel_size", "stride", "padding")}
     if node.metadata.get("module") == "MaxPool2d":
-        return form.of_examples(nn.MaxPool2d(**options))  # type: ignore[arg-type]
+        return form.of_examples(nn.MaxPool2d(**options))  # type: ignore[arg-type]  # sizes only
     divisor = 1 if isinstance(node, nir.SumPool2d) else None
-    return form.of_examples(nn.AvgPool2d(**options, divisor_override=divisor))  # type: ignore[arg-type]
+    return form.of_examples(nn.AvgPool2d(**options, divisor_override=divisor))  # type: ignore[arg-type]  # as above
 
 
 def flatten(name: str, node: Any, form: Form) -> nn.Module:

@@ -132,7 +132,7 @@ def make_devices(
         sizes = spikes.shape[2], settings.hidden, num_classes
         net = WTANetwork(
             *sizes,
-            feedback=settings.feedback,  # type: ignore[arg-type]
+            feedback=settings.feedback,  # type: ignore[arg-type]  # the settings have checked it
             mask=layered_mask(*sizes, output_lateral=settings.feedback == "all"),
         )
         rule = OnlineGLM(net, settings.kappa, window=settings.window)

@@ -265,7 +265,7 @@ def made(kind: type[Built], name: str, values: Any) -> Built:
     Raises:
         ValueError: a key is unknown or missing, or a value is of the wrong type.
     """
-    known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]
+    known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]  # of dataclasses only
     if not isinstance(values, dict):
         raise ValueError(expected(name, f"with some of {', '.join(known)}", repr(values)))
     for key, value in values.items():

@@ -250,6 +250,23 @@ def test_what_a_client_keeps_comes_back(digits):
     assert sum(int(memory["visits"]) for memory in grid.memories(range(3)).values()) == 10
 
 
+def test_a_class_is_made_from_the_context():
+    class Numbered:
+        def __init__(self, context):
+            self.number = context.node_config["partition-id"]
+
+        def train(self, arrays, task, memory):
+            return Update(arrays, 1, {"number": float(self.number)})
+
+    class Server(NetworkCoordinator):
+        def __init__(self, context):
+            super().__init__(nn.Linear(1, 1), Average())
+
+    reports = []
+    run_in_process(server_app(Server, 1, 1, on_round=reports.append), InProcessGrid(client_app(Numbered), 1))
+    assert reports[0].metrics == {0: {"number": 0.0}}
+
+
 def test_a_client_finds_its_factor_again_after_a_server_was_lost(digits, tmp_path):
     """A new run of Flower forgets all contexts; with a folder the rounds are those of one run, without one not."""
     aggregation = ProductOfExperts(0.5)

@@ -111,9 +111,5 @@ class Protection:
     def __call__(self, message: Message, context: Context, call_next: Any) -> Message:
         """Answer a message."""
         for modifier in self._modifiers:
-            call_next = partial(_modified, modifier, call_next)
+            call_next = partial(modifier, call_next=call_next)
         return call_next(message, context)
-
-
-def _modified(modifier: Any, call_next: Any, message: Message, context: Context) -> Message:
-    return modifier(message, context, call_next)

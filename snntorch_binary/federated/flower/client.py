@@ -81,10 +81,12 @@ class _KeptMemory:
 
     def __init__(self, context: Context) -> None:
         folder = str(context.node_config.get("memory", ""))
-        of_run = [str(context.run_config.get(name, "")) for name in ("config", "method", "seed")]
-        name = f"client{_client(context)}-{hashlib.sha256(json.dumps(of_run).encode()).hexdigest()[:16]}.pt"
         self._state = context.state
-        self._file = Path(folder) / name if folder else None
+        self._file: Path | None = None
+        if folder:
+            of_run = [str(context.run_config.get(name, "")) for name in ("config", "method", "seed")]
+            digest = hashlib.sha256(json.dumps(of_run).encode()).hexdigest()[:16]
+            self._file = Path(folder) / f"client{_client(context)}-{digest}.pt"
 
     def load(self, known: bool) -> State:
         """Return it; of a server that has never used this client's answers, nothing that is left of another run."""

@@ -129,12 +129,12 @@ class FederatedStrategy(Strategy):
             task = Task(number, round_seed(self.seed, number), client, len(nodes), self.accepted.get(client, 0))
             content = RecordDict({ARRAYS: arrays, CONFIG: task_record(task)})
             message = Message(content, dst_node_id=nodes[client], message_type=MessageType.TRAIN)
-            self._report.bytes_down[client] = wire_bytes(message)
             messages.append(message)
-        if self.secure is None:
-            return messages
-        self._secured = self.secure.ask(grid, messages)
-        return []
+        if self.secure is not None:
+            self._secured = self.secure.ask(grid, messages)
+            return []
+        self._report.bytes_down = dict(zip(chosen, map(wire_bytes, messages), strict=True))
+        return messages
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -233,5 +233,5 @@ class FederatedStrategy(Strategy):
             for reply in grid.send_and_receive(questions, timeout=_QUERY_TIMEOUT):
                 if reply.has_content():
                     client = reply.content.config_records[CONFIG]["client"]
-                    self._client_of[reply.metadata.src_node_id] = int(client)  # type: ignore[arg-type]
+                    self._client_of[reply.metadata.src_node_id] = int(client)  # type: ignore[arg-type]  # by its type a list, too
         return {self._client_of[node]: node for node in there if node in self._client_of}
