@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Sized
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -324,11 +325,14 @@ def _answers(
     module: SpikingModule, loader: DataLoader[tuple[Tensor, Tensor]], with_logits: bool = True
 ) -> dict[str, Tensor]:
     """Return labels, the probabilities of every prediction, and the class scores of the weights in force."""
-    parts: dict[str, list[Tensor]] = {}
+    kept: dict[str, Tensor] = {}
+    end = 0
     for x, labels in loader:
+        begin, end = end, end + len(labels)
         x = x.to(module.device)
         scores = {"logits": module(x)} if with_logits else {}
-        answers = {"labels": labels, **scores, **module.answers(x, final=True)}
-        for name, values in answers.items():
-            parts.setdefault(name, []).append(values.cpu())
-    return {name: torch.cat(values) for name, values in parts.items()}
+        for name, values in {"labels": labels, **scores, **module.answers(x, final=True)}.items():
+            if name not in kept:  # all at once: a small tensor kept in a hole of the heap costs the hole, every batch
+                kept[name] = values.new_empty(len(cast(Sized, loader.dataset)), *values.shape[1:], device="cpu")
+            kept[name][begin:end] = values
+    return kept

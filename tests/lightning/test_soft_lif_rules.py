@@ -18,6 +18,7 @@ from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.recipes import SOFT_LIF_RULES
 from snntorch_binary.lightning.settings import Settings
 from snntorch_binary.lightning.spiking_module import SpikingModule
+from snntorch_binary.to_spiking import SpikingNetwork
 
 RULES = ",".join(SOFT_LIF_RULES)
 LINES = [
@@ -58,6 +59,18 @@ def test_rate_and_spikes_side_by_side(compared):
     differences = json.loads((compared / "differences.json").read_text())
     assert "softlif spiking - softlif" in differences
     assert "softlif-bayes spiking ensemble - softlif-bayes ensemble" in differences
+
+
+def test_every_image_is_shown_in_spikes_once(tmp_path, monkeypatch):
+    """A presentation of hundreds of time steps is what such a comparison spends its time on."""
+    shown = []
+    forward = SpikingNetwork.forward
+    monkeypatch.setattr(SpikingNetwork, "forward", lambda net, x: shown.append(x.shape[1]) or forward(net, x))
+    arguments = ["compare", "digits", "--rules", "softlif", "--seeds", "0", "--limit-per-class", "20", "--epochs", "1"]
+    assert main([*arguments, "--out", str(tmp_path / "digits")]) == 0
+    answers = torch.load(tmp_path / "digits" / "runs" / "softlif-seed0" / "predictions.pt", weights_only=True)
+    assert sum(shown[:-1]) == len(answers["labels"])  # the last call counts operations on a few of them
+    assert shown[-1] <= len(answers["labels"])
 
 
 def test_energy_and_pictures(compared):
