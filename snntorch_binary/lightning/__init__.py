@@ -13,6 +13,7 @@ from snntorch_binary.lightning.networks import LocalSpikingMLP as LocalSpikingML
 from snntorch_binary.lightning.networks import SpikingMLP as SpikingMLP  # noqa: E402
 from snntorch_binary.lightning.networks import symbol_network as symbol_network  # noqa: E402
 from snntorch_binary.lightning.schedule import HyperparameterSchedule as HyperparameterSchedule  # noqa: E402
+from snntorch_binary.lightning.seeded_steps import SeededSteps as SeededSteps  # noqa: E402
 from snntorch_binary.lightning.soft_lif_networks import SoftLIFConvNet as SoftLIFConvNet  # noqa: E402
 from snntorch_binary.lightning.soft_lif_networks import SoftLIFLocalNet as SoftLIFLocalNet  # noqa: E402
 from snntorch_binary.lightning.spiking_module import NonFiniteLossError as NonFiniteLossError  # noqa: E402

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from snntorch_binary.data import DirectEncoder, SpikeDataset, Splits, collate
-from snntorch_binary.kernels.noise import mix
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.data import SpikeDataModule
 from snntorch_binary.lightning.in_spikes import prediction_in_spikes, running_in_spikes, small_batches
@@ -25,6 +24,7 @@ from snntorch_binary.lightning.networks import LocalSpikingMLP, SpikingMLP, has_
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.lightning.recipes import VOWEL_RULES, Recipe
+from snntorch_binary.lightning.seeded_steps import SeededSteps
 from snntorch_binary.lightning.settings import Settings, check_output, write_settings
 from snntorch_binary.lightning.soft_lif_networks import SoftLIFConvNet
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
@@ -101,16 +101,6 @@ class _History(L.Callback):
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.seconds += time.perf_counter() - self._since
-
-
-class _SeededSteps(L.Callback):
-    """Starts torch's own noise (dropout) anew in each step, so that an interrupted run goes on as it would have."""
-
-    def __init__(self, seed: int, fold: int) -> None:
-        self._seed, self._fold = seed, fold
-
-    def on_train_batch_start(self, trainer: L.Trainer, *args: Any) -> None:
-        torch.manual_seed(mix(self._seed, self._fold, trainer.global_step) >> 1)
 
 
 def train_all(settings: Settings, out: Path, progress: ComparisonProgress) -> list[Run]:
@@ -193,7 +183,7 @@ def _train_one(settings: Settings, rule: str, seed: int, fold: int, folder: Path
     trainer = L.Trainer(
         max_epochs=settings.epochs or settings.recipe.epochs,
         devices=1,
-        callbacks=[history, checkpoint, *([_SeededSteps(seed, fold)] if settings.soft_lif else [])],
+        callbacks=[history, checkpoint, *([SeededSteps(seed, fold)] if settings.soft_lif else [])],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,

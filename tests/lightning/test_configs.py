@@ -111,6 +111,7 @@ def config(dataset, rule):
     else:
         model, data, used = backpropagation(dataset, rule)
     name = f"{dataset}-{rule}"
+    dropout = {"class_path": "snntorch_binary.lightning.SeededSteps", "init_args": {"seed": 0}}
     return {
         "seed_everything": 0,
         "model": model,
@@ -127,7 +128,8 @@ def config(dataset, rule):
                 {
                     "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
                     "init_args": {"filename": "last", "enable_version_counter": False},
-                }
+                },
+                *([dropout] if rule == "softlif" else []),
             ],
         },
     }

@@ -1,0 +1,57 @@
+"""A training with dropout that is interrupted ends where it would have."""
+
+import lightning as L
+import pytest
+import torch
+from torch import nn
+from training import checkpoint_in, make_trainer
+
+from snntorch_binary.lightning import SeededSteps, SpikeDataModule, SpikingModule
+from snntorch_binary.lightning.quiet import quiet
+from snntorch_binary.nn import Leaky
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning"),
+    pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
+]
+
+
+class StopAfter(L.Callback):
+    def __init__(self, epochs):
+        self.epochs = epochs
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        trainer.should_stop = trainer.current_epoch + 1 == self.epochs
+
+
+def fit(folder, *callbacks, resume=False):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(64, 12), Leaky(beta=0.9), nn.Dropout(0.5), nn.Linear(12, 10), Leaky(beta=0.9))
+    module = SpikingModule(net, 10, lr=0.01)
+    trainer = make_trainer(3, [checkpoint_in(folder), *callbacks], limit_train_batches=2, limit_val_batches=0)
+    data = SpikeDataModule("digits", batch_size=8, limit_per_class=5)
+    torch.manual_seed(1 + resume)  # another process begins with other random numbers
+    with quiet():
+        trainer.fit(module, datamodule=data, ckpt_path=folder / "last.ckpt" if resume else None, weights_only=True)
+    return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
+
+
+@pytest.mark.parametrize("seeded", [True, False])
+def test_dropout_goes_on_as_it_would_have(seeded, tmp_path):
+    callbacks = [SeededSteps(seed=3)] if seeded else []
+    unbroken = fit(tmp_path / "unbroken", *callbacks)
+    fit(tmp_path / "killed", StopAfter(1), *callbacks)
+    assert torch.equal(fit(tmp_path / "killed", *callbacks, resume=True), unbroken) == seeded
+
+
+def test_seed_and_fold_make_the_noise(tmp_path):
+    ends = [fit(tmp_path / str(i), SeededSteps(*given)) for i, given in enumerate([(0,), (0, 0), (1,), (0, 1)])]
+    assert torch.equal(ends[0], ends[1])
+    assert not torch.equal(ends[0], ends[2])
+    assert not torch.equal(ends[0], ends[3])
+
+
+@pytest.mark.parametrize("name", ["seed", "fold"])
+def test_negative_numbers(name):
+    with pytest.raises(ValueError, match=f"Expected argument `{name}` to be an integer of at least 0, but got -1."):
+        SeededSteps(**{"seed": 0, name: -1})
