@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +19,8 @@ from snntorch_binary.nn.spiking_lif import SpikingLIF
 class SpikingNetwork(nn.Module):
     """A network in spikes that is shown images, each for some time, and answers with its last outputs.
 
-    :func:`snntorch_binary.to_spiking` makes it. What comes before the first neurons is computed once an image.
+    :func:`snntorch_binary.to_spiking` makes it. In the time-first form, what comes before the first neurons is computed
+    once an image.
 
     Attributes:
         net: the network, whose neurons are :class:`snntorch_binary.nn.SpikingLIF`.
@@ -37,11 +43,32 @@ class SpikingNetwork(nn.Module):
             raise ValueError(expected("x", "images of shape [1, B, ...] (time-first)", list(x.shape)))
         if not self.carry:
             reset(self.net)
-        outputs = torch.stack([self.net(x) for _ in range(self.num_steps)]) if self.one_step else self.net(x)
+        with _each_called_once(self.net) if self.carry or self.one_step else nullcontext():
+            outputs = self.net(x)
+        if self.one_step:
+            outputs = torch.stack([outputs, *(self.net(x) for _ in range(self.num_steps - 1))])
         return outputs[self.start :]
 
     def extra_repr(self) -> str:  # noqa: D102
         return f"num_steps={self.num_steps}, start={self.start}, carry={self.carry}, step={self.one_step}"
+
+
+@contextmanager
+def _each_called_once(net: nn.Module) -> Iterator[None]:
+    """Refuse a network that calls the same neurons in several places, where they keep a state."""
+    called: set[nn.Module] = set()
+
+    def note(neurons: nn.Module, _: Any) -> None:
+        if neurons in called:
+            raise ValueError("One SoftLIF is called in several places; neurons with a state need one for each of them.")
+        called.add(neurons)
+
+    handles = [module.register_forward_pre_hook(note) for module in net.modules() if isinstance(module, SpikingLIF)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def to_spiking(
@@ -72,7 +99,8 @@ def to_spiking(
         dt: time step in seconds, at most the refractory period.
         carry: carry the state over from call to call, as published, instead of starting each at rest, from where all
             neurons fire in step: for short presentations without synapses.
-        step: build a network of neurons that keep their state and take one time step at a time, as in snnTorch.
+        step: build a network of neurons that keep their state and take one time step at a time, as in snnTorch. With
+            it, or with ``carry``, a ``forward`` that calls one SoftLIF in several places is refused when it runs.
 
     Raises:
         ValueError: a time is out of its range, or the network has no SoftLIF neurons.
@@ -88,13 +116,16 @@ def to_spiking(
         >>> bool((outputs.mean(0) - net(images)).abs().max() < 0.5)
         True
     """
-    for name, value in (("dt", dt), ("presentation", presentation)):
-        if not value > 0:
-            raise ValueError(expected(name, "a positive float (seconds)", value))
-    num_steps, start = round(presentation / dt), round(scoring / dt)
-    if not 0 <= start < num_steps:
+    if not 0 < dt < math.inf:
+        raise ValueError(expected("dt", "a positive float (seconds)", dt))
+    if not dt / 2 < presentation < math.inf:
+        raise ValueError(expected("presentation", f"a float (seconds) of at least a time step of {dt}", presentation))
+    if not 0 <= scoring < presentation:
         raise ValueError(expected("scoring", f"in [0, presentation = {presentation}) (seconds)", scoring))
-    soft = {name: module for name, module in net.named_modules() if isinstance(module, SoftLIF)}
+    num_steps = round(presentation / dt)
+    start = min(round(scoring / dt), num_steps - 1)
+    # Layers may share one rate neuron, which has no state; each of them has spiking neurons of its own.
+    soft = {name: module for name, module in net.named_modules(remove_duplicate=False) if isinstance(module, SoftLIF)}
     if not soft:
         raise ValueError(expected("net", "a network with SoftLIF neurons", type(net).__name__))
     spiking = nn.ModuleDict({"net": copy_model(net)}).eval()

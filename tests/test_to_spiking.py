@@ -1,6 +1,7 @@
 """Networks in spikes: same weights, same answers in the long run, in either form."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -64,6 +65,34 @@ def test_one_step_form_is_the_time_first_form():
     loop = sb.to_spiking(net, step=True, **SHORT).net  # as in a loop of snnTorch's
     outputs = torch.stack([loop(x) for _ in range(50)])
     assert torch.equal(outputs[20:], by_step)
+
+
+@pytest.mark.parametrize("step", [False, True])
+def test_layers_may_share_a_rate_neuron(step):
+    shared = sb.nn.SoftLIF()
+    first, second = torch.nn.Linear(16, 30), torch.nn.Linear(30, 20)
+    nets = [torch.nn.Sequential(first, shared, second, other) for other in (shared, sb.nn.SoftLIF())]
+    x = torch.rand(5, 16) if step else torch.rand(1, 5, 16)
+    assert torch.equal(*(sb.to_spiking(net, step=step, carry=True, **SHORT)(x) for net in nets))
+
+
+class CallsOneTwice(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.neurons = torch.nn.Linear(16, 30), torch.nn.Linear(30, 30), sb.nn.SoftLIF()
+
+    def forward(self, x):
+        return self.neurons(self.second(self.neurons(self.first(x))))
+
+
+def test_neurons_with_a_state_cannot_be_called_in_two_places():
+    net, x = CallsOneTwice(), torch.rand(1, 5, 16)
+    as_sequence = torch.nn.Sequential(net.first, net.neurons, net.second, sb.nn.SoftLIF())
+    assert torch.equal(sb.to_spiking(net, **SHORT)(x), sb.to_spiking(as_sequence, **SHORT)(x))
+    for spiking, images in ((sb.to_spiking(net, step=True), x[0]), (sb.to_spiking(net, carry=True), x)):
+        with pytest.raises(ValueError, match="several places"):
+            spiking(images)
+        assert not any(module._forward_pre_hooks for module in spiking.modules())
 
 
 @pytest.mark.parametrize("step", [False, True])
@@ -137,6 +166,10 @@ def test_the_papers_network_has_its_size_and_cost():
     ("arguments", "name"),
     [
         ({"presentation": 0.0}, "presentation"),
+        ({"presentation": 0.0004, "scoring": 0.0}, "presentation"),
+        ({"presentation": math.inf}, "presentation"),
+        ({"scoring": math.nan}, "scoring"),
+        ({"dt": math.inf}, "dt"),
         ({"scoring": 0.2}, "scoring"),
         ({"scoring": -0.1}, "scoring"),
         ({"dt": 0.0}, "dt"),

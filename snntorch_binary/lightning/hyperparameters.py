@@ -105,7 +105,7 @@ def of_objects(owners: list[Any], name: str, valid: Callable[[float], bool], wha
 def of_network(net: nn.Module) -> dict[str, Hyperparameter]:
     """Return what the modules of a network have: the ``noise`` of neurons and ``dropout``."""
     found = {}
-    noisy = [module for module in net.modules() if isinstance(vars(module).get("noise"), float)]
+    noisy = [module for module in net.modules() if isinstance(getattr(module, "noise", None), float)]
     dropouts = [module for module in net.modules() if isinstance(module, nn.modules.dropout._DropoutNd)]
     if noisy:
         found["noise"] = of_objects(noisy, "noise", at_least_zero, "a float of at least 0")

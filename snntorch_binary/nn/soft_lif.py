@@ -54,8 +54,8 @@ class SoftLIF(nn.Module):
     .. math::
         f_{noisy}(x) = \max(0, f(x) + m\, \varepsilon), \qquad \varepsilon \sim N(0, \sigma^2)
 
-    fresh for each neuron and call; the gradient is that of f. Noise is a function of a seed, drawn at construction, and
-    the number of noisy calls, which are part of the checkpoint where σ > 0.
+    fresh for each neuron and call; the gradient is that of f. As dropout's, noise is a function of the state of torch's
+    random numbers, which no checkpoint of a network holds, but ``torch.utils.checkpoint`` brings back.
 
     Source: Hunsberger and Eliasmith, arXiv 1510.08829 and 1611.05141. The defaults are their constants for MNIST; those
     for CIFAR-10 are ``SoftLIF(0.063, 0.001, 0.05, 0.825, 0.02)``.
@@ -84,8 +84,6 @@ class SoftLIF(nn.Module):
         [0.0, 0.0]
     """
 
-    draw: Tensor
-
     def __init__(
         self,
         amplitude: float = 0.063,
@@ -99,12 +97,20 @@ class SoftLIF(nn.Module):
         for name, value in (("amplitude", amplitude), ("tau_rc", tau_rc), ("gain", gain)):
             if not 0 < value < math.inf:
                 raise ValueError(expected(name, "a positive float", value))
-        for name, value in (("tau_ref", tau_ref), ("gamma", gamma), ("noise", noise)):
-            if not 0 <= value < math.inf:
-                raise ValueError(expected(name, "a float of at least 0", value))
-        self.constants = Constants(*map(float, (amplitude, tau_ref, tau_rc, gain, gamma, noise)))
-        # Seed of the noise and number of its draws. A buffer, as distributed processes are to start from the same ones.
-        self.register_buffer("draw", torch.tensor([new_seed(), 0]), persistent=noise > 0)
+        for name, value in (("tau_ref", tau_ref), ("gamma", gamma)):
+            _check_at_least_zero(name, value)
+        self.constants = Constants(*map(float, (amplitude, tau_ref, tau_rc, gain, gamma, 0.0)))
+        self.noise = noise
+
+    @property
+    def noise(self) -> float:
+        """σ in Hz, which may change while a network learns."""
+        return self.constants.noise
+
+    @noise.setter
+    def noise(self, value: float) -> None:
+        _check_at_least_zero("noise", value)
+        self.constants = self.constants._replace(noise=float(value))
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         if not isinstance(x, Tensor) or not x.is_floating_point():
@@ -114,11 +120,15 @@ class SoftLIF(nn.Module):
         with_slope = torch.is_grad_enabled() and x.requires_grad
         if not self.training or self.constants.noise == 0:
             return _Rates.apply(x, self.constants._replace(noise=0.0), 0, with_slope)[0]
-        self.draw[1] += 1
-        return _Rates.apply(x, self.constants, mix(*self.draw.tolist(), _rank()), with_slope)[0]
+        return _Rates.apply(x, self.constants, mix(new_seed(), _rank()), with_slope)[0]
 
     def extra_repr(self) -> str:  # noqa: D102
         return ", ".join(f"{name}={value}" for name, value in self.constants._asdict().items())
+
+
+def _check_at_least_zero(name: str, value: float) -> None:
+    if not 0 <= value < math.inf:
+        raise ValueError(expected(name, "a float of at least 0", value))
 
 
 def _rank() -> int:

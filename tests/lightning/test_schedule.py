@@ -14,7 +14,7 @@ from snntorch_binary.lightning import (
     STBiSNN,
 )
 from snntorch_binary.lightning.quiet import quiet
-from snntorch_binary.nn import WTANetwork
+from snntorch_binary.nn import SoftLIF, WTANetwork
 from snntorch_binary.weights import Bernoulli, binary_layers
 
 pytestmark = [
@@ -97,17 +97,12 @@ def names(module):
     return set(module.hyperparameters(module.configure_optimizer()))
 
 
-class Noisy(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.noise = 0.5
-
-    def forward(self, x):
-        return x
+def noisy():
+    return nn.Sequential(nn.Linear(64, 8), SoftLIF(noise=0.5), nn.Linear(8, 10))
 
 
 def test_what_each_module_has():
-    net = nn.Sequential(SpikingMLP(64, [8], 10), Noisy(), nn.Dropout(0.1))
+    net = nn.Sequential(noisy(), nn.Dropout(0.1))
     assert names(SpikingModule(net, 10)) == {"lr", "noise", "dropout"}
     assert names(STBiSNN(SpikingMLP(64, [8], 10), 10)) == {"lr", "latent_lr"}
     assert names(bayes()) == {"lr", "base_lr", "rho", "clip", "limit"}
@@ -123,7 +118,7 @@ def test_what_each_module_has():
 @pytest.mark.parametrize(
     ("module", "values"),
     [
-        (lambda: SpikingModule(nn.Sequential(SpikingMLP(64, [8], 10), Noisy()), 10), {"lr": 0.5, "noise": 0.25}),
+        (lambda: SpikingModule(noisy(), 10), {"lr": 0.5, "noise": 0.25}),
         (lambda: STBiSNN(SpikingMLP(64, [8], 10), 10), {"lr": 0.5, "latent_lr": 0.25}),
         (lambda: bayes(estimator="gumbel"), {"lr": 0.5, "base_lr": 0.25, "rho": 0.0, "tau": 0.75}),
         (lambda: VOWEL(WTANetwork(64, 4, 10, 2), 10), {"lr": 0.5, "hidden_lr": 0.25, "kappa": 0.0, "gamma": 3.0}),

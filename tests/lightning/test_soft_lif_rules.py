@@ -100,7 +100,6 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
         torch.load(tmp_path / name / "runs" / "softlif-seed0" / "last.ckpt", weights_only=True)["state_dict"]
         for name in ("unbroken", "broken")
     )
-    assert any("draw" in name for name in first)
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
 
