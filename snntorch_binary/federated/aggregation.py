@@ -187,6 +187,17 @@ class ProductOfExperts(Average):
         net.load_state_dict({**state, **weighted_mean(uploads, weights), **combined})
 
 
+def require_aggregation(given: object) -> None:
+    """Refuse what is no aggregation, such as the class of one.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(given, Aggregation):
+        got = f"the class {given.__name__}" if isinstance(given, type) else repr(given)
+        raise TypeError(expected("aggregation", "an Aggregation, such as Average()", got))
+
+
 def require_mean(aggregation: Aggregation, uniform: bool) -> None:
     """Refuse secure aggregation where the mean of the clients' answers is not enough.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.federated.aggregation import Aggregation, shared_state
+from snntorch_binary.federated.aggregation import Aggregation, require_aggregation, shared_state
 from snntorch_binary.federated.averaging import State, why_refused, with_noise, without_stragglers
 from snntorch_binary.federated.exchange import Update
 from snntorch_binary.kernels.noise import mix
@@ -26,6 +26,7 @@ class NetworkCoordinator:
 
     Raises:
         ValueError: an argument is out of its range.
+        TypeError: the aggregation is none.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class NetworkCoordinator:
         stragglers: float = 0.0,
         gradient_noise: float = 0.0,
     ) -> None:
+        require_aggregation(aggregation)
         if not 0 <= stragglers <= 1:
             raise ValueError(expected("stragglers", "a float in [0, 1]", stragglers))
         if not gradient_noise >= 0:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.data import Splits, collate, load
-from snntorch_binary.federated.aggregation import Aggregation, require_mean
+from snntorch_binary.federated.aggregation import Aggregation, ProductOfExperts, require_mean
 from snntorch_binary.federated.bit_uploads import OneBit, OneBitChange
 from snntorch_binary.federated.coordinator import NetworkCoordinator
 from snntorch_binary.federated.label_shift import require_label_shift
@@ -70,10 +70,11 @@ def make_federation(
         raise ValueError(expected("method", f"one of {', '.join(settings.methods)}", repr(method)))
     chosen = settings.methods[method]
     splits, parts = data or read_data(settings, method, seed)
+    if splits.regression:
+        raise ValueError(expected("data", "with the name of a data set that has classes", repr(settings.data["name"])))
     aggregation: Aggregation = build(chosen.aggregation, Aggregation)  # type: ignore[type-abstract]  # as above
-    if settings.local_privacy is not None and isinstance(aggregation, OneBit | OneBitChange):
-        what = f"None with {type(aggregation).__name__}, whose bits cannot have noise added to them"
-        raise ValueError(expected("local_privacy", what, settings.local_privacy))
+    if settings.local_privacy is not None:
+        _require_local_privacy(aggregation)
     if settings.secure_aggregation is not None:
         require_mean(aggregation, settings.uniform)
     module = make_module(chosen.model, splits.num_classes, seed)()
@@ -100,6 +101,38 @@ def make_federation(
         collate_fn=collate,
     )
     return Federation(splits, parts, module, coordinator, participant)
+
+
+def try_network(federation: Federation, method: str) -> None:
+    """Show the global network two examples, before anything learns.
+
+    Raises:
+        ValueError: it cannot take them, or answers with another number of classes.
+    """
+    x, _ = federation.splits.train.__getitems__([0, 1])
+    shape, num_classes = list(x.shape), federation.splits.num_classes
+    federation.module.eval()
+    try:
+        with torch.no_grad():
+            answers = federation.module.answers(x, final=False)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"The network of method {method} cannot take spikes of shape {shape}: {reason}.") from None
+    for answer in answers.values():
+        if answer.shape[-1] != num_classes:
+            what = f"a network with {num_classes} outputs, the classes of the data"
+            raise ValueError(expected(f"methods.{method}.model", what, answer.shape[-1]))
+
+
+def _require_local_privacy(aggregation: Aggregation) -> None:
+    """Refuse noise on answers where it would do harm."""
+    name = type(aggregation).__name__
+    for kinds, why in (
+        ((OneBit, OneBitChange), "whose bits cannot have noise added to them"),
+        ((ProductOfExperts,), "whose clients would remember more than the server got of them"),
+    ):
+        if isinstance(aggregation, kinds):
+            raise ValueError(expected("local_privacy", f"None with {name}, {why}", "settings"))
 
 
 def make_module(model: dict[str, Any], num_classes: int, seed: int) -> Callable[[], SpikingModule]:

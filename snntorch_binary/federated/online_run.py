@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from snntorch_binary.data import SpikeDataset, Splits, load, unsigned_symbols
+from snntorch_binary.federated.method_file import check_method, keep_method
 from snntorch_binary.federated.online_device import CountedSince, OnlineDevice, exchange_
 from snntorch_binary.federated.online_settings import ExchangeMethod, OnlineSettings
 from snntorch_binary.kernels.noise import mix
@@ -62,20 +63,29 @@ def run_online(settings: OnlineSettings, out: Path, progress: ComparisonProgress
     check_output(out, settings)
     splits = load(**settings.data)
     parts = {name: _spikes(getattr(splits, name), splits, settings.join) for name in ("train", "validation", "test")}
+    for name, method in settings.methods.items():  # a mistake in the last one is found out before the first has learned
+        make_devices(settings, method, settings.seeds[0], *parts["train"])
+        for seed in settings.seeds:
+            check_method(_folder(out, name, seed), method)
     write_settings(out, settings)
     runs = []
     with progress:
         for seed in settings.seeds:
             for name, method in settings.methods.items():
-                path = out / "runs" / f"{name}-seed{seed}" / _DONE
+                path = _folder(out, name, seed) / _DONE
                 progress.say(path.parent.name)
                 if not path.exists():
+                    keep_method(path.parent, method)
                     _save(_run(settings, method, seed, parts), path)
                 runs.append(OnlineRun(name, seed, **torch.load(path, weights_only=True)))
                 single = runs[-1].validation["single"].argmax(-1) == runs[-1].validation_labels
                 accuracies = ", ".join(f"{100 * float(device.double().mean()):.1f} %" for device in single)
                 progress.finish(f"{path.parent.name:<24} validation accuracy {accuracies}")
     return runs
+
+
+def _folder(out: Path, method: str, seed: int) -> Path:
+    return out / "runs" / f"{method}-seed{seed}"
 
 
 Part = tuple[Tensor, Tensor]
@@ -86,10 +96,12 @@ def _run(settings: OnlineSettings, method: ExchangeMethod, seed: int, parts: dic
     devices = make_devices(settings, method, seed, *parts["train"])
     begin = time.perf_counter()
     scalars = sent = 0
-    for _ in range(settings.num_local_steps // (method.tau or settings.num_local_steps)):
+    tau = method.tau or settings.num_local_steps
+    for begun in range(0, settings.num_local_steps, tau):
+        num_steps = min(tau, settings.num_local_steps - begun)
         for device in devices:
-            device.advance(method.tau or settings.num_local_steps)
-        if method.tau:
+            device.advance(num_steps)
+        if num_steps == method.tau:
             shares = exchange_(devices, method.num_selected)
             scalars += sum(share.num_scalars for share in shares)
             sent += sum(share.num_bytes for share in shares)
@@ -132,7 +144,7 @@ def make_devices(
         sizes = spikes.shape[2], settings.hidden, num_classes
         net = WTANetwork(
             *sizes,
-            feedback=settings.feedback,  # type: ignore[arg-type]  # the settings have checked it
+            feedback=settings.feedback,  # type: ignore[arg-type]  # it is checked there
             mask=layered_mask(*sizes, output_lateral=settings.feedback == "all"),
         )
         rule = OnlineGLM(net, settings.kappa, window=settings.window)
@@ -187,7 +199,6 @@ def _spikes(dataset: SpikeDataset, splits: Splits, join: int) -> Part:
 
 
 def _save(done: dict[str, object], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}")
     torch.save(done, temporary)
     os.replace(temporary, path)

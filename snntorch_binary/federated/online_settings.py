@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from snntorch_binary._errors import expected
 from snntorch_binary.federated.online_device import CountedSince
 from snntorch_binary.federated.selective import num_selected
-from snntorch_binary.federated.settings import made, read_values
+from snntorch_binary.federated.settings import made, made_methods, read_values
 from snntorch_binary.nn import RaisedCosine
 
 NUM_BASIS = RaisedCosine().num
@@ -81,7 +81,10 @@ class OnlineSettings:
         for name in ("num_local_steps", "window", "join", "num_samples"):
             if getattr(self, name) < 1:
                 raise ValueError(expected(name, "a positive integer", getattr(self, name)))
-        if "name" not in self.data or len(self.data.get("classes", ())) < 2:
+        if self.hidden < 0:
+            raise ValueError(expected("hidden", "an integer of at least 0", self.hidden))
+        classes = self.data.get("classes")
+        if "name" not in self.data or not isinstance(classes, list | tuple) or len(classes) < 2:
             raise ValueError(expected("data", "with the name of a data set and at least two classes", self.data))
         if not self.methods:
             raise ValueError(expected("methods", "at least one", "none"))
@@ -127,9 +130,8 @@ def read_online_settings(
         ValueError: there is no such file, or it says something that is not understood.
     """
     values = read_values(config)
-    given = values.get("methods")
-    if isinstance(given, dict):
-        values["methods"] = {name: made(ExchangeMethod, f"methods.{name}", value) for name, value in given.items()}
+    if "methods" in values:
+        values["methods"] = made_methods(ExchangeMethod, values["methods"])
     if isinstance(values.get("data"), dict):
         changes = {"data_dir": data_dir, "limit_per_class": limit_per_class}
         values["data"] = {**values["data"], **{key: value for key, value in changes.items() if value is not None}}
@@ -144,5 +146,4 @@ def read_online_settings(
             raise ValueError(expected(f"curves.{name}", f"a list of some of {', '.join(settings.methods)}", members))
     if methods is None:
         return settings
-    values["methods"] = {name: settings.methods[name] for name in methods}
-    return made(OnlineSettings, "CONFIG", values)
+    return replace(settings, methods={name: settings.methods[name] for name in methods})

@@ -12,13 +12,15 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from snntorch_binary._errors import expected, require
 from snntorch_binary.convert import reset
-from snntorch_binary.federated.aggregation import Aggregation, shared_state
+from snntorch_binary.federated.aggregation import Aggregation, require_aggregation, shared_state
 from snntorch_binary.federated.averaging import State
 from snntorch_binary.federated.exchange import Task, Update
 from snntorch_binary.kernels.noise import mix
 from snntorch_binary.weights import binary_layers, resample_
 
 require("lightning", "lightning")  # one clear sentence before the imports that need it
+
+from lightning import LightningModule  # noqa: E402
 
 from snntorch_binary.federated.label_shift import label_shares  # noqa: E402
 from snntorch_binary.inference import logits, run  # noqa: E402
@@ -40,13 +42,23 @@ class PlainModule(SpikingModule):
 
 
 def as_module(model: nn.Module, num_classes: int, lr: float = 1e-3) -> SpikingModule:
-    """Return a model as a LightningModule: itself, or one around a plain network, trained by Adam.
+    """Return a model as a LightningModule that clients can train: itself, or one around a plain network, with Adam.
 
     Args:
         model: a :class:`snntorch_binary.lightning.SpikingModule` or any network.
         num_classes: C, for a plain network.
         lr: Adam's learning rate, for a plain network.
+
+    Raises:
+        ValueError: the model is a LightningModule of another kind, whose training steps no client would make, or learns
+            at every time step.
     """
+    if isinstance(model, LightningModule) and not isinstance(model, SpikingModule):
+        what = "a SpikingModule of this package or a plain network, as clients make no training_step"
+        raise ValueError(expected("model", what, type(model).__name__))
+    if isinstance(model, SpikingModule) and model.credit == "online":
+        what = f"a {type(model).__name__} with credit 'through-time' or 'local'"
+        raise ValueError(expected("model", what, "'online'"))
     return model if isinstance(model, SpikingModule) else PlainModule(model, num_classes, lr)
 
 
@@ -54,7 +66,7 @@ class NetworkParticipant:
     """Learns from a client's own examples, a fresh optimizer a round.
 
     Args:
-        make_module: returns the module with its network; called once, at the first round.
+        make_module: returns the module with its network, see :func:`as_module`; called once, at the first round.
         dataset: the training examples of all clients, ``(x, labels)``; as of
             :class:`snntorch_binary.data.SpikeDataset`, or with a ``collate_fn``.
         parts: the indices of the examples of each client.
@@ -72,6 +84,7 @@ class NetworkParticipant:
 
     Raises:
         ValueError: an argument is out of its range, or a client has no example.
+        TypeError: the aggregation is none.
     """
 
     def __init__(
@@ -90,14 +103,19 @@ class NetworkParticipant:
         collate_fn: Callable[[Any], Any] | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
+        require_aggregation(aggregation)
         for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-            if value < 1:
+            if not isinstance(value, int) or value < 1:
                 raise ValueError(expected(name, "a positive integer", value))
         if not temperature >= 0:
             raise ValueError(expected("temperature", "a float of at least 0", temperature))
         empty = [client for client, part in enumerate(parts) if not len(part)]
         if empty:
             raise ValueError(expected("parts", "at least one example for each client", f"none for client {empty[0]}"))
+        parts = [torch.as_tensor(part) for part in parts]
+        last = max((int(part.max()) for part in parts), default=0)
+        if labels is not None and not last < len(labels):
+            raise ValueError(expected("labels", f"of all examples, up to number {last}", f"{len(labels)} labels"))
         self._make_module = make_module
         self._module: SpikingModule | None = None
         self.dataset = dataset
@@ -108,7 +126,7 @@ class NetworkParticipant:
         self.drop_last = drop_last
         self.lr_factor = lr_factor
         self.temperature = temperature
-        self.labels = labels
+        self.labels = None if labels is None else torch.as_tensor(labels)
         self.collate_fn = collate_fn
         self.device = device
 
@@ -122,7 +140,11 @@ class NetworkParticipant:
         if not 0 <= task.client < len(self.parts):
             raise ValueError(expected("client", f"from 0 to {len(self.parts) - 1}", task.client))
         if self._module is None:
-            self._module = self._make_module().to(self.device)
+            made = self._make_module()
+            if not isinstance(made, SpikingModule):
+                what = "a function that returns a SpikingModule (as_module makes one of a plain network)"
+                raise TypeError(expected("make_module", what, type(made).__name__))
+            self._module = made.to(self.device)
         module, net = self._module, self._module.net
         if arrays.keys() != shared_state(net).keys():
             raise ValueError("The server's network is another one than this client's.")
@@ -133,7 +155,12 @@ class NetworkParticipant:
             resample_(net, torch.Generator().manual_seed(seed))
         part = self.parts[task.client]
         start = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-        with nullcontext() if self.labels is None else label_shares(module, self.labels[part]):
+        device = torch.device(self.device)
+        with (
+            nullcontext() if self.labels is None else label_shares(module, self.labels[part]),
+            torch.random.fork_rng([] if device.type == "cpu" else [device]),
+        ):
+            torch.manual_seed(mix(seed, 1) >> 1)  # dropout, ...: a round that is repeated is the same again
             loss = self._learn(module, part, task.round, seed)
         update = self.aggregation.upload(net, start, memory, task)
         return Update({name: tensor.cpu() for name, tensor in update.items()}, len(part), {"loss": loss})

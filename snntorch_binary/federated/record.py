@@ -68,6 +68,7 @@ class RoundRecord:
             "round": report.round,
             "used": report.used,
             "left_out": report.left_out,
+            "answers": len(report.bytes_up),
             "bytes_up": _mean(report.bytes_up),
             "bytes_down": _mean(report.bytes_down),
         }

@@ -128,7 +128,7 @@ def _sent(run: FederatedRun) -> list[float]:
     """Return the uplink of all clients up to each round, in MB."""
     total, sent = 0.0, []
     for entry in run.history:
-        total += entry["bytes_up"] * (len(entry["used"]) or 1) / 1e6
+        total += entry["bytes_up"] * entry["answers"] / 1e6
         sent.append(total)
     return sent
 

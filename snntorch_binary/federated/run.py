@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,16 @@ from torch import Tensor
 from snntorch_binary.data import Splits, collate
 from snntorch_binary.federated.checkpoint import RoundCheckpoint
 from snntorch_binary.federated.evaluation import Evaluator
-from snntorch_binary.federated.federation import make_federation, read_data
+from snntorch_binary.federated.federation import make_federation, read_data, try_network
 from snntorch_binary.federated.flower.apps import Protection, server_of
 from snntorch_binary.federated.flower.client import client_app
 from snntorch_binary.federated.flower.grid import InProcessGrid, run_in_process
+from snntorch_binary.federated.method_file import check_method, keep_method
 from snntorch_binary.federated.record import RoundRecord, round_line
 from snntorch_binary.federated.settings import FederationSettings
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
-from snntorch_binary.lightning.settings import OutputError, check_output, write_settings, write_text
+from snntorch_binary.lightning.settings import check_output, write_settings
 
 _DONE = "predictions.pt"
 
@@ -37,7 +37,8 @@ class FederatedRun:
         folder: where its checkpoint is.
         probabilities: class probabilities [N, C] on the test part, of each prediction by name.
         labels: test labels [N].
-        history: one entry a round: ``round``, ``used``, ``left_out``, mean ``bytes_up`` and ``bytes_down`` a client,
+        history: one entry a round: ``round``, ``used``, ``left_out``, number of ``answers``, mean ``bytes_up`` and
+            ``bytes_down`` a client,
             where clients say it ``loss``, and where it was evaluated ``scores``, accuracy, ECE, NLL and Brier score on
             validation data of each prediction by name.
         train_seconds: time spent on learning.
@@ -56,7 +57,7 @@ def run_all(settings: FederationSettings, out: Path, progress: ComparisonProgres
     """Run every method and seed that has not been run already.
 
     Raises:
-        ValueError: something in the settings is wrong.
+        ValueError: something in the settings is wrong, or no client's answer ever counted.
         OutputError: the folder cannot be written to, or holds runs made with other settings.
     """
     check_output(out, settings)
@@ -66,9 +67,9 @@ def run_all(settings: FederationSettings, out: Path, progress: ComparisonProgres
     data = _Data(settings)
     for method, seed in missing:  # a mistake in the last method is found out before the first has learned
         if seed == missing[0][1]:
-            make_federation(settings, method, seed, data.of(method, seed))
+            try_network(make_federation(settings, method, seed, data.of(method, seed)), method)
     for method, seed in planned:
-        _check_method(folders[method, seed], settings, method)
+        check_method(folders[method, seed], settings.methods[method])
     write_settings(out, settings)
     runs = []
     with quiet(), progress:
@@ -97,13 +98,6 @@ class _Data:
         return self._data
 
 
-def _check_method(folder: Path, settings: FederationSettings, method: str) -> None:
-    """Refuse to go on with a method that is described otherwise than when its folder was made."""
-    path, now = folder / "method.json", json.loads(json.dumps(asdict(settings.methods[method])))
-    if path.exists() and json.loads(path.read_text()) != now:
-        raise OutputError(f"{folder} holds another method of this name; give another --out or remove the folder.")
-
-
 def _run(
     settings: FederationSettings,
     method: str,
@@ -114,18 +108,23 @@ def _run(
 ) -> None:
     federation = make_federation(settings, method, seed, data)
     record = RoundRecord(federation, RoundCheckpoint(folder), settings, folder.name, progress)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "method.json", json.dumps(asdict(settings.methods[method]), indent=2) + "\n")
-    clients = client_app(federation.participant, [Protection(settings)])
+    keep_method(folder, settings.methods[method])
     if settings.engine == "ray":
         from snntorch_binary.federated.flower.ray import run_on_ray
 
+        # Ray's processes forget what clients remember where a run ends.
+        clients = client_app(federation.participant, [Protection(settings)], folder.absolute() / "memories")
         record.resume()
         run_on_ray(server_of(settings, federation, record, seed, wait=60.0), clients, settings.num_clients)
     else:
+        clients = client_app(federation.participant, [Protection(settings)])
         record.grid = InProcessGrid(clients, settings.num_clients)
         record.resume()
         run_in_process(server_of(settings, federation, record, seed), record.grid)
+    if not any(entry["used"] for entry in record.history):
+        reasons = record.history[-1]["left_out"]
+        why = f"client {min(reasons)}: {reasons[min(reasons)]}" if reasons else "none was asked"
+        raise ValueError(f"{folder.name} has learned nothing: no client's answer ever counted ({why}).")
     progress.say(f"{folder.name}  testing")
     tester = Evaluator(federation.splits.test, collate, settings.evaluation_batch_size)
     answers, labels = tester.answers(federation.module, final=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import warnings
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -59,6 +60,8 @@ class LocalPrivacy:
         for name in ("clipping_norm", "epsilon", "delta"):
             if not getattr(self, name) > 0:
                 raise ValueError(expected(name, "a positive float", getattr(self, name)))
+        if not self.delta < 1:
+            raise ValueError(expected("delta", "a float in (0, 1)", self.delta))
         if not self.sensitivity >= 0:
             raise ValueError(expected("sensitivity", "a float of at least 0", self.sensitivity))
 
@@ -220,7 +223,7 @@ def read_values(config: str | Path) -> dict[str, Any]:
         path = shipped[str(config)]
     try:
         values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no YAML file: {' '.join(str(error).split())}.") from None
     if not isinstance(values, dict):
         raise ValueError(expected("CONFIG", "a YAML file of settings", repr(str(config))))
@@ -240,9 +243,8 @@ def read_settings(config: str | Path, **changes: Any) -> FederationSettings:
     """
     values = read_values(config)
     values.update({name: value for name, value in changes.items() if value is not None})
-    methods = values.get("methods")
-    if isinstance(methods, dict):
-        values["methods"] = {name: made(Method, f"methods.{name}", given) for name, given in methods.items()}
+    if "methods" in values:
+        values["methods"] = made_methods(Method, values["methods"])
     protections: tuple[tuple[str, Any], ...] = (
         ("local_privacy", LocalPrivacy),
         ("secure_aggregation", SecureAggregation),
@@ -256,6 +258,21 @@ def read_settings(config: str | Path, **changes: Any) -> FederationSettings:
     return made(FederationSettings, "CONFIG", values)
 
 
+def made_methods(kind: type[Built], given: Any) -> dict[str, Built]:
+    """Return the methods of a YAML file by name, or say what is wrong with them.
+
+    Raises:
+        ValueError: they have no names, a name cannot be that of a folder, or see :func:`made`.
+    """
+    if not isinstance(given, dict):
+        raise ValueError(expected("methods", "with methods by name", repr(given)))
+    for name in given:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ValueError(expected("methods", "with names of letters, digits and - _ .", repr(name)))
+    return {name: made(kind, f"methods.{name}", values) for name, values in given.items()}
+
+
+_NAME = re.compile(r"\w[\w.-]*")
 _KINDS = {"int": int, "float": (int, float), "bool": bool, "str": str, "dict[str, Any]": dict}
 
 

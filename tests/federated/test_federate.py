@@ -1,5 +1,6 @@
 """`federate`: tables, files and pictures; a killed run goes on bit for bit; mistakes are one sentence."""
 
+import copy
 import json
 import re
 
@@ -13,7 +14,11 @@ pytest.importorskip("lightning")
 from snntorch_binary.cli import main
 from snntorch_binary.federated import Aggregation, Task, record
 from snntorch_binary.federated.federation import make_federation, make_module
+from snntorch_binary.federated.participant import NetworkParticipant
+from snntorch_binary.federated.report import _sent, compared
+from snntorch_binary.federated.run import FederatedRun
 from snntorch_binary.federated.settings import FederationSettings, build, read_settings, shipped_configs
+from snntorch_binary.optim import BayesBiSNN
 
 MLP = {
     "class_path": "snntorch_binary.lightning.SpikingMLP",
@@ -25,7 +30,7 @@ def method(module, aggregation=None, **arguments):
     made = {
         "model": {
             "class_path": f"snntorch_binary.lightning.{module}",
-            "init_args": {"net": MLP, "num_classes": 10, **arguments},
+            "init_args": {"net": MLP, "num_classes": 10} | arguments,
         }
     }
     if aggregation is not None:
@@ -45,9 +50,27 @@ SMALL = {
         "one-bit": method("STBiSNN", "OneBit"),
     },
 }
+# A plain network with noise of torch's own, dropout and that of its neurons.
+DROPOUT = {
+    "model": {
+        "class_path": "snntorch_binary.lightning.SoftLIFConvNet",
+        "init_args": {
+            "image_shape": [1, 8, 8], "num_classes": 10, "channels": [2, 2], "hidden_size": 8, "noise": 10.0
+        },
+    }
+}  # fmt: skip
 
 
 MASKED = {"secure_aggregation": {}, "clients_per_round": 3}
+PRIVATE = {"local_privacy": {"clipping_norm": 1.0, "sensitivity": 0.1, "epsilon": 1.0, "delta": 1e-5}}
+PRIVATE_NOISE = {"clipping_norm": 1.0, "sensitivity": 1.0, "epsilon": 1.0, "delta": 1e-5}
+FEW = {"name": "digits", "num_steps": 1, "limit_per_class": 15}
+LOCAL = {
+    "class_path": "snntorch_binary.lightning.LocalSpikingMLP",
+    "init_args": {"input_size": 64, "hidden_sizes": [16], "num_outputs": 10},
+}
+ONLINE = method("SpikingModule", net=LOCAL, credit="online")
+LARGE = method("SpikingModule", net={**MLP, "init_args": {**MLP["init_args"], "input_size": 65}})
 
 
 def write(tmp_path, **changes):
@@ -83,19 +106,22 @@ def test_it_ends_with_a_table_files_and_pictures(tmp_path, capsys):
 
 
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
-    assert run(tmp_path, out="whole") == 0
+    write(tmp_path, methods={**SMALL["methods"], "dropout": DROPOUT})
+    config = str(tmp_path / "small.yaml")
+    assert run(tmp_path, config=config, out="whole") == 0
     after = record.RoundRecord.after_round
 
     def killed(self, report):
         after(self, report)
-        if (self.name, report.round) in {("product-seed0", 2), ("one-bit-seed0", 3)}:
+        if (self.name, report.round) in {("product-seed0", 2), ("one-bit-seed0", 3), ("dropout-seed0", 1)}:
+            torch.manual_seed(5)  # another process begins with other random numbers
             raise KeyboardInterrupt
 
     monkeypatch.setattr(record.RoundRecord, "after_round", killed)
-    assert run(tmp_path, out="parts") == 130
-    assert run(tmp_path, out="parts") == 130
-    assert run(tmp_path, out="parts") == 0
-    for name in ("full-precision-seed0", "product-seed0", "one-bit-seed0"):
+    for _ in range(3):
+        assert run(tmp_path, config=config, out="parts") == 130
+    assert run(tmp_path, config=config, out="parts") == 0
+    for name in ("full-precision-seed0", "product-seed0", "one-bit-seed0", "dropout-seed0"):
         whole, parts = (
             torch.load(tmp_path / folder / "runs" / name / "predictions.pt", weights_only=True)
             for folder in ("whole", "parts")
@@ -127,21 +153,22 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
         ({"methods": {"a": method("SpikingModule", rate=1.0)}}, "rate"),
         ({"data": {"name": "nothing"}}, "nothing"),
         ({"num_clients": 1000, "clients_per_round": 2}, "`num_clients` to be at most"),
-        (
-            {
-                "local_privacy": {"clipping_norm": 1.0, "sensitivity": 0.1, "epsilon": 1.0, "delta": 1e-5},
-                "methods": {"a": method("STBiSNN", "OneBit")},
-            },
-            "cannot have noise",
-        ),
-        (
-            {
-                "local_privacy": {"clipping_norm": 1.0, "sensitivity": 0.1, "epsilon": 1.0, "delta": 1e-5},
-                "methods": {"a": method("STBiSNN", "OneBitChange")},
-            },
-            "None with OneBitChange",
-        ),
+        ({**PRIVATE, "methods": {"a": method("STBiSNN", "OneBit")}}, "cannot have noise"),
+        ({**PRIVATE, "methods": {"a": method("STBiSNN", "OneBitChange")}}, "None with OneBitChange"),
+        ({**PRIVATE, "methods": {"a": method("BayesBiSNN", "ProductOfExperts")}}, "None with ProductOfExperts"),
+        ({"local_privacy": {**PRIVATE["local_privacy"], "delta": 3.0}}, "`delta` to be a float in (0, 1)"),
         ({"label_shift": "yes"}, "`label_shift` to be of type bool"),
+        ({"methods": "abc"}, "`methods` to be with methods by name, but got 'abc'"),
+        (
+            {"methods": {1: method("SpikingModule")}},
+            "`methods` to be with names of letters, digits and - _ ., but got 1",
+        ),
+        ({"methods": {"../../a": method("SpikingModule")}}, "but got '../../a'"),
+        ({"methods": {"a": {"model": {"class_path": "lightning.LightningModule"}}}}, "clients make no training_step"),
+        ({"methods": {"a": ONLINE}}, "with credit 'through-time' or 'local', but got 'online'"),
+        ({"methods": {"a": {"model": {"class_path": "torch.nn.Identity"}}}, "data": FEW}, "10 outputs"),
+        ({"methods": {"a": LARGE}}, "The network of method a cannot take spikes of shape [3, 2, 64]"),
+        ({"data": {"name": "regression-1d"}}, "a data set that has classes, but got 'regression-1d'"),
         ({"secure_aggregation": {"num_shares": 0.0}}, "`num_shares` to be a float in (0, 1]"),
         ({"secure_aggregation": {"clipping_range": -1.0}}, "`clipping_range` to be a positive float"),
         ({"secure_aggregation": {"clipping_range": float("inf")}}, "`clipping_range` to be a positive float"),
@@ -159,6 +186,64 @@ def test_mistakes_are_one_sentence(tmp_path, capsys, changes, words):
     assert said.count("\n") == 1
     assert words in said
     assert not (tmp_path / "out" / "runs").exists()
+
+
+def test_a_federation_in_which_nobody_can_learn_is_an_error(tmp_path, capsys, monkeypatch):
+    def fails(self, arrays, task, memory):
+        raise RuntimeError("no disk")
+
+    monkeypatch.setattr(NetworkParticipant, "train", fails)
+    assert run(tmp_path) == 1
+    said = capsys.readouterr().err
+    assert "full-precision-seed0 has learned nothing: no client's answer ever counted (client 1: it failed" in said
+    assert "no disk" in said
+    assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_all_of_a_file_reaches_both_sides(tmp_path):
+    changes = {
+        "local_epochs": 3,
+        "batch_size": 7,
+        "drop_last": True,
+        "temperature": 0.25,
+        "lr_drops": [2],
+        "lr_drop": 4.0,
+    }
+    more = {"uniform": True, "stragglers": 0.5, "gradient_noise": 0.125}
+    federation = make_federation(read_settings(write(tmp_path, **changes, **more)), "product", 0)
+    clients, server = federation.participant, federation.coordinator
+    assert (clients.epochs, clients.batch_size, clients.drop_last, clients.temperature) == (3, 7, True, 0.25)
+    assert [clients.lr_factor(round) for round in (1, 2, 3, 4)] == [1, 1, 0.25, 0.25]
+    assert (server.uniform, server.stragglers, server.gradient_noise) == (True, 0.5, 0.125)
+
+
+@pytest.mark.parametrize(("round", "factor"), [(2, 1.0), (3, 0.25)])
+def test_learning_rates_drop_and_a_posteriors_temperature_is_for_each_example(tmp_path, monkeypatch, round, factor):
+    methods = {"product": method("BayesBiSNN", "ProductOfExperts", rho=None, lr=0.2)}
+    changes = {"temperature": 0.5, "lr_drops": [2], "lr_drop": 4.0, "methods": methods}
+    federation = make_federation(read_settings(write(tmp_path, **changes)), "product", 0)
+    used = []
+    step = BayesBiSNN.step
+    monkeypatch.setattr(BayesBiSNN, "step", lambda self: used.append(copy.deepcopy(self.param_groups)) or step(self))
+    federation.participant.train(federation.coordinator.arrays(), Task(round, 0, 1, 3, 0), {})
+    latent = next(group for group in used[-1] if group["rho"])
+    assert latent["rho"] == pytest.approx(0.5 / len(federation.parts[1]))
+    assert latent["lr"] == pytest.approx(0.2 * factor)
+
+
+def test_the_report_by_hand(tmp_path):
+    """Differences are of accuracy less the first method's; all that was sent counts, whether it came in time or not."""
+    labels = torch.tensor([0, 1, 1, 0])
+    right = torch.nn.functional.one_hot(labels, 2).float() * 0.8 + 0.1
+    wrong = torch.cat([right[:3], 1 - right[3:]])
+    history = [{"bytes_up": 2e6, "answers": 3, "used": [1]}, {"bytes_up": 1e6, "answers": 2, "used": [0, 2]}]
+    runs = [
+        FederatedRun(name, 0, tmp_path, {"single": answers}, labels, history, 1.0)
+        for name, answers in (("first", right), ("second", wrong))
+    ]
+    (difference,) = compared(runs).values()
+    assert difference["accuracy"].difference == pytest.approx(-0.25)
+    assert _sent(runs[0]) == [6.0, 8.0]
 
 
 def test_label_shift_reaches_the_clients_and_changes_what_they_learn(tmp_path):
@@ -206,11 +291,16 @@ def test_local_privacy_is_switched_on_by_the_file(tmp_path):
     config = write(tmp_path, methods={"full": method("SpikingModule")}, num_rounds=1, local_privacy=given)
     assert run(tmp_path, config=config) == 0
     state = torch.load(tmp_path / "out/runs/full-seed0/last.pt", weights_only=True)["state"]
-    from snntorch_binary.federated.federation import make_federation
-
     start = make_federation(read_settings(config), "full", 0).module.net.state_dict()
     moved = torch.cat([(state[name] - start[name]).flatten() for name in start]).norm()
     assert 0 < float(moved) <= 0.0101
+    config = write(tmp_path, methods={"full": method("SpikingModule")}, num_rounds=1, local_privacy=PRIVATE_NOISE)
+    assert run(tmp_path, config=config, out="noisy") == 0
+    noisy = torch.load(tmp_path / "noisy/runs/full-seed0/last.pt", weights_only=True)["state"]
+    learned = {name for name, _ in make_federation(read_settings(config), "full", 0).module.net.named_parameters()}
+    for name, tensor in start.items():  # thresholds, decays and what a reset does are not learned
+        assert torch.equal(noisy[name], tensor) == (name not in learned), name
+        assert noisy[name].dtype == tensor.dtype
 
 
 SECURE = {
@@ -231,7 +321,10 @@ SECURE = {
             "methods": {"full": method("SpikingModule")},
             "data": {**SMALL["data"], "limit_per_class": 14},
         },
-        {"local_privacy": {"clipping_norm": 0.5, "sensitivity": 1e-9, "epsilon": 1.0, "delta": 1e-5}},
+        {
+            "methods": {"full": method("SpikingModule")},
+            "local_privacy": {"clipping_norm": 0.5, "sensitivity": 1e-9, "epsilon": 1.0, "delta": 1e-5},
+        },
     ],
 )
 def test_secure_aggregation_is_switched_on_by_the_file(tmp_path, changes):

@@ -11,6 +11,8 @@ from torch import nn
 
 pytest.importorskip("flwr")
 
+from lightning import LightningModule
+
 import snntorch_binary as sb
 from snntorch_binary.data import SpikeDataset, collate, load
 from snntorch_binary.federated import (
@@ -31,7 +33,7 @@ from snntorch_binary.federated.aggregation import shared_state
 from snntorch_binary.federated.flower import InProcessGrid, TooFewClientsError, client_app, run_in_process, server_app
 from snntorch_binary.federated.flower.records import from_record, to_record
 from snntorch_binary.federated.participant import NetworkParticipant, as_module
-from snntorch_binary.lightning import BayesBiSNN, SpikingMLP, SpikingModule, STBiSNN
+from snntorch_binary.lightning import BayesBiSNN, LocalSpikingMLP, SpikingMLP, SpikingModule, STBiSNN
 
 CLIENTS = 4
 
@@ -154,6 +156,11 @@ def test_clients_draw_weights_of_their_own(digits):
     assert torch.equal(seen[0], seen[2])
 
 
+class WellBehaved:
+    def train(self, arrays, task, memory):
+        return Update({name: tensor + 1 for name, tensor in arrays.items()}, 10)
+
+
 class Misbehaving:
     """Client 1 does what it is told to do wrong, all others answer well."""
 
@@ -227,10 +234,11 @@ def test_stragglers_do_not_count():
     net = nn.Linear(2, 2)
     reports = []
     coordinator = NetworkCoordinator(net, Average(), stragglers=0.5)
-    run_in_process(
-        server_app(coordinator, 40, 4, on_round=reports.append), InProcessGrid(client_app(Misbehaving("")), 4)
-    )
+    run_in_process(server_app(coordinator, 40, 4, on_round=reports.append), InProcessGrid(client_app(WellBehaved()), 4))
     used = [len(report.used) for report in reports]
+    for report in reports:
+        assert report.left_out == {client: "it was too late" for client in range(4) if client not in report.used}
+        assert len(report.bytes_up) == 4
     assert min(used) >= 1
     assert 2.0 < sum(used) / len(used) < 3.0
 
@@ -329,6 +337,44 @@ def test_a_plain_network_learns_too():
     side = NetworkParticipant(make, data, IID()(labels, 3, 0), Average())
     run_in_process(server_app(NetworkCoordinator(module.net, Average()), 8, 3), InProcessGrid(client_app(side), 3))
     assert (module.net(x).argmax(-1) == labels).float().mean() > 0.9
+
+
+def test_what_clients_cannot_train_is_refused():
+    with pytest.raises(ValueError, match="clients make no training_step, but got LightningModule"):
+        as_module(LightningModule(), 2)
+    learns_online = SpikingModule(LocalSpikingMLP(4, [8], 2), 2, credit="online")
+    with pytest.raises(ValueError, match="SpikingModule with credit 'through-time' or 'local'"):
+        as_module(learns_online, 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"aggregation": Average}, "`aggregation` to be an Aggregation, such as Average.., but got the class Average"),
+        ({"aggregation": "average"}, "but got 'average'"),
+        ({"epochs": "1"}, "`epochs` to be a positive integer, but got 1"),
+        ({"labels": [0, 1]}, "`labels` to be of all examples, up to number 3, but got 2 labels"),
+        ({"parts": [[0, 1], []]}, "`parts` to be at least one example for each client, but got none for client 1"),
+    ],
+)
+def test_wrong_arguments_are_found_out_at_once(changes, sentence):
+    given = {"make_module": make_full, "dataset": None, "parts": [[0, 1], [2, 3]], "aggregation": Average(), **changes}
+    with pytest.raises((TypeError, ValueError), match=sentence):
+        NetworkParticipant(**given)
+    if isinstance(given["aggregation"], type):
+        with pytest.raises(TypeError, match="such as Average"):
+            NetworkCoordinator(nn.Linear(2, 2), given["aggregation"])
+
+
+def test_a_plain_network_from_make_module_is_one_sentence(caplog):
+    data = torch.utils.data.TensorDataset(torch.randn(6, 4), torch.arange(6) % 2)
+    side = NetworkParticipant(lambda: nn.Linear(4, 2), data, [range(3), [3, 4, 5]], Average())
+    grid = InProcessGrid(client_app(side), 2)
+    run_in_process(server_app(NetworkCoordinator(nn.Linear(4, 2), Average()), 1, 2), grid)
+    assert (
+        "`make_module` to return a SpikingModule (as_module makes one of a plain network), but got Linear"
+        in caplog.text
+    )
 
 
 def test_weighted_mean_is_what_the_coordinator_takes():

@@ -13,7 +13,7 @@ from snntorch_binary.cli import main
 from snntorch_binary.federated import online_run
 from snntorch_binary.federated.online_report import online_rows, online_table
 from snntorch_binary.federated.online_run import OnlineRun, run_online
-from snntorch_binary.federated.online_settings import is_online, read_online_settings
+from snntorch_binary.federated.online_settings import ExchangeMethod, is_online, read_online_settings
 from snntorch_binary.federated.settings import shipped_configs
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.nn import WTANetwork, layered_mask
@@ -103,6 +103,34 @@ def test_what_is_done_is_not_done_again_and_the_rest_is_the_same(config, tmp_pat
         assert torch.equal(one.probabilities["ensemble"], other.probabilities["ensemble"])
 
 
+def test_another_method_of_the_same_name_is_not_read_as_this_one(config, tmp_path, capsys):
+    arguments = ["federate", str(config), "--methods", "turns", "--seeds", "0", "--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    config.write_text(CONFIG.replace("turns: {tau: 6, rate: 0.2}", "turns: {tau: 12, rate: 0.2}"))
+    capsys.readouterr()
+    assert main(arguments) == 1
+    assert "holds another method of this name" in capsys.readouterr().err
+
+
+def test_settings_reach_the_devices_and_steps_after_the_last_exchange_are_made(config, tmp_path, monkeypatch):
+    config.write_text(CONFIG.replace("lr: 0.05", "lr: 0.03\nkappa: 0.25\nwindow: 2\nhidden: 3"))
+    settings = read_online_settings(config, seeds=[1])
+    settings = replace(settings, methods={"rare": ExchangeMethod(tau=25, rate=1.0, counted_since="exchange")})
+    made, exchanged = [], []
+    make, exchange = online_run.make_devices, online_run.exchange_
+    monkeypatch.setattr(online_run, "make_devices", lambda *given: made.append(make(*given)) or made[-1])
+    monkeypatch.setattr(
+        online_run, "exchange_", lambda devices, num: exchanged.append(devices[0].position) or exchange(devices, num)
+    )
+    run_online(settings, tmp_path / "out", ComparisonProgress(Console(quiet=True), 1, 1))
+    devices = made[-1]
+    assert [(device.lr, device.rule.kappa, device.rule.window) for device in devices] == [(0.03, 0.25, 2)] * 2
+    assert [(device.net.num_hidden, device.counted_since) for device in devices] == [(3, "exchange")] * 2
+    assert devices[0].seed != devices[1].seed
+    assert exchanged == [25 * 2, 50 * 2]
+    assert [device.position for device in devices] == [60 * 2, 60 * 2]
+
+
 def test_joined_time_steps(config):
     spikes = torch.zeros(1, 7, 3, dtype=torch.uint8)
     spikes[0, [1, 4, 6], [0, 1, 2]] = 1
@@ -156,6 +184,7 @@ def test_the_table_shows_means_over_devices_and_the_worst(config):
         ("everything: {tau: 61}", "`methods.everything.tau` to be at most num_local_steps = 60, but got 61."),
         ("everything: {tau: 4, rate: 0.1}", "`rate` to be at least 1 / tau = 0.25, so that something can be sent"),
         ("everything: {taus: 4}", "`methods.everything` to be with some of tau, rate, counted_since, but got 'taus'."),
+        ("5: {tau: 4}", "`methods` to be with names of letters, digits and - _ ., but got 5."),
         ("everything: {counted_since: never}", "`counted_since` to be 'sent' or 'exchange', but got 'never'."),
     ],
 )
@@ -164,6 +193,32 @@ def test_a_wrong_file_is_one_sentence(config, change, sentence, capsys):
     assert main(["federate", str(config)]) == 1
     assert sentence in (message := capsys.readouterr().err)
     assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("methods:", "methods: 5\nmore:", "but got"),
+        ("lr: 0.05", "hidden: -1", "`hidden` to be an integer of at least 0, but got -1."),
+        ("lr: 0.05", "lr: -1.0", "`lr`"),
+        ("lr: 0.05", "kappa: 1.5", "`kappa`"),
+        ("lr: 0.05", "feedback: some", "`feedback` to be one of"),
+        ("classes: [0, 1]", "classes: 5", "`data` to be with the name of a data set and at least two classes"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence(config, tmp_path, old, new, sentence, capsys):
+    config.write_text(CONFIG.replace(old, new))
+    assert main(["federate", str(config), "--out", str(tmp_path / "out")]) == 1
+    assert sentence in (message := capsys.readouterr().err)
+    assert message.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path, capsys):
+    path = tmp_path / "a.yaml"
+    path.write_bytes(b"\xff\xfe\x00\xd8")
+    assert main(["federate", str(path)]) == 1
+    assert f"{path} is no YAML file" in capsys.readouterr().err
 
 
 def test_options_that_do_not_fit(config, capsys):

@@ -92,11 +92,12 @@ def federate(
     rounds=1,
     settings=None,
     clients=None,
+    sizes=SIZES,
 ):
     settings = settings or SecureAggregation()
     net = make_net()
     coordinator = NetworkCoordinator(net, aggregation, uniform=uniform)
-    exchange = SecureExchange(settings, None if uniform else SIZES, timeout=10.0) if secure else None
+    exchange = SecureExchange(settings, None if uniform else sizes, timeout=10.0) if secure else None
     modifier = SecureModifier(clients or settings, uniform if clients_uniform is None else clients_uniform)
     mods = [modifier] if (secure if masked is None else masked) else []
     reports = []
@@ -155,6 +156,12 @@ def test_a_client_that_cannot_answer_is_left_out_of_the_mean(caplog, wrong, word
     assert "goes on without client 1" in caplog.text
     clear, _, _ = federate(Average(), secure=False, wrong={1: "fails"})
     close(net, clear)
+
+
+def test_a_client_of_another_number_does_not_stop_the_server():
+    _, (report,), _ = federate(Average(), sizes=SIZES[:4], wrong={4: "fails"})
+    assert sorted(report.used) == [0, 1, 2, 3]
+    assert "it failed" in report.left_out[4]
 
 
 @pytest.mark.parametrize("lost", [{3: 0}, {3: 1}, {3: 2}, {1: 0, 3: 2}, {1: 2, 3: 2}, {1: 1, 3: 3}])

@@ -8,12 +8,12 @@ from typing import Any
 
 from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
-from flwr.clientapp.mod import LocalDpMod
 from flwr.serverapp import Grid, ServerApp
 
 from snntorch_binary.federated.checkpoint import RoundCheckpoint
 from snntorch_binary.federated.federation import Federation, make_federation
 from snntorch_binary.federated.flower.client import client_app
+from snntorch_binary.federated.flower.local_privacy import LocalPrivacyModifier
 from snntorch_binary.federated.flower.server import server_app
 from snntorch_binary.federated.record import RoundRecord
 from snntorch_binary.federated.settings import FederationSettings
@@ -102,7 +102,7 @@ class Protection:
         noise, secure = settings.local_privacy, settings.secure_aggregation
         self._modifiers: list[Any] = []
         if noise is not None:
-            self._modifiers.append(LocalDpMod(noise.clipping_norm, noise.sensitivity, noise.epsilon, noise.delta))
+            self._modifiers.append(LocalPrivacyModifier(noise))
         if secure is not None:
             from snntorch_binary.federated.flower.secure_aggregation import SecureModifier
 

@@ -28,17 +28,20 @@ from snntorch_binary.federated.flower.records import (
 )
 
 
-def client_app(participant: Participant | Callable[[Context], Participant], mods: Sequence[Any] = ()) -> ClientApp:
+def client_app(
+    participant: Participant | Callable[[Context], Participant], mods: Sequence[Any] = (), memory: Path | None = None
+) -> ClientApp:
     """Return the ClientApp of a participant.
 
     It answers ``query`` messages by the number of its client, the node's ``partition-id``, and ``train`` messages by
     what the participant has learned. What the participant keeps from round to round is in the context's state, which
-    Flower drops at the end of a run, and where the node's configuration names a folder ``memory`` in a file there, too:
-    after a server was lost, a run that goes on from its checkpoint finds it again.
+    Flower drops at the end of a run, and in a file where the node's configuration names a folder ``memory`` or one is
+    given here: after a server was lost, a run that goes on from its checkpoint finds it again.
 
     Args:
         participant: the client's side; or a function that returns it, called at a process's first message.
         mods: Flower's modifiers of messages, such as ``flwr.clientapp.mod.LocalDpMod``.
+        memory: folder for what clients keep, where the node's configuration names none; of one run only.
 
     Example:
         >>> from snntorch_binary.federated import Update
@@ -67,10 +70,10 @@ def client_app(participant: Participant | Callable[[Context], Participant], mods
         if CONFIG not in message.content.config_records:
             raise ValueError("the server's settings have secure_aggregation, this client's have none")
         task = task_of(message.content.config_records[CONFIG])
-        kept = _KeptMemory(context)
-        memory = kept.load(known=task.accepted > 0)
-        update = side(context).train(from_record(message.content.array_records[ARRAYS]), task, memory)
-        kept.save(memory)
+        kept = _KeptMemory(context, memory)
+        remembered = kept.load(known=task.accepted > 0)
+        update = side(context).train(from_record(message.content.array_records[ARRAYS]), task, remembered)
+        kept.save(remembered)
         return Message(update_content(update), reply_to=message)
 
     return app
@@ -79,8 +82,8 @@ def client_app(participant: Participant | Callable[[Context], Participant], mods
 class _KeptMemory:
     """What a client keeps from round to round, in a run's state and in a file."""
 
-    def __init__(self, context: Context) -> None:
-        folder = str(context.node_config.get("memory", ""))
+    def __init__(self, context: Context, default: Path | None) -> None:
+        folder = str(context.node_config.get("memory", default or ""))
         self._state = context.state
         self._file: Path | None = None
         if folder:

@@ -114,7 +114,7 @@ class SecureExchange:
             asked,
             float(self.settings.num_shares),
             float(self.settings.reconstruction_threshold),
-            max_weight=1.0 if self.weights is None else max(self.weights[task.client] for task in tasks),
+            max_weight=self._largest([task.client for task in tasks]),
             clipping_range=float(self.settings.clipping_range),
             quantization_range=_TARGET_RANGE,
             modulus_range=_MOD_RANGE,
@@ -136,6 +136,11 @@ class SecureExchange:
             why_not = dict.fromkeys(asked, halted) | why_not
         network = start if mean is None else _moved(start, mean)
         return SecureAnswers(network, nodes, why_not, counted.up, counted.down)
+
+    def _largest(self, clients: Sequence[int]) -> float:
+        """Return the largest weight; a client that nobody knows will answer with an error."""
+        known = [self.weights[client] for client in clients if 0 <= client < len(self.weights)] if self.weights else []
+        return max(known, default=1.0)
 
 
 class SecureModifier:

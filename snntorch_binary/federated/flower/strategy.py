@@ -161,6 +161,7 @@ class FederatedStrategy(Strategy):
         if updates:
             report.used = self.coordinator.combine(updates, report.round, round_seed(self.seed, report.round))
             report.metrics = {client: dict(updates[client].metrics) for client in report.used}
+            report.left_out |= {client: "it was too late" for client in updates if client not in report.used}
             self.accepted.update(dict.fromkeys(report.used, report.round))
         else:
             log.warning("Round %d changed nothing: no answer could be used.", report.round)
