@@ -371,10 +371,7 @@ def test_a_plain_network_from_make_module_is_one_sentence(caplog):
     side = NetworkParticipant(lambda: nn.Linear(4, 2), data, [range(3), [3, 4, 5]], Average())
     grid = InProcessGrid(client_app(side), 2)
     run_in_process(server_app(NetworkCoordinator(nn.Linear(4, 2), Average()), 1, 2), grid)
-    assert (
-        "`make_module` to return a SpikingModule (as_module makes one of a plain network), but got Linear"
-        in caplog.text
-    )
+    assert "returns a SpikingModule (as_module makes one of a plain network), but got Linear" in caplog.text
 
 
 def test_weighted_mean_is_what_the_coordinator_takes():
