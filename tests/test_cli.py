@@ -68,6 +68,8 @@ def truncated_archive(folder):
         (["compare", "digits", "--epochs", "0"], ["`epochs`", "0"]),
         (["compare", "digits", "--epochs", "many"], ["--epochs", "many"]),
         (["compare", "digits", "--classes", "3,12"], ["`classes`", "12"]),
+        (["compare", "digits", "--classes", "3"], ["`classes`", "at least two"]),
+        (["compare", "digits", "--rules", "softlif", "--anytime"], ["`--anytime`", "one time step"]),
         (["compare", "digits", "--limit-per-class", "0"], ["`limit_per_class`"]),
         (["compare", "digits", "--folds", "1"], ["`num_folds`"]),
         (["compare", "mnist", "--folds", "5", "--data-dir", "."], ["MNIST"]),
@@ -113,6 +115,15 @@ def test_a_damaged_settings_file(empty_folder, capsys):
     (empty_folder / "out" / "settings.json").write_text("{")
     code, _, error = run("compare", "digits", *TINY, "--out", "out", capsys=capsys)
     assert_one_sentence(code, error, "settings.json", "damaged")
+
+
+def test_other_settings_of_a_folder_without_runs_are_in_nobodys_way(empty_folder, capsys):
+    (empty_folder / "out").mkdir()
+    (empty_folder / "out" / "settings.json").write_text('{"epochs": 7}')
+    code, _, error = run("compare", "digits", *TINY, "--out", "out", capsys=capsys)
+    assert (code, error) == (0, "")
+    code, _, error = run("compare", "digits", *TINY, "--classes", "3,4", "--out", "out", capsys=capsys)
+    assert_one_sentence(code, error, "holds runs with other settings (classes)")
 
 
 def test_missing_packages(tmp_path):
@@ -237,6 +248,14 @@ def test_fit_says_how_it_goes_and_where_things_are(trained):
     columns = (folder / "metrics.csv").read_text().splitlines()[0].split(",")
     assert {"train_loss", "val_mode_accuracy", "val_ensemble_nll"} <= set(columns)
     torch.load(checkpoint(here), weights_only=True)
+
+
+def test_fit_without_a_progress_bar_or_a_logger(empty_folder, capsys):
+    options = ["--trainer.max_epochs", "1", "--trainer.enable_progress_bar", "false", "--trainer.logger", "false"]
+    code, output, error = run("fit", "--config", "digits-bayes", *options, capsys=capsys)
+    assert (code, said(error)) == (0, "")
+    assert output.splitlines() == ["Written to .: config.yaml", "Checkpoint for --ckpt_path: checkpoints/last.ckpt"]
+    assert {path.name for path in empty_folder.iterdir()} == {"checkpoints", "config.yaml"}
 
 
 def test_fit_is_the_run_of_compare(trained, tmp_path, capsys):

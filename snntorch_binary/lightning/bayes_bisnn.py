@@ -93,6 +93,8 @@ class BayesBiSNN(SpikingModule):
         for name, count in counts.items():
             if count < 1:
                 raise ValueError(expected(name, "an integer of at least 1", count))
+        if rho is not None and not rho >= 0:
+            raise ValueError(expected("rho", "a float of at least 0, or None", rho))
         give_rule_(net, Bernoulli(tau, prior, estimator, init_scale, shared_noise), scale)
         super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine, credit)
         if credit == "online" and estimator == "disarm":

@@ -132,6 +132,11 @@ class _Progress(RichProgressBar):
 class _CommandLine(LightningCLI):
     """Lightning's command line, which says where it left its files."""
 
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        if self.config_init[self.subcommand]["trainer"].get("enable_progress_bar") is False:
+            self.trainer_defaults = {**self.trainer_defaults, "callbacks": []}
+        return super().instantiate_trainer(**kwargs)
+
     def before_instantiate_classes(self) -> None:
         path = self.config[self.subcommand].get("ckpt_path")
         if path and path not in ("best", "last", "hpc", "registry") and not Path(path).exists():
@@ -142,7 +147,7 @@ class _CommandLine(LightningCLI):
         self.datamodule.setup()  # a set that cannot be read is found out before a folder for the run is made
 
     def after_fit(self) -> None:
-        self._say_where("metrics.csv and config.yaml")
+        self._say_where("config.yaml" if self.trainer.logger is None else "metrics.csv and config.yaml")
         checkpoint = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
         if checkpoint and self.trainer.is_global_zero:
             print(f"Checkpoint for --ckpt_path: {_short(checkpoint)}")

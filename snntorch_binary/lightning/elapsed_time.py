@@ -30,12 +30,14 @@ def check_anytime(settings: Settings) -> None:
     """Say before anything is trained why answers cannot be scored by time step.
 
     Raises:
-        ValueError: the set is cross-validated or a regression.
+        ValueError: the set is cross-validated or a regression, or a rule has no answers by time step.
     """
     if settings.folds or settings.regression:
         raise ValueError(expected("--anytime", "left out where a set is cross-validated or a regression", "it given"))
     if settings.vowel:
         raise ValueError(expected("--anytime", "left out with VOWEL's rules", "it given"))
+    if settings.soft_lif:
+        raise ValueError(expected("--anytime", "left out with rates, which take one time step", "it given"))
 
 
 def report_anytime(settings: Settings, runs: list[Run], out: Path, console: Console) -> None:

@@ -70,6 +70,8 @@ class Settings:
             raise ValueError(expected("rules", "different rules, at least one", self.rules))
         if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
             raise ValueError(expected("seeds", "different integers of at least 0", self.seeds))
+        if self.classes != "all" and len(self.classes) < 2:
+            raise ValueError(expected("classes", "all or at least two different labels", self.classes))
         if self.epochs is not None and self.epochs < 1:
             raise ValueError(expected("epochs", "a positive integer", self.epochs))
 
@@ -166,7 +168,7 @@ def check_output(out: Path, settings: Fingerprinted) -> None:
         raise OutputError(f"{path} is damaged; give another --out or remove the folder.") from None
     now = settings.fingerprint()
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    if changed:
+    if changed and (out / "runs").is_dir():
         raise OutputError(
             f"{out} holds runs with other settings ({', '.join(changed)}); give another --out or remove the folder."
         )

@@ -90,6 +90,8 @@ class SpikingModule(L.LightningModule):
         self.save_hyperparameters(ignore=["net"])
         self.net = net
         self.task: Task = Regression() if num_classes is None else Classification(num_classes)
+        if isinstance(net, LocalNetwork):
+            self.task.check(net.num_outputs)
         self.credit = credit
         self.automatic_optimization = credit != "online"
         self.lr = lr
@@ -134,7 +136,9 @@ class SpikingModule(L.LightningModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return scores [B, C] for a new sequence, with the weights in force."""
-        return logits(run(self.net, x, self.step), self.readout, self.readout_scale)
+        scores = logits(run(self.net, x, self.step), self.readout, self.readout_scale)
+        self.task.check(scores.shape[-1])
+        return scores
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer, with a cosine schedule over all steps where asked for."""

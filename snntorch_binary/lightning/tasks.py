@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from torchmetrics import MeanMetric, MeanSquaredError, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
 
+from snntorch_binary._errors import expected
 from snntorch_binary.learning.losses import LossName, loss_value
 
 
@@ -21,6 +22,16 @@ class Classification:
 
     def __init__(self, num_classes: int) -> None:
         self.num_classes = num_classes
+
+    def check(self, num_outputs: int) -> None:
+        """Refuse a network with another number of outputs.
+
+        Raises:
+            ValueError: it has.
+        """
+        if num_outputs != self.num_classes and (num_outputs, self.num_classes) != (1, 2):
+            what = f"{num_outputs}, the outputs of the network"
+            raise ValueError(expected("num_classes", what, self.num_classes))
 
     def loss_name(self, num_outputs: int) -> LossName:
         """Return the name of the loss of scores [B, num_outputs]."""
@@ -63,6 +74,15 @@ class Regression:
     """
 
     score = "rmse"
+
+    def check(self, num_outputs: int) -> None:
+        """Refuse a network with more than one output.
+
+        Raises:
+            ValueError: it has more.
+        """
+        if num_outputs != 1:
+            raise ValueError(expected("net", "a network with one output for a regression", f"{num_outputs} outputs"))
 
     def loss_name(self, num_outputs: int) -> LossName:
         """Return the name of the loss."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -108,6 +109,12 @@ class BayesBiSNN(torch.optim.Optimizer):
             "paper_exact": paper_exact,
         }
         super().__init__(params, defaults)
+        if not any(group["bayesian"] for group in self.param_groups):
+            warnings.warn(
+                "There is no latent of a Bernoulli layer among the parameters: Adam trains all of them at base_lr. "
+                "Call binarize_(net, Bernoulli()) before the optimizer is made.",
+                stacklevel=2,
+            )
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters; latents with a Bernoulli posterior and all others become groups of their own."""

@@ -435,7 +435,8 @@ def test_a_latent_whose_layer_is_gone():
 
 def test_an_optimizer_made_before_the_network_was_binary():
     net = nn.Sequential(nn.Linear(3, 2))
-    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0)
+    with pytest.warns(UserWarning, match="Adam trains all of them at base_lr"):
+        optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0)
     sb.binarize_(net, sb.Bernoulli())
     net(torch.ones(1, 3)).sum().backward()
     with pytest.raises(RuntimeError, match=r"has become a latent .* make the optimizer after binarize_\."):
