@@ -86,8 +86,8 @@ def test_bad_resources_get_one_sentence(values, message):
 
 
 def test_results_of_another_plan_are_not_mixed(tmp_path):
-    (tmp_path / "plan.json").write_text('{"plan": {}, "space": {}}')
-    with pytest.raises(OutputError, match="holds a population with another plan or space"):
+    (tmp_path / "plan.json").write_text('{"plan": {}, "space": {"lr": {"low": 0.1, "high": 1.0, "scale": "linear"}}}')
+    with pytest.raises(OutputError, match="holds a population with another plan, model, data; give another folder"):
         train(tmp_path)
     (tmp_path / "plan.json").write_text("{")
     with pytest.raises(OutputError, match="damaged"):
