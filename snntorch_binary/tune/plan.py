@@ -30,7 +30,7 @@ class Plan:
         perturb: ``False`` trains the first settings as they are: the same number of fixed trials.
         synchronous: rank when all members have come so far. ``False`` ranks whenever one has, as in the paper; for
             machines of unequal speed, and dependent on it.
-        seed: of settings, first weights and perturbations.
+        seed: of settings, first weights, perturbations, and torch's own noise in each step.
 
     Raises:
         ValueError: a value is out of its range.

@@ -83,11 +83,14 @@ def population_based_training(
     height of its curve: population based training moves the height, and the shape stays.
 
     In ``out`` are then the winner's checkpoint, and ``schedule.yaml``, with which ``snntorch-binary fit`` trains the
-    winner again, without Ray, bit for bit. Killed, the same call goes on; finished, it reads what there is. Calls are
-    the same with equal plan and space, and equal sections of ``config``, wherever the data lie. Where a section is
-    missing, classes and saved hyper-parameters (Lightning's ``save_hyperparameters``) of module and data are compared,
-    and the module's layers. Ray's own files are below ``out`` until the end. To go on, Ray reads a pickle among them:
-    never start in a folder that came from somebody else.
+    winner again, without Ray, bit for bit, the noise of dropout included, where the order of the data is a function of
+    the epoch, as that of :class:`SpikeDataModule` is.
+
+    Killed, the same call goes on; finished, it reads what there is. Calls are the same with equal plan and space, and
+    equal sections of ``config``, wherever the data lie. Where a section is missing, classes and saved hyper-parameters
+    (Lightning's ``save_hyperparameters``) of module and data are compared, and the module's layers. Ray's own files are
+    below ``out`` until the end. To go on, Ray reads a pickle among them: never start in a folder that came from
+    somebody else.
 
     Args:
         module_factory: makes the module, with new weights from torch's random numbers; it is pickled. The module says
@@ -123,7 +126,7 @@ def population_based_training(
     found = Population(plan, ranges, reports, line_of(winner(reports, plan), reports), out)
     if not found.checkpoint.exists():
         _keep_winner(found)
-    write_replay(out / "schedule.yaml", found.schedule, found.seed, plan.epochs, config or {})
+    write_replay(out / "schedule.yaml", found.schedule, found.seed, plan.seed, plan.epochs, config or {})
     return found
 
 
