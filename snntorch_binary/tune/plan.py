@@ -7,6 +7,13 @@ from typing import Any, Literal
 
 from snntorch_binary._errors import expected
 
+SEED = "an integer in 0 ... 2^20 - 1"
+
+
+def is_seed(value: object) -> bool:
+    """Say whether a value can be the seed of a population."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**20
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -71,8 +78,8 @@ class Plan:
         if len(self.start) > self.population:
             what = f"at most as many settings as members, {self.population}"
             raise ValueError(expected("start", what, len(self.start)))
-        if not 0 <= self.seed < 2**20:
-            raise ValueError(expected("seed", "an integer in 0 ... 2^20 - 1", self.seed))
+        if not is_seed(self.seed):
+            raise ValueError(expected("seed", SEED, repr(self.seed)))
         # What comes from a YAML file has lists.
         object.__setattr__(self, "factors", tuple(self.factors))
         object.__setattr__(self, "start", tuple(dict(values) for values in self.start))

@@ -15,7 +15,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from snntorch_binary._errors import expected
 from snntorch_binary.lightning.data import SpikeDataModule
 from snntorch_binary.tune.engine import Resources
-from snntorch_binary.tune.plan import Plan
+from snntorch_binary.tune.plan import SEED, Plan, is_seed
 from snntorch_binary.tune.space import Range, read_space
 
 _SECTIONS = ("seed_everything", "model", "data", "trainer", "tune")
@@ -138,9 +138,7 @@ def read_settings(config: str, changed: Mapping[str, Any]) -> TuneSettings:
     for name in ("space", "metric", "mode", "interval"):
         if name not in of_tune:
             raise ValueError(expected("tune", f"given with {name}", sorted(of_tune)))
-    seeds = tuple(of_tune.get("seeds", (found.get("seed_everything", 0),)))
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise ValueError(expected("seeds", "different integers, at least one", seeds))
+    seeds = _seeds_of(of_tune.get("seeds", [found.get("seed_everything", 0)]))
     epochs = given.get("epochs", found["trainer"].get("max_epochs"))
     of_plan = {name: of_tune[name] for name in _OF_PLAN if name in of_tune}
     return TuneSettings(
@@ -152,3 +150,13 @@ def read_settings(config: str, changed: Mapping[str, Any]) -> TuneSettings:
         fixed=bool(of_tune.get("fixed", True)),
         resources=Resources(**{name: of_tune[name] for name in _OF_RESOURCES if name in of_tune}),
     )
+
+
+def _seeds_of(given: Any) -> tuple[int, ...]:
+    if isinstance(given, (list, tuple)):
+        for seed in given:
+            if not is_seed(seed):
+                raise ValueError(expected("seeds", f"of {SEED} each", repr(seed)))
+        if given and len(set(given)) == len(given):
+            return tuple(given)
+    raise ValueError(expected("seeds", "a list of different integers, at least one", repr(given)))

@@ -139,18 +139,31 @@ def edited(tmp_path, **changes):
         ({"model__init_args__lr": -1.0}, ["`lr`", "positive"]),
         ({"data__name": "cifar"}, ["`name`", "'cifar'"]),
         ({"tune__space__lr__high": 0.01}, ["`space.lr.high`", "0.03"]),
+        ({"tune__seeds": [0, -1]}, ["`seeds`", "an integer in 0 ... 2^20 - 1 each", "got -1."]),
+        ({"tune__seeds": [0, 2**20]}, ["`seeds`", "got 1048576."]),
+        ({"tune__seeds": [1.5]}, ["`seeds`", "got 1.5."]),
+        ({"tune__seeds": [True]}, ["`seeds`", "got True."]),
+        ({"tune__seeds": [3, 3]}, ["`seeds`", "a list of different integers", "got [3, 3]."]),
+        ({"tune__seeds": []}, ["`seeds`", "at least one", "got []."]),
+        ({"tune__seeds": 0}, ["`seeds`", "a list", "got 0."]),
     ],
 )
 def test_the_command_says_one_sentence_and_leaves_nothing(changes, words, tmp_path, monkeypatch, capsys):
     path = edited(tmp_path, **changes)
     monkeypatch.chdir(tmp_path)
-    assert main(["tune", path, "--seeds", "0"]) == 1
+    assert main(["tune", path]) == 1
     error = capsys.readouterr().err
     assert error.startswith("snntorch-binary: error: ")
     assert error.count("\n") == 1
     for word in words:
         assert word in error
     assert [of.name for of in tmp_path.iterdir()] == ["it.yaml"]
+
+
+def test_all_seeds_are_checked_before_the_first_is_trained(tmp_path, capsys):
+    assert main(["tune", "toy-quadratic", "--seeds", "0,-1", "--out", str(tmp_path / "out")]) == 1
+    assert "`seeds` to be of an integer in 0 ... 2^20 - 1 each, but got -1." in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_configuration_that_is_not_there(capsys):
