@@ -22,6 +22,7 @@ from ray._private import ray_constants
 
 from snntorch_binary._errors import expected
 from snntorch_binary._logging import says_at_least
+from snntorch_binary.tune.checks import is_integer, is_number
 from snntorch_binary.tune.interval import ModuleFactory, train_interval
 from snntorch_binary.tune.lineage import Report, write_report
 from snntorch_binary.tune.plan import Plan
@@ -70,12 +71,14 @@ class Resources:
     address: str | None = None
 
     def __post_init__(self) -> None:
-        if self.slots is not None and self.slots < 1:
-            raise ValueError(expected("slots", "a positive integer or None", self.slots))
-        if self.cpus < 1:
-            raise ValueError(expected("cpus", "a positive integer", self.cpus))
-        if self.gpus < 0:
-            raise ValueError(expected("gpus", "a float of at least 0", self.gpus))
+        if self.slots is not None and (not is_integer(self.slots) or self.slots < 1):
+            raise ValueError(expected("slots", "a positive integer or None", repr(self.slots)))
+        if not is_integer(self.cpus) or self.cpus < 1:
+            raise ValueError(expected("cpus", "a positive integer", repr(self.cpus)))
+        if not is_number(self.gpus) or self.gpus < 0:
+            raise ValueError(expected("gpus", "a float of at least 0", repr(self.gpus)))
+        if self.address is not None and not isinstance(self.address, str):
+            raise ValueError(expected("address", "the address of a Ray cluster or None", repr(self.address)))
         if self.address is not None and self.slots is not None:
             raise ValueError(expected("slots", "left out with an address, whose cluster knows its own", self.slots))
 

@@ -139,6 +139,23 @@ def edited(tmp_path, **changes):
         ({"model__init_args__lr": -1.0}, ["`lr`", "positive"]),
         ({"data__name": "cifar"}, ["`name`", "'cifar'"]),
         ({"tune__space__lr__high": 0.01}, ["`space.lr.high`", "0.03"]),
+        ({"tune__space__lr": ["low"]}, ["`space.lr`", "low, high", "['low']"]),
+        ({"tune__metric": 3}, ["`metric`", "the name of a score", "got 3."]),
+        ({"tune__quantile": "abc"}, ["`quantile`", "a float in (0, 0.5]", "'abc'"]),
+        ({"tune__resample": True}, ["`resample`", "a probability", "got True."]),
+        ({"tune__factors": 1.2}, ["`factors`", "two positive floats", "got 1.2."]),
+        ({"tune__factors": ["a", "b"]}, ["`factors`", "two positive floats", "['a', 'b']"]),
+        ({"tune__start": {"lr": 0.5}}, ["`start`", "a list of settings", "{'lr': 0.5}"]),
+        ({"tune__start": [{"lr": "x"}]}, ["`start`", "a list of settings", "[{'lr': 'x'}]"]),
+        ({"tune__slots": "x"}, ["`slots`", "a positive integer or None", "'x'"]),
+        ({"tune__slots": 1.5}, ["`slots`", "a positive integer or None", "got 1.5."]),
+        ({"tune__address": 6379}, ["`address`", "got 6379."]),
+        ({"tune__synchronous": "no"}, ["`synchronous`", "true or false", "'no'"]),
+        ({"tune__fixed": "no"}, ["`fixed`", "true or false", "'no'"]),
+        (
+            {"model": {"class_path": "nope.X"}},
+            ["error: model: Problem with given class_path 'nope.X': No module named"],
+        ),
         ({"tune__seeds": [0, -1]}, ["`seeds`", "an integer in 0 ... 2^20 - 1 each", "got -1."]),
         ({"tune__seeds": [0, 2**20]}, ["`seeds`", "got 1048576."]),
         ({"tune__seeds": [1.5]}, ["`seeds`", "got 1.5."]),
@@ -158,6 +175,25 @@ def test_the_command_says_one_sentence_and_leaves_nothing(changes, words, tmp_pa
     for word in words:
         assert word in error
     assert [of.name for of in tmp_path.iterdir()] == ["it.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("section", "value"), [("tune", None), ("tune", ["space"]), ("trainer", None), ("data", None), ("data", "digits")]
+)
+def test_a_section_that_is_none(section, value, tmp_path, capsys):
+    path = tmp_path / "it.yaml"
+    config = yaml.safe_load(shipped_configs()["digits-bayes-pbt"].read_text())
+    path.write_text(yaml.safe_dump({**config, section: value}))
+    assert main(["tune", str(path)]) == 1
+    words = f"Expected argument `{section}` to be a section of values by name, but got {value!r}."
+    assert capsys.readouterr().err == f"snntorch-binary: error: {words}\n"
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path, capsys):
+    path = tmp_path / "it.yaml"
+    path.write_bytes(b"model: \xff\xfe")
+    assert main(["tune", str(path)]) == 1
+    assert f"{path} is no YAML file: 'utf-8' codec can't decode" in capsys.readouterr().err
 
 
 def test_all_seeds_are_checked_before_the_first_is_trained(tmp_path, capsys):
