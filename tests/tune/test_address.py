@@ -53,7 +53,8 @@ def test_what_listens_is_left_to_ray_which_asks_it_once(monkeypatch):
     """Ray asks so often as this variable says; 20 times otherwise, of 40 seconds each."""
 
     def init(address, **_):
-        raise ConnectionError(f"asked {os.environ['RAY_gcs_server_port_wait_time_s']} time")
+        variables = dict(os.environ)
+        raise ConnectionError(f"asked {variables['RAY_gcs_server_port_wait_time_s']} time")
 
     monkeypatch.setattr("ray.init", init)
     with socket.create_server(("", 0)) as server:

@@ -205,3 +205,11 @@ def test_all_seeds_are_checked_before_the_first_is_trained(tmp_path, capsys):
 def test_a_configuration_that_is_not_there(capsys):
     assert main(["tune", "nothing"]) == 1
     assert "`CONFIG` to be a YAML file or one of digits-bayes-pbt, nmnist-bayes-pbt, toy" in capsys.readouterr().err
+
+
+def test_results_say_the_arguments_of_main_and_not_those_of_the_process(monkeypatch):
+    given = []
+    monkeypatch.setattr("sys.argv", ["some_script.py", "--foo"])
+    monkeypatch.setattr("snntorch_binary.tune.command.run", lambda settings, out, console, of: given.append(of))
+    assert main(["tune", "toy-quadratic", "--seeds", "7"]) == 0
+    assert given == [["tune", "toy-quadratic", "--seeds", "7"]]
