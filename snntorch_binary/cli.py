@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if _is_of_lightning(arguments):
             _run_lightning(arguments)
         else:
-            options = _parser().parse_args(arguments)
+            options = _parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
             if options.command == "compare":
                 _compare(options, arguments)
             else:

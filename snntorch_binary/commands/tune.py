@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,4 +65,4 @@ def run_command(options: argparse.Namespace) -> None:
 
     names = ("data_dir", "population", "epochs", "interval", "seeds", "slots", "address")
     settings = read_settings(options.config, {name: getattr(options, name) for name in names})
-    run(settings, options.out or Path("results") / settings.name, Console(), sys.argv[1:])
+    run(settings, options.out or Path("results") / settings.name, Console(), options.arguments)

@@ -63,10 +63,10 @@ def run(arguments: list[str], commands: dict[str, str]) -> None:
                 args=_with_shipped_configs(arguments),
             )
         except (ArgumentError, ValueError) as error:
-            raise ValueError(_sentence(error)) from None
+            raise ValueError(sentence(error)) from None
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
     """Return what a user can act on: of an optional class, not that it might have been None instead."""
     text = " ".join(str(error).split())
     return text.split(" - Expected a <class 'NoneType'>")[0].split(" Errors: - ")[-1]

@@ -15,7 +15,7 @@ from typing import Any
 from snntorch_binary import __version__
 from snntorch_binary.lightning.settings import write_text
 
-_PACKAGES = ("torch", "snntorch", "lightning", "torchmetrics", "tonic", "numba")
+_PACKAGES = ("torch", "snntorch", "lightning", "torchmetrics", "tonic", "numba", "flwr", "ray")
 
 
 def provenance(arguments: Sequence[str]) -> dict[str, str]:

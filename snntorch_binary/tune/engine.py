@@ -22,6 +22,8 @@ from ray._private import ray_constants
 
 from snntorch_binary._errors import expected
 from snntorch_binary._logging import says_at_least
+from snntorch_binary.tune.address import check_address
+from snntorch_binary.tune.checks import is_integer, is_number
 from snntorch_binary.tune.interval import ModuleFactory, train_interval
 from snntorch_binary.tune.lineage import Report, write_report
 from snntorch_binary.tune.plan import Plan
@@ -44,6 +46,9 @@ _OF_THIS_MACHINE = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "disabled",  # what listens is on loopback only; else a token goes to the home folder
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # all sockets on loopback, as Ray has it on those systems
+}
+_OF_A_CLUSTER = {
+    "RAY_gcs_server_port_wait_time_s": "1",  # what listens and is no cluster is asked once: 40 seconds, not 14 minutes
 }
 _STORE = 256 * 2**20  # bytes for what processes share: the data, besides
 
@@ -70,12 +75,14 @@ class Resources:
     address: str | None = None
 
     def __post_init__(self) -> None:
-        if self.slots is not None and self.slots < 1:
-            raise ValueError(expected("slots", "a positive integer or None", self.slots))
-        if self.cpus < 1:
-            raise ValueError(expected("cpus", "a positive integer", self.cpus))
-        if self.gpus < 0:
-            raise ValueError(expected("gpus", "a float of at least 0", self.gpus))
+        if self.slots is not None and (not is_integer(self.slots) or self.slots < 1):
+            raise ValueError(expected("slots", "a positive integer or None", repr(self.slots)))
+        if not is_integer(self.cpus) or self.cpus < 1:
+            raise ValueError(expected("cpus", "a positive integer", repr(self.cpus)))
+        if not is_number(self.gpus) or self.gpus < 0:
+            raise ValueError(expected("gpus", "a float of at least 0", repr(self.gpus)))
+        if self.address is not None and not isinstance(self.address, str):
+            raise ValueError(expected("address", "the address of a Ray cluster or None", repr(self.address)))
         if self.address is not None and self.slots is not None:
             raise ValueError(expected("slots", "left out with an address, whose cluster knows its own", self.slots))
 
@@ -152,10 +159,11 @@ def ray_started(resources: Resources, data_bytes: int = 0) -> Iterator[None]:
         return
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if resources.address is not None:
-        with _environment(_OF_TUNE):
+        check_address(resources.address)
+        with _environment({**_OF_TUNE, **_OF_A_CLUSTER}):
             try:
                 ray.init(address=resources.address, runtime_env={"env_vars": _OF_TUNE}, **quiet)
-            except (ConnectionError, RuntimeError) as error:
+            except (ConnectionError, RuntimeError, ValueError) as error:
                 what = f"the address of a Ray cluster ({' '.join(str(error).split())})"
                 raise ValueError(expected("address", what, repr(resources.address))) from None
             try:

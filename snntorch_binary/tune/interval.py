@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.lightning.schedule import HyperparameterSchedule
+from snntorch_binary.lightning.seeded_steps import SeededSteps
 from snntorch_binary.lightning.spiking_module import NonFiniteLossError
 from snntorch_binary.tune.lineage import Report
 from snntorch_binary.tune.plan import Plan
@@ -62,7 +63,8 @@ def train_interval(
     """Train a member until the next ranking; needs no Ray.
 
     Intervals one after another are one training, bit for bit: everything goes on from the checkpoint but the
-    hyper-parameters, which are set again after the optimizer's state is there.
+    hyper-parameters, which are set again after the optimizer's state is there, and torch's own noise, which is a
+    function of the seed and the step. Data of the module's own must have an order that is a function of the epoch.
 
     Args:
         module_factory: makes the module.
@@ -107,8 +109,7 @@ def _fit(
     accelerator: str,
 ) -> dict[str, float]:
     with quiet():
-        # Noise that is in no checkpoint, such as dropout's, differs between intervals; first weights are of the seed.
-        L.seed_everything(plan.seed_of(member) + (0 if checkpoint is None else 2**31 + until), verbose=False)
+        L.seed_everything(plan.seed_of(member), verbose=False)
         module = module_factory()
         saved = ModelCheckpoint(
             dirpath=end,
@@ -121,7 +122,8 @@ def _fit(
             max_epochs=plan.epochs,
             accelerator=accelerator,
             devices=1,
-            callbacks=[HyperparameterSchedule({0: dict(values)}), _StopAfter(until), saved],
+            # All members have the same noise in a step, so that one training can follow a line through several.
+            callbacks=[HyperparameterSchedule({0: dict(values)}), SeededSteps(plan.seed), _StopAfter(until), saved],
             check_val_every_n_epoch=plan.interval,
             logger=False,
             enable_progress_bar=False,

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from snntorch_binary._errors import expected
+from snntorch_binary.tune.checks import is_integer, is_number
+
+SEED = "an integer in 0 ... 2^20 - 1"
+
+
+def is_seed(value: object) -> bool:
+    """Say whether a value can be the seed of a population."""
+    return is_integer(value) and 0 <= value < 2**20
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, (list, tuple))
+
+
+def _is_factor(value: object) -> bool:
+    return is_number(value) and value > 0
+
+
+def _is_setting(value: object) -> bool:
+    return isinstance(value, Mapping) and all(map(is_number, value.values()))
 
 
 @dataclass(frozen=True)
@@ -30,7 +51,7 @@ class Plan:
         perturb: ``False`` trains the first settings as they are: the same number of fixed trials.
         synchronous: rank when all members have come so far. ``False`` ranks whenever one has, as in the paper; for
             machines of unequal speed, and dependent on it.
-        seed: of settings, first weights and perturbations.
+        seed: of settings, first weights, perturbations, and torch's own noise in each step.
 
     Raises:
         ValueError: a value is out of its range.
@@ -53,8 +74,13 @@ class Plan:
         if self.mode not in ("min", "max"):
             raise ValueError(expected("mode", "'min' or 'max'", repr(self.mode)))
         for name in ("epochs", "interval", "population"):
-            if isinstance(value := getattr(self, name), bool) or not isinstance(value, int):
+            if not is_integer(value := getattr(self, name)):
                 raise ValueError(expected(name, "an integer", repr(value)))
+        for name in ("perturb", "synchronous"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise ValueError(expected(name, "true or false", repr(value)))
+        if not isinstance(self.metric, str):
+            raise ValueError(expected("metric", "the name of a score", repr(self.metric)))
         if self.population < 2:
             raise ValueError(expected("population", "an integer of at least 2", self.population))
         if self.epochs < 1:
@@ -62,17 +88,20 @@ class Plan:
         if not 1 <= self.interval <= self.epochs or self.epochs % self.interval:
             what = f"a divisor of the number of epochs, {self.epochs}"
             raise ValueError(expected("interval", what, self.interval))
-        if not 0 < self.quantile <= 0.5:
-            raise ValueError(expected("quantile", "a float in (0, 0.5]", self.quantile))
-        if not 0 <= self.resample <= 1:
-            raise ValueError(expected("resample", "a probability", self.resample))
-        if len(self.factors) != 2 or not all(factor > 0 for factor in self.factors):
-            raise ValueError(expected("factors", "two positive floats", self.factors))
+        if not is_number(self.quantile) or not 0 < self.quantile <= 0.5:
+            raise ValueError(expected("quantile", "a float in (0, 0.5]", repr(self.quantile)))
+        if not is_number(self.resample) or not 0 <= self.resample <= 1:
+            raise ValueError(expected("resample", "a probability", repr(self.resample)))
+        if not _is_list(self.factors) or len(self.factors) != 2 or not all(map(_is_factor, self.factors)):
+            raise ValueError(expected("factors", "two positive floats", repr(self.factors)))
+        if not _is_list(self.start) or not all(map(_is_setting, self.start)):
+            what = "a list of settings, numbers by the names of hyper-parameters each"
+            raise ValueError(expected("start", what, repr(self.start)))
         if len(self.start) > self.population:
             what = f"at most as many settings as members, {self.population}"
             raise ValueError(expected("start", what, len(self.start)))
-        if not 0 <= self.seed < 2**20:
-            raise ValueError(expected("seed", "an integer in 0 ... 2^20 - 1", self.seed))
+        if not is_seed(self.seed):
+            raise ValueError(expected("seed", SEED, repr(self.seed)))
         # What comes from a YAML file has lists.
         object.__setattr__(self, "factors", tuple(self.factors))
         object.__setattr__(self, "start", tuple(dict(values) for values in self.start))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from snntorch_binary._errors import expected
 from snntorch_binary.lightning.hyperparameters import check_names
 from snntorch_binary.lightning.settings import OutputError, write_text
 from snntorch_binary.tune.engine import EXPERIMENT, Resources, ray_started, run_trials
+from snntorch_binary.tune.fingerprint import fingerprint
 from snntorch_binary.tune.interval import CHECKPOINT, ModuleFactory, Note
 from snntorch_binary.tune.lineage import Report, line_of, read_reports, schedule_of, winner
 from snntorch_binary.tune.one_batch import OneBatch, available_memory, try_one_batch
@@ -82,9 +83,14 @@ def population_based_training(
     height of its curve: population based training moves the height, and the shape stays.
 
     In ``out`` are then the winner's checkpoint, and ``schedule.yaml``, with which ``snntorch-binary fit`` trains the
-    winner again, without Ray, bit for bit. Killed, the same call goes on; finished, it reads what there is. Ray's own
-    files are below ``out`` until the end. To go on, Ray reads a pickle among them: never start in a folder that came
-    from somebody else.
+    winner again, without Ray, bit for bit, the noise of dropout included, where the order of the data is a function of
+    the epoch, as that of :class:`SpikeDataModule` is.
+
+    Killed, the same call goes on; finished, it reads what there is. Calls are the same with equal plan and space, and
+    equal sections of ``config``, wherever the data lie. Where a section is missing, classes and saved hyper-parameters
+    (Lightning's ``save_hyperparameters``) of module and data are compared, and the module's layers. Ray's own files are
+    below ``out`` until the end. To go on, Ray reads a pickle among them: never start in a folder that came from
+    somebody else.
 
     Args:
         module_factory: makes the module, with new weights from torch's random numbers; it is pickled. The module says
@@ -101,7 +107,7 @@ def population_based_training(
     Raises:
         ValueError: before anything starts: the space names a hyper-parameter that the module lacks, a range reaches
             beyond what is allowed, the metric is never logged, or trials need more memory than there is.
-        OutputError: the folder cannot be written to, or holds results of another plan.
+        OutputError: the folder cannot be written to, or holds results of another call.
 
     Example:
         >>> from snntorch_binary.tune import Plan, Quadratic, population_based_training
@@ -110,17 +116,17 @@ def population_based_training(
         >>> found = population_based_training(Quadratic, None, space, plan, out="toy")  # doctest: +SKIP
     """
     out, resources, ranges = Path(out), resources or Resources(), read_space(space)
-    fingerprint = {"plan": plan.plain(), "space": {name: asdict(of_name) for name, of_name in ranges.items()}}
-    _check_output(out, fingerprint)
+    now = fingerprint(module_factory, data, ranges, plan, config or {})
+    _check_output(out, now)
     if not finished(out):
         tried = prepare(module_factory, data, ranges, plan, resources)
-        _start_output(out, fingerprint)
+        _start_output(out, now)
         _run(module_factory, data, ranges, plan, resources, out, listener, tried)
     reports = read_reports(out / "reports.jsonl")
     found = Population(plan, ranges, reports, line_of(winner(reports, plan), reports), out)
     if not found.checkpoint.exists():
         _keep_winner(found)
-    write_replay(out / "schedule.yaml", found.schedule, found.seed, plan.epochs, config or {})
+    write_replay(out / "schedule.yaml", found.schedule, found.seed, plan.seed, plan.epochs, config or {})
     return found
 
 
@@ -173,7 +179,7 @@ def check(tried: OneBatch, space: Space, plan: Plan, resources: Resources) -> No
         raise ValueError(expected("slots", what, f"{at_a_time}, {needed / _GIB:.2f} GiB"))
 
 
-def _check_output(out: Path, fingerprint: Mapping[str, Any]) -> None:
+def _check_output(out: Path, now: Mapping[str, Any]) -> None:
     path = out / "plan.json"
     if out.exists() and not out.is_dir():
         raise OutputError(f"The results cannot be written to {out}: it is no folder.")
@@ -183,14 +189,15 @@ def _check_output(out: Path, fingerprint: Mapping[str, Any]) -> None:
         before = dict(json.loads(path.read_text()))
     except (ValueError, TypeError):
         raise OutputError(f"{path} is damaged; give another folder or remove it.") from None
-    if before != json.loads(json.dumps(fingerprint)):
-        raise OutputError(f"{out} holds a population with another plan or space; give another folder or remove it.")
+    other = ", ".join(name for name in now if before.get(name) != now[name])
+    if other:
+        raise OutputError(f"{out} holds a population with another {other}; give another folder or remove it.")
 
 
-def _start_output(out: Path, fingerprint: Mapping[str, Any]) -> None:
+def _start_output(out: Path, now: Mapping[str, Any]) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write_text(out / "plan.json", json.dumps(fingerprint, indent=2) + "\n")
+        write_text(out / "plan.json", json.dumps(now, indent=2) + "\n")
     except OSError as error:
         raise OutputError(f"The results cannot be written to {out}: {error.strerror}.") from None
 

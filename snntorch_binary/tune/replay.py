@@ -12,13 +12,14 @@ from snntorch_binary.lightning.settings import write_text
 
 
 def replay_config(
-    schedule: Mapping[int, Mapping[str, float]], seed: int, epochs: int, config: Mapping[str, Any]
+    schedule: Mapping[int, Mapping[str, float]], seed: int, noise: int, epochs: int, config: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the configuration of a training that holds a schedule.
 
     Args:
         schedule: see :class:`snntorch_binary.lightning.HyperparameterSchedule`.
         seed: of the first weights.
+        noise: seed of torch's own noise in each step, see :class:`snntorch_binary.lightning.SeededSteps`.
         epochs: passes over the training part.
         config: its sections ``model`` and ``data``, if there are such; without ``data``, give them with another
             ``--config`` before this one.
@@ -28,6 +29,7 @@ def replay_config(
             "class_path": "snntorch_binary.lightning.HyperparameterSchedule",
             "init_args": {"schedule": {epoch: dict(values) for epoch, values in schedule.items()}},
         },
+        {"class_path": "snntorch_binary.lightning.SeededSteps", "init_args": {"seed": noise}},
         {
             "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
             "init_args": {"filename": "last", "enable_version_counter": False},
@@ -51,9 +53,14 @@ def replay_config(
 
 
 def write_replay(
-    path: Path, schedule: Mapping[int, Mapping[str, float]], seed: int, epochs: int, config: Mapping[str, Any]
+    path: Path,
+    schedule: Mapping[int, Mapping[str, float]],
+    seed: int,
+    noise: int,
+    epochs: int,
+    config: Mapping[str, Any],
 ) -> None:
     """Write it as YAML, whole or not at all."""
-    content = replay_config(schedule, seed, epochs, config)
+    content = replay_config(schedule, seed, noise, epochs, config)
     # safe_dump writes floats so that they are read back as the same, and as plain values only.
     write_text(path, yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120))

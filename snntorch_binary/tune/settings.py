@@ -13,9 +13,10 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from snntorch_binary._errors import expected
+from snntorch_binary.lightning.command import sentence
 from snntorch_binary.lightning.data import SpikeDataModule
 from snntorch_binary.tune.engine import Resources
-from snntorch_binary.tune.plan import Plan
+from snntorch_binary.tune.plan import SEED, Plan, is_seed
 from snntorch_binary.tune.space import Range, read_space
 
 _SECTIONS = ("seed_everything", "model", "data", "trainer", "tune")
@@ -70,7 +71,7 @@ def _instantiated(parser: ArgumentParser, name: str, section: Mapping[str, Any])
         instantiate = parser.instantiate if hasattr(parser, "instantiate") else parser.instantiate_classes
         return instantiate(parsed)[name]
     except ArgumentError as error:
-        raise ValueError(f"{name}: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{name}: {sentence(error)}") from None
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,9 @@ def read_settings(config: str, changed: Mapping[str, Any]) -> TuneSettings:
         raise ValueError(f"{path} is no YAML file: {' '.join(str(error).split())}") from None
     if not isinstance(found, dict) or not {"model", "trainer", "tune"} <= found.keys():
         raise ValueError(expected("CONFIG", "a file with sections model, trainer and tune", str(path)))
+    for name in ("data", "trainer", "tune"):
+        if name in found and not isinstance(found[name], dict):
+            raise ValueError(expected(name, "a section of values by name", repr(found[name])))
     for names, known, where in (
         (found, _SECTIONS, "CONFIG"),
         (found["tune"], _TUNE, "tune"),
@@ -138,9 +142,9 @@ def read_settings(config: str, changed: Mapping[str, Any]) -> TuneSettings:
     for name in ("space", "metric", "mode", "interval"):
         if name not in of_tune:
             raise ValueError(expected("tune", f"given with {name}", sorted(of_tune)))
-    seeds = tuple(of_tune.get("seeds", (found.get("seed_everything", 0),)))
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise ValueError(expected("seeds", "different integers, at least one", seeds))
+    seeds = _seeds_of(of_tune.get("seeds", [found.get("seed_everything", 0)]))
+    if not isinstance(fixed := of_tune.get("fixed", True), bool):
+        raise ValueError(expected("fixed", "true or false", repr(fixed)))
     epochs = given.get("epochs", found["trainer"].get("max_epochs"))
     of_plan = {name: of_tune[name] for name in _OF_PLAN if name in of_tune}
     return TuneSettings(
@@ -149,6 +153,16 @@ def read_settings(config: str, changed: Mapping[str, Any]) -> TuneSettings:
         space=read_space(of_tune["space"]),
         plan=Plan(**of_plan, epochs=epochs, seed=seeds[0]),
         seeds=seeds,
-        fixed=bool(of_tune.get("fixed", True)),
+        fixed=fixed,
         resources=Resources(**{name: of_tune[name] for name in _OF_RESOURCES if name in of_tune}),
     )
+
+
+def _seeds_of(given: Any) -> tuple[int, ...]:
+    if isinstance(given, (list, tuple)):
+        for seed in given:
+            if not is_seed(seed):
+                raise ValueError(expected("seeds", f"of {SEED} each", repr(seed)))
+        if given and len(set(given)) == len(given):
+            return tuple(given)
+    raise ValueError(expected("seeds", "a list of different integers, at least one", repr(given)))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from snntorch_binary._errors import expected
+from snntorch_binary.tune.checks import is_number
 
 Scale = Literal["linear", "log"]
 
@@ -37,8 +38,7 @@ class Range:
 
     def __post_init__(self) -> None:
         for name in ("low", "high"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            if not is_number(value := getattr(self, name)):
                 raise ValueError(expected(name, "a finite float", repr(value)))
         if not self.low < self.high:
             raise ValueError(expected("high", f"above low = {self.low}", self.high))

@@ -44,6 +44,7 @@ class Quadratic(L.LightningModule):
 
     def __init__(self, h0: float = 1.0, h1: float = 0.0, lr: float = 0.01, steps: int = 4) -> None:
         super().__init__()
+        self.save_hyperparameters()
         self.h0, self.h1, self.lr, self.steps = h0, h1, lr, steps
         self.theta = nn.Parameter(torch.full((2,), _START))
 

@@ -48,8 +48,7 @@ if __name__ == "__main__":
     folder = Path(folder)
     if at:
         command._Listener = lambda *_: Kill(folder, int(at[0]))
-    sys.argv[1:] = ["tune", config, "--slots", "1", "--out", str(folder / "out")]
-    code = main(sys.argv[1:])
+    code = main(["tune", config, "--slots", "1", "--out", str(folder / "out")])
     left = [child.name() for child in below() if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     (folder / "left.json").write_text(json.dumps(left))
     sys.exit(code)

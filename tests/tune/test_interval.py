@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import lightning as L
 import pytest
@@ -35,6 +36,16 @@ MODEL = {
         "num_classes": 10,
         "readout_scale": 5.0,
         "rho": 0.0,
+    },
+}
+NOISY = {  # torch's own noise, which is in no checkpoint: of the neurons, and dropout
+    "class_path": "snntorch_binary.lightning.SpikingModule",
+    "init_args": {
+        "net": {
+            "class_path": "snntorch_binary.lightning.SoftLIFConvNet",
+            "init_args": {"image_shape": [1, 8, 8], "channels": [4], "hidden_size": 16, "noise": 10.0},
+        },
+        "num_classes": 10,
     },
 }
 DATA = {"name": "digits", "batch_size": 50, "limit_per_class": 20, "seed": 5}
@@ -85,10 +96,17 @@ def test_a_report_says_where_it_came_from(data, tmp_path):
     assert "val_ensemble_nll" in copied.scores
 
 
-def test_fit_replays_the_schedule_bit_for_bit(data, tmp_path):
+@pytest.mark.parametrize(
+    ("model", "steps"),
+    [
+        (MODEL, [(1, {"lr": 0.6}), (1, {"lr": 0.6}), (0, {"lr": 0.2, "rho": 1e-4}), (1, {"lr": 0.25, "rho": 0.0})]),
+        (NOISY, [(1, {"lr": 0.01}), (1, {"lr": 0.01}), (0, {"lr": 0.02, "dropout": 0.3}), (1, {"dropout": 0.1})]),
+    ],
+    ids=["draws", "noise of torch"],
+)
+def test_fit_replays_the_schedule_bit_for_bit(model, steps, data, tmp_path):
     """The line of a winner that came from two members, and the same by the command line, without Ray."""
-    module_factory = ModuleOf(MODEL)
-    steps = [(1, {"lr": 0.6}), (1, {"lr": 0.6}), (0, {"lr": 0.2, "rho": 1e-4}), (1, {"lr": 0.25, "rho": 0.0})]
+    module_factory = ModuleOf(model)
     reports, start = [], None
     for number, (member, values) in enumerate(steps):
         end = tmp_path / f"{number}"
@@ -96,8 +114,8 @@ def test_fit_replays_the_schedule_bit_for_bit(data, tmp_path):
         start = end
     line = line_of(reports[-1], reports)
     path = tmp_path / "schedule.yaml"
-    config = {"model": MODEL, "data": DATA}
-    write_replay(path, schedule_of(line), PLAN.seed_of(line[0].member), PLAN.epochs, config)
+    config = {"model": model, "data": DATA}
+    write_replay(path, schedule_of(line), PLAN.seed_of(line[0].member), PLAN.seed, PLAN.epochs, config)
     assert yaml.safe_load(path.read_text())["seed_everything"] == 5001
     program = "import sys\nfrom snntorch_binary.cli import main\ncode = main(['fit', '--config', 'schedule.yaml'])\n"
     program += "assert 'ray' not in sys.modules\nsys.exit(code)"
@@ -109,6 +127,25 @@ def test_fit_replays_the_schedule_bit_for_bit(data, tmp_path):
     assert ours.keys() == theirs.keys()
     for name, value in ours.items():
         assert torch.equal(value, theirs[name]), name
+
+
+def test_noise_of_torch_is_that_of_the_plan_and_not_of_the_member(data, tmp_path):
+    """Weights after the second interval are those of one training; so they are when another member goes on."""
+    module_factory, values = ModuleOf(NOISY), {"lr": 0.01}
+
+    def weights(folder):
+        return torch.load(folder / "last.ckpt", weights_only=True)["state_dict"]
+
+    train_interval(module_factory, data, replace(PLAN, interval=2), 0, values, None, tmp_path / "once")
+    train_interval(module_factory, data, PLAN, 0, values, None, tmp_path / "first")
+    for member in (0, 1):
+        train_interval(module_factory, data, PLAN, member, values, tmp_path / "first", tmp_path / f"second{member}")
+    once = weights(tmp_path / "once")
+    for member in (0, 1):
+        for name, value in weights(tmp_path / f"second{member}").items():
+            assert torch.equal(value, once[name]), name
+    train_interval(module_factory, data, replace(PLAN, seed=6), 0, values, tmp_path / "first", tmp_path / "seed6")
+    assert any(not torch.equal(value, once[name]) for name, value in weights(tmp_path / "seed6").items())
 
 
 class Diverges(Adam):
