@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +76,7 @@ def run_command(options: argparse.Namespace) -> None:
     )
     progress = ComparisonProgress(console, len(settings.methods) * len(settings.seeds), settings.num_rounds)
     report(settings, run_all(settings, out, progress), out, console)
-    write_csv(out, sys.argv[1:])
+    write_csv(out, options.arguments)
 
 
 def _run_online(options: argparse.Namespace, out: Path, console: Any) -> None:
@@ -106,4 +105,4 @@ def _run_online(options: argparse.Namespace, out: Path, console: Any) -> None:
     )
     progress = ComparisonProgress(console, len(settings.methods) * len(settings.seeds), 1)
     report_online(settings, run_online(settings, out, progress), out, console)
-    write_csv(out, sys.argv[1:])
+    write_csv(out, options.arguments)
