@@ -275,16 +275,18 @@ def test_a_class_is_made_from_the_context():
     assert reports[0].metrics == {0: {"number": 0.0}}
 
 
-def test_a_client_finds_its_factor_again_after_a_server_was_lost(digits, tmp_path):
+@pytest.mark.parametrize("named_by_node", [True, False])
+def test_a_client_finds_its_factor_again_after_a_server_was_lost(digits, tmp_path, named_by_node):
     """A new run of Flower forgets all contexts; with a folder the rounds are those of one run, without one not."""
     aggregation = ProductOfExperts(0.5)
     parts = Dirichlet(1.0)(digits.train.labels, 3, seed=0)
 
     def rounds(module, folder, until, done=0, accepted=None):
         side = NetworkParticipant(make_bayes, digits.train, parts, aggregation, collate_fn=collate)
-        grid, reports = InProcessGrid(client_app(side), 3), []
+        grid, reports = InProcessGrid(client_app(side, memory=None if named_by_node else folder), 3), []
         for context in grid.contexts.values():
-            context.node_config["memory"] = str(folder or "")
+            if named_by_node:
+                context.node_config["memory"] = str(folder or "")
         coordinator = NetworkCoordinator(module.net, aggregation)
         options = {"rounds_done": done, "accepted": accepted, "on_round": reports.append}
         run_in_process(server_app(coordinator, until, 2, seed=3, **options), grid)
