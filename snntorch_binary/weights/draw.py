@@ -121,6 +121,7 @@ class Draw:
         self._held: Tensor | None = None  # the same as a node of the autograd graph
         self._latent: Tensor | None = None
         self._key: tuple[Any, ...] = ()
+        self._held_kind: Kind = "mode"  # apart from the key, all of which a compiled graph would be made for
         self._renewed = False  # by the kernel that has made the optimizer's step
 
     def __getstate__(self) -> dict[str, Any]:
@@ -227,7 +228,7 @@ class Draw:
             return with_derivative(*self._weight_and_derivative(latent, "mode", None), latent)
         if self.value is None:
             return None
-        return self._as_node(with_derivative, self.value, self.derivative, latent, self._key[0])
+        return self._as_node(with_derivative, self.value, self.derivative, latent, self._held_kind)
 
     def _weight_and_derivative(
         self, latent: Tensor, kind: Kind, uniform: Tensor | None
@@ -274,5 +275,5 @@ class Draw:
         with torch.inference_mode(False), torch.enable_grad():
             held = self._as_node(_HeldWeight.apply, value, derivative, latent, key[0])
         self.value, self.derivative, self._held = value, derivative, held
-        self._latent, self._key = latent, key
+        self._latent, self._key, self._held_kind = latent, key, key[0]
         return held

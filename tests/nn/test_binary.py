@@ -227,6 +227,27 @@ def test_compiled_training_is_training(backend, rule):
         torch.testing.assert_close(compiled(x), twin.eval()(x))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+@pytest.mark.parametrize("estimator", ["hard", "gumbel"])
+@pytest.mark.parametrize("bayesian", [True, False])
+def test_a_new_draw_needs_no_new_graph(estimator, bayesian):
+    torch.compiler.reset()
+    net, x = Recurrent(sb.Bernoulli(init_scale=0.5, estimator=estimator)), torch.randn(4, 6)
+    compiled = torch.compile(net, backend="eager", fullgraph=True)
+    if bayesian:
+        optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0)
+    else:
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        outputs = []
+        for _ in range(4):
+            outputs.append(compiled(x).detach())
+            compiled(x).square().sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    assert not torch.equal(outputs[0], outputs[1])
+
+
 def test_compiled_with_a_handwritten_update():
     torch.compiler.reset()
     net, x = Recurrent(sb.Sign()), torch.randn(4, 6)
