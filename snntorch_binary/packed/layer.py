@@ -162,7 +162,7 @@ class PackedLayer(nn.Module):
                 try:
                     x = SpikeBits.of(x, spatial)
                 except ValueError as error:
-                    way_out = "A layer that gets real numbers stays real: leave it out by the filter_fn of binarize_."
+                    way_out = "A layer that gets real numbers needs its name in the `real_input` of pack."
                     raise ValueError(f"{error} {way_out}") from None
             members = 1 if self.layout.shared else self.layout.members
             if (x.channels, x.spatial, x.members) != (self.in_channels, spatial, members):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import nn
@@ -19,7 +19,7 @@ from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.stages import Stage, is_sequence, stages_of
 
 
-def pack(net: nn.Module) -> nn.Module:
+def pack(net: nn.Module, *, real_input: Collection[str] = ()) -> nn.Module:
     """Return a copy of a network for inference that holds its binary weights at one bit each.
 
     Every binary layer becomes a :class:`PackedLayer`: its input is spikes, its sums are counted on bits and equal the
@@ -37,12 +37,15 @@ def pack(net: nn.Module) -> nn.Module:
             for a draw; a :class:`snntorch_binary.learning.LocalNetwork`, whose last readout becomes a packed layer; or
             an :class:`snntorch_binary.Ensemble`, whose members are computed together where they are sequences of such
             layers and neurons.
+        real_input: names of layers that get real numbers where nothing in the network says so: a first layer that is
+            shown pixels. They hold one bit per weight and multiply.
 
     Returns:
         The packed network in evaluation mode; :class:`PackedEnsemble` for an ensemble. The original stays as it was.
 
     Raises:
-        ValueError: no layer can be packed, or a neuron that takes one time step at a time has no time-first form.
+        ValueError: no layer can be packed, ``real_input`` names what is no binary layer, or a neuron that takes one
+            time step at a time has no time-first form.
 
     Note:
         A binary layer multiplies ±1 and scales the sum, and so does a packed one: equal bit for bit. In a frozen
@@ -65,9 +68,12 @@ def pack(net: nn.Module) -> nn.Module:
     """
     if not isinstance(net, nn.Module):
         raise TypeError(expected("net", "a module", type(net).__name__))
+    if isinstance(real_input, str):
+        raise TypeError(expected("real_input", "a collection of names", repr(real_input)))
     if isinstance(net, Ensemble):
-        return _pack_ensemble(net)
-    packed = _Packer().tree(_over_time(net))
+        return _pack_ensemble(net, real_input)
+    float_net = _over_time(net)
+    packed = _Packer(_named_layers(float_net, real_input)).tree(float_net)
     if not any(isinstance(module, PackedLayer) for module in packed.modules()):
         raise ValueError(
             expected("net", "a network with a binary Linear or Conv layer that gets spikes", type(net).__name__)
@@ -82,11 +88,20 @@ def _over_time(net: nn.Module) -> nn.Module:
     return (fuse(copied) if takes_steps(copied) else copied).cpu().eval()
 
 
-def _pack_ensemble(ensemble: Ensemble) -> PackedEnsemble:
+def _named_layers(net: nn.Module, names: Collection[str]) -> set[nn.Module]:
+    layers = {name: module for name, module in net.named_modules() if weights_of(module) is not None}
+    for name in names:
+        if name not in layers:
+            raise ValueError(expected("real_input", f"names of binary layers, of {', '.join(layers)}", repr(name)))
+    return {layers[name] for name in names}
+
+
+def _pack_ensemble(ensemble: Ensemble, real_input: Collection[str]) -> PackedEnsemble:
     members = [_over_time(member) for member in ensemble.members]
-    together = _packed_together(members)
+    together = None if real_input else _packed_together(members)
+    each = (pack(member, real_input=real_input) for member in members)
     packed = PackedEnsemble(
-        nn.ModuleList(pack(member) for member in members) if together is None else together,
+        nn.ModuleList(each) if together is None else together,
         len(members),
         readout=ensemble.readout,
         readout_scale=ensemble.readout_scale,
@@ -122,7 +137,8 @@ def _packed_layer(stages: Sequence[Stage], *, shared: bool = True, ensemble: boo
 class _Packer:
     """Replaces the binary layers of a copied network; a module that stands in several places stays one."""
 
-    def __init__(self) -> None:
+    def __init__(self, real_input: set[nn.Module]) -> None:
+        self._real_input = real_input
         self._done: dict[nn.Module, nn.Module] = {}
 
     def tree(self, module: nn.Module) -> nn.Module:
@@ -133,10 +149,10 @@ class _Packer:
 
     def _replaced(self, module: nn.Module) -> nn.Module:
         if is_sequence(module):
-            return _sequence({stage.name: self._stage(stage) for stage in stages_of(module)})
+            return _sequence({stage.name: self._stage(stage) for stage in stages_of(module, self._real_input)})
         weights = weights_of(module)
         if weights is not None:
-            return _packed_layer([Stage("", module, weights)])
+            return _packed_layer([Stage("", module, weights, real_input=module in self._real_input)])
         for name, child in module._modules.items():
             if child is not None:
                 module._modules[name] = self.tree(child)

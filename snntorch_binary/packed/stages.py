@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -78,8 +78,13 @@ def _gives_real_numbers(stage: Stage) -> bool:
     return isinstance(inner, _REAL) or (stage.real_input and isinstance(inner, _KEEPING))
 
 
-def stages_of(sequence: nn.Module) -> list[Stage]:
-    """Group a sequence into stages, and let spikes go on as bits where the next stage takes them."""
+def stages_of(sequence: nn.Module, real_input: Collection[nn.Module] = ()) -> list[Stage]:
+    """Group a sequence into stages, and let spikes go on as bits where the next stage takes them.
+
+    Args:
+        sequence: the modules.
+        real_input: layers of it that get real numbers, which is not seen from the modules before them.
+    """
     stages: list[Stage] = []
     for name, module in _in_sequence(sequence):
         before = stages[-1] if stages else None
@@ -90,8 +95,9 @@ def stages_of(sequence: nn.Module) -> list[Stage]:
             if _fits(module, before):
                 before.neuron = module
                 continue
-        real = before is not None and _gives_real_numbers(before)
-        weights = weights_of(without_time(module))
+        layer = without_time(module)
+        real = layer in real_input or (before is not None and _gives_real_numbers(before))
+        weights = weights_of(layer)
         if any(stage.name == name for stage in stages):
             name = f"{name}_at_{len(stages)}"
         on_bits = None if weights else _on_bits(module)

@@ -179,6 +179,24 @@ class Loop(nn.Module):
         return tuple(torch.stack(values) for values in zip(*recorded, strict=True))
 
 
+class SameInput(nn.Module):
+    """As in snnTorch's tutorials: an image is the input current of every time step."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(20, 70), nn.Linear(70, 4)
+        self.lif1, self.lif2 = snn.Leaky(beta=0.9), snn.Leaky(beta=0.9)
+
+    def forward(self, x):
+        mem1, mem2 = self.lif1.init_leaky(), self.lif2.init_leaky()
+        potentials = []
+        for _ in range(5):
+            spikes1, mem1 = self.lif1(self.fc1(x), mem1)
+            _, mem2 = self.lif2(self.fc2(spikes1), mem2)
+            potentials.append(mem2)
+        return torch.stack(potentials)
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_networks_of_snntorch(engine):
     net = Loop()
@@ -191,7 +209,37 @@ def test_networks_of_snntorch(engine):
         assert torch.equal(ours, theirs)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("loop", [True, False])
+def test_a_first_layer_that_is_shown_pixels(engine, loop, tmp_path):
+    if loop:
+        net, first, second, x = SameInput(), "fc1", "fc2", torch.rand(3, 20)
+    else:
+        net = nn.Sequential(nn.Linear(20, 70), sb.nn.Leaky(beta=0.9), nn.Linear(70, 4), sb.nn.Leaky(beta=0.9))
+        first, second, x = "0", "2", torch.rand(5, 3, 20)
+    sb.binarize_(net, sb.Bernoulli(init_scale=0.5))
+    net.eval()
+    packed = sb.pack(net, real_input=[first])
+    assert torch.equal(packed(x), net(x))
+    assert packed.get_submodule(first).real_input
+    assert not packed.get_submodule(second).real_input
+    ensemble = sb.Ensemble(net, num_members=3, seed=0, readout="membrane")
+    answers = sb.pack(ensemble, real_input=[first]).predict(x).probs
+    torch.testing.assert_close(answers, ensemble.predict(x).probs)
+    if not loop:
+        sb.save_packed(packed, tmp_path / "net.safetensors")
+        assert torch.equal(sb.load_packed(tmp_path / "net.safetensors")(x), packed(x))
+    with pytest.raises(ValueError, match="needs its name in the `real_input` of pack"):
+        sb.pack(net)(x)
+
+
+def test_names_of_no_binary_layer():
+    net = nn.Sequential(sb.nn.BinaryLinear(4, 3), sb.nn.Leaky(beta=0.9))
+    with pytest.raises(ValueError, match="`real_input` to be names of binary layers, of 0, but got '1'"):
+        sb.pack(net, real_input=["1"])
+    with pytest.raises(TypeError, match="`real_input` to be a collection of names, but got '0'"):
+        sb.pack(net, real_input="0")
+
+
 @pytest.mark.parametrize("reset", ["subtract", "zero", "none"])
 def test_a_sequence_with_neurons_of_snntorch(engine, reset):
     options = {"init_hidden": True, "threshold": 0.3, "reset_mechanism": reset}
