@@ -96,14 +96,21 @@ def _parts(tensors: dict[str, Tensor], path: Path) -> list[dict[str, Tensor]]:
     for key, value in tensors.items():
         match = _KEY.fullmatch(key)
         if match is None and key.startswith("net."):
-            raise CheckpointError(f"{path} holds another network than a SpikingMLP ({key!r}): export it in Python.")
+            raise _another_network(path, f" ({key!r})")
         if match is not None:
             found.setdefault(int(match[1]), {})[match[2]] = value
     names = [set(found[index]) for index in sorted(found)]
     fits = sorted(found) == list(range(1, len(found) + 1)) and len(found) % 2 == 1
     if not fits or not all(bool(part & {"weight", "latent"}) == (index % 2 == 0) for index, part in enumerate(names)):
-        raise CheckpointError(f"{path} holds another network than a SpikingMLP: export it in Python.")
+        raise _another_network(path)
     return [found[index] for index in sorted(found)]
+
+
+def _another_network(path: Path, which: str = "") -> CheckpointError:
+    way_out = (
+        "read it in Python, where its class is, by the `load_from_checkpoint(path, net=...)` of its LightningModule"
+    )
+    return CheckpointError(f"{path} holds another network than a SpikingMLP{which}: {way_out}.")
 
 
 def _linear(part: dict[str, Tensor], options: dict[str, Any]) -> nn.Module:
