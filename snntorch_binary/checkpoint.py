@@ -107,9 +107,7 @@ def _parts(tensors: dict[str, Tensor], path: Path) -> list[dict[str, Tensor]]:
 
 
 def _another_network(path: Path, which: str = "") -> CheckpointError:
-    way_out = (
-        "read it in Python, where its class is, by the `load_from_checkpoint(path, net=...)` of its LightningModule"
-    )
+    way_out = "read it in Python, by the `load_from_checkpoint(path, net=...)` of its LightningModule"
     return CheckpointError(f"{path} holds another network than a SpikingMLP{which}: {way_out}.")
 
 

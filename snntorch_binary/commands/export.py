@@ -31,7 +31,7 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "export",
         help="write a checkpoint's network as a NIR graph, 1 bit per weight, or plain torch",
-        description="Write the network of a checkpoint that compare or fit wrote, for use without training.",
+        description="Write the SpikingMLP of a checkpoint that compare or fit wrote, for use without training.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

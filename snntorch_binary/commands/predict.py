@@ -33,7 +33,7 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "predict",
         help="answer a folder of images or recordings, or (with --config) test data, into a CSV file",
-        description="Answer every image or recording in a folder with the network of a checkpoint. With --config in "
+        description="Answer every image or recording in a folder with the SpikingMLP of a checkpoint. With --config in "
         "place of a checkpoint, a YAML file's test data: see snntorch-binary predict --config CONFIG --help.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
