@@ -13,8 +13,8 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "summary",
         help="show the layers of a checkpoint, and how many bits they need",
-        description="Show each layer of the SpikingMLP in a checkpoint of compare or fit: its rule, its 1-bit weights and its "
-        "real parameters; then its bytes, against float32.",
+        description="Show each layer of the SpikingMLP in a checkpoint of compare or fit: its rule, its 1-bit weights "
+        "and its real parameters; then its bytes, against float32.",
     )
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a .ckpt file, or the folder of a run of compare")
     parser.add_argument("--quiet", action="store_true", help="print the last line only")
