@@ -32,6 +32,13 @@ def shared_state(net: nn.Module) -> State:
     return {name: tensor.detach().clone() for name, tensor in net.state_dict().items() if name not in own}
 
 
+def learned_names(net: nn.Module) -> set[str]:
+    """Return the names of what learning moves: parameters that have a gradient, and the running averages of norms."""
+    parameters = {name for name, value in net.named_parameters(remove_duplicate=False) if value.requires_grad}
+    averages = {name for name in net.state_dict() if name.rpartition(".")[2] in ("running_mean", "running_var")}
+    return parameters | averages
+
+
 class Aggregation(ABC):
     """How the answers of a round become the next global network.
 

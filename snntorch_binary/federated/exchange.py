@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -36,11 +36,13 @@ class Update:
         arrays: tensors by name.
         num_examples: how many examples it learned from, at least 1.
         metrics: numbers to report, such as its loss.
+        learned: names of the tensors that learning moves, the same for all clients; ``None`` is all. It is not sent.
     """
 
     arrays: State
     num_examples: int
     metrics: Mapping[str, float] = field(default_factory=dict)
+    learned: Collection[str] | None = None
 
 
 class Participant(Protocol):

@@ -116,7 +116,7 @@ def try_network(federation: Federation, method: str) -> None:
         with torch.no_grad():
             answers = federation.module.answers(x, final=False)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()).rstrip(".")
         raise ValueError(f"The network of method {method} cannot take spikes of shape {shape}: {reason}.") from None
     for answer in answers.values():
         if answer.shape[-1] != num_classes:

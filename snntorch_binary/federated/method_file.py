@@ -19,10 +19,16 @@ def check_method(folder: Path, method: DataclassInstance) -> None:
     """Refuse to go on with a method that is described otherwise than when its folder was made.
 
     Raises:
-        OutputError: it is.
+        OutputError: it is, or what says so is damaged.
     """
     path = folder / _NAME
-    if path.exists() and json.loads(path.read_text()) != _plain(method):
+    if not path.exists():
+        return
+    try:
+        before = json.loads(path.read_text())
+    except ValueError:
+        raise OutputError(f"{path} is damaged; give another --out or remove the folder.") from None
+    if before != _plain(method):
         raise OutputError(f"{folder} holds another method of this name; give another --out or remove the folder.")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from snntorch_binary._errors import expected, require
 from snntorch_binary.convert import reset
-from snntorch_binary.federated.aggregation import Aggregation, require_aggregation, shared_state
+from snntorch_binary.federated.aggregation import Aggregation, learned_names, require_aggregation, shared_state
 from snntorch_binary.federated.averaging import State
 from snntorch_binary.federated.exchange import Task, Update
 from snntorch_binary.kernels.noise import mix
@@ -106,7 +106,7 @@ class NetworkParticipant:
         require_aggregation(aggregation)
         for name, value in (("epochs", epochs), ("batch_size", batch_size)):
             if not isinstance(value, int) or value < 1:
-                raise ValueError(expected(name, "a positive integer", value))
+                raise ValueError(expected(name, "a positive integer", repr(value)))
         if not temperature >= 0:
             raise ValueError(expected("temperature", "a float of at least 0", temperature))
         empty = [client for client, part in enumerate(parts) if not len(part)]
@@ -155,15 +155,15 @@ class NetworkParticipant:
             resample_(net, torch.Generator().manual_seed(seed))
         part = self.parts[task.client]
         start = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-        device = torch.device(self.device)
         with (
             nullcontext() if self.labels is None else label_shares(module, self.labels[part]),
-            torch.random.fork_rng([] if device.type == "cpu" else [device]),
+            _fork_rng(torch.device(self.device)),
         ):
             torch.manual_seed(mix(seed, 1) >> 1)  # dropout, ...: a round that is repeated is the same again
             loss = self._learn(module, part, task.round, seed)
         update = self.aggregation.upload(net, start, memory, task)
-        return Update({name: tensor.cpu() for name, tensor in update.items()}, len(part), {"loss": loss})
+        arrays = {name: tensor.cpu() for name, tensor in update.items()}
+        return Update(arrays, len(part), {"loss": loss}, learned_names(net))
 
     def _learn(self, module: SpikingModule, part: Tensor, round: int, seed: int) -> float:
         """Return the mean loss of a step."""
@@ -193,6 +193,13 @@ class NetworkParticipant:
         subset = Subset(self.dataset, part[order].tolist())
         drop_last = self.drop_last and len(part) > self.batch_size
         return DataLoader(subset, self.batch_size, collate_fn=self.collate_fn, drop_last=drop_last)
+
+
+def _fork_rng(device: torch.device) -> AbstractContextManager[None]:
+    """Leave the random numbers of the process as they are."""
+    if device.type == "cpu":
+        return torch.random.fork_rng([])
+    return torch.random.fork_rng([device], device_type=device.type)
 
 
 def _optimizer(module: SpikingModule, num_examples: int, temperature: float) -> torch.optim.Optimizer:

@@ -12,12 +12,13 @@ from snntorch_binary.kernels.noise import mix
 
 
 class SeededSteps(L.Callback):
-    """Starts torch's own noise (dropout, ...) anew in each step, so that an interrupted training goes on bit for bit.
+    """Starts torch's own noise (dropout, ...) anew in each batch, so that an interrupted training goes on bit for bit.
 
-    Draws of binary weights are in every checkpoint; the state of torch's random numbers is not.
+    Draws of binary weights are in every checkpoint; the state of torch's random numbers is not. The order of the data
+    must be a function of the epoch, too, as it is in ``SpikeDataModule``.
 
     Args:
-        seed: of the noise, at least 0: a function of seed, fold and step.
+        seed: of the noise, at least 0: a function of seed, fold, number of the batch and process.
         fold: of a cross-validation.
 
     Raises:
@@ -37,4 +38,6 @@ class SeededSteps(L.Callback):
 
     def on_train_batch_start(self, trainer: L.Trainer, *args: Any) -> None:
         """Start it anew."""
-        torch.manual_seed(mix(self._seed, self._fold, trainer.global_step) >> 1)
+        number = trainer.fit_loop.total_batch_idx  # not that of the step, which several batches may make
+        place = (number, trainer.global_rank) if trainer.global_rank else (number,)
+        torch.manual_seed(mix(self._seed, self._fold, *place) >> 1)

@@ -132,7 +132,10 @@ class SpikingModule(L.LightningModule):
 
     def answers(self, x: Tensor, final: bool) -> dict[str, Tensor]:
         """Return each prediction's answer: class probabilities [B, C], or mean and standard deviation [B, 2]."""
-        return {name: self.task.answer(scores) for name, scores in self.scores(x, final).items()}
+        found = self.scores(x, final)
+        for scores in found.values():
+            self.task.check(scores.shape[-1])
+        return {name: self.task.answer(scores) for name, scores in found.items()}
 
     def forward(self, x: Tensor) -> Tensor:
         """Return scores [B, C] for a new sequence, with the weights in force."""

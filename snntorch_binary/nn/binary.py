@@ -159,6 +159,9 @@ class BinaryLayer(nn.Module):
             return
         before = self._parameters.get("latent") if name == "latent" else None
         super().__setattr__("latent" if name == "weight" else name, value)
+        # Lightning sets the mode of modules after validation by this attribute, without `train()`.
+        if name == "training" and "draw" in self.__dict__:
+            self.refresh()
         # `layer.latent -= step` assigns the Parameter that is there: its version says that it has moved.
         if name == "latent" and "draw" in self.__dict__ and isinstance(value, nn.Parameter) and value is not before:
             self._rebind()
@@ -188,13 +191,6 @@ class BinaryLayer(nn.Module):
         """Have the weight in force ready now, for compiled graphs that only read it."""
         if not self.latent.is_meta:
             self.draw.weight(self.latent, self.training)
-
-    def train(self, mode: bool = True) -> Any:
-        """Set training mode (a draw is in force) or evaluation mode (the most probable weights are)."""
-        super().train(mode)
-        if "draw" in self.__dict__:
-            self.refresh()
-        return self
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         super()._apply(fn, recurse)

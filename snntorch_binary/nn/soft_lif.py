@@ -120,7 +120,7 @@ class SoftLIF(nn.Module):
         with_slope = torch.is_grad_enabled() and x.requires_grad
         if not self.training or self.constants.noise == 0:
             return _Rates.apply(x, self.constants._replace(noise=0.0), 0, with_slope)[0]
-        return _Rates.apply(x, self.constants, mix(new_seed(), _rank()), with_slope)[0]
+        return _Rates.apply(x, self.constants, _seed(), with_slope)[0]
 
     def extra_repr(self) -> str:  # noqa: D102
         return ", ".join(f"{name}={value}" for name, value in self.constants._asdict().items())
@@ -131,6 +131,9 @@ def _check_at_least_zero(name: str, value: float) -> None:
         raise ValueError(expected(name, "a float of at least 0", value))
 
 
-def _rank() -> int:
+@torch.compiler.disable  # a graph would be made for each seed
+def _seed() -> int:
     distributed = torch.distributed
-    return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
+    rank = distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
+    with torch._C._DisableFuncTorch():  # a number of its own, which no transform maps
+        return mix(new_seed(), rank)

@@ -89,7 +89,9 @@ def _over_time(net: nn.Module) -> nn.Module:
 
 
 def _named_layers(net: nn.Module, names: Collection[str]) -> set[nn.Module]:
-    layers = {name: module for name, module in net.named_modules() if weights_of(module) is not None}
+    layers = {
+        name: module for name, module in net.named_modules(remove_duplicate=False) if weights_of(module) is not None
+    }
     for name in names:
         if name not in layers:
             raise ValueError(expected("real_input", f"names of binary layers, of {', '.join(layers)}", repr(name)))

@@ -160,7 +160,7 @@ def ray_started(resources: Resources, data_bytes: int = 0) -> Iterator[None]:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if resources.address is not None:
         check_address(resources.address)
-        with _environment({**_OF_TUNE, **_OF_A_CLUSTER}):
+        with _environment({**_OF_TUNE, **{name: os.environ.get(name, value) for name, value in _OF_A_CLUSTER.items()}}):
             try:
                 ray.init(address=resources.address, runtime_env={"env_vars": _OF_TUNE}, **quiet)
             except (ConnectionError, RuntimeError, ValueError) as error:

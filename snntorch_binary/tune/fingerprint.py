@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.utilities.seed import isolate_rng
+from torch import Tensor
 
 from snntorch_binary.tune.interval import ModuleFactory
 from snntorch_binary.tune.plan import Plan
@@ -46,8 +47,23 @@ def fingerprint(
         "model": model,
         "data": _without_places(config["data"]) if "data" in config else None if data is None else _identity(data),
     }
+    return dict(json.loads(json.dumps(_plain(found))))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value so that equal ones are written equally in every process."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(of_key) for key, of_key in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, set | frozenset):
+        return sorted(map(str, value))
+    if isinstance(value, Tensor):
+        return value.tolist()
+    if value is None or isinstance(value, bool | int | float):
+        return value
     # Objects are told by how they are printed, without their addresses, which are others in every process.
-    return dict(json.loads(re.sub(r" at 0x[0-9a-f]+", "", json.dumps(found, default=repr))))
+    return re.sub(r" at 0x[0-9a-f]+", "", value if isinstance(value, str) else repr(value))
 
 
 def _identity(of: L.LightningModule | L.LightningDataModule) -> dict[str, Any]:

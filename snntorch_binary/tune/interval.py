@@ -111,6 +111,8 @@ def _fit(
     with quiet():
         L.seed_everything(plan.seed_of(member), verbose=False)
         module = module_factory()
+        if checkpoint is not None:  # data that are shuffled by these numbers come in another order in each interval
+            L.seed_everything(plan.seed_of(member) + 2**31 + until, verbose=False)
         saved = ModelCheckpoint(
             dirpath=end,
             filename=Path(CHECKPOINT).stem,

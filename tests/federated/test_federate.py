@@ -14,6 +14,7 @@ pytest.importorskip("lightning")
 from snntorch_binary.cli import main
 from snntorch_binary.federated import Aggregation, Task, record
 from snntorch_binary.federated.federation import make_federation, make_module
+from snntorch_binary.federated.flower import InProcessGrid, ray, run_in_process
 from snntorch_binary.federated.participant import NetworkParticipant
 from snntorch_binary.federated.report import _sent, compared
 from snntorch_binary.federated.run import FederatedRun
@@ -166,7 +167,10 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
         ({"methods": {"../../a": method("SpikingModule")}}, "but got '../../a'"),
         ({"methods": {"a": {"model": {"class_path": "lightning.LightningModule"}}}}, "clients make no training_step"),
         ({"methods": {"a": ONLINE}}, "with credit 'through-time' or 'local', but got 'online'"),
-        ({"methods": {"a": {"model": {"class_path": "torch.nn.Identity"}}}, "data": FEW}, "10 outputs"),
+        (
+            {"methods": {"a": {"model": {"class_path": "torch.nn.Identity"}}}, "data": FEW},
+            "to be 64, the outputs of the network, but got 10",
+        ),
         ({"methods": {"a": LARGE}}, "The network of method a cannot take spikes of shape [3, 2, 64]"),
         ({"data": {"name": "regression-1d"}}, "a data set that has classes, but got 'regression-1d'"),
         ({"secure_aggregation": {"num_shares": 0.0}}, "`num_shares` to be a float in (0, 1]"),
@@ -296,11 +300,12 @@ def test_local_privacy_is_switched_on_by_the_file(tmp_path):
     assert 0 < float(moved) <= 0.0101
     config = write(tmp_path, methods={"full": method("SpikingModule")}, num_rounds=1, local_privacy=PRIVATE_NOISE)
     assert run(tmp_path, config=config, out="noisy") == 0
-    noisy = torch.load(tmp_path / "noisy/runs/full-seed0/last.pt", weights_only=True)["state"]
+    kept = torch.load(tmp_path / "noisy/runs/full-seed0/last.pt", weights_only=True)
     learned = {name for name, _ in make_federation(read_settings(config), "full", 0).module.net.named_parameters()}
     for name, tensor in start.items():  # thresholds, decays and what a reset does are not learned
-        assert torch.equal(noisy[name], tensor) == (name not in learned), name
-        assert noisy[name].dtype == tensor.dtype
+        assert torch.equal(kept["state"][name], tensor) == (name not in learned), name
+        assert kept["state"][name].dtype == tensor.dtype
+    assert "loss" not in kept["history"][0]
 
 
 SECURE = {
@@ -344,7 +349,39 @@ def test_secure_aggregation_is_switched_on_by_the_file(tmp_path, changes):
         tensor.numel() for tensor in clear["state"].values() if tensor.is_floating_point()
     )
     assert "loss" not in first
-    assert "loss" in first_in_the_clear
+    assert ("loss" in first_in_the_clear) == ("local_privacy" not in changes)
+
+
+def test_a_killed_run_on_ray_goes_on_bit_for_bit(tmp_path, monkeypatch):
+    """Contexts are new in every call of Flower's engine, for which one in this process stands here."""
+    monkeypatch.setattr(
+        ray, "run_on_ray", lambda server, clients, num: run_in_process(server, InProcessGrid(clients, num))
+    )
+    config = write(tmp_path, methods={"product": method("BayesBiSNN", "ProductOfExperts", rho=0.02)}, engine="ray")
+    assert run(tmp_path, config=config, out="whole") == 0
+    after = record.RoundRecord.after_round
+
+    def killed(self, report):
+        after(self, report)
+        if report.round == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(record.RoundRecord, "after_round", killed)
+    assert run(tmp_path, config=config, out="parts") == 130
+    assert run(tmp_path, config=config, out="parts") == 0
+    last = "runs/product-seed0/last.pt"
+    whole, parts = (torch.load(tmp_path / out / last, weights_only=True)["state"] for out in ("whole", "parts"))
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, parts[name]), name
+
+
+def test_a_damaged_description_of_a_method_is_named(tmp_path, capsys):
+    assert run(tmp_path, "--methods", "full-precision") == 0
+    path = tmp_path / "out/runs/full-precision-seed0/method.json"
+    path.write_text("{")
+    capsys.readouterr()
+    assert run(tmp_path, "--methods", "full-precision") == 1
+    assert f"{path} is damaged" in capsys.readouterr().err
 
 
 @pytest.mark.network

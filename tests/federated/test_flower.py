@@ -354,7 +354,7 @@ def test_what_clients_cannot_train_is_refused():
     [
         ({"aggregation": Average}, "`aggregation` to be an Aggregation, such as Average.., but got the class Average"),
         ({"aggregation": "average"}, "but got 'average'"),
-        ({"epochs": "1"}, "`epochs` to be a positive integer, but got 1"),
+        ({"epochs": "1"}, "`epochs` to be a positive integer, but got '1'"),
         ({"labels": [0, 1]}, "`labels` to be of all examples, up to number 3, but got 2 labels"),
         ({"parts": [[0, 1], []]}, "`parts` to be at least one example for each client, but got none for client 1"),
     ],

@@ -96,8 +96,10 @@ def test_a_step_learns_the_batch():
 def test_binary_weights(rule):
     net, x = SpikingVGG9(**SMALL), spikes(3, 4, 3, 32, 32)
     sb.binarize_(net, rule)
-    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0)
-    optimizer = optimizer if isinstance(rule, sb.Bernoulli) else torch.optim.SGD(net.parameters(), 0.1)
+    if isinstance(rule, sb.Bernoulli):
+        optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0)
+    else:
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
     before = {name: parameter.clone() for name, parameter in net.named_parameters()}
     F.cross_entropy(net(x).mean(0), torch.arange(4)).backward()
     optimizer.step()

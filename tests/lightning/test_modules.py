@@ -292,6 +292,12 @@ def test_bad_arguments(make, sentence):
         make(SpikingMLP(64, [16], 10))
 
 
+def test_another_number_of_classes_is_said_before_anything_is_validated():
+    module = BayesBiSNN(SpikingMLP(64, [16], 10), 9)
+    with pytest.raises(ValueError, match="`num_classes` to be 10, the outputs of the network, but got 9"):
+        make_trainer(1, num_sanity_val_steps=1).fit(module, loader(), loader())
+
+
 def test_a_binary_network_keeps_its_own_start():
     net = SpikingMLP(64, [16], 10)
     sb.binarize_(net, sb.Bernoulli(init_scale=0.7, estimator="gumbel"))

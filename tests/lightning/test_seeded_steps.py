@@ -44,6 +44,21 @@ def test_dropout_goes_on_as_it_would_have(seeded, tmp_path):
     assert torch.equal(fit(tmp_path / "killed", *callbacks, resume=True), unbroken) == seeded
 
 
+def test_every_batch_has_its_own_noise_where_several_make_a_step():
+    seen = []
+
+    class Look(L.Callback):
+        def on_train_batch_end(self, trainer, *_):
+            seen.append(torch.initial_seed())
+
+    module = SpikingModule(nn.Sequential(nn.Linear(64, 10), Leaky(beta=0.9)), 10, lr=0.01)
+    callbacks = [SeededSteps(seed=0), Look()]
+    trainer = make_trainer(2, callbacks, limit_train_batches=4, limit_val_batches=0, accumulate_grad_batches=2)
+    with quiet():
+        trainer.fit(module, datamodule=SpikeDataModule("digits", batch_size=8, limit_per_class=5))
+    assert len(set(seen)) == len(seen) == 8
+
+
 def test_seed_and_fold_make_the_noise(tmp_path):
     ends = [fit(tmp_path / str(i), SeededSteps(*given)) for i, given in enumerate([(0,), (0, 0), (1,), (0, 1)])]
     assert torch.equal(ends[0], ends[1])

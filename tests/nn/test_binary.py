@@ -248,6 +248,21 @@ def test_a_new_draw_needs_no_new_graph(estimator, bayesian):
     assert not torch.equal(outputs[0], outputs[1])
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+@pytest.mark.parametrize("by_attribute", [True, False])
+def test_a_compiled_network_follows_its_mode_however_it_is_set(by_attribute):
+    torch.compiler.reset()
+    net, x = Recurrent(sb.Bernoulli(init_scale=0.5)), torch.randn(4, 6)
+    compiled = torch.compile(net, backend="eager", fullgraph=True)
+    for training in (True, False, True, False, True):
+        if by_attribute:
+            for module in net.modules():
+                module.training = training
+        else:
+            net.train(training)
+        torch.testing.assert_close(compiled(x), net(x), rtol=0, atol=0)
+
+
 def test_compiled_with_a_handwritten_update():
     torch.compiler.reset()
     net, x = Recurrent(sb.Sign()), torch.randn(4, 6)

@@ -145,6 +145,14 @@ def test_activations_computed_again_have_the_same_noise():
     assert all(map(torch.equal, *gradients))
 
 
+@pytest.mark.parametrize("randomness", ["error", "same", "different"])
+def test_noise_in_a_transform(randomness):
+    neuron, x = nn.SoftLIF(noise=10.0), torch.rand(3, 50) + 1
+    noisy = torch.func.vmap(neuron, randomness=randomness)(x)
+    assert noisy.shape == x.shape
+    assert not torch.isclose(noisy, neuron.eval()(x)).any()
+
+
 def test_any_shape_stride_and_dtype():
     x = torch.randn(4, 6, 5)[:, ::2].transpose(0, 2)
     torch.testing.assert_close(nn.SoftLIF()(x), nn.SoftLIF()(x.contiguous()))

@@ -232,6 +232,13 @@ def test_a_first_layer_that_is_shown_pixels(engine, loop, tmp_path):
         sb.pack(net)(x)
 
 
+def test_either_name_of_a_shared_layer():
+    shared = sb.nn.BinaryLinear(4, 4)
+    net = nn.Sequential(shared, nn.ReLU(), shared)
+    for name in ("0", "2"):
+        assert torch.is_tensor(sb.pack(net, real_input=[name])(torch.rand(2, 4)))
+
+
 def test_names_of_no_binary_layer():
     net = nn.Sequential(sb.nn.BinaryLinear(4, 3), sb.nn.Leaky(beta=0.9))
     with pytest.raises(ValueError, match="`real_input` to be names of binary layers, of 0, but got '1'"):

@@ -98,6 +98,21 @@ def test_without_sections_module_and_data_are_looked_at():
     assert of(bayes)["data"] is None
 
 
+class Keeps(Quadratic):
+    def __init__(self, it):
+        super().__init__()
+        self.save_hyperparameters()
+
+
+def test_what_is_no_plain_value_is_compared_too():
+    long, other = torch.zeros(3000), torch.zeros(3000)
+    other[1500] = 1
+    assert of(lambda: Keeps(long)) == of(lambda: Keeps(long.clone())) != of(lambda: Keeps(other))
+    assert of(lambda: Keeps({(0, 1): 2.0})) != of(lambda: Keeps({(0, 2): 2.0}))
+    kept = of(lambda: Keeps({"gamma", "alpha", "beta"}))["model"]["hyper_parameters"]["it"]
+    assert kept == ["alpha", "beta", "gamma"]  # in the same order in every process
+
+
 def test_addresses_in_memory_do_not_count():
     first, second = Printed(), Printed()
     assert repr(first) != repr(second)

@@ -20,6 +20,7 @@ from snntorch_binary.federated.exchange import Participant
 from snntorch_binary.federated.flower.records import (
     ARRAYS,
     CONFIG,
+    LEARNED,
     MEMORY,
     from_record,
     task_of,
@@ -74,6 +75,8 @@ def client_app(
         remembered = kept.load(known=task.accepted > 0)
         update = side(context).train(from_record(message.content.array_records[ARRAYS]), task, remembered)
         kept.save(remembered)
+        if update.learned is not None:
+            context.state[LEARNED] = ConfigRecord({"names": sorted(update.learned)})
         return Message(update_content(update), reply_to=message)
 
     return app

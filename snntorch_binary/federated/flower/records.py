@@ -12,8 +12,10 @@ from torch import Tensor
 from snntorch_binary.federated.averaging import State
 from snntorch_binary.federated.exchange import Task, Update
 
-ARRAYS, CONFIG, METRICS, MEMORY = "arrays", "config", "metrics", "memory"
-"""Names of the records in messages, and of a client's memory in its context."""
+ARRAYS, CONFIG, METRICS = "arrays", "config", "metrics"
+"""Names of the records in messages."""
+MEMORY, LEARNED = "memory", "learned"
+"""Names of what is in a client's context: its memory, and the names of the tensors that it learns."""
 NUM_EXAMPLES = "num-examples"
 
 
