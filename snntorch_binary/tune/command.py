@@ -39,7 +39,7 @@ def run(settings: TuneSettings, out: Path, console: Console, arguments: Sequence
             module_factory, data = ModuleOf(config["model"]), data_of(config.get("data"))
             for rule, plan in kinds.items():
                 label, folder = f"seed {seed}, {rule}", out / f"seed{seed}" / rule.replace(" ", "-").lower()
-                if not started and not finished(folder):
+                if not started and not finished(folder, plan):
                     tried = prepare(module_factory, data, settings.space, plan, settings.resources)
                     progress.say("Ray is starting")
                     stack.enter_context(ray_started(settings.resources, tried.data_bytes))  # once for all

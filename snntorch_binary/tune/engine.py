@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -19,11 +20,13 @@ import ray
 import torch
 from ray import tune
 from ray._private import ray_constants
+from ray.exceptions import RayError
 
 from snntorch_binary._errors import expected
 from snntorch_binary._logging import says_at_least
 from snntorch_binary.tune.address import check_address
 from snntorch_binary.tune.checks import is_integer, is_number
+from snntorch_binary.tune.interrupt import interrupts_raised
 from snntorch_binary.tune.interval import ModuleFactory, train_interval
 from snntorch_binary.tune.lineage import Report, write_report
 from snntorch_binary.tune.plan import Plan
@@ -219,6 +222,7 @@ def run_trials(
 
     Raises:
         RuntimeError: a member ended with an error.
+        KeyboardInterrupt: there was an interrupt; Ray has saved its state.
     """
     shared = ray.put((module_factory, data, plan, "gpu" if resources.gpus else "cpu"))
 
@@ -244,7 +248,8 @@ def run_trials(
                 name=EXPERIMENT,
                 storage_path=str(out.absolute()),
                 stop={"training_iteration": plan.epochs // plan.interval},
-                failure_config=tune.FailureConfig(fail_fast=True),
+                # Else Ray notes that all members have ended, and none but this one could go on.
+                failure_config=tune.FailureConfig(fail_fast="raise"),
                 callbacks=[_Recorder(out.absolute() / "reports.jsonl")],
                 progress_reporter=tune.CLIReporter(),  # silent by `verbose`; that of notebooks is not
                 verbose=0,
@@ -252,11 +257,16 @@ def run_trials(
         )
     _listeners.append(listener)
     try:
-        with says_at_least(
-            logging.ERROR, "ray.tune"
-        ):  # it misses loggers of its own; reports are kept in a file of ours
-            results = tuner.fit()
+        with ExitStack() as stack:
+            stack.enter_context(interrupts_raised())
+            # It misses loggers of its own; reports are kept in a file of ours.
+            stack.enter_context(says_at_least(logging.ERROR, "ray.tune"))
+            # An interrupt is an error to these two.
+            stack.enter_context(says_at_least(logging.CRITICAL, "ray.tune.tune", "ray.train._internal.session"))
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", message="fail_fast='raise'")  # Ray does clean up
+            tuner.fit()
+    except (RayError, tune.TuneError) as error:
+        raise RuntimeError(f"A member of the population ended with an error: {error}") from None
     finally:
         _listeners.remove(listener)
-    if results.errors:
-        raise RuntimeError(f"A member of the population ended with an error: {results.errors[0]}")

@@ -58,6 +58,11 @@ def read_reports(path: Path) -> list[Report]:
     return reports
 
 
+def complete(reports: Iterable[Report], plan: Plan) -> bool:
+    """Say whether every member has reported its last epoch, be it without scores."""
+    return {report.member for report in reports if report.epoch == plan.epochs} == set(range(plan.population))
+
+
 def winner(reports: Iterable[Report], plan: Plan) -> Report:
     """Return the best of the members' last reports.
 

@@ -17,7 +17,7 @@ from snntorch_binary.lightning.settings import OutputError, write_text
 from snntorch_binary.tune.engine import EXPERIMENT, Resources, ray_started, run_trials
 from snntorch_binary.tune.fingerprint import fingerprint
 from snntorch_binary.tune.interval import CHECKPOINT, ModuleFactory, Note
-from snntorch_binary.tune.lineage import Report, line_of, read_reports, schedule_of, winner
+from snntorch_binary.tune.lineage import Report, complete, line_of, read_reports, schedule_of, winner
 from snntorch_binary.tune.one_batch import OneBatch, available_memory, try_one_batch
 from snntorch_binary.tune.plan import Plan
 from snntorch_binary.tune.replay import write_replay
@@ -86,11 +86,11 @@ def population_based_training(
     winner again, without Ray, bit for bit, the noise of dropout included, where the order of the data is a function of
     the epoch, as that of :class:`SpikeDataModule` is.
 
-    Killed, the same call goes on; finished, it reads what there is. Calls are the same with equal plan and space, and
-    equal sections of ``config``, wherever the data lie. Where a section is missing, classes and saved hyper-parameters
-    (Lightning's ``save_hyperparameters``) of module and data are compared, and the module's layers. Ray's own files are
-    below ``out`` until the end. To go on, Ray reads a pickle among them: never start in a folder that came from
-    somebody else.
+    Interrupted or killed, the same call goes on; finished, it reads what there is. Calls are the same with equal plan
+    and space, and equal sections of ``config``, wherever the data lie. Where a section is missing, classes and saved
+    hyper-parameters (Lightning's ``save_hyperparameters``) of module and data are compared, and the module's layers.
+    Ray's own files are below ``out`` until the end. To go on, Ray reads a pickle among them: never start in a folder
+    that came from somebody else.
 
     Args:
         module_factory: makes the module, with new weights from torch's random numbers; it is pickled. The module says
@@ -108,6 +108,8 @@ def population_based_training(
         ValueError: before anything starts: the space names a hyper-parameter that the module lacks, a range reaches
             beyond what is allowed, the metric is never logged, or trials need more memory than there is.
         OutputError: the folder cannot be written to, or holds results of another call.
+        RuntimeError: a member ended with an error, or the loss of all members became NaN or infinite.
+        KeyboardInterrupt: there was an interrupt.
 
     Example:
         >>> from snntorch_binary.tune import Plan, Quadratic, population_based_training
@@ -118,11 +120,13 @@ def population_based_training(
     out, resources, ranges = Path(out), resources or Resources(), read_space(space)
     now = fingerprint(module_factory, data, ranges, plan, config or {})
     _check_output(out, now)
-    if not finished(out):
+    if not finished(out, plan):
         tried = prepare(module_factory, data, ranges, plan, resources)
         _start_output(out, now)
         _run(module_factory, data, ranges, plan, resources, out, listener, tried)
     reports = read_reports(out / "reports.jsonl")
+    if not complete(reports, plan):
+        raise RuntimeError("Not every member of the population came to the end of training; the same call goes on.")
     found = Population(plan, ranges, reports, line_of(winner(reports, plan), reports), out)
     if not found.checkpoint.exists():
         _keep_winner(found)
@@ -130,9 +134,9 @@ def population_based_training(
     return found
 
 
-def finished(out: Path) -> bool:
-    """Say whether the population in a folder has come to its end."""
-    return (out / "winner.ckpt").exists()
+def finished(out: Path, plan: Plan) -> bool:
+    """Say whether the population in a folder has come to its end, with all of its members."""
+    return (out / "winner.ckpt").exists() and complete(read_reports(out / "reports.jsonl"), plan)
 
 
 def prepare(
@@ -198,6 +202,9 @@ def _start_output(out: Path, now: Mapping[str, Any]) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_text(out / "plan.json", json.dumps(now, indent=2) + "\n")
+        # The best of some members is not the winner.
+        for name in ("winner.ckpt", "answers.pt"):
+            (out / name).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"The results cannot be written to {out}: {error.strerror}.") from None
 

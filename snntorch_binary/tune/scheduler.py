@@ -53,8 +53,10 @@ class SeededPopulationBasedTraining(PopulationBasedTraining):
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Take up a restored trial where it was."""
         super().on_trial_add(tune_controller, trial)
-        done = int(trial.last_result.get(_TIME, 0)) if trial.last_result else 0
-        if done:
+        # It goes on from there, be its last report a later one, whose checkpoint Ray has not taken up.
+        saved = trial.latest_checkpoint_result
+        if saved:
+            done = int(saved.metrics[_TIME])
             state = self._trial_state[trial]
             self._save_trial_state(state, done, trial.last_result, trial)
             state.last_perturbation_time = done

@@ -1,6 +1,7 @@
-"""A small population that can be killed: `snntorch-binary tune` in a process of its own, since Ray warns and stays.
+"""Small populations that can be stopped: `snntorch-binary tune` in a process of its own, since Ray warns and stays.
 
-``python populations.py N FOLDER CONFIG`` kills itself with SIGKILL at the N-th report; without N it comes to its end.
+``python populations.py HOW N FOLDER CONFIG`` is stopped at the N-th report: ``kill`` kills it, ``interrupt`` is a
+SIGINT to its process group, as from a terminal. Without them it comes to its end.
 """
 
 import json
@@ -43,11 +44,25 @@ class Kill:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Interrupt:
+    """Interrupts the process group at a report."""
+
+    def __init__(self, folder, at):
+        self.left = at
+
+    def __call__(self, report):
+        self.left -= 1
+        if self.left == 0:
+            os.killpg(os.getpgrp(), signal.SIGINT)
+
+
 if __name__ == "__main__":
-    *at, folder, config = sys.argv[1:]
+    *stop, folder, config = sys.argv[1:]
     folder = Path(folder)
-    if at:
-        command._Listener = lambda *_: Kill(folder, int(at[0]))
+    if stop:
+        how, at = stop
+        listener = {"kill": Kill, "interrupt": Interrupt}[how](folder, int(at))
+        command._Listener = lambda *_: listener
     code = main(["tune", config, "--slots", "1", "--out", str(folder / "out")])
     left = [child.name() for child in below() if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     (folder / "left.json").write_text(json.dumps(left))

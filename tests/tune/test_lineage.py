@@ -2,7 +2,7 @@ import pytest
 
 pytest.importorskip("ray.tune", reason="Ray is not installed")
 
-from snntorch_binary.tune.lineage import Report, line_of, read_reports, schedule_of, winner, write_report
+from snntorch_binary.tune.lineage import Report, complete, line_of, read_reports, schedule_of, winner, write_report
 from snntorch_binary.tune.plan import Plan
 
 PLAN = Plan("Q", "max", epochs=6, interval=2, population=2)
@@ -34,6 +34,12 @@ def test_a_member_that_failed_does_not_win():
     assert winner(failed, PLAN).id == "a2"
     with pytest.raises(RuntimeError, match="No member"):
         winner([report("x", None, 0, 4, 0.2, None)], PLAN)
+
+
+def test_a_population_is_complete_with_the_last_report_of_every_member():
+    assert complete(REPORTS, PLAN)
+    assert not complete(REPORTS[:-1], PLAN)
+    assert complete([*REPORTS[:-1], report("b2'", "a1", 1, 4, 0.3, None)], PLAN)  # has failed, and come to its end
 
 
 def test_the_line_goes_through_copies():

@@ -39,25 +39,39 @@ CONFIG = {
     },
 }
 KILLED_AT = 8  # in the middle of the third round
+SHORTER = {**CONFIG, "trainer": {"max_epochs": 8}}  # a population of six reports
+INTERRUPTED_AT = 6 + 2  # the first of three fixed settings has come to its end
+
+
+def folder_with(config, folder):
+    (folder / "toy.yaml").write_text(yaml.safe_dump(config))
+    (folder / "home").mkdir()
+    (folder / "tmp").mkdir()
+    return folder
+
+
+def run(folder, *stop):
+    """Run the command, stopped or to its end, in a process group of its own."""
+    program = [sys.executable, str(Path(__file__).with_name("populations.py"))]
+    environment = {**os.environ, "HOME": str(folder / "home"), "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+    return subprocess.run(
+        [*program, *map(str, stop), str(folder), str(folder / "toy.yaml")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+        start_new_session=True,
+    )
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
     """Run the command until it kills itself, and again to its end; return the folder and what was printed."""
-    folder = tmp_path_factory.mktemp("ray")
-    (folder / "toy.yaml").write_text(yaml.safe_dump(CONFIG))
-    (folder / "home").mkdir()
-    (folder / "tmp").mkdir()
-    environment = {**os.environ, "HOME": str(folder / "home"), "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
-
-    def run(*at):
-        program = [sys.executable, str(Path(__file__).with_name("populations.py"))]
-        command = [*program, *at, str(folder), str(folder / "toy.yaml")]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
-
-    killed = run(str(KILLED_AT))
+    folder = folder_with(CONFIG, tmp_path_factory.mktemp("ray"))
+    killed = run(folder, "kill", KILLED_AT)
     at_kill = read_reports(folder / "out" / "seed3" / "pbt" / "reports.jsonl")
-    done = run()
+    done = run(folder)
     assert done.returncode == 0, done.stderr
     return folder, killed.returncode, at_kill, done.stdout
 
@@ -152,6 +166,26 @@ def test_nobody_else_can_reach_it_and_a_kill_takes_all_of_it(ran):
     while of_ray(noted["processes"]) and time.monotonic() < until:
         time.sleep(0.5)
     assert of_ray(noted["processes"]) == []
+
+
+def test_interrupted_and_resumed_is_what_was_not_interrupted(ran, tmp_path):
+    folder = folder_with(SHORTER, tmp_path)
+    fixed = folder / "out" / "seed3" / "best-fixed"
+    interrupted = run(folder, "interrupt", INTERRUPTED_AT)
+    assert interrupted.returncode == 130
+    assert interrupted.stderr == "snntorch-binary: interrupted; to continue, give the same command.\n"
+    assert "Written" not in interrupted.stdout
+    assert json.loads((folder / "left.json").read_text()) == []
+    assert not (fixed / "winner.ckpt").exists()
+    assert len(read_reports(fixed / "reports.jsonl")) == INTERRUPTED_AT - 6
+    done = run(folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    for name in ("pbt", "best-fixed"):
+        once, other = (read_reports(of / "out" / "seed3" / name / "reports.jsonl") for of in (folder, ran[0]))
+        found = {(of.member, of.epoch): (of.values, of.scores) for of in once}
+        assert found == {(of.member, of.epoch): (of.values, of.scores) for of in other if of.epoch <= 8}
+        assert len(once) <= len(found) + 1  # the last report, whose checkpoint Ray may not have had
+    assert json.loads((folder / "left.json").read_text()) == []
 
 
 @pytest.mark.network
