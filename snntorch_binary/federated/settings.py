@@ -44,6 +44,8 @@ class Method:
 class LocalPrivacy:
     """Flower's local differential privacy: each client clips its update and adds noise before it is sent.
 
+    On all that the network learns; see :class:`snntorch_binary.federated.flower.local_privacy.LocalPrivacyModifier`.
+
     Attributes:
         clipping_norm: bound on the update's norm, positive.
         sensitivity: of the update, at least 0.
