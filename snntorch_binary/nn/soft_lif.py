@@ -131,8 +131,12 @@ def _check_at_least_zero(name: str, value: float) -> None:
         raise ValueError(expected(name, "a float of at least 0", value))
 
 
-@torch.compiler.disable  # a graph would be made for each seed
 def _seed() -> int:
+    # As a decorator it would import the compiler with this package.
+    return torch.compiler.disable(_new_seed)() if torch.compiler.is_compiling() else _new_seed()
+
+
+def _new_seed() -> int:
     distributed = torch.distributed
     rank = distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
     with torch._C._DisableFuncTorch():  # a number of its own, which no transform maps

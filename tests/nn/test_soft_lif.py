@@ -153,6 +153,18 @@ def test_noise_in_a_transform(randomness):
     assert not torch.isclose(noisy, neuron.eval()(x)).any()
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+def test_a_compiled_network_needs_no_graph_for_each_noise():
+    torch.compiler.reset()
+    net, x = torch.nn.Sequential(torch.nn.Linear(5, 8), nn.SoftLIF(noise=10.0)), torch.rand(3, 5) + 1
+    compiled = torch.compile(net, backend="eager")
+    seen = [compiled(x) for _ in range(8)]
+    assert not torch.equal(seen[0], seen[1])
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for _ in range(5):
+            compiled(x)
+
+
 def test_any_shape_stride_and_dtype():
     x = torch.randn(4, 6, 5)[:, ::2].transpose(0, 2)
     torch.testing.assert_close(nn.SoftLIF()(x), nn.SoftLIF()(x.contiguous()))
