@@ -154,6 +154,7 @@ def test_noise_in_a_transform(randomness):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch looks at it, we do not
 def test_a_compiled_network_needs_no_graph_for_each_noise():
     torch.compiler.reset()
     net, x = torch.nn.Sequential(torch.nn.Linear(5, 8), nn.SoftLIF(noise=10.0)), torch.rand(3, 5) + 1
