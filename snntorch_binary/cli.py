@@ -47,10 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _run_lightning(arguments)
         else:
             options = _parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
-            if options.command == "compare":
-                _compare(options, arguments)
-            else:
-                options.run(options)
+            options.run(options)
     except MissingPackageError as error:
         return _fail(error)
     except KeyboardInterrupt:
@@ -190,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--download", action="store_true", help="download mnist or fashion-mnist if it is not in --data-dir"
     )
+    compare.set_defaults(run=_compare)
     for name, what in _LIGHTNING_COMMANDS.items():
         if name != "predict":
             commands.add_parser(name, help=what, add_help=False)
@@ -222,11 +220,11 @@ def _classes(text: str) -> tuple[int, ...] | str:
     return text if text == "all" else _integers(text)
 
 
-def _compare(options: argparse.Namespace, arguments: Sequence[str]) -> None:
+def _compare(options: argparse.Namespace) -> None:
     for package in ("matplotlib", "rich", "torchmetrics", "lightning"):  # each imports those before it
         require(package, "lightning")
     if options.dataset == _SPLIT_MNIST:
-        _compare_split_mnist(options, arguments)
+        _compare_split_mnist(options)
         return
     if options.dataset not in _datasets():
         known = ", ".join((*_datasets(), _SPLIT_MNIST))
@@ -277,7 +275,7 @@ def _compare(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         if options.ood is not None or options.anytime:
             raise ValueError(expected("--hidden", "a single size with --ood or --anytime", options.hidden))
         compare_sizes(several, out, console)
-        write_csv(out, arguments)
+        write_csv(out, options.arguments)
         return
     num_runs = len(settings.rules) * len(settings.seeds) * (settings.folds or 1)
     progress = ComparisonProgress(console, num_runs, settings.epochs or settings.recipe.epochs)
@@ -293,7 +291,7 @@ def _compare(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         report_regression(settings, runs, out, console)
     else:
         report(settings, runs, out, console)
-    write_csv(out, arguments)
+    write_csv(out, options.arguments)
     if settings.vowel:
         draw_circuits(settings, runs, out, console)
     if settings.soft_lif:
@@ -306,7 +304,7 @@ def _compare(options: argparse.Namespace, arguments: Sequence[str]) -> None:
         report_anytime(settings, runs, out, console)
 
 
-def _compare_split_mnist(options: argparse.Namespace, arguments: Sequence[str]) -> None:
+def _compare_split_mnist(options: argparse.Namespace) -> None:
     from rich.console import Console
 
     from snntorch_binary.lightning.progress import ComparisonProgress
@@ -332,7 +330,7 @@ def _compare_split_mnist(options: argparse.Namespace, arguments: Sequence[str]) 
     console = Console()
     progress = ComparisonProgress(console, len(settings.rules) * len(settings.seeds), settings.num_epochs)
     report(settings, train_all(settings, out, progress), out, console)
-    write_csv(out, arguments)
+    write_csv(out, options.arguments)
 
 
 def _run_lightning(arguments: list[str]) -> None:

@@ -56,10 +56,15 @@ def as_module(model: nn.Module, num_classes: int, lr: float = 1e-3) -> SpikingMo
     if isinstance(model, LightningModule) and not isinstance(model, SpikingModule):
         what = "a SpikingModule of this package or a plain network, as clients make no training_step"
         raise ValueError(expected("model", what, type(model).__name__))
-    if isinstance(model, SpikingModule) and model.credit == "online":
-        what = f"a {type(model).__name__} with credit 'through-time' or 'local'"
+    return _require_one_step(model) if isinstance(model, SpikingModule) else PlainModule(model, num_classes, lr)
+
+
+def _require_one_step(module: SpikingModule) -> SpikingModule:
+    """Refuse a module that learns at every time step, where clients make one step a batch."""
+    if module.credit == "online":
+        what = f"a {type(module).__name__} with credit 'through-time' or 'local'"
         raise ValueError(expected("model", what, "'online'"))
-    return model if isinstance(model, SpikingModule) else PlainModule(model, num_classes, lr)
+    return module
 
 
 class NetworkParticipant:
@@ -144,7 +149,7 @@ class NetworkParticipant:
             if not isinstance(made, SpikingModule):
                 what = "a function that returns a SpikingModule (as_module makes one of a plain network)"
                 raise TypeError(expected("make_module", what, type(made).__name__))
-            self._module = made.to(self.device)
+            self._module = _require_one_step(made).to(self.device)
         module, net = self._module, self._module.net
         if arrays.keys() != shared_state(net).keys():
             raise ValueError("The server's network is another one than this client's.")

@@ -38,9 +38,8 @@ class FederatedRun:
         probabilities: class probabilities [N, C] on the test part, of each prediction by name.
         labels: test labels [N].
         history: one entry a round: ``round``, ``used``, ``left_out``, number of ``answers``, mean ``bytes_up`` and
-            ``bytes_down`` a client,
-            where clients say it ``loss``, and where it was evaluated ``scores``, accuracy, ECE, NLL and Brier score on
-            validation data of each prediction by name.
+            ``bytes_down`` a client, where clients say it ``loss``, and where it was evaluated ``scores``, accuracy,
+            ECE, NLL and Brier score on validation data of each prediction by name.
         train_seconds: time spent on learning.
     """
 

@@ -38,6 +38,7 @@ class SeededSteps(L.Callback):
 
     def on_train_batch_start(self, trainer: L.Trainer, *args: Any) -> None:
         """Start it anew."""
-        number = trainer.fit_loop.total_batch_idx  # not that of the step, which several batches may make
-        place = (number, trainer.global_rank) if trainer.global_rank else (number,)
+        place = [trainer.fit_loop.total_batch_idx]  # not the number of the step, which several batches may make
+        if trainer.global_rank:
+            place.append(trainer.global_rank)
         torch.manual_seed(mix(self._seed, self._fold, *place) >> 1)

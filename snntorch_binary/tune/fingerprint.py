@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -47,7 +46,7 @@ def fingerprint(
         "model": model,
         "data": _without_places(config["data"]) if "data" in config else None if data is None else _identity(data),
     }
-    return dict(json.loads(json.dumps(_plain(found))))
+    return {name: _plain(value) for name, value in found.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -376,6 +376,14 @@ def test_a_plain_network_from_make_module_is_one_sentence(caplog):
     assert "returns a SpikingModule (as_module makes one of a plain network), but got Linear" in caplog.text
 
 
+def test_a_module_that_learns_online_is_refused_whoever_made_it():
+    side = NetworkParticipant(
+        lambda: SpikingModule(LocalSpikingMLP(4, [8], 2), 2, credit="online"), None, [[0, 1]], Average()
+    )
+    with pytest.raises(ValueError, match="SpikingModule with credit 'through-time' or 'local'"):
+        side.train({}, Task(1, 0, 0, 1, 0), {})
+
+
 def test_weighted_mean_is_what_the_coordinator_takes():
     net = nn.Linear(1, 1)
     coordinator = NetworkCoordinator(net, Average(), uniform=True)
