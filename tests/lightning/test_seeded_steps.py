@@ -1,5 +1,7 @@
 """A training with dropout that is interrupted ends where it would have."""
 
+from types import SimpleNamespace
+
 import lightning as L
 import pytest
 import torch
@@ -57,6 +59,15 @@ def test_every_batch_has_its_own_noise_where_several_make_a_step():
     with quiet():
         trainer.fit(module, datamodule=SpikeDataModule("digits", batch_size=8, limit_per_class=5))
     assert len(set(seen)) == len(seen) == 8
+
+
+def test_processes_have_noise_of_their_own():
+    seeds = []
+    for rank in (0, 1, 0):
+        trainer = SimpleNamespace(fit_loop=SimpleNamespace(total_batch_idx=3), global_rank=rank)
+        SeededSteps(seed=0).on_train_batch_start(trainer)
+        seeds.append(torch.initial_seed())
+    assert seeds[0] == seeds[2] != seeds[1]
 
 
 def test_seed_and_fold_make_the_noise(tmp_path):
