@@ -190,7 +190,7 @@ class BinaryLayer(nn.Module):
     def refresh(self) -> None:
         """Have the weight in force ready now, for compiled graphs that only read it."""
         if not self.latent.is_meta:
-            self.draw.weight(self.latent, self.training)
+            self.draw.refresh(self.latent, self.training)
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         super()._apply(fn, recurse)

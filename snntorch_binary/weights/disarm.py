@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.weights.bernoulli import Bernoulli
+from snntorch_binary.weights.draw import Forced, forcing
 from snntorch_binary.weights.in_force import binary_layers
 from snntorch_binary.weights.registry import Owner
 
@@ -29,13 +31,17 @@ def _disarm_layers(net: nn.Module) -> list[Owner]:
 @contextmanager
 def _in_force(layers: list[Owner], antithetic: bool) -> Iterator[list[Tensor]]:
     """Put one of the two draws in force and yield its weights."""
+    changed = {}
     for layer in layers:
-        layer.draw.antithetic = antithetic
+        before = layer.draw.forced or Forced(None, None, layer.draw.counter)
+        changed[layer.draw] = dataclasses.replace(before, antithetic=antithetic, held=None)
     try:
-        yield [layer.draw.weight(layer.latent, training=True) for layer in layers]
+        with forcing(changed):
+            for layer in layers:
+                layer.refresh()
+            yield [layer.draw.weight(layer.latent, training=True) for layer in layers]
     finally:
         for layer in layers:
-            layer.draw.antithetic = None
             layer.refresh()
 
 

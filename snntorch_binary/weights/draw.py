@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from snntorch_binary.kernels.noise import mix
+from snntorch_binary.kernels.same_bits import same_bits
 from snntorch_binary.weights.rule import Kind, WeightRule, noise_like, with_derivative
 
 
@@ -99,12 +105,74 @@ class _TransformedUniform(torch.autograd.Function):
         return _TransformedUniform.apply(latent if dim is None else latent[0], seed), None
 
 
+@dataclass
+class Held:
+    """A weight in force and its derivative, outside any graph, and the same as a node of the autograd graph."""
+
+    key: tuple[Any, ...]
+    kind: Kind
+    value: Tensor
+    derivative: Tensor | None
+    node: Tensor
+
+
+@dataclass(eq=False)
+class Forced:
+    """What is in force of one draw inside `sampled` or `disarm_loss`, in the context that entered it.
+
+    Attributes:
+        kind: the kind of weights, or ``None`` for the one that the layer's mode asks for.
+        seed: of the noise, or ``None`` for the draw's own.
+        start: the draw's counter on entry.
+        antithetic: ±1 weights that are constants, drawn with the noise u (False) or 1 - u (True).
+        held: the weight in force.
+    """
+
+    kind: Kind | None
+    seed: int | None
+    start: int
+    antithetic: bool | None = None
+    held: Held | None = None
+
+
+# Local to the context, so that threads and asyncio tasks which share a network do not see each other's weights.
+_FORCED: ContextVar[Mapping[Draw, Forced]] = ContextVar("snntorch_binary_forced")
+_NOTHING: Mapping[Draw, Forced] = {}
+
+
+@contextmanager
+def forcing(changed: Mapping[Draw, Forced]) -> Iterator[None]:
+    """Put weights in force in this context for as long as it lasts."""
+    before = _FORCED.get(_NOTHING)
+    _FORCED.set({**before, **changed})
+    try:
+        yield
+    finally:
+        _FORCED.set(before)
+
+
+_lock = threading.RLock()  # for the moment in which a draw changes hands; copies and pickles of draws have none
+
+
+def _new_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock)  # another thread may have held it
+
+
 class Draw:
     """The weights in force of one latent, shared by all layers tied to it.
 
     Noise is a function of (seed, counter, rank) only, so a checkpoint of two integers brings a draw back bit for bit.
     The draw is held while the latent stays the same; the counter advances after an optimizer step, when the latent's
-    version changes (a hand-written update), or by :func:`snntorch_binary.resample_`.
+    content changes (a hand-written update, a write through ``.data`` or numpy), or by
+    :func:`snntorch_binary.resample_`.
+
+    That the latent is what it was is seen by comparing its bits with a copy, at every look: one pass over the weights,
+    4 bytes more for each, and no way around it.
     """
 
     def __init__(self, rule: WeightRule, seed: int) -> None:
@@ -112,88 +180,113 @@ class Draw:
         self.seed = seed
         self.counter = 0
         self.paper_exact = False
-        # Set by `sampled`: the kind, a seed of its own, and the counter on entry.
-        self.forced: tuple[Kind, int | None, int] | None = None
-        # Set by `disarm_loss`: ±1 weights that are constants, drawn with the noise u (False) or 1 - u (True).
-        self.antithetic: bool | None = None
-        self.value: Tensor | None = None  # the weight in force and its derivative, outside any graph
-        self.derivative: Tensor | None = None
-        self._held: Tensor | None = None  # the same as a node of the autograd graph
+        # What compiled graphs read, which know no context: what was held last.
+        self.graph_value: Tensor | None = None
+        self.graph_derivative: Tensor | None = None
+        self.graph_kind: Kind = "mode"
+        self.graph_constant = False
+        self._held: Held | None = None  # outside `sampled`
         self._latent: Tensor | None = None
-        self._key: tuple[Any, ...] = ()
-        self._held_kind: Kind = "mode"  # apart from the key, all of which a compiled graph would be made for
+        self._content: Tensor | None = None  # what the latent was when it was looked at
+        self._looks = 0  # counts how often what is held has been dropped
         self._renewed = False  # by the kernel that has made the optimizer's step
 
     def __getstate__(self) -> dict[str, Any]:
         # The held weight is part of an autograd graph, which neither copies nor pickles; it is drawn again.
-        return self.__dict__ | {
-            "_held": None,
-            "value": None,
-            "derivative": None,
-            "_latent": None,
-            "_key": (),
-            "_renewed": False,
-            "forced": None,
-            "antithetic": None,
-        }
+        nothing = dict.fromkeys(("graph_value", "graph_derivative", "_held", "_latent", "_content"))
+        return self.__dict__ | nothing | {"_renewed": False}
+
+    @property
+    def forced(self) -> Forced | None:
+        """What `sampled` or `disarm_loss` has put in force in this context."""
+        return _FORCED.get(_NOTHING).get(self)
+
+    @property
+    def held(self) -> Held | None:
+        """What is held in this context."""
+        forced = self.forced
+        return self._held if forced is None else forced.held
+
+    @property
+    def value(self) -> Tensor | None:
+        """The weight in force, outside any graph."""
+        return None if self.held is None else self.held.value
+
+    @property
+    def derivative(self) -> Tensor | None:
+        """The derivative of the weight in force; ``None`` stands for one."""
+        return None if self.held is None else self.held.derivative
 
     def kind(self, training: bool) -> Kind:
         """Return which weights are in force."""
-        if self.antithetic is not None:
+        forced = self.forced
+        if forced is not None and forced.antithetic is not None:
             return "binary"
-        if self.forced is not None:
-            return self.forced[0]
+        if forced is not None and forced.kind is not None:
+            return forced.kind
         return self.rule.training_kind if training else "mode"
 
     def weight(self, latent: Tensor, training: bool) -> Tensor:
         """Return the weight in force, in [-1, +1] and of the latent's shape, as a node of the autograd graph."""
-        version = 0 if latent.is_inference() else latent._version
-        key = (self.kind(training), latent.requires_grad, _rank(self.rule), self.forced, self.antithetic, version)
-        if self._latent is latent:
-            if self._key == key and self._held is not None:
-                return self._held
-            if self._key[-1] != version and self._has_moved(latent):
+        kind, needs_gradient, rank = self.kind(training), latent.requires_grad, _rank(self.rule)
+        held = self.held
+        if held is not None and held.key == (kind, needs_gradient, rank, self._looks) and self._knows(latent):
+            return held.node
+        with _lock:
+            if self._latent is latent and not self._knows(latent):
                 self.counter += 1
-        return self._hold(latent, key)
+                self.forget()
+            if self._latent is not latent:
+                self.forget()
+                with torch.inference_mode(False), torch.no_grad():
+                    self._latent, self._content = latent, latent.detach().clone()
+            key = (kind, needs_gradient, rank, self._looks)
+            held = self.held
+            if held is None or held.key != key:
+                with torch.inference_mode(False):
+                    held = self._hold(latent, key, kind, *self._drawn(latent.detach(), kind))
+            return held.node
 
-    def _has_moved(self, latent: Tensor) -> bool:
-        """Say whether a write has changed the latent: DDP, for one, writes what was there when it wraps."""
-        value, derivative = self._drawn(latent.detach(), self._key[0])
-        same = self.value is not None and torch.equal(value, self.value)
-        if same and derivative is not None and self.derivative is not None:
-            same = torch.equal(derivative, self.derivative)
-        return not same
+    def _knows(self, latent: Tensor) -> bool:
+        """Say whether this latent has been looked at and not been written to since."""
+        return self._latent is latent and self._content is not None and same_bits(latent, self._content)
 
     def held_variance(self, latent: Tensor) -> Tensor | None:
         """Return 1 - μ² of the latent as it is, where the held weight's derivative is it; else ``None``."""
-        held = self._latent is latent and self._key and self._key[-1] == latent._version
-        return self.derivative if held and self._key[0] in ("binary", "mode", "mean") else None
+        held = self.held
+        if held is None or held.kind not in ("binary", "mode", "mean") or held.key[-1] != self._looks:
+            return None
+        return held.derivative if self._knows(latent) else None
 
     def next_seed(self, latent: Tensor) -> int | None:
         """Return the seed of the draw after the held one, where the held one is what training draws of this latent."""
-        held = self._latent is latent and self._key and self._key[-1] == latent._version
-        if not held or self.forced is not None or self.antithetic is not None or latent.is_inference():
+        held = self._held
+        if held is None or self.forced is not None or latent.is_inference() or not self._knows(latent):
             return None
-        if self.value is None or self.derivative is None or self.value.is_inference():
+        if held.derivative is None or held.value.is_inference():
             return None
-        if self._key[0] != self.rule.training_kind or not self.rule.needs_noise(self._key[0]):
+        if held.kind != self.rule.training_kind or not self.rule.needs_noise(held.kind):
             return None
         return _mix(self.seed, self.counter + 1, _rank(self.rule))
 
     def renewed(self, latent: Tensor) -> None:
         """Take notice that a kernel has moved the latent, and put the draw of :meth:`next_seed` into what was held."""
-        assert self.value is not None
-        assert self.derivative is not None
-        assert self._held is not None
+        held, content = self._held, self._content
+        assert held is not None
+        assert held.derivative is not None
+        assert content is not None
         self.counter += 1
-        for changed in (latent, self.value, self.derivative, self._held):  # a graph that needs the old ones says so
+        for changed in (latent, held.value, held.derivative, held.node):  # a graph that needs the old ones says so
             torch.autograd.graph.increment_version(changed)
-        self._keep(latent, (*self._key[:-1], latent._version), self.value, self.derivative)
+        with torch.no_grad():
+            content.copy_(latent)
+        self._looks += 1
+        self._hold(latent, (*held.key[:-1], self._looks), held.kind, held.value, held.derivative)
         self._renewed = True
 
     def moved(self) -> None:
         """Take notice that an optimizer has stepped: the next look at the weight is a new draw, if this is not."""
-        if self._renewed and self._latent is not None and self._key[-1] == self._latent._version:
+        if self._renewed and self._latent is not None and self._knows(self._latent):
             self._renewed = False
         else:
             self.advance()
@@ -205,15 +298,15 @@ class Draw:
 
     def forget(self) -> None:
         """Drop the held weight; the next look rebuilds the same draw from seed and counter."""
-        self._held = self.value = self.derivative = self._latent = None
-        self._key = ()
+        self._held = self.graph_value = self.graph_derivative = self._latent = self._content = None
+        self._looks += 1
         self._renewed = False
 
     def functional_weight(self, latent: Tensor, training: bool) -> Tensor:
         """Return the weight inside a ``torch.func`` transform, where nothing can be held."""
         kind = self.kind(training)
         uniform = _TransformedUniform.apply(latent, self._seed()) if self.rule.needs_noise(kind) else None
-        if uniform is not None and self.antithetic:
+        if uniform is not None and self._mirrored():
             uniform = 1 - uniform
         return self._as_node(with_derivative, *self._weight_and_derivative(latent, kind, uniform), latent, kind)
 
@@ -226,9 +319,16 @@ class Draw:
         """
         if not self.rule.needs_noise("binary"):
             return with_derivative(*self._weight_and_derivative(latent, "mode", None), latent)
-        if self.value is None:
+        if self.graph_value is None:
             return None
-        return self._as_node(with_derivative, self.value, self.derivative, latent, self._held_kind)
+        kind = self.graph_kind
+        if not self.rule.needs_noise(kind):
+            value, derivative = self._weight_and_derivative(latent, kind, None)
+        else:
+            value, derivative = self.graph_value, self.graph_derivative
+        if self.graph_constant:
+            return value.detach()
+        return self._node_of(with_derivative, value, derivative, latent, self.rule.why_no_gradient(kind))
 
     def _weight_and_derivative(
         self, latent: Tensor, kind: Kind, uniform: Tensor | None
@@ -238,7 +338,7 @@ class Draw:
 
     def _drawn(self, latent: Tensor, kind: Kind) -> tuple[Tensor, Tensor | None]:
         seed = self._seed() if self.rule.needs_noise(kind) else None
-        if seed is not None and self.antithetic:
+        if seed is not None and self._mirrored():
             return self._weight_and_derivative(latent, kind, 1 - noise_like(latent, seed))
         weight, derivative = self.rule.drawn(latent, kind, seed, paper_exact=self.paper_exact)
         return weight.to(latent.dtype), derivative
@@ -252,28 +352,51 @@ class Draw:
         kind: Kind,
     ) -> Tensor:
         """Return the weight as a function of the latent, or as one that its rule lets nobody differentiate."""
-        if self.antithetic is not None:
+        forced = self.forced
+        if forced is not None and forced.antithetic is not None:
             return value.detach()
-        reason = self.rule.why_no_gradient(kind)
+        return self._node_of(differentiable, value, derivative, latent, self.rule.why_no_gradient(kind))
+
+    @staticmethod
+    def _node_of(
+        differentiable: Callable[[Tensor, Tensor | None, Tensor], Tensor],
+        value: Tensor,
+        derivative: Tensor | None,
+        latent: Tensor,
+        reason: str | None,
+    ) -> Tensor:
         if reason is not None:
             return _NoGradient.apply(value.detach(), latent, reason)
         return differentiable(value, derivative, latent)
 
+    def _mirrored(self) -> bool:
+        forced = self.forced
+        return forced is not None and bool(forced.antithetic)
+
     def _seed(self) -> int:
-        seed, counter = self.seed, self.counter
-        if self.forced is not None and self.forced[1] is not None:
+        seed, counter, forced = self.seed, self.counter, self.forced
+        if forced is not None and forced.seed is not None:
             # Said by the user, and the same in every process of a distributed run.
-            return _mix(self.forced[1], counter - self.forced[2])
+            return _mix(forced.seed, counter - forced.start)
         return _mix(seed, counter, _rank(self.rule))
 
-    def _hold(self, latent: Tensor, key: tuple[Any, ...]) -> Tensor:
-        with torch.inference_mode(False):
-            return self._keep(latent, key, *self._drawn(latent.detach(), key[0]))
-
-    def _keep(self, latent: Tensor, key: tuple[Any, ...], value: Tensor, derivative: Tensor | None) -> Tensor:
+    def _hold(
+        self, latent: Tensor, key: tuple[Any, ...], kind: Kind, value: Tensor, derivative: Tensor | None
+    ) -> Held:
         # Whoever looks first may be in no_grad or inference mode; those who come later need the graph.
         with torch.inference_mode(False), torch.enable_grad():
-            held = self._as_node(_HeldWeight.apply, value, derivative, latent, key[0])
-        self.value, self.derivative, self._held = value, derivative, held
-        self._latent, self._key, self._held_kind = latent, key, key[0]
+            node = self._as_node(_HeldWeight.apply, value, derivative, latent, kind)
+        held, forced = Held(key, kind, value, derivative, node), self.forced
+        if forced is None:
+            self._held = held
+        else:
+            forced.held = held
         return held
+
+    def refresh(self, latent: Tensor, training: bool) -> None:
+        """Have the weight in force ready, for compiled graphs, which only read it."""
+        self.weight(latent, training)
+        held, forced = self.held, self.forced
+        if held is not None:
+            self.graph_value, self.graph_derivative, self.graph_kind = held.value, held.derivative, held.kind
+            self.graph_constant = forced is not None and forced.antithetic is not None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.weights.draw import Draw, _mix, new_seed
+from snntorch_binary.weights.draw import Draw, Forced, _mix, forcing, new_seed
 from snntorch_binary.weights.registry import Owner
 from snntorch_binary.weights.rule import KINDS, Kind
 
@@ -80,6 +81,9 @@ def sampled(net: nn.Module, kind: Kind, generator: torch.Generator | None = None
     ``"relaxed"`` and ``"binary"`` draw on entry from a stream of their own, so that looking at an ensemble does not
     change the draws that training will make, and hold the draw while the latents stay the same.
 
+    It holds in the thread or asyncio task that entered it and in no other, so that several can look at one network at
+    once. Tasks started inside inherit it; threads started inside do not.
+
     Args:
         net: a network with binary layers.
         kind: ``"relaxed"``, ``"binary"``, ``"mode"`` or ``"mean"``. For :class:`Sign` all are the sign.
@@ -101,16 +105,24 @@ def sampled(net: nn.Module, kind: Kind, generator: torch.Generator | None = None
     if kind not in KINDS:
         raise ValueError(expected("kind", f"one of {list(KINDS)}", repr(kind)))
     draws = _draws(net)
-    _refresh(net)  # takes notice of an update that nobody has looked at yet
-    random = any(draw.rule.needs_noise(kind) for draw in draws)
-    seed = new_seed(generator) if random else None
-    before = [draw.forced for draw in draws]
-    for index, draw in enumerate(draws):
-        draw.forced = (kind, None if seed is None else _mix(seed, index), draw.counter)
-    _refresh(net)
-    try:
-        yield net
-    finally:
-        for draw, forced in zip(draws, before, strict=True):
-            draw.forced = forced
-        _refresh(net)
+    with _one_at_a_time if _has_compiled_parts(net) else nullcontext():
+        _refresh(net)  # takes notice of an update that nobody has looked at yet
+        seed = new_seed(generator) if any(draw.rule.needs_noise(kind) for draw in draws) else None
+        seeds = [None if seed is None else _mix(seed, index) for index in range(len(draws))]
+        scope = {draw: Forced(kind, own, draw.counter) for draw, own in zip(draws, seeds, strict=True)}
+        try:
+            with forcing(scope):
+                _refresh(net)
+                yield net
+        finally:
+            _refresh(net)
+
+
+_one_at_a_time = threading.RLock()  # a compiled graph knows no context: it reads what was put in force last
+
+
+def _has_compiled_parts(net: nn.Module) -> bool:
+    return any(
+        "_orig_mod" in module._modules or getattr(module, "_compiled_call_impl", None) is not None
+        for module in net.modules()
+    )
