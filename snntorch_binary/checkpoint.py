@@ -113,7 +113,7 @@ def _another_network(path: Path, which: str = "") -> CheckpointError:
 
 def _linear(part: dict[str, Tensor], options: dict[str, Any]) -> nn.Module:
     outputs, inputs = part["latent" if "latent" in part else "weight"].shape
-    if "latent" not in part:
+    if "latent" not in part and "weight_draw" not in part:
         return nn.Linear(inputs, outputs)
     rule: WeightRule
     if "prior_latent" in part:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import logging
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -13,6 +15,8 @@ from torch import Tensor, nn
 from snntorch_binary._errors import expected
 from snntorch_binary._text import table
 from snntorch_binary.nn.binary import BINARY_TWINS, BinaryLayer, Scale, check_rule, check_scale, gain_like
+from snntorch_binary.nn.subclasses import binary_class, plain_class
+from snntorch_binary.nn.view import describes_zeros
 from snntorch_binary.rooms import taken_apart
 from snntorch_binary.weights import Bernoulli, WeightRule, binary_layers, require_binary_layers, sampled
 from snntorch_binary.weights.registry import unregister
@@ -21,6 +25,9 @@ from snntorch_binary.weights.rule import KINDS, Kind
 Model = TypeVar("Model", bound=nn.Module)
 
 _PARAMETERS_OF_TORCH_LAYERS = {"weight", "bias"}
+_ASKED = "filter_fn said no"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,11 @@ class ConversionReport:
     def skipped(self) -> dict[str, str]:
         """Names of the modules that hold weights and stayed as they were, with the reason."""
         return {row.name: row.reason for row in self.rows if not row.converted}
+
+    @property
+    def left_real(self) -> dict[str, str]:
+        """Of :attr:`skipped`, those that nobody asked to leave as they were."""
+        return {name: reason for name, reason in self.skipped.items() if reason != _ASKED}
 
     def __str__(self) -> str:
         cells = [(row.name or "(the model)", row.module, row.reason) for row in self.rows]
@@ -78,7 +90,11 @@ def binarize_(
         scale: as in :class:`snntorch_binary.nn.BinaryLinear`.
 
     Returns:
-        A report of what was converted and what not, and why.
+        A report of what was converted and what not, and why. What stays real although nobody asked for it is logged,
+        too.
+
+    Warns:
+        UserWarning: weights of a layer are exactly zero (pruned), which binary weights cannot be.
 
     Raises:
         TypeError: ``rule`` is not a weight rule.
@@ -105,10 +121,16 @@ def binarize_(
                 expected("model", "a model with a Linear or Conv layer to convert", type(model).__name__)
                 + (f"\n{report}" if report.rows else "")
             )
+        for module in chosen:
+            zeros = None if hasattr(module, "autapses") else describes_zeros(module.weight.detach())  # type: ignore[operator,union-attr]
+            if zeros is not None:
+                warnings.warn(f"{type(module).__name__}: {zeros}: they start as +1.", UserWarning, stacklevel=2)
         # Before any layer changes: tied layers share what the gain is computed from.
         gains = [gain_like(module.weight) if scale == "channel" else None for module in chosen]  # type: ignore[arg-type]  # a Linear's or Conv's
         for module, gain in zip(chosen, gains, strict=True):
             convert_(module, rule, scale, gain)
+    if report.left_real:
+        _log.warning("binarize_ leaves real: %s", "; ".join(f"{name} ({why})" for name, why in report.left_real.items()))
     return report
 
 
@@ -138,7 +160,9 @@ def _choose(
 def convert_(module: nn.Module, rule: WeightRule, scale: Scale, gain: Tensor | None = None) -> None:
     """Make one of torch's layers binary, in place."""
     # The class changes and the object stays, as torch's own lazy modules do it: hooks and references survive.
-    module.__class__ = BINARY_TWINS[type(module)]
+    binary = binary_class(type(module))
+    assert binary is not None
+    module.__class__ = binary
     assert isinstance(module, BinaryLayer)
     module._become_binary(rule, scale)
     if module.gain is not None and gain is not None:
@@ -160,7 +184,7 @@ def _reason_to_skip(module: nn.Module, name: str, filter_fn: Callable[[nn.Module
     if isinstance(module, nn.modules.lazy.LazyModuleMixin) and module.has_uninitialized_params():
         return "not initialised yet: run the model once before"
     matrices = [key for key, value in module._parameters.items() if value is not None and value.dim() >= 2]
-    if type(module) not in BINARY_TWINS:
+    if binary_class(type(module)) is None:
         if not matrices:
             return "parametrized" if hasattr(module, "parametrizations") else ""
         if isinstance(module, tuple(BINARY_TWINS)):
@@ -171,7 +195,7 @@ def _reason_to_skip(module: nn.Module, name: str, filter_fn: Callable[[nn.Module
     if not module.weight.is_floating_point():
         return f"its weight is of type {module.weight.dtype}"
     if filter_fn is not None and not filter_fn(module, name):
-        return "filter_fn said no"
+        return _ASKED
     return None
 
 
@@ -261,11 +285,11 @@ def _plain(weight: Tensor) -> Tensor:
 
 def _plain_class(layer: object) -> type[nn.Module]:
     """Return torch's class of a binary layer."""
-    for plain, binary in BINARY_TWINS.items():
-        if type(layer) is binary:
-            return plain
-    own = ", ".join(binary.__name__ for binary in BINARY_TWINS.values())
-    raise TypeError(expected("model", f"one whose binary layers are {own}", f"a {type(layer).__name__}"))
+    plain = plain_class(type(layer))  # type: ignore[arg-type]
+    if plain is None:
+        own = ", ".join(binary.__name__ for binary in BINARY_TWINS.values())
+        raise TypeError(expected("model", f"one whose binary layers are {own}", f"a {type(layer).__name__}"))
+    return plain
 
 
 def _become_plain(layer: Any) -> None:
@@ -273,7 +297,7 @@ def _become_plain(layer: Any) -> None:
     latent, bias = layer.latent, layer.bias
     unregister(layer)
     plain = _plain_class(layer)
-    for name in ("gain", "latent", "bias"):
+    for name in ("gain", "weight", "bias"):
         layer._parameters.pop(name, None)
     layer._buffers.pop("prior_latent", None)
     layer._non_persistent_buffers_set.discard("prior_latent")
@@ -289,9 +313,21 @@ def copy_model(model: Model) -> Model:
     memo: dict[int, object] = {}
     for module in model.modules():
         for value in [*module._buffers.values(), *module.__dict__.values()]:
-            if isinstance(value, Tensor) and not value.is_leaf:
-                memo[id(value)] = value.detach().clone()
+            _detach_graph_tensors(value, memo)
     return copy.deepcopy(model, memo)
+
+
+def _detach_graph_tensors(value: object, memo: dict[int, object]) -> None:
+    """Let a deep copy, which refuses tensors inside a graph, find detached copies of them, in lists and dicts too."""
+    if isinstance(value, Tensor):
+        if not value.is_leaf and id(value) not in memo:
+            memo[id(value)] = value.detach().clone()
+    elif isinstance(value, (list, tuple, set)):
+        for part in value:
+            _detach_graph_tensors(part, memo)
+    elif isinstance(value, dict):
+        for part in value.values():
+            _detach_graph_tensors(part, memo)
 
 
 def reset(model: nn.Module) -> None:

@@ -51,7 +51,7 @@ def test_layers_become_binary_and_start_from_their_weights(rule):
         assert layer.rule == rule
         assert torch.equal(layer.latent.detach(), rule.initial_latent(before[f"{name}.weight"]))
         assert torch.equal(layer.bias, before[f"{name}.bias"])
-    assert {name.replace("latent", "weight") for name, _ in net.named_parameters()} == set(before)
+    assert {name for name, _ in net.named_parameters()} == set(before)
 
 
 def test_the_root_itself_may_be_a_layer():
@@ -126,16 +126,88 @@ def test_of_tied_layers_filter_fn_takes_all_or_none():
     assert torch.equal(net[0][2].weight, before)
 
 
+class Scaled(nn.Linear):
+    """Leaves its weight to torch's Linear."""
+
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+class Stepping(nn.Conv2d):
+    """A convolution with a mode for one time step and one for many, as other libraries have them."""
+
+    def __init__(self, *args, step_mode="s", **kwargs):
+        super().__init__(*args, **kwargs)
+        self.step_mode = step_mode
+
+    def extra_repr(self):
+        return f"{super().extra_repr()}, step_mode={self.step_mode}"
+
+    def forward(self, x):
+        if self.step_mode == "s":
+            return super().forward(x)
+        return super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+class Empty(nn.Linear):
+    """Nothing of its own."""
+
+
+class Started(nn.Linear):
+    """Starts in its own way."""
+
+    def reset_parameters(self):
+        nn.init.constant_(self.weight, 0.25)
+        nn.init.zeros_(self.bias)
+
+
+@each_rule
+@pytest.mark.parametrize(
+    ("make", "x"),
+    [
+        (lambda: Empty(6, 4), torch.ones(2, 6)),
+        (lambda: Scaled(6, 4), torch.ones(2, 6)),
+        (lambda: Started(6, 4), torch.ones(2, 6)),
+        (lambda: Stepping(2, 3, 3, padding=1), torch.ones(2, 2, 5, 5)),
+        (lambda: Stepping(2, 3, 3, step_mode="m"), torch.ones(4, 2, 2, 5, 5)),
+    ],
+)
+def test_a_subclass_that_leaves_the_weight_to_torch_is_converted_frozen_and_copied(make, x, rule):
+    net = nn.Sequential(make())
+    kind, float_weight = type(net[0]), net[0].weight.detach().clone()
+    assert sb.binarize_(net, rule).converted == ("0",)
+    assert isinstance(net[0], kind)
+    assert isinstance(net[0], sb.nn.BinaryLinear if kind is not Stepping else sb.nn.BinaryConv2d)
+    assert torch.equal(net[0].latent, rule.initial_latent(float_weight))
+    net.eval()
+    frozen = sb.freeze(net)
+    assert type(frozen[0]) is kind
+    torch.testing.assert_close(frozen(x), net(x))
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert type(other[0]) is type(net[0])
+        assert torch.equal(other(x), net(x))
+        with torch.no_grad():
+            other[0].latent.neg_()
+        torch.testing.assert_close(other(x) - other[0].forward(0 * x), net[0].forward(0 * x) - net(x))
+    before = net[0].latent.detach().clone()
+    net[0].reset_parameters()
+    if kind is Started:
+        assert torch.equal(net[0].latent, rule.initial_latent(torch.full((4, 6), 0.25)))
+    elif isinstance(rule, sb.Sign):
+        assert not torch.equal(net[0].latent, before)
+    assert type(sb.unbinarize_(net)[0]) is kind
+
+
 def test_what_is_not_converted_and_why():
-    class Scaled(nn.Linear):
+    class Shifted(nn.Linear):
         def forward(self, x):
-            return 2 * super().forward(x)
+            return nn.functional.linear(x, self.weight + 1, self.bias)
 
     net = nn.ModuleDict(
         {
             "linear": nn.Linear(4, 4),
             "refused": nn.Linear(4, 4),
-            "subclass": Scaled(4, 4),
+            "subclass": Shifted(4, 4),
             "parametrized": nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)),
             "lazy": nn.LazyLinear(4),
             "attention": nn.MultiheadAttention(4, 2),
@@ -208,7 +280,8 @@ def test_channel_scale_starts_at_the_magnitude_of_the_weights():
     with torch.no_grad():
         net.weight[1].zero_()
     magnitude = net.weight.detach().abs().mean((1, 2, 3))
-    sb.binarize_(net, sb.Sign(), scale="channel")
+    with pytest.warns(UserWarning, match="18 of 72 weights are exactly 0"):
+        sb.binarize_(net, sb.Sign(), scale="channel")
     got = net.weight.detach().abs().mean((1, 2, 3))
     torch.testing.assert_close(got[[0, 2, 3]], magnitude[[0, 2, 3]])
     assert got[1] > 0  # a silent output keeps a scale that can learn
@@ -341,7 +414,8 @@ def test_a_time_first_convolution_freezes_inside_time_first():
 @pytest.mark.parametrize("use", [sb.freeze, sb.unbinarize_])
 def test_without_binary_layers_or_with_ones_of_your_own(use):
     class Mine(sb.nn.BinaryLinear):
-        pass
+        def forward(self, x):
+            return -super().forward(x)
 
     with pytest.raises(ValueError, match="`net` to be a network with binary layers"):
         use(mlp())
@@ -349,6 +423,57 @@ def test_without_binary_layers_or_with_ones_of_your_own(use):
     with pytest.raises(TypeError, match=r"`model` to be one whose binary layers are .*, but got a Mine"):
         use(net)
     assert type(net[0]) is sb.nn.BinaryLinear
+
+
+@pytest.mark.parametrize("use", [sb.freeze, sb.unbinarize_])
+def test_an_empty_subclass_of_a_binary_layer_is_taken_as_one(use):
+    class Mine(sb.nn.BinaryLinear):
+        def __init__(self, size):
+            super().__init__(size, size, weight=sb.Bernoulli())
+
+    assert type(use(nn.Sequential(Mine(3)))[0]) is nn.Linear
+
+
+def test_zeros_of_pruned_weights_are_spoken_of():
+    net = nn.Sequential(nn.Linear(4, 3))
+    with torch.no_grad():
+        net[0].weight[0, :2] = 0.0
+    with pytest.warns(UserWarning, match=r"Linear: 2 of 12 weights are exactly 0 \(pruned or masked\)"):
+        sb.binarize_(net, sb.Sign())
+    state = nn.Sequential(nn.Linear(4, 3)).state_dict()
+    state["0.weight"] = torch.zeros(3, 4)
+    with pytest.warns(UserWarning, match=r"12 of 12 weights are exactly 0"):
+        net.load_state_dict(state)
+
+
+def test_what_stays_real_is_logged(caplog):
+    net = nn.Sequential(nn.Linear(4, 3), nn.LSTM(3, 3), nn.Linear(3, 2))
+    sb.binarize_(net, sb.Sign(), lambda module, name: name != "2")
+    (record,) = caplog.records
+    assert "binarize_ leaves real: 1 (LSTM has no binary form" in record.getMessage()
+    assert "filter_fn" not in record.getMessage()
+
+
+def test_graph_tensors_that_a_model_keeps_in_lists_are_copied():
+    class Recording(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.seen, self.by_name = nn.Linear(4, 3), [], {"last": ()}
+
+        def forward(self, x):
+            y = self.fc(x)
+            self.seen.append(y)
+            self.by_name["last"] = (y, [y * 2])
+            return y
+
+    net = Recording()
+    sb.binarize_(net, sb.Sign())
+    y = net(torch.ones(2, 4))
+    frozen = sb.freeze(net)
+    assert torch.equal(frozen.seen[0], y)
+    assert frozen.seen[0] is frozen.by_name["last"][0]
+    assert not frozen.by_name["last"][1][0].requires_grad
+    assert net.seen[0] is y
 
 
 def test_freeze_of_an_unknown_kind():

@@ -20,7 +20,7 @@ from snntorch_binary.weights.registry import Owner
 
 def latent_names(net: nn.Module) -> list[str]:
     """Return the names that the latents of a network's binary layers have in its ``state_dict``."""
-    return [key_of(name, "latent") for name in binary_layers(net)]
+    return [key_of(name, "weight") for name in binary_layers(net)]
 
 
 def shared_state(net: nn.Module) -> State:
@@ -28,8 +28,16 @@ def shared_state(net: nn.Module) -> State:
 
     Those are the server's: priors belong to the model, and clients draw weights of their own.
     """
-    own = {key_of(name, what) for name in binary_layers(net) for what in ("prior_latent", "_extra_state")}
+    own = {key_of(name, what) for name in binary_layers(net) for what in ("prior_latent", "weight_draw")}
     return {name: tensor.detach().clone() for name, tensor in net.state_dict().items() if name not in own}
+
+
+def load_moved(net: nn.Module, moved: State) -> None:
+    """Load tensors into a network, latents among them, which go on with the draws that the network has."""
+    state = net.state_dict()
+    for name in binary_layers(net):
+        state[key_of(name, "weight_draw")][2] = 0  # of another latent than the one that comes
+    net.load_state_dict({**state, **moved})
 
 
 def learned_names(net: nn.Module) -> set[str]:
@@ -129,7 +137,7 @@ class Average(Aggregation):
 
     def combine(self, net: nn.Module, uploads: Sequence[State], weights: Sequence[float] | None, seed: int) -> None:
         """Load the mean."""
-        net.load_state_dict({**net.state_dict(), **weighted_mean(uploads, weights)})
+        load_moved(net, weighted_mean(uploads, weights))
 
 
 class ProductOfExperts(Average):
@@ -178,7 +186,7 @@ class ProductOfExperts(Average):
     def upload(self, net: nn.Module, start: State, memory: State, task: Task) -> State:
         """Return all parameters and buffers; remember by how much the factor changes if the server takes them."""
         for name, layer in _bernoulli(net).items():
-            change = layer.latent.detach() - start[key_of(name, "latent")].to(layer.latent.device)
+            change = layer.latent.detach() - start[key_of(name, "weight")].to(layer.latent.device)
             memory[f"change.{name}"] = self.damping * change.cpu()
         memory["round"] = torch.tensor(task.round)
         return super().upload(net, start, memory, task)
@@ -186,12 +194,12 @@ class ProductOfExperts(Average):
     def combine(self, net: nn.Module, uploads: Sequence[State], weights: Sequence[float] | None, seed: int) -> None:
         """Add the changes of the natural parameters, and average everything else."""
         state = net.state_dict()
-        latents = {key_of(name, "latent") for name in _bernoulli(net)}
+        latents = {key_of(name, "weight") for name in _bernoulli(net)}
         combined = {
             name: product_of_experts(state[name], [sent[name] for sent in uploads], self.damping, self.limit)
             for name in latents
         }
-        net.load_state_dict({**state, **weighted_mean(uploads, weights), **combined})
+        load_moved(net, {**weighted_mean(uploads, weights), **combined})
 
 
 def require_aggregation(given: object) -> None:

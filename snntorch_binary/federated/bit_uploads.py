@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.federated.aggregation import Aggregation, check_limit, key_of, shared_state
+from snntorch_binary.federated.aggregation import Aggregation, check_limit, key_of, load_moved, shared_state
 from snntorch_binary.federated.averaging import State, weighted_mean
 from snntorch_binary.federated.exchange import Task
 from snntorch_binary.federated.one_bit import moved_by_bits, pack_bits, sample_bits, unpack_bits
@@ -91,12 +91,12 @@ class _BitUploads(Aggregation):
             mean = self._moved(means, means.of(latent), bits, more, weights, mix(seed, index))
             moved[name] = means.back(mean, latent.dtype)
         averaged = [{name: sent[name] for name in state.keys() & sent.keys() - latents.keys()} for sent in uploads]
-        net.load_state_dict({**state, **weighted_mean(averaged, weights), **moved})
+        load_moved(net, {**weighted_mean(averaged, weights), **moved})
 
     def _latents(self, net: nn.Module) -> dict[str, _Means]:
         layers = require_binary_layers(net)
         return {
-            key_of(name, "latent"): _Means(isinstance(layer.rule, Bernoulli), self.limit)
+            key_of(name, "weight"): _Means(isinstance(layer.rule, Bernoulli), self.limit)
             for name, layer in layers.items()
         }
 

@@ -12,7 +12,13 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from snntorch_binary._errors import expected, require
 from snntorch_binary.convert import reset
-from snntorch_binary.federated.aggregation import Aggregation, learned_names, require_aggregation, shared_state
+from snntorch_binary.federated.aggregation import (
+    Aggregation,
+    learned_names,
+    load_moved,
+    require_aggregation,
+    shared_state,
+)
 from snntorch_binary.federated.averaging import State
 from snntorch_binary.federated.exchange import Task, Update
 from snntorch_binary.kernels.noise import mix
@@ -153,7 +159,7 @@ class NetworkParticipant:
         module, net = self._module, self._module.net
         if arrays.keys() != shared_state(net).keys():
             raise ValueError("The server's network is another one than this client's.")
-        net.load_state_dict({**net.state_dict(), **arrays})
+        load_moved(net, arrays)
         self.aggregation.prepare(net, memory, task)
         seed = mix(task.seed, task.client)
         if binary_layers(net):  # no two clients learn from the same draws

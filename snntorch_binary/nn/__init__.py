@@ -1,4 +1,4 @@
-"""A stand-in for `torch.nn`: its Linear and Conv layers have binary weights, every other name is torch's.
+"""A stand-in for `torch.nn`: its Linear and Conv layers, lazy ones too, have binary weights, every other name is torch's.
 
 ``from snntorch_binary import nn`` in place of ``import torch.nn as nn`` is the one changed line for ST-BiSNN.
 Beside torch's names stand the layers and neurons of this package.
@@ -18,6 +18,10 @@ from snntorch_binary.nn.binary import BinaryConv1d as BinaryConv1d
 from snntorch_binary.nn.binary import BinaryConv2d as BinaryConv2d
 from snntorch_binary.nn.binary import BinaryConv3d as BinaryConv3d
 from snntorch_binary.nn.binary import BinaryLinear as BinaryLinear
+from snntorch_binary.nn.lazy import LazyBinaryConv1d as LazyBinaryConv1d
+from snntorch_binary.nn.lazy import LazyBinaryConv2d as LazyBinaryConv2d
+from snntorch_binary.nn.lazy import LazyBinaryConv3d as LazyBinaryConv3d
+from snntorch_binary.nn.lazy import LazyBinaryLinear as LazyBinaryLinear
 from snntorch_binary.nn.leaky import Leaky as Leaky
 from snntorch_binary.nn.locally_connected import LocallyConnected2d as LocallyConnected2d
 from snntorch_binary.nn.recurrent import Recurrent as Recurrent
@@ -41,6 +45,10 @@ Linear = BinaryLinear  # type: ignore[misc]
 Conv1d = BinaryConv1d  # type: ignore[misc]
 Conv2d = BinaryConv2d  # type: ignore[misc]
 Conv3d = BinaryConv3d  # type: ignore[misc]
+LazyLinear = LazyBinaryLinear  # type: ignore[misc]
+LazyConv1d = LazyBinaryConv1d  # type: ignore[misc]
+LazyConv2d = LazyBinaryConv2d  # type: ignore[misc]
+LazyConv3d = LazyBinaryConv3d  # type: ignore[misc]
 
 _OWN = (
     "BatchNormThroughTime",
@@ -50,6 +58,10 @@ _OWN = (
     "BinaryLinear",
     "CircuitStep",
     "Exponential",
+    "LazyBinaryConv1d",
+    "LazyBinaryConv2d",
+    "LazyBinaryConv3d",
+    "LazyBinaryLinear",
     "Leaky",
     "LocallyConnected2d",
     "RaisedCosine",

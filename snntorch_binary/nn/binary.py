@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import sys
+import warnings
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from snntorch_binary._errors import expected
 from snntorch_binary.kernels.product import scaled, scaled_linear
-from snntorch_binary.nn.view import WeightView
+from snntorch_binary.nn.view import WeightView, describes_zeros
 from snntorch_binary.weights.bernoulli import Bernoulli, natural_parameter
 from snntorch_binary.weights.draw import Draw, new_seed
 from snntorch_binary.weights.registry import owner_of, register
@@ -43,29 +46,54 @@ def check_scale(scale: object) -> Scale:
     raise ValueError(expected("scale", "'fan_in', 'channel' or a positive float", repr(scale)))
 
 
+def _sums_in_half(input: Tensor) -> bool:
+    """Whether a product is taken in float16, where a sum of ±1 overflows that the scaled one does not."""
+    device = input.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else input.dtype
+    return dtype == torch.float16
+
+
 def gain_like(weight: Tensor) -> Tensor:
     """Return each output's gain with which scale · (±1) has the mean magnitude of real-valued weights."""
     weight = weight.detach()
-    gain = weight.flatten(1).abs().mean(1) * max(1, weight[0].numel()) ** 0.5
+    gain = weight.flatten(1).abs().mean(1) * max(1, weight.shape[1:].numel()) ** 0.5
     return torch.where(gain > 0, gain, torch.ones_like(gain))
+
+
+def _is_sharded(parameter: object) -> bool:
+    return hasattr(parameter, "device_mesh")
+
+
+def _sum_of_bits(latent: Tensor) -> int:
+    """Return a sum over the bits of a tensor, or 0 where they cannot be looked at."""
+    if type(latent) not in (Tensor, nn.Parameter) or latent.is_meta or not latent.numel():
+        return 0
+    integers = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[latent.element_size()]
+    return int(latent.detach().contiguous().view(integers).sum(dtype=torch.int64))
 
 
 class BinaryLayer(nn.Module):
     r"""What every binary layer shares. It comes before torch's class among a layer's bases.
 
-    The layer owns one real Parameter ``latent`` per synapse: the real-valued weight of ST-BiSNN, the natural parameter
-    w_r of Bayes-BiSNN. ``weight`` is read-only: scale · (±1), the effective weight now in force. The product is taken
-    with ±1 and scaled afterwards: with spikes as input it is an exact integer. The bias is real and not scaled.
+    The layer owns one real Parameter per synapse, its ``latent``: the real-valued weight of ST-BiSNN, the natural
+    parameter w_r of Bayes-BiSNN. The attribute ``weight`` is scale · (±1), the effective weight now in force. The product
+    is taken with ±1 and scaled afterwards: with spikes as input it is an exact integer. (In float16, whose sums would
+    overflow, the scale goes into the weight first.) The bias is real and not scaled.
 
     The scale is 1/sqrt(fan_in) for ``"fan_in"``, that times a learnable ``gain`` per output channel for ``"channel"``,
     or the number given.
 
-    State: ``latent``, ``bias``, ``gain`` (for ``"channel"``), ``prior_latent`` (for :class:`Bernoulli`: the prior's
-    natural parameter, one for all or one per weight) and the draw's seed and counter. A full-precision checkpoint, with
-    the key ``weight``, loads too: learning then starts from it as the rule says.
+    The weight is read like any tensor, and written to like torch's: an assignment, ``torch.nn.init``, ``copy_``, or a
+    write through ``weight.data`` starts the latent anew from the values written, as the rule says.
+    ``weight.requires_grad = False`` freezes the latent. Its gradient, and the place for hooks, is at ``latent``.
+
+    Among ``named_parameters()`` and in a ``state_dict`` the latent has the name ``weight``, so that whoever chooses
+    parameters by that word (weight decay, part of a checkpoint) finds it. Beside it stand ``bias``, ``gain`` (for
+    ``"channel"``), ``prior_latent`` (for :class:`Bernoulli`: the prior's natural parameter, one for all or one per
+    weight) and ``weight_draw``, the draw's seed and counter, by which a latent is told from a real-valued weight: without
+    it ``weight`` is that of a full-precision checkpoint, and learning starts from it as the rule says.
     """
 
-    latent: nn.Parameter
     gain: nn.Parameter | None
     prior_latent: Tensor
     draw: Draw
@@ -75,15 +103,10 @@ class BinaryLayer(nn.Module):
     # ---- becoming binary -------------------------------------------------------------------------
 
     def _become_binary(self, rule: WeightRule, scale: Scale) -> None:
-        """Turn the float weight this layer holds under the name ``weight`` or ``latent`` into a latent, in place.
+        """Turn the float weight this layer holds into a latent, in place.
 
         The Parameter stays the same object, so that an optimizer made before and a tied layer still hold it.
         """
-        parameters = self.__dict__["_parameters"]
-        if "weight" in parameters:
-            items = [("latent" if name == "weight" else name, value) for name, value in parameters.items()]
-            parameters.clear()
-            parameters.update(items)
         self.scale = check_scale(scale)
         if scale == "channel":
             self.gain = nn.Parameter(
@@ -116,13 +139,36 @@ class BinaryLayer(nn.Module):
             self.latent.copy_(self.rule.initial_latent(weight.detach()))
         self.draw.forget()
 
+    def _written(self, weight: Tensor, before: Tensor) -> None:
+        """Let learning start from the weights that were written, of those that differ from what was there before."""
+        changed = weight != before
+        with torch.no_grad():
+            start = self.rule.initial_latent(weight).to(self.latent)
+            self.latent.copy_(torch.where(changed, start, self.latent))
+        self._warn_of_zeros(torch.where(changed, weight, 1.0))
+        if self.gain is not None:
+            self._set_gain(weight, changed.flatten(1).any(1))
+        self.draw.forget()
+        self.refresh()
+
+    def _set_gain(self, weight: Tensor, outputs: Any) -> None:
+        """Let the gains of outputs follow the magnitude of their weights."""
+        assert self.gain is not None
+        with torch.no_grad():
+            self.gain[outputs] = gain_like(weight).to(self.gain)[outputs]
+
+    def _warn_of_zeros(self, weight: Tensor) -> None:
+        zeros = describes_zeros(weight)
+        if zeros is not None:
+            warnings.warn(f"{zeros}: they start as +1.", UserWarning, stacklevel=4)
+
     def _tie(self, other: Any) -> None:
         """Share latent, prior and draw with another layer."""
         if other.latent.shape != self.latent.shape:
             raise ValueError(expected("weight", f"of shape {tuple(self.latent.shape)}", tuple(other.latent.shape)))
         if other is self:
             return
-        nn.Module.__setattr__(self, "latent", other.latent)
+        self._parameters["weight"] = other.latent
         self._buffers.pop("prior_latent", None)
         persistent = "prior_latent" not in other._non_persistent_buffers_set
         self.register_buffer("prior_latent", other.prior_latent, persistent=persistent)
@@ -136,35 +182,81 @@ class BinaryLayer(nn.Module):
         return self.draw.rule
 
     @property
+    def latent(self) -> nn.Parameter:
+        """The real Parameter that learns, of the weight's shape."""
+        latent = self.__dict__["_parameters"].get("weight")
+        if latent is not None:
+            return latent
+        if "draw" in self.__dict__:
+            raise RuntimeError(
+                f"The weight of a {type(self).__name__} has been taken away (torch.nn.utils.prune, weight_norm and "
+                "spectral_norm do that): use them on a real layer, or on snntorch_binary.freeze(net)."
+            )
+        raise AttributeError("latent")
+
+    @property
     def fan_in(self) -> int:
         """Number of inputs that one output sums over."""
-        return max(1, self.latent[0].numel())
+        return max(1, self.latent.shape[1:].numel())
 
     @property
     def weight(self) -> Tensor:
-        """The effective weight in force, scale included; reading only."""
+        """The effective weight in force, scale included; a write to it starts the latent anew."""
+        if "draw" not in self.__dict__:
+            raise AttributeError("weight")
+        return WeightView.of(self._scaled_weight(), self)
+
+    def _scaled_weight(self) -> Tensor:
         scale = self._scale()
         if isinstance(scale, Tensor):
             scale = scale.reshape(-1, *(1,) * (self.latent.dim() - 1))
-        return WeightView.of(self.in_force() * scale, self)
+        return self.in_force() * scale
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # Module.__setattr__ bypasses properties, so `weight` is routed here.
-        if name == "weight" and "draw" in self.__dict__:
+        # Module.__setattr__ bypasses properties, so `weight` and `latent` are routed here.
+        if name in ("weight", "latent"):
+            self._set_weight(name, value)
+            return
+        super().__setattr__(name, value)
+        # Lightning sets the mode of modules after validation by this attribute, without `train()`.
+        if name == "training" and "draw" in self.__dict__:
+            self.refresh()
+
+    def _set_weight(self, name: str, value: Any) -> None:
+        started = "draw" in self.__dict__
+        if name == "weight" and started and not self._takes_latents(value):
+            if self.gain is None and sys._getframe(2).f_globals.get("__name__") == "torch.nn.utils.fusion":
+                raise TypeError(
+                    "Expected a layer of real weights to fold a batch norm into, but got a binary one, whose weights "
+                    "have one magnitude: use snntorch_binary.freeze(net) first."
+                )
             if isinstance(value, WeightView) and value.owner is not None:
                 self._tie(value.owner)
             else:
                 self._start_from(value)
+                self._warn_of_zeros(value.detach())
+                if self.gain is not None:
+                    self._set_gain(value, slice(None))
             self.refresh()
             return
-        before = self._parameters.get("latent") if name == "latent" else None
-        super().__setattr__("latent" if name == "weight" else name, value)
-        # Lightning sets the mode of modules after validation by this attribute, without `train()`.
-        if name == "training" and "draw" in self.__dict__:
-            self.refresh()
-        # `layer.latent -= step` assigns the Parameter that is there: its version says that it has moved.
-        if name == "latent" and "draw" in self.__dict__ and isinstance(value, nn.Parameter) and value is not before:
+        if started and not isinstance(value, nn.Parameter):
+            raise TypeError(expected(name, "a Parameter", type(value).__name__))
+        before = self._parameters.get("weight")
+        if started and _is_sharded(value) and self.rule.needs_noise("binary"):
+            raise TypeError(
+                "Expected parameters that every process has whole, as distributed data parallel keeps them, but got "
+                f"shards: {self.rule!r} draws its weights from the whole latent."
+            )
+        self._parameters["weight"] = value
+        # `layer.latent -= step` assigns the Parameter that is there: its content says that it has moved.
+        if started and value is not before:
             self._rebind()
+
+    def _takes_latents(self, value: object) -> bool:
+        """Whether what is assigned to ``weight`` is the Parameter itself: while loading, and by ``fully_shard``."""
+        if self.__dict__.get("_loading", False):
+            return True
+        return isinstance(value, nn.Parameter) and (_is_sharded(value) or _is_sharded(self.latent))
 
     def _rebind(self) -> None:
         """After the latent has become another object: share the draw of its owner, or have one alone."""
@@ -211,9 +303,8 @@ class BinaryLayer(nn.Module):
 
     def reset_parameters(self) -> None:
         """Start again: torch's default initialisation, from which the rule makes its latent."""
-        parameters = self.__dict__["_parameters"]
-        weight = parameters.get("latent")
-        fan_in = max(1, weight[0].numel()) if weight.shape[0] else 1
+        weight = self.__dict__["_parameters"]["weight"]
+        fan_in = max(1, weight.shape[1:].numel()) if weight.shape[0] else 1
         if weight.numel():
             nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
         if self.bias is not None:
@@ -224,14 +315,19 @@ class BinaryLayer(nn.Module):
                 nn.init.ones_(self.gain)
             self.refresh()
 
-    def get_extra_state(self) -> Tensor:
-        """Return the draw's seed and counter, int64."""
+    @property
+    def weight_draw(self) -> Tensor:
+        """The draw's seed and counter, and a sum over the latent's bits, int64 [3]: what a state dict keeps of it."""
         self.refresh()  # takes notice of an update that nobody has looked at yet
-        return torch.tensor([self.draw.seed, self.draw.counter], dtype=torch.int64)
+        return torch.tensor([self.draw.seed, self.draw.counter, _sum_of_bits(self.latent)], dtype=torch.int64)
 
-    def set_extra_state(self, state: Tensor) -> None:
-        """Take up the draw where a checkpoint left it."""
-        self.draw.seed, self.draw.counter = (int(value) for value in state)
+    def set_draw(self, state: Tensor) -> None:
+        """Take up the draw where a checkpoint left it: its seed and counter come first in ``state``."""
+        self.draw.seed, self.draw.counter = (int(value) for value in state[:2])
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[prefix + "weight_draw"] = self.weight_draw
 
     def _load_from_state_dict(
         self,
@@ -239,26 +335,64 @@ class BinaryLayer(nn.Module):
         prefix: str,
         local_metadata: dict[str, Any],
         strict: bool,
-        *args: Any,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
     ) -> None:
-        if prefix + "weight" in state_dict and prefix + "latent" not in state_dict:
-            weight = state_dict.pop(prefix + "weight")
-            state_dict[prefix + "latent"] = self.rule.initial_latent(weight)
-            state_dict.setdefault(prefix + "_extra_state", self.get_extra_state())
-            if "prior_latent" not in self._non_persistent_buffers_set:
-                state_dict.setdefault(prefix + "prior_latent", self.prior_latent)
-            if self.gain is not None:
-                fits = weight.shape == self.latent.shape
-                state_dict.setdefault(prefix + "gain", gain_like(weight) if fits else self.gain)
+        key = prefix + "weight"
+        draw = state_dict.pop(prefix + "weight_draw", None)
+        older = state_dict.pop(prefix + "_extra_state", None)  # before version 0.2
+        latent = state_dict.pop(prefix + "latent", None)
+        weight = state_dict.get(key)
+        if latent is not None:
+            state_dict[key] = latent
+        elif weight is not None and draw is None and older is None:
+            self._load_weight(state_dict, prefix, weight)
+        elif draw is not None and weight is not None and self._is_another(weight, draw):
+            error_msgs.append(
+                f"The values of {key!r} are not those that '{key}_draw' was saved with: drop '{key}_draw' if they are "
+                f"real-valued weights to start from, or give them the name '{prefix}latent' if they are latents."
+            )
+            return
         prior = state_dict.get(prefix + "prior_latent")
         if prior is not None and prior.shape != self.prior_latent.shape and prior.shape in ((), self.latent.shape):
             self.prior_latent = self.prior_latent.new_empty(prior.shape)
         before = self.latent
-        super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, *args)
+        self.__dict__["_loading"] = True
+        try:
+            super()._load_from_state_dict(
+                state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+            )
+        finally:
+            del self.__dict__["_loading"]
+        draw = older if draw is None else draw
+        if draw is not None and draw.numel() in (2, 3):
+            self.set_draw(draw)
+        elif draw is not None:
+            error_msgs.append(f"Expected '{key}_draw' to be 3 integers, but got shape {tuple(draw.shape)}.")
         self.draw.forget()
         if self.latent is not before:  # loaded with assign=True
             self._rebind()
         self.refresh()
+
+    def _load_weight(self, state_dict: dict[str, Any], prefix: str, weight: Tensor) -> None:
+        """Make latents of a real-valued weight in a state dict."""
+        state_dict[prefix + "weight"] = self.rule.initial_latent(weight)
+        fits = weight.shape == self.latent.shape
+        if fits:
+            self._warn_of_zeros(weight)
+        if "prior_latent" not in self._non_persistent_buffers_set:
+            state_dict.setdefault(prefix + "prior_latent", self.prior_latent)
+        if self.gain is not None:
+            state_dict.setdefault(prefix + "gain", gain_like(weight) if fits else self.gain)
+
+    def _is_another(self, weight: Tensor, draw: Tensor) -> bool:
+        """Whether it matters if a tensor is a latent or a real-valued weight, and it is not the latent saved here."""
+        if draw.dtype != torch.int64 or draw.numel() != 3 or weight.shape != self.latent.shape:
+            return False  # a whole state dict has been computed with, or the shape will be refused
+        return int(draw[2]) not in (0, _sum_of_bits(weight)) and not torch.equal(
+            self.rule.initial_latent(weight), weight
+        )
 
     # ---- the product -----------------------------------------------------------------------------
 
@@ -327,6 +461,8 @@ class BinaryLinear(BinaryLayer, nn.Linear):  # type: ignore[override]
     def forward(self, input: Tensor) -> Tensor:
         """Return scale · (input Wᵀ) + bias."""
         self._check_input(input, self.in_features, -1)
+        if _sums_in_half(input):
+            return F.linear(input, self._scaled_weight(), self.bias)
         return scaled_linear(input, self.in_force(), self._scale(), self.bias)
 
 
@@ -347,11 +483,14 @@ class _BinaryConv(BinaryLayer):
         steps_and_batch = input.shape[:2] if input.dim() == self.spatial + 3 else None
         if steps_and_batch is not None:
             input = input.flatten(0, 1)
-        product: Tensor = self._conv_forward(input, self.in_force(), None)  # type: ignore[operator]
-        scale, bias, by_channel = self._scale(), self.bias, (-1, *(1,) * self.spatial)
-        if isinstance(scale, Tensor):
-            scale = scale.reshape(by_channel)
-        output = scaled(product, scale, bias if bias is None else bias.reshape(by_channel))
+        if _sums_in_half(input):
+            output: Tensor = self._conv_forward(input, self._scaled_weight(), self.bias)  # type: ignore[operator]
+        else:
+            product: Tensor = self._conv_forward(input, self.in_force(), None)  # type: ignore[operator]
+            scale, bias, by_channel = self._scale(), self.bias, (-1, *(1,) * self.spatial)
+            if isinstance(scale, Tensor):
+                scale = scale.reshape(by_channel)
+            output = scaled(product, scale, bias if bias is None else bias.reshape(by_channel))
         return output if steps_and_batch is None else output.unflatten(0, steps_and_batch)
 
 

@@ -59,13 +59,21 @@ class BinarySynapses(BinaryLayer, Synapses):  # type: ignore[misc]
         super()._start_from(weight)
         self._know_nothing_of_autapses()
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        real = prefix + "weight" in state_dict
-        super()._load_from_state_dict(state_dict, prefix, *args)
-        if real:
-            self._know_nothing_of_autapses()
-            self.draw.forget()
-            self.refresh()
+    def _written(self, weight: Tensor, before: Tensor) -> None:
+        super()._written(weight, before)
+        self._know_nothing_of_autapses()
+        self.draw.forget()
+        self.refresh()
+
+    def _warn_of_zeros(self, weight: Tensor) -> None:
+        if self.autapses:
+            super()._warn_of_zeros(weight)
+
+    def _load_weight(self, state_dict: dict[str, Any], prefix: str, weight: Tensor) -> None:
+        super()._load_weight(state_dict, prefix, weight)
+        if not self.autapses and weight.shape == self.latent.shape:
+            latent = state_dict[prefix + "weight"] = state_dict[prefix + "weight"].clone()
+            latent.diagonal().copy_(self.prior_latent.expand_as(latent).diagonal())
 
     def _know_nothing_of_autapses(self) -> None:
         """Put weights that are not there at the prior, where they add nothing to the divergence from it."""

@@ -102,7 +102,7 @@ def test_sums_and_means_differ_as_they_should():
     uploads = []
     for change in (0.2, 0.4):
         sent = shared_state(net)
-        sent["0.latent"] = before + change
+        sent["0.weight"] = before + change
         sent["1.bias"] = torch.full((2,), change)
         uploads.append(sent)
     state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
@@ -119,8 +119,8 @@ def test_sums_and_means_differ_as_they_should():
 
 def test_what_is_the_servers_own_is_not_sent():
     names = shared_state(bayes_net()).keys()
-    assert names == {"0.latent", "0.bias", "1.weight", "1.bias"}
-    assert latent_names(bayes_net()) == ["0.latent"]
+    assert names == {"0.weight", "0.bias", "1.weight", "1.bias"}
+    assert latent_names(bayes_net()) == ["0.weight"]
 
 
 @pytest.mark.parametrize("rule", [sb.Bernoulli(init_scale=0.4), sb.Sign()])
@@ -143,9 +143,9 @@ def test_one_bit_uploads_move_the_mean_without_bias(rule):
         aggregation.combine(net, [sent], [5], seed)
         assert net.gain.tolist() == [2.0, 2.0]
         total = total + to_mean(net.latent.detach()).double()
-    assert sent["latent"].dtype == torch.uint8
-    assert sent["latent"].numel() == 1
-    wanted = 0.5 * to_mean(state["latent"]) + 0.5 * to_mean(theirs)
+    assert sent["weight"].dtype == torch.uint8
+    assert sent["weight"].numel() == 1
+    wanted = 0.5 * to_mean(state["weight"]) + 0.5 * to_mean(theirs)
     torch.testing.assert_close(total / rounds, wanted.double(), atol=0.05, rtol=0)
 
 
@@ -157,7 +157,7 @@ def test_uploads_of_changes_add_them_to_the_mean(rule):
     with torch.no_grad():
         net.latent.uniform_(-0.5, 0.5)
     state, aggregation, total = {k: v.clone() for k, v in net.state_dict().items()}, OneBitChange(width=4.0), 0.0
-    theirs = state["latent"] + torch.tensor([[0.01, -0.02, 0.0], [0.03, -0.01, 0.02]])
+    theirs = state["weight"] + torch.tensor([[0.01, -0.02, 0.0], [0.03, -0.01, 0.02]])
     rounds = 2000
     for seed in range(rounds):
         with torch.no_grad():
@@ -169,7 +169,7 @@ def test_uploads_of_changes_add_them_to_the_mean(rule):
     assert {name: (tensor.dtype, tensor.numel()) for name, tensor in sent.items()} == {
         name: (tensor.dtype, tensor.numel()) for name, tensor in aggregation.like(net).items()
     }
-    assert (sent["latent"].dtype, sent["latent"].numel(), sent["latent.scale"].numel()) == (torch.uint8, 1, 1)
+    assert (sent["weight"].dtype, sent["weight"].numel(), sent["weight.scale"].numel()) == (torch.uint8, 1, 1)
     torch.testing.assert_close(total / rounds, to_mean(theirs).double(), atol=3e-3, rtol=0)
 
 

@@ -81,7 +81,7 @@ def test_a_binary_time_first_network():
         net[0].latent[0] = 2.0
     consolidation = ElasticWeightConsolidation(net, 1.0)
     consolidation.consolidate(lambda x: net(x).mean(0), (torch.rand(5, 20, 6) > 0.3).float().split(1, dim=1))
-    fisher = consolidation.fisher["0.latent"]
+    fisher = consolidation.fisher["0.weight"]
     assert (fisher[0] == 0).all()
     assert (fisher[1:] > 0).all()
 

@@ -54,13 +54,13 @@ def test_replicas_with_noise_of_their_own_stay_identical(alone, ranks):
         for name in first["state"]:
             assert torch.equal(first["state"][name], other["state"][name]), name
         assert not torch.equal(first["weight"], other["weight"])  # though each draws for itself
-    assert not torch.allclose(first["state"]["1.latent"], alone["bayes"]["state"]["1.latent"])
+    assert not torch.allclose(first["state"]["1.weight"], alone["bayes"]["state"]["1.weight"])
 
 
 def test_processes_with_different_networks(ranks):
     for rank in ranks:
         assert rank["different networks"] == (
-            "Expected argument `net` to be the same network in every process, but got '1.latent' that is "
+            "Expected argument `net` to be the same network in every process, but got '1.weight' that is "
             f"of shape (16, 12) in rank 0 and of shape (17, 12) in rank {len(ranks) - 1}."
         )
 

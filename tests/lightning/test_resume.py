@@ -60,7 +60,7 @@ def kill_and_resume(unbroken, tmp_path):
 
 def test_the_draws_and_the_logged_values_are_part_of_what_is_compared(unbroken):
     state, logged, answers = unbroken("bayes")
-    draws = [value for name, value in state.items() if name.endswith("_extra_state")]
+    draws = [value for name, value in state.items() if name.endswith("weight_draw")]
     assert len(draws) == 2
     assert all(int(draw[1]) >= 40 for draw in draws)  # counters: one draw a step
     assert logged[0] != logged[-1]

@@ -131,7 +131,7 @@ def test_the_posterior_is_the_prior_of_the_next_task(unbroken):
         priors = [name for name in net if name.endswith("prior_latent")]
         assert len(priors) == 2
         for name in priors:
-            assert torch.equal(net[name], net[name.replace("prior_latent", "latent")])
+            assert torch.equal(net[name], net[name.replace("prior_latent", "weight")])
 
 
 def test_an_interrupted_comparison_continues_at_the_task(mnist, unbroken, tmp_path):

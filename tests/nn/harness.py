@@ -3,7 +3,6 @@
 import copy
 import io
 import math
-import operator
 import pickle
 from typing import ClassVar
 
@@ -143,29 +142,59 @@ class BinaryLayerTester:
             mean = torch.tanh(layer.latent) if isinstance(rule, sb.Bernoulli) else mode
             assert torch.equal(plain(layer.in_force()), mean)
 
-    def test_writing_to_the_weight_raises(self, build, case, rule):
-        layer = build()
-        before = plain(layer.weight)
+    def test_a_write_to_the_weight_starts_the_latent_from_it(self, build, case, rule):
+        shape = build().latent.shape
+        weight = torch.randn(shape)
         writes = [
-            lambda: layer.weight.fill_(0.0),
-            lambda: layer.weight.data.zero_(),
-            lambda: layer.weight.detach().mul_(2),
-            lambda: layer.weight.view(-1).neg_(),
-            lambda: layer.weight.__setitem__(0, 0.0),
-            lambda: layer.weight.__iadd__(1.0),
-            lambda: setattr(layer, "weight", operator.imul(layer.weight, 2)),  # layer.weight *= 2
-            lambda: layer.weight.copy_(before),
-            lambda: torch.mul(before, 2, out=layer.weight),
-            lambda: nn.init.xavier_uniform_(layer.weight),
-            lambda: nn.init.kaiming_normal_(layer.weight),
-            lambda: nn.init.constant_(layer.weight, 1.0),
+            lambda layer: layer.weight.copy_(weight),
+            lambda layer: layer.weight.data.copy_(weight),
+            lambda layer: layer.weight.detach().copy_(weight),
+            lambda layer: layer.weight.view(-1).copy_(weight.view(-1)),
+            lambda layer: layer.weight.data.view_as(weight).copy_(weight),
+            lambda layer: layer.weight.__setitem__(..., weight),
+            lambda layer: torch.mul(weight, 1, out=layer.weight),
+            lambda layer: setattr(layer.weight, "data", weight),
+            lambda layer: nn.utils.vector_to_parameters(weight.view(-1), [layer.weight]),
+            lambda layer: torch._foreach_copy_([layer.weight], [weight]),
+            lambda layer: [part.copy_(row) for part, row in zip(layer.weight, weight, strict=True)],
         ]
         for write in writes:
-            with torch.no_grad(), pytest.raises(RuntimeError, match="cannot be written in place"):
-                write()
-        with pytest.raises(RuntimeError, match="cannot be written in place"):
-            layer.weight.data = before
-        assert torch.equal(plain(layer.weight), before)
+            layer = build()
+            before = layer.latent
+            with torch.no_grad():
+                write(layer)
+            assert layer.latent is before
+            assert torch.equal(layer.latent.detach(), rule.initial_latent(weight))
+            # scale · (±1) has the mean magnitude of what was written, and the draw is of the new latent
+            torch.testing.assert_close(layer.gain.detach(), weight.flatten(1).abs().mean(1) * layer.fan_in**0.5)
+            layer.eval()
+            assert torch.equal(plain(layer.weight).sign(), weight.sign())
+
+    @pytest.mark.parametrize(
+        "init",
+        ["xavier_uniform_", "xavier_normal_", "kaiming_uniform_", "kaiming_normal_", "orthogonal_", "trunc_normal_"],
+    )
+    def test_init_functions_start_it_as_they_start_torchs(self, build, case, rule, init):
+        layer, twin = build(), self.twin(*case[0], **case[1])
+        torch.manual_seed(3)
+        returned = getattr(nn.init, init)(layer.weight)
+        torch.manual_seed(3)
+        getattr(nn.init, init)(twin.weight)
+        assert torch.equal(plain(returned), twin.weight.detach())
+        assert torch.equal(layer.latent.detach(), rule.initial_latent(twin.weight.detach()))
+
+    def test_a_mask_or_clamp_starts_only_the_weights_that_it_changes(self, build, case, rule):
+        layer = build().eval()
+        before, latent = plain(layer.weight), plain(layer.latent)
+        with torch.no_grad():
+            layer.weight.clamp_(-100, 100)
+        assert torch.equal(plain(layer.latent), latent)
+        layer.weight.data[0].neg_()
+        assert torch.equal(plain(layer.latent)[1:], latent[1:])
+        assert torch.equal(plain(layer.latent)[0], rule.initial_latent(-before[0]))
+        with pytest.warns(UserWarning, match=r"\d+ of [\d,]+ weights are exactly 0 .*: they start as \+1"):
+            layer.weight.data.mul_(before > 0)
+        assert (plain(layer.weight) > 0).all()
 
     def test_assigning_a_weight_starts_from_it(self, build, case, rule):
         layer, other = build(0), build(1)
@@ -258,8 +287,8 @@ class BinaryLayerTester:
 
     def test_a_checkpoint_of_another_shape_says_so(self, build, case, rule):
         layer = build()
-        state = {**layer.state_dict(), "latent": torch.zeros(1, *layer.latent.shape[1:])}
-        with pytest.raises(RuntimeError, match=r"size mismatch for latent"):
+        state = {**layer.state_dict(), "weight": torch.zeros(1, *layer.latent.shape[1:])}
+        with pytest.raises(RuntimeError, match=r"size mismatch for weight"):
             layer.load_state_dict(state)
 
     @pytest.mark.parametrize("convert", [lambda layer: layer.to(torch.float64), lambda layer: layer.double()])
@@ -290,7 +319,7 @@ class BinaryLayerTester:
         x = torch.randn(case[2])
         own, before = layer(x), plain(layer.weight)
         assert torch.equal(functional_call(layer, dict(layer.named_parameters()), x), own)
-        other.set_extra_state(layer.get_extra_state())
+        other.set_draw(layer.weight_draw)
         other.draw.forget()
         assert torch.equal(functional_call(layer, dict(other.named_parameters()), x), other(x))
         assert torch.equal(plain(layer.weight), before)
@@ -298,7 +327,7 @@ class BinaryLayerTester:
     def test_vmap_over_stacked_parameters(self, build, case, rule):
         layers = [build(seed) for seed in range(3)]
         for layer in layers:
-            layer.set_extra_state(layers[0].get_extra_state())
+            layer.set_draw(layers[0].weight_draw)
             layer.draw.forget()
         x = torch.randn(case[2])
         parameters, buffers = stack_module_state(layers)

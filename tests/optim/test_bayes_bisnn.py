@@ -395,8 +395,8 @@ def test_parameter_groups_of_the_user():
 def test_named_parameters():
     net = make_net()
     optimizer = sb.optim.BayesBiSNN(net.named_parameters(), lr=1.0, rho=0.1)
-    assert optimizer.param_groups[0]["param_names"] == ["0.latent", "2.latent"]
-    assert optimizer.param_groups[1]["param_names"] == ["0.bias", "0.gain", "2.bias", "3.latent", "3.bias"]
+    assert optimizer.param_groups[0]["param_names"] == ["0.weight", "2.weight"]
+    assert optimizer.param_groups[1]["param_names"] == ["0.bias", "0.gain", "2.bias", "3.weight", "3.bias"]
 
 
 @pytest.mark.parametrize(

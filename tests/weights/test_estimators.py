@@ -83,7 +83,7 @@ def test_gumbel_is_the_gradient_of_the_relaxed_objective(tau):
     exact = torch.autograd.functional.jacobian(expected_loss, natural)
 
     def loss(latent):  # the two outputs of a diagonal input are the two weights
-        w = functional_call(layer, {"latent": latent}, (torch.diag(x[0]),))
+        w = functional_call(layer, {"weight": latent}, (torch.diag(x[0]),))
         return objective(w.squeeze(-1))
 
     samples = vmap(grad(loss), randomness="different")(natural.expand(40_000, 1, 2))
@@ -256,7 +256,7 @@ def test_gumbel_passes_gradcheck_with_frozen_noise(tau):
     latent = torch.randn(layer.latent.shape, dtype=torch.float64, requires_grad=True)
 
     def run(latent, bias, x):  # a fresh latent each time; the noise is a function of the layer's seed and counter
-        return functional_call(layer, {"latent": latent * 1, "bias": bias}, (x,))
+        return functional_call(layer, {"weight": latent * 1, "bias": bias}, (x,))
 
     assert torch.autograd.gradcheck(run, (latent, layer.bias.detach().clone().requires_grad_(), x))
 
