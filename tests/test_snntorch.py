@@ -358,6 +358,24 @@ def test_the_merged_reset_finds_our_neurons():
         assert torch.equal(torch.stack([net(x_t) for x_t in x]), first)
 
 
+@pytest.mark.parametrize("reset", [utils.reset, lambda net: utils.reset(net)])
+def test_snntorchs_reset_reaches_our_neurons(reset):
+    """Whatever version, under a name that was imported before our first neuron was built, and at any depth."""
+    net, other = (
+        nn.Sequential(nn.Sequential(nn.Linear(FEATURES, 4), neuron(init_hidden=True)))
+        for neuron in (lambda **k: sb.nn.Leaky(beta=0.9, **k), lambda **k: sb.nn.Synaptic(alpha=0.8, beta=0.9, **k))
+    )
+    x = 5 * torch.rand(6, 2, FEATURES)
+    for each in (net, other):
+        first = torch.stack([each(x_t) for x_t in x])
+        reset(each)
+        assert first.any()
+        assert torch.equal(torch.stack([each(x_t) for x_t in x]), first)
+    kept = other[0][1]._kept
+    reset(net)
+    assert other[0][1]._kept is kept
+
+
 def test_whole_models_pickle_with_our_surrogates():
     def net(**kwargs):
         model = nn.Sequential(nn.Linear(FEATURES, 4), snn.Leaky(beta=0.9, init_hidden=True, **kwargs))

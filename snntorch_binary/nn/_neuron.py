@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
+from snntorch_binary.nn._snntorch_reset import reach_neurons
 
 __all__ = ["Neuron"]
 
@@ -77,6 +78,8 @@ class Neuron(nn.Module):
             return self.step(x, state)
         if state is not None:
             raise TypeError(expected("init_hidden", "False where a state is passed", True))
+        if not torch.compiler.is_compiling():
+            reach_neurons(Neuron)
         spikes, self._kept = self.step(x, self._kept)
         return spikes, self._kept
 

@@ -60,8 +60,10 @@ def gain_like(weight: Tensor) -> Tensor:
     return torch.where(gain > 0, gain, torch.ones_like(gain))
 
 
-def _is_sharded(parameter: object) -> bool:
-    return hasattr(parameter, "device_mesh")
+_NOT_TAKEN_APART = (
+    "torch.nn.utils.prune, weight_norm, spectral_norm and parametrizations make a weight of other parameters, a binary "
+    "layer makes it of its latent: use them on a real layer, or on snntorch_binary.freeze(net)."
+)
 
 
 def _sum_of_bits(latent: Tensor) -> int:
@@ -188,10 +190,7 @@ class BinaryLayer(nn.Module):
         if latent is not None:
             return latent
         if "draw" in self.__dict__:
-            raise RuntimeError(
-                f"The weight of a {type(self).__name__} has been taken away (torch.nn.utils.prune, weight_norm and "
-                "spectral_norm do that): use them on a real layer, or on snntorch_binary.freeze(net)."
-            )
+            raise RuntimeError(f"The weight of a {type(self).__name__} has been taken away. {_NOT_TAKEN_APART}")
         raise AttributeError("latent")
 
     @property
@@ -224,7 +223,12 @@ class BinaryLayer(nn.Module):
 
     def _set_weight(self, name: str, value: Any) -> None:
         started = "draw" in self.__dict__
-        if name == "weight" and started and not self._takes_latents(value):
+        if started and hasattr(value, "device_mesh"):
+            raise TypeError(
+                "Expected parameters that every process has whole, as distributed data parallel keeps them, but got "
+                "shards: a binary layer makes its weights of the whole latent."
+            )
+        if name == "weight" and started and not self.__dict__.get("_loading", False):
             if self.gain is None and sys._getframe(2).f_globals.get("__name__") == "torch.nn.utils.fusion":
                 raise TypeError(
                     "Expected a layer of real weights to fold a batch norm into, but got a binary one, whose weights "
@@ -242,21 +246,22 @@ class BinaryLayer(nn.Module):
         if started and not isinstance(value, nn.Parameter):
             raise TypeError(expected(name, "a Parameter", type(value).__name__))
         before = self._parameters.get("weight")
-        if started and _is_sharded(value) and self.rule.needs_noise("binary"):
-            raise TypeError(
-                "Expected parameters that every process has whole, as distributed data parallel keeps them, but got "
-                f"shards: {self.rule!r} draws its weights from the whole latent."
-            )
         self._parameters["weight"] = value
         # `layer.latent -= step` assigns the Parameter that is there: its content says that it has moved.
         if started and value is not before:
             self._rebind()
 
-    def _takes_latents(self, value: object) -> bool:
-        """Whether what is assigned to ``weight`` is the Parameter itself: while loading, and by ``fully_shard``."""
-        if self.__dict__.get("_loading", False):
-            return True
-        return isinstance(value, nn.Parameter) and (_is_sharded(value) or _is_sharded(self.latent))
+    def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
+        """Add a parameter, as torch does it; refuse the parts that other tools make of a weight they have taken away."""
+        if name.startswith("weight_") and "draw" in self.__dict__:
+            self._parameters.setdefault("weight", self.draw.latent)  # taken away just before
+            raise TypeError(f"Expected a layer of real weights, but got a {type(self).__name__}. {_NOT_TAKEN_APART}")
+        super().register_parameter(name, param)
+
+    def __delattr__(self, name: str) -> None:
+        if name == "weight" and "draw" in self.__dict__:
+            raise TypeError(f"Expected a layer of real weights, but got a {type(self).__name__}. {_NOT_TAKEN_APART}")
+        super().__delattr__(name)
 
     def _rebind(self) -> None:
         """After the latent has become another object: share the draw of its owner, or have one alone."""

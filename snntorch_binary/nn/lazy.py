@@ -40,7 +40,9 @@ class _Lazy:
 
     def forward(self, input: Any) -> Any:
         # The call in which the layer becomes another one has looked up this method before.
-        return self.binary.forward(self, input)
+        if isinstance(self, _Lazy):
+            raise RuntimeError(f"A {type(self).__name__} learns its size from its first input, by calling the module.")
+        return self.forward(input)
 
 
 class LazyBinaryLinear(_Lazy, nn.LazyLinear):

@@ -208,6 +208,11 @@ class Draw:
         return self._held if forced is None else forced.held
 
     @property
+    def latent(self) -> Any:
+        """The latent that was looked at last, or ``None``."""
+        return self._latent
+
+    @property
     def value(self) -> Tensor | None:
         """The weight in force, outside any graph."""
         return None if self.held is None else self.held.value

@@ -199,13 +199,38 @@ def test_a_batch_norm_folds_into_a_layer_with_gains_or_a_frozen_one(fold):
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*deprecated:FutureWarning")
 @pytest.mark.parametrize(
-    "take", [nn.utils.weight_norm, nn.utils.spectral_norm, lambda layer: nn.utils.prune.l1_unstructured(layer, "weight", 2)]
+    "take",
+    [
+        nn.utils.weight_norm,
+        nn.utils.spectral_norm,
+        nn.utils.parametrizations.weight_norm,
+        nn.utils.parametrizations.orthogonal,
+        lambda layer: nn.utils.prune.l1_unstructured(layer, "weight", 2),
+        lambda layer: nn.utils.prune.custom_from_mask(layer, "weight", torch.ones(3, 4)),
+        lambda layer: delattr(layer, "weight"),
+    ],
 )
-def test_what_takes_the_weight_away_is_named(take):
-    layer = sb.nn.BinaryLinear(4, 3)
-    with pytest.raises((RuntimeError, TypeError), match="use them on a real layer, or on snntorch_binary.freeze"):
+def test_what_would_take_the_weight_away_is_refused_and_leaves_the_layer_as_it_was(take):
+    layer, x = sb.nn.BinaryLinear(4, 3), torch.ones(2, 4)
+    latent, before = layer.latent, layer(x)
+    with pytest.raises(TypeError, match="use them on a real layer, or on snntorch_binary.freeze"):
         take(layer)
-        layer(torch.ones(2, 4))
+    assert layer.latent is latent
+    assert type(layer) is sb.nn.BinaryLinear
+    assert torch.equal(layer(x), before)
+
+
+@pytest.mark.parametrize("rule", [sb.Sign(), sb.Bernoulli()], ids=repr)
+def test_sharded_parameters_are_refused(rule, tmp_path):
+    fsdp = pytest.importorskip("torch.distributed.fsdp")
+    if not hasattr(fsdp, "fully_shard"):
+        pytest.skip("torch is older than fully_shard")
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        with pytest.raises(TypeError, match="got shards: a binary layer makes its weights of the whole latent"):
+            fsdp.fully_shard(sb.nn.BinaryLinear(4, 3, weight=rule))
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 # ---- float16 and sizes of zero -------------------------------------------------------------------
