@@ -202,8 +202,11 @@ class BinaryLayer(nn.Module):
     def weight(self) -> Tensor:
         """The effective weight in force, scale included; a write to it starts the latent anew."""
         if "draw" not in self.__dict__:
-            raise AttributeError("weight")
-        return WeightView.of(self._scaled_weight(), self)
+            raise AttributeError("weight")  # whereupon torch gives the Parameter, which is real as yet
+        try:
+            return WeightView.of(self._scaled_weight(), self)
+        except AttributeError as error:  # for the same reason
+            raise RuntimeError(f"The weight of a {type(self).__name__} is not to be had: {error}") from error
 
     def _scaled_weight(self) -> Tensor:
         scale = self._scale()

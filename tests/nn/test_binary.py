@@ -141,6 +141,14 @@ def test_the_weight_is_differentiable():
     torch.testing.assert_close(layer.latent.grad, 2 * (1 - torch.tanh(layer.latent.detach()) ** 2))
 
 
+@pytest.mark.parametrize("rule", [sb.Sign("identity"), sb.Bernoulli(init_scale=0.5)], ids=repr)
+def test_the_weight_is_differentiable_by_its_gains(rule):
+    layer = sb.nn.BinaryLinear(4, 3, weight=rule, scale="channel")
+    direction = torch.randn(3, 4)
+    (layer.weight * direction).sum().backward()
+    torch.testing.assert_close(layer.gain.grad, (layer.in_force().detach() * direction).sum(1) / 2)
+
+
 def test_a_part_of_a_weight_ties_nothing():
     layer, other = sb.nn.BinaryLinear(3, 3), sb.nn.BinaryLinear(3, 3)
     other.weight = layer.weight.t()

@@ -133,6 +133,53 @@ def test_frozen_by_the_weight(rule):
         assert net[0].latent.requires_grad
 
 
+@each_rule
+def test_a_subclass_that_starts_in_its_own_way(rule):
+    class Mine(sb.nn.Linear):
+        def reset_parameters(self):
+            nn.init.constant_(self.weight, -0.25)
+            self.weight.data[0] = 0.5
+            nn.init.zeros_(self.bias)
+
+    layer = Mine(4, 3, weight=rule)
+    wanted = torch.full((3, 4), -0.25)
+    wanted[0] = 0.5
+    for _ in range(2):
+        assert torch.equal(layer.latent, rule.initial_latent(wanted))
+        assert not layer.bias.any()
+        with torch.no_grad():
+            layer.latent.copy_(torch.randn(3, 4))
+            layer.bias.fill_(1.0)
+        layer.reset_parameters()
+
+
+@pytest.mark.parametrize("where", ["init", "apply"])
+def test_a_network_that_starts_its_own_weights_under_the_changed_import(where):
+    """What public networks do in ``__init__`` or by ``net.apply``."""
+
+    def start(module):
+        torch.manual_seed(0)  # building a binary layer has drawn a seed of its own
+        if isinstance(module, torch.nn.Linear):
+            nn.init.xavier_uniform_(module.weight, gain=2.0)
+            module.weight.data.mul_(0.5).add_(0.01)
+            module.weight.data.clamp_(-1, 1)
+        elif isinstance(module, torch.nn.Conv2d):
+            size = module.kernel_size[0] * module.kernel_size[1] * module.out_channels
+            module.weight.data.normal_(0, (2.0 / size) ** 0.5)
+        if getattr(module, "bias", None) is not None:
+            module.bias.data.fill_(0.1)
+
+    def make(of):
+        net = nn.Sequential(of.Conv2d(1, 2, 3), of.Flatten(), of.Linear(18, 3))
+        return net.apply(start) if where == "apply" else nn.Sequential(*[start(part) or part for part in net])
+
+    binary, real = make(sb.nn), make(nn)
+    assert torch.equal(binary[0].latent, real[0].weight)
+    assert torch.equal(binary[2].bias, real[2].bias)
+    # The second line of the Linear's start works on the weight in force, whose sign is that of the first.
+    assert binary[2].latent.abs().max() <= 1
+
+
 def test_where_the_gradient_is():
     layer = binary_net(sb.Sign("identity"))[0]
     layer(torch.ones(2, 6)).sum().backward()

@@ -111,6 +111,100 @@ def test_one_new_draw_after_a_handwritten_update(rule, update):
     assert [layer.draw.counter for layer in (net[0], net[2])] == [1, 1]
 
 
+def set_data(latent, new):
+    latent.data = new.clone()
+
+
+WRITES = {
+    "data.copy_": lambda latent, new: latent.data.copy_(new),
+    "data.add_": lambda latent, new: latent.data.add_(new - latent.data),
+    "data =": set_data,
+    "vector_to_parameters": lambda latent, new: nn.utils.vector_to_parameters(new.flatten(), [latent]),
+    "numpy view": lambda latent, new: latent.detach().numpy().__setitem__(..., new.numpy()),
+    "part of data": lambda latent, new: [row.copy_(other) for row, other in zip(latent.data, new, strict=True)],
+    "latent =": lambda latent, new: None,
+}
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("rule", [sb.Sign(), sb.Sign("identity"), *RULES], ids=repr)
+@pytest.mark.parametrize("write", WRITES)
+def test_the_weight_is_that_of_the_latent_however_it_was_written(write, rule, training):
+    torch.manual_seed(0)
+    net, new, x = make(rule), torch.randn(30, 20), torch.rand(4, 20)
+    layer = net[0].train(training)
+    before = layer(x)
+    if write == "latent =":
+        layer.latent = nn.Parameter(new.clone())
+    else:
+        WRITES[write](layer.latent, new)
+    torch.testing.assert_close(layer.latent.detach(), new)
+    twin = copy.deepcopy(layer)  # looks at nothing that the layer has kept
+    output = layer(x)
+    assert torch.equal(output, twin(x))
+    assert not torch.equal(output, before)
+    kind = layer.draw.kind(training)
+    drawn, _ = rule.drawn(layer.latent.detach(), kind, layer.draw._seed() if rule.needs_noise(kind) else None)
+    assert torch.equal(layer.in_force().detach(), drawn)
+    assert layer.draw.counter == (write != "latent =")
+    for again in (sb.freeze(layer), sb.freeze(layer, "mean")):
+        kind = "mode" if again(x).equal(sb.freeze(layer)(x)) else "mean"
+        with sb.sampled(layer, kind):
+            torch.testing.assert_close(layer(x), again(x))
+    layer.train()(x).square().sum().backward()
+    assert layer.latent.grad.any()
+
+
+@pytest.mark.parametrize("write", [name for name in WRITES if name != "latent ="])
+def test_a_write_inside_sampled_counts_once(write):
+    net, new = make(RULES[0]), torch.randn(30, 20)
+    with sb.sampled(net, "binary"):
+        first = net[0].in_force().detach().clone()
+        WRITES[write](net[0].latent, new)
+        assert not torch.equal(net[0].in_force(), first)
+    assert [net[0].draw.counter, net[2].draw.counter] == [1, 0]
+
+
+def test_the_clip_of_the_straight_through_gradient_sees_a_clamp_through_data():
+    layer = sb.nn.BinaryLinear(8, 4, bias=False)
+    with torch.no_grad():
+        layer.latent.mul_(10)
+    layer(torch.ones(1, 8))
+    layer.latent.data.clamp_(-1, 1)
+    layer(torch.rand(5, 8)).square().sum().backward()
+    assert (layer.latent.grad != 0).all()
+
+
+def test_the_optimizer_takes_the_variance_of_the_latent_there_is():
+    """A write between backward and step: the natural gradient is divided by 1 - μ² of the latent that moves."""
+    steps = []
+    for look in (True, False):
+        torch.manual_seed(0)
+        net = make(RULES[0])
+        optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0)
+        train_once(net)
+        net[0].latent.data.mul_(2)
+        if look:
+            gradient = net[0].latent.grad.clone()
+            net[0].in_force()
+            net[0].latent.grad.copy_(gradient)
+        before = net[0].latent.detach().clone()
+        optimizer.step()
+        steps.append(net[0].latent.detach() - before)
+    torch.testing.assert_close(*steps)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+@pytest.mark.parametrize("rule", [sb.Sign(), *RULES], ids=repr)
+def test_a_compiled_network_in_evaluation_sees_a_write_through_data(rule):
+    torch.compiler.reset()
+    net, x = make(rule).eval(), torch.rand(4, 20)
+    compiled = torch.compile(net, backend="eager", fullgraph=True)
+    compiled(x)
+    net[0].latent.data.neg_()
+    torch.testing.assert_close(compiled(x), copy.deepcopy(net)(x))
+
+
 @each_rule
 def test_a_write_of_what_was_there_renews_nothing(rule):
     net = make(rule)

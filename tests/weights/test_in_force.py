@@ -1,5 +1,9 @@
 """`sampled` says which weights are in force."""
 
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
@@ -95,3 +99,97 @@ def test_an_unknown_kind(layer):
         sb.sampled(layer, "median"),
     ):
         pass
+
+
+# ---- threads and tasks --------------------------------------------------------------------------
+
+
+def wide():
+    torch.manual_seed(0)
+    rule = sb.Bernoulli(init_scale=0.5)
+    return nn.Sequential(sb.nn.BinaryLinear(64, 64, weight=rule), sb.nn.BinaryLinear(64, 8, weight=rule)).eval()
+
+
+def looks(net, seed, pause=lambda: None):
+    """The weights of one member, looked at layer by layer."""
+    seen = []
+    with sb.sampled(net, "binary", torch.Generator().manual_seed(seed)):
+        for layer in net:
+            pause()
+            seen.append(layer.weight.detach().clone())
+    return torch.cat([weight.flatten() for weight in seen])
+
+
+def test_threads_see_their_own_weights_and_leave_none_behind():
+    net = wide()
+    alone = [looks(net, seed) for seed in range(12)]
+    mode = net[0].weight.detach().clone()
+    barrier = threading.Barrier(4)
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda seed: looks(net, seed, lambda: barrier.wait(30)), range(12)))
+    for one, other in zip(alone, together, strict=True):
+        assert torch.equal(one, other)
+    assert torch.equal(net[0].weight, mode)
+
+
+def test_a_thread_that_started_inside_is_outside():
+    net = wide()
+    mode, seen = net[0].weight.detach().clone(), []
+    with sb.sampled(net, "mean"):
+        thread = threading.Thread(target=lambda: seen.append(net[0].weight.detach().clone()))
+        thread.start()
+        thread.join()
+        assert not torch.equal(net[0].weight, mode)
+    assert torch.equal(seen[0], mode)
+
+
+def test_tasks_see_their_own_weights():
+    net = wide()
+    alone = [looks(net, seed) for seed in range(5)]
+
+    async def look(seed):
+        with sb.sampled(net, "binary", torch.Generator().manual_seed(seed)):
+            seen = []
+            for layer in net:
+                await asyncio.sleep(0.001 * (seed % 3))
+                seen.append(layer.weight.detach().clone())
+        return torch.cat([weight.flatten() for weight in seen])
+
+    async def main():
+        return await asyncio.gather(*map(look, range(5)))
+
+    for one, other in zip(alone, asyncio.run(main()), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+def test_compiled_networks_take_turns():
+    torch.compiler.reset()
+    net, x = wide(), torch.rand(4, 64)
+    net.compile(backend="eager")
+
+    def ask(seed):
+        with sb.sampled(net, "binary", torch.Generator().manual_seed(seed)), torch.no_grad():
+            return net(x)
+
+    alone = [ask(seed) for seed in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        for one, other in zip(alone, pool.map(ask, range(8)), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_an_update_is_counted_once_by_threads_that_look_together():
+    net = wide().train()
+    net[0].in_force()
+    for step in range(20):
+        net[0].latent.data.add_(0.01)
+        barrier = threading.Barrier(4)
+
+        def look(_, barrier=barrier):
+            barrier.wait(30)
+            return net[0].in_force().detach().clone()
+
+        with ThreadPoolExecutor(4) as pool:
+            first, *others = pool.map(look, range(4))
+        assert all(torch.equal(first, other) for other in others)
+        assert net[0].draw.counter == step + 1
