@@ -130,7 +130,9 @@ def binarize_(
         for module, gain in zip(chosen, gains, strict=True):
             convert_(module, rule, scale, gain)
     if report.left_real:
-        _log.warning("binarize_ leaves real: %s", "; ".join(f"{name} ({why})" for name, why in report.left_real.items()))
+        _log.warning(
+            "binarize_ leaves real: %s", "; ".join(f"{name} ({why})" for name, why in report.left_real.items())
+        )
     return report
 
 

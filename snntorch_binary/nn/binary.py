@@ -226,6 +226,8 @@ class BinaryLayer(nn.Module):
 
     def _set_weight(self, name: str, value: Any) -> None:
         started = "draw" in self.__dict__
+        if started and value is self._parameters.get("weight"):
+            return  # `layer.latent -= step`, whose content says that it has moved; a name of `named_parameters()`
         if started and hasattr(value, "device_mesh"):
             raise TypeError(
                 "Expected parameters that every process has whole, as distributed data parallel keeps them, but got "
@@ -248,10 +250,8 @@ class BinaryLayer(nn.Module):
             return
         if started and not isinstance(value, nn.Parameter):
             raise TypeError(expected(name, "a Parameter", type(value).__name__))
-        before = self._parameters.get("weight")
         self._parameters["weight"] = value
-        # `layer.latent -= step` assigns the Parameter that is there: its content says that it has moved.
-        if started and value is not before:
+        if started:
             self._rebind()
 
     def register_parameter(self, name: str, param: nn.Parameter | None) -> None:

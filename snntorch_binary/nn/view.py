@@ -27,9 +27,7 @@ _OVERWRITES = {
 _RESHAPES = {"as_strided_", "resize_", "resize_as_", "set_", "squeeze_", "swapaxes_", "swapdims_", "t_"}
 _RESHAPES |= {"transpose_", "unsqueeze_"}
 _HOOKS = {"register_hook", "register_post_accumulate_grad_hook", "retain_grad"}
-_PLACE_OF_THE_GRADIENT = (
-    "The weight of a binary layer is computed from its latent: its gradient, and the place for hooks, is at `layer.latent`."
-)
+_PLACE_OF_THE_GRADIENT = "The weight of a binary layer is computed from its latent: its gradient, and the place for hooks, is at `layer.latent`."
 
 
 class WeightView(torch.Tensor):
@@ -88,7 +86,9 @@ class WeightView(torch.Tensor):
             return _set(first, name, *args[1:], **kwargs)
         if targets:
             if name in _RESHAPES:
-                raise RuntimeError(f"The weight of a binary layer cannot change its shape, but `{name}` was called on it.")
+                raise RuntimeError(
+                    f"The weight of a binary layer cannot change its shape, but `{name}` was called on it."
+                )
             return _write(func, name, targets, args, kwargs)
         with torch._C.DisableTorchFunctionSubclass():
             result = func(*args, **kwargs)

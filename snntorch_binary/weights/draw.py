@@ -385,9 +385,7 @@ class Draw:
             return _mix(forced.seed, counter - forced.start)
         return _mix(seed, counter, _rank(self.rule))
 
-    def _hold(
-        self, latent: Tensor, key: tuple[Any, ...], kind: Kind, value: Tensor, derivative: Tensor | None
-    ) -> Held:
+    def _hold(self, latent: Tensor, key: tuple[Any, ...], kind: Kind, value: Tensor, derivative: Tensor | None) -> Held:
         # Whoever looks first may be in no_grad or inference mode; those who come later need the graph.
         with torch.inference_mode(False), torch.enable_grad():
             node = self._as_node(_HeldWeight.apply, value, derivative, latent, kind)

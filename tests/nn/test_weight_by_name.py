@@ -33,6 +33,15 @@ def test_parameters_chosen_by_the_word_weight_are_the_latents(rule):
 
 
 @each_rule
+def test_parameters_set_by_the_names_they_have_stay_as_they_are(rule):
+    net = binary_net(rule)
+    before = net[0].latent.detach().clone()
+    for name, value in list(net[0].named_parameters()):
+        setattr(net[0], name, value)
+    assert torch.equal(net[0].latent, before)
+
+
+@each_rule
 def test_a_part_of_a_float_checkpoint_loads(rule):
     source = float_net(1).state_dict()
     part = {key: value for key, value in source.items() if key.startswith("0.")}
