@@ -12,7 +12,8 @@ from torch import Tensor
 
 from snntorch_binary._errors import MissingPackageError
 from snntorch_binary.data.encoders import SignedRateEncoder
-from snntorch_binary.data.folders import CorruptDataError, DataNotFoundError, find, not_found
+from snntorch_binary.data.errors import CorruptDataError, DataNotFoundError
+from snntorch_binary.data.folders import find, glob, not_found
 from snntorch_binary.data.splits import Source
 
 _PIXELS = 3 * 32 * 32
@@ -73,7 +74,7 @@ def read(name: str, data_dir: str | PathLike[str] | None) -> Source:
     """
     which = _SETS[name]
     for folder in _binary_folders(which, data_dir):
-        train, test = (sorted(folder.glob(pattern)) for pattern in (which.train, which.test))
+        train, test = (glob(folder, pattern) for pattern in (which.train, which.test))
         if train and test:
             parts = [_read_files(files, which) for files in (train, test)]
             return _source(parts, _class_names(folder / which.names_file, which.num_classes))
@@ -111,7 +112,7 @@ def read_records(file: Path, label_bytes: int, num_classes: int) -> tuple[Tensor
 def _binary_folders(which: _Set, data_dir: str | PathLike[str] | None) -> list[Path]:
     """Return the folders that hold training files of the binary version."""
     copies = find(data_dir, which.folder, [f"{which.binary}/{which.train}", which.train])
-    places = [place for copy in copies for home in copy for place in (home / which.binary, home)]
+    places = [place for copy in copies for home in copy for place in (*glob(home, which.binary), home)]
     return list(dict.fromkeys(places))
 
 
@@ -136,6 +137,7 @@ def _through_torchvision(which: _Set, root: Path) -> Source:
             f"The files in {root / which.python} are pickles, which only torchvision reads, and it cannot be imported "
             f"({error}); {which.title} in its binary version ({which.binary}) needs no other package."
         ) from None
+    # torchvision unpickles a file only after comparing its md5 sum with the published one, so no other pickle runs.
     dataset = getattr(datasets, which.folder)
     try:
         train, test = (dataset(str(root), train=part, download=False) for part in (True, False))

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from snntorch_binary.data.folders import CorruptDataError, cache_dir, fingerprint
+from snntorch_binary.data.errors import CorruptDataError
+from snntorch_binary.data.folders import cache_dir, fingerprint
 from snntorch_binary.data.packed_spikes import PackedSpikes
 
 Array = np.ndarray[Any, np.dtype[Any]]

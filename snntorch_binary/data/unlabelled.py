@@ -12,8 +12,8 @@ import torch
 from snntorch_binary._errors import expected, require
 from snntorch_binary.data.dataset import SpikeDataset
 from snntorch_binary.data.encoders import RateEncoder, check_num_steps
+from snntorch_binary.data.errors import CorruptDataError, DataNotFoundError
 from snntorch_binary.data.events import read_nmnist_events, read_poker_events
-from snntorch_binary.data.folders import CorruptDataError, DataNotFoundError
 from snntorch_binary.data.frames import read_frames
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".tif", ".tiff", ".webp")
