@@ -130,13 +130,15 @@ def unpack(archive: Path) -> Path:
         tree.mkdir()
         extract(archive, tree)
         (tree / _WHOLE).write_text(json.dumps(_inventory(tree)))
+        if _is_whole(target):  # another process was first
+            return target
         if target.exists():
             log.warning("%s is not what was unpacked from %s: it is unpacked again.", target, archive)
             os.replace(target, Path(scratch, "old"))
         try:
             os.replace(tree, target)
         except OSError:
-            if not _is_whole(target):  # else another process was first, with the same content
+            if not _is_whole(target):
                 raise
     return target
 
