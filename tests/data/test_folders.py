@@ -125,6 +125,23 @@ def test_a_cache_that_cannot_be_made_is_said(user, monkeypatch):
         find(None, "NMNIST", PATTERNS)
 
 
+def test_a_user_without_a_home_is_told_what_to_set(user, monkeypatch):
+    """As under ``docker run -u 1234``: HOME is not set, and the user has no entry with a home folder."""
+
+    def no_entry(uid):
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    for variable in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", no_entry)
+    write_zip(user / "a.zip", {"Train/6/1.bin": b"abc"})
+    for folder in (None, user):
+        with pytest.raises(OSError, match=r"no home folder, .* set the environment variable XDG_CACHE_HOME"):
+            find(folder, "NMNIST", PATTERNS)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(user.parent / "cache"))
+    assert content(find(user, "NMNIST", PATTERNS)) == [["Train/6/1.bin"]]
+
+
 def test_fingerprints_differ_by_file_and_parameter(user):
     a, b = user / "a", user / "b"
     a.write_bytes(b"x")
