@@ -12,9 +12,9 @@ import stat
 import tarfile
 import unicodedata
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import IO, NoReturn
 
 from snntorch_binary.data.errors import CorruptDataError, damage_named
@@ -44,9 +44,9 @@ def suffix(file: Path) -> str:
     return max((suffix for suffix in _SUFFIXES if file.name.lower().endswith(suffix)), key=len, default="")
 
 
-def is_left_by_a_desktop(path: PurePath) -> bool:
-    """Say whether a file, by its relative path, is hidden or what macOS and Windows put beside the files of a user."""
-    return any(part.startswith(".") or part.lower() in _DESKTOP for part in path.parts)
+def is_left_by_a_desktop(parts: Sequence[str]) -> bool:
+    """Say whether a file is hidden or what macOS and Windows put beside the files of a user, by its relative path."""
+    return any(part.startswith(".") or part.lower() in _DESKTOP for part in parts)
 
 
 def most_bytes(file: Path) -> int:
@@ -88,7 +88,7 @@ def extract(archive: Path, folder: Path) -> None:
             refuse(member, "would land outside of the folder")
         if _is_unportable(path) or not (path.parts or member.is_folder):
             refuse(member, "has a name that not every system can write")
-        if is_left_by_a_desktop(path) or (member.is_folder and not member.refused):
+        if is_left_by_a_desktop(path.parts) or (member.is_folder and not member.refused):
             continue
         if member.refused:
             refuse(member, member.refused)

@@ -58,7 +58,8 @@ def glob(folder: Path, pattern: str) -> list[Path]:
     Hidden files and what macOS and Windows put beside the files of a user are passed over.
     """
     any_case = re.sub("[a-zA-Z]", lambda letter: f"[{letter[0].lower()}{letter[0].upper()}]", pattern)
-    return sorted(found for found in folder.glob(any_case) if not is_left_by_a_desktop(found.relative_to(folder)))
+    depth = len(folder.parts)
+    return sorted(found for found in folder.glob(any_case) if not is_left_by_a_desktop(found.parts[depth:]))
 
 
 def find(data_dir: str | PathLike[str] | None, folder: str, patterns: Sequence[str]) -> list[list[Path]]:
@@ -199,7 +200,7 @@ def _holds(archive: Path, patterns: Sequence[str]) -> bool:
     """Say whether a member of `archive` (or its folder) matches, reading no further than needed."""
     for name in names(archive):
         path = PurePosixPath(name.lower().replace("\\", "/"))
-        if not is_left_by_a_desktop(path) and any(
+        if not is_left_by_a_desktop(path.parts) and any(
             path.match(pattern.lower()) or path.parent.match(pattern.lower()) for pattern in patterns
         ):
             return True

@@ -53,7 +53,7 @@ def read_unlabelled(
     files = [
         file
         for file in sorted(root.rglob("*"))
-        if file.suffix.lower() in kinds and not is_left_by_a_desktop(file.relative_to(root)) and file.is_file()
+        if file.suffix.lower() in kinds and not is_left_by_a_desktop(file.relative_to(root).parts) and file.is_file()
     ]
     if not files:
         raise DataNotFoundError(
