@@ -192,6 +192,25 @@ def test_the_first_picture_of_a_telephone(tmp_path):
     assert np.abs(grey(file).astype(int) - big).max() <= 3
 
 
+def test_a_telephone_that_counts_its_pictures_wrongly(tmp_path):
+    big = np.kron(GREY, np.ones((16, 16), np.uint8))
+    options = {"format": "MPO", "save_all": True, "append_images": [Image.fromarray(GREY)], "quality": 100}
+    file = saved(tmp_path, "a.jpg", Image.fromarray(big), **options)
+    data = file.read_bytes()
+    marker = data.index(b"MPF\0") + 4
+    file.write_bytes(data[:marker] + b"MM\0*\0\0\0\x08\0\0" + data[marker + 10 :])  # no entries
+    with pytest.warns(UserWarning, match="malformed MPO"):
+        Image.open(file).close()
+    assert np.abs(grey(file).astype(int) - big).max() <= 3
+
+
+def test_a_palette_with_an_alpha_for_each_colour(tmp_path):
+    image = from_mode("P")
+    assert np.array_equal(grey(saved(tmp_path, "a.png", image, transparency=bytes([255] * 256))), GREY)
+    with pytest.raises(CorruptDataError, match="one can see through"):
+        read_grey(saved(tmp_path, "a.png", image, transparency=bytes([128] * 256)))
+
+
 def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
