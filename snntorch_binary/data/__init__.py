@@ -10,8 +10,8 @@ from snntorch_binary.data.encoders import LatencyEncoder as LatencyEncoder
 from snntorch_binary.data.encoders import PopulationEncoder as PopulationEncoder
 from snntorch_binary.data.encoders import RateEncoder as RateEncoder
 from snntorch_binary.data.encoders import SignedRateEncoder as SignedRateEncoder
-from snntorch_binary.data.folders import CorruptDataError as CorruptDataError
-from snntorch_binary.data.folders import DataNotFoundError as DataNotFoundError
+from snntorch_binary.data.errors import CorruptDataError as CorruptDataError
+from snntorch_binary.data.errors import DataNotFoundError as DataNotFoundError
 from snntorch_binary.data.packed_spikes import PackedSpikes as PackedSpikes
 from snntorch_binary.data.registry import load as load
 from snntorch_binary.data.registry import names as names

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from snntorch_binary.data.folders import CorruptDataError
+from snntorch_binary.data.errors import CorruptDataError
 from snntorch_binary.data.frames import Events
 
 DVS128_SIZE = 128

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from snntorch_binary._errors import MissingPackageError
 from snntorch_binary.data.encoders import SignedRateEncoder
-from snntorch_binary.data.folders import CorruptDataError, DataNotFoundError, find, not_found
+from snntorch_binary.data.errors import CorruptDataError, DataNotFoundError, damage_named
+from snntorch_binary.data.folders import find, glob, not_found
 from snntorch_binary.data.splits import Source
 
 _PIXELS = 3 * 32 * 32
@@ -73,10 +74,10 @@ def read(name: str, data_dir: str | PathLike[str] | None) -> Source:
     """
     which = _SETS[name]
     for folder in _binary_folders(which, data_dir):
-        train, test = (sorted(folder.glob(pattern)) for pattern in (which.train, which.test))
+        train, test = (glob(folder, pattern) for pattern in (which.train, which.test))
         if train and test:
             parts = [_read_files(files, which) for files in (train, test)]
-            return _source(parts, _class_names(folder / which.names_file, which.num_classes))
+            return _source(parts, _class_names(folder, which))
     for copy in find(data_dir, which.folder, [f"{which.python}/*"]):
         return _through_torchvision(which, copy[0])
     files = f"{which.binary}/{which.train} and {which.test} (the binary version), {which.python} for torchvision,"
@@ -111,20 +112,28 @@ def read_records(file: Path, label_bytes: int, num_classes: int) -> tuple[Tensor
 def _binary_folders(which: _Set, data_dir: str | PathLike[str] | None) -> list[Path]:
     """Return the folders that hold training files of the binary version."""
     copies = find(data_dir, which.folder, [f"{which.binary}/{which.train}", which.train])
-    places = [place for copy in copies for home in copy for place in (home / which.binary, home)]
+    places = [place for copy in copies for home in copy for place in (*glob(home, which.binary), home)]
     return list(dict.fromkeys(places))
 
 
 def _read_files(files: Sequence[Path], which: _Set) -> tuple[Tensor, Tensor]:
     parts = [read_records(file, which.label_bytes, which.num_classes) for file in files]
+    for index, (batch, _) in enumerate(parts):
+        for other, (before, _) in enumerate(parts[:index]):
+            if torch.equal(batch, before):
+                raise CorruptDataError(f"{files[other]} and {files[index]} are the same batch: keep one.")
     images, labels = zip(*parts, strict=True)
     return torch.cat(images), torch.cat(labels)
 
 
-def _class_names(file: Path, num_classes: int) -> tuple[str, ...]:
-    """Return the names in a file, one a line, or the numbers of the classes where there is no such file."""
-    names = file.read_text().split() if file.is_file() else []
-    return tuple(names) if len(names) == num_classes else tuple(map(str, range(num_classes)))
+def _class_names(folder: Path, which: _Set) -> tuple[str, ...]:
+    """Return the names in the set's file of them, one a line, or the numbers of the classes where there is none."""
+    for file in glob(folder, which.names_file):
+        with damage_named(f"The file {file}"), file.open(encoding="utf-8") as opened:
+            names = opened.read(2**16).split()
+        if len(names) == which.num_classes:
+            return tuple(names)
+    return tuple(map(str, range(which.num_classes)))
 
 
 def _through_torchvision(which: _Set, root: Path) -> Source:
@@ -136,6 +145,7 @@ def _through_torchvision(which: _Set, root: Path) -> Source:
             f"The files in {root / which.python} are pickles, which only torchvision reads, and it cannot be imported "
             f"({error}); {which.title} in its binary version ({which.binary}) needs no other package."
         ) from None
+    # torchvision unpickles a file only after comparing its md5 sum with the published one, so no other pickle runs.
     dataset = getattr(datasets, which.folder)
     try:
         train, test = (dataset(str(root), train=part, download=False) for part in (True, False))

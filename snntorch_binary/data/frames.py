@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import math
 import os
 import tempfile
@@ -13,10 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from snntorch_binary.data.folders import CorruptDataError, cache_dir, fingerprint
+from snntorch_binary.data.errors import CorruptDataError
+from snntorch_binary.data.folders import cache_dir, fingerprint
 from snntorch_binary.data.packed_spikes import PackedSpikes
 
 Array = np.ndarray[Any, np.dtype[Any]]
+_LONGEST = 2**40  # microseconds, which are 12 days
+log = logging.getLogger("snntorch_binary.data")
 
 
 @dataclass(frozen=True)
@@ -83,27 +88,55 @@ def read_frames(
     """Return the binary frames [N, T, 2, size, size] of event files, from the cache when possible.
 
     The name in the cache follows from every file (path, size, time) and every parameter, so that another
-    split, another T or a changed file never finds old frames.
+    split, another T or a changed file never finds old frames. A file in the cache that is not what was written is made
+    again.
 
     Raises:
         CorruptDataError: a file cannot be read, is empty, or has an event off the sensor or back in time.
     """
     shape = (num_steps, 2, size, size)
-    binning = "one symbol" if one_symbol else "frames 2"
+    binning = "one symbol 2" if one_symbol else "frames 3"
     key = fingerprint(files, binning, read_events.__name__, num_steps, size, dt)
     target = cache_dir("frames") / f"{key}.npy"
-    if target.is_file():
-        return PackedSpikes(torch.from_numpy(np.load(target, allow_pickle=False)), shape)
-    bits = np.empty((len(files), -(-math.prod(shape) // 8)), np.uint8)
+    width = -(-math.prod(shape) // 8)
+    if (kept := _read_cache(target, (len(files), width))) is not None:
+        return PackedSpikes(torch.from_numpy(kept), shape)
+    bits = np.empty((len(files), width), np.uint8)
     for index, file in enumerate(files):
         events = read_events(file)
         check_events(file, events, size)
         bits[index] = np.packbits(bin_events(events, num_steps, size, dt, one_symbol))
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         part = Path(scratch, target.name)
-        np.save(part, bits, allow_pickle=False)
+        with part.open("wb") as opened:
+            np.save(opened, bits, allow_pickle=False)
+            opened.write(_seal(target, bits))
         os.replace(part, target)
     return PackedSpikes(torch.from_numpy(bits), shape)
+
+
+def _read_cache(target: Path, shape: tuple[int, int]) -> Array | None:
+    """Return the frames in a file of the cache, or None where there is none or it is not what was written."""
+    if not target.is_file():
+        return None
+    try:
+        # By its length, before anything believes what a header says of a size.
+        if target.stat().st_size <= math.prod(shape) + 2**12:
+            with target.open("rb") as opened:
+                bits = np.load(opened, allow_pickle=False)
+                if bits.dtype == np.uint8 and bits.shape == shape and opened.read() == _seal(target, bits):
+                    return np.asarray(bits)
+    except (ValueError, EOFError, MemoryError, AttributeError):
+        pass
+    log.warning("%s is damaged or was not written here: its frames are made again.", target)
+    return None
+
+
+def _seal(target: Path, bits: Array) -> bytes:
+    """Return the sum that stands behind frames in the cache, of them and of the name they were made for."""
+    digest = hashlib.sha256(target.name.encode())
+    digest.update(np.ascontiguousarray(bits).data)
+    return digest.digest()
 
 
 def check_events(file: Path, events: Events, size: int) -> None:
@@ -112,7 +145,9 @@ def check_events(file: Path, events: Events, size: int) -> None:
         raise CorruptDataError(f"The event file {file} holds no events.")
     if min(events.x.min(), events.y.min()) < 0 or max(events.x.max(), events.y.max()) >= size:
         raise CorruptDataError(f"The event file {file} is corrupt: an event lies off the {size}×{size} sensor.")
-    if events.time[0] < 0 or (np.diff(events.time) < 0).any():
+    if events.time[0] < 0 or (events.time[1:] < events.time[:-1]).any():
         raise CorruptDataError(f"The event file {file} is corrupt: its times go back.")
+    if events.time[-1] >= _LONGEST:  # whose product with the number of bins would not fit 64 bits
+        raise CorruptDataError(f"The event file {file} is corrupt: it would last for more than 12 days.")
     if not np.isin(events.polarity, (0, 1)).all():
         raise CorruptDataError(f"The event file {file} is corrupt: a polarity is neither 0 nor 1.")

@@ -9,7 +9,6 @@ import math
 import os
 import tempfile
 import urllib.request
-import zlib
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -17,8 +16,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from snntorch_binary.data.archives import most_bytes
 from snntorch_binary.data.encoders import RateEncoder
-from snntorch_binary.data.folders import CorruptDataError, DataNotFoundError, cache_dir, find
+from snntorch_binary.data.errors import CorruptDataError, DataNotFoundError, damage_named
+from snntorch_binary.data.folders import cache_dir, find, glob
 from snntorch_binary.data.splits import Source, permutation
 
 _FILES = (
@@ -27,7 +28,7 @@ _FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-_PATTERNS = ("raw/train-labels-idx1-ubyte*", "train-labels-idx1-ubyte*")
+_PATTERNS = ("raw/train-labels[-.]idx1-ubyte*", "train-labels[-.]idx1-ubyte*")
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,10 @@ def read(name: str, data_dir: str | PathLike[str] | None, download: bool) -> Sou
     for images, labels, part in ((train_images, train_labels, "train"), (test_images, test_labels, "t10k")):
         if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
             raise CorruptDataError(f"The images and labels of {raw}/{part}-* do not fit each other.")
+        if labels.numel() and int(labels.max()) >= len(which.class_names):
+            raise CorruptDataError(f"The labels of {raw}/{part}-* hold the label {int(labels.max())}, not only 0 to 9.")
+    if train_images.shape[1:] != test_images.shape[1:]:
+        raise CorruptDataError(f"The training and test images in {raw} have different sizes.")
     images = torch.cat([train_images, test_images]).flatten(1)
     index = torch.arange(len(images))
     validation = torch.zeros(len(images), dtype=torch.bool)
@@ -128,12 +133,20 @@ def read_idx(file: Path) -> Tensor:
         uint8 tensor of the shape the header gives.
 
     Raises:
-        CorruptDataError: the file is truncated, too long or no idx file of bytes.
+        CorruptDataError: the file is truncated, too long or no idx file of bytes, or unpacks to more than
+            :func:`snntorch_binary.data.archives.most_bytes`.
     """
-    try:
-        data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise CorruptDataError(f"The file {file} is truncated or damaged ({error}).") from None
+    most = most_bytes(file)
+    with (
+        damage_named(f"The file {file}"),
+        gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb") as opened,
+    ):
+        data = opened.read(most + 1)
+    if len(data) > most:
+        raise CorruptDataError(
+            f"The file {file} was refused: it unpacks to more than {most} bytes, "
+            "which are 64 MiB and 100 times its own size."
+        )
     axes = data[3] if len(data) >= 4 else 0
     if data[:3] != b"\0\0\x08" or axes == 0 or len(data) < 4 + 4 * axes:
         raise CorruptDataError(f"The file {file} is no idx file of bytes.")
@@ -150,7 +163,7 @@ def _find(which: _Set, data_dir: str | PathLike[str] | None) -> Path | None:
     """Return the folder of the idx files, passing over the other set's, whose files have the same names."""
     others = {other.labels_md5 for other in _SETS.values()} - {which.labels_md5}
     for home in (home for copy in find(data_dir, which.folder, _PATTERNS) for home in copy):
-        for raw in (home / "raw", home):
+        for raw in (*glob(home, "raw"), home):
             files = _files(raw)
             if len(files) == len(_FILES):
                 labels = read_idx(files[1])
@@ -161,8 +174,10 @@ def _find(which: _Set, data_dir: str | PathLike[str] | None) -> Path | None:
 
 def _files(raw: Path) -> list[Path]:
     """Return those of the four files that are in `raw`, unpacked ones before packed ones."""
-    pairs = ((raw / name, raw / f"{name}.gz") for name in _FILES)
-    return [present[0] for pair in pairs if (present := [file for file in pair if file.is_file()])]
+    # Unpacked by some programs, the files have a dot in place of the second dash.
+    patterns = ((name.replace("-idx", "[-.]idx") + suffix for suffix in ("", ".gz")) for name in _FILES)
+    found = ([file for pattern in pair for file in glob(raw, pattern) if file.is_file()] for pair in patterns)
+    return [present[0] for present in found if present]
 
 
 def _download(which: _Set) -> Path:
@@ -185,7 +200,7 @@ def _fetch(addresses: list[str], md5: str) -> bytes:
     for address in addresses:
         try:
             with urllib.request.urlopen(address, timeout=60) as answer:
-                content: bytes = answer.read()
+                content: bytes = answer.read(2**26)  # more than each of the files has
         except (OSError, http.client.HTTPException) as error:
             reasons.append(f"{address}: {error}")
             continue

@@ -15,7 +15,8 @@ from torch.utils.data import Dataset
 
 from snntorch_binary._errors import expected
 from snntorch_binary.data.aedat import DVS128_SIZE, read_aedat2
-from snntorch_binary.data.folders import CorruptDataError, DataNotFoundError, find, not_found
+from snntorch_binary.data.errors import CorruptDataError, DataNotFoundError
+from snntorch_binary.data.folders import find, glob, not_found
 from snntorch_binary.data.frames import Array, Events, check_events, read_frames
 from snntorch_binary.data.packed_spikes import PackedSpikes
 from snntorch_binary.data.splits import Source, hold_out
@@ -196,7 +197,7 @@ def _recordings(data_dir: str | PathLike[str] | None, scale: int) -> dict[tuple[
     patterns = (name, f"*/{name}", f"*/*/{name}")
     found: dict[tuple[int, int], Path] = {}
     for file in _files(data_dir, patterns):
-        if named := re.fullmatch(r"mnist_(\d)_scale\d\d_(\d+)\.aedat", file.name):
+        if named := re.fullmatch(r"mnist_(\d)_scale\d\d_(\d+)\.aedat", file.name.lower()):
             other = found.setdefault((int(named[1]), int(named[2])), file)
             if other != file:
                 raise CorruptDataError(f"{other} and {file} are the same recording: keep one, or name its folder.")
@@ -209,4 +210,4 @@ def _files(data_dir: str | PathLike[str] | None, patterns: Sequence[str]) -> Ite
     for copy in find(data_dir, "MNIST_DVS", patterns):
         for home in copy:
             for pattern in patterns:
-                yield from home.glob(pattern)
+                yield from glob(home, pattern)

@@ -19,7 +19,7 @@ from snntorch_binary.data.encoders import (
     SignedRateEncoder,
     check_num_steps,
 )
-from snntorch_binary.data.folders import DataNotFoundError
+from snntorch_binary.data.errors import DataNotFoundError
 from snntorch_binary.data.splits import Source, Splits, split
 
 Classes = Sequence[int] | Literal["all"]
@@ -123,8 +123,8 @@ def load(
         >>> spikes.shape, splits.num_classes, splits.class_names
         (torch.Size([5, 64]), 2, ('3', '8'))
     """
-    if name not in _SETS:
-        raise ValueError(expected("name", f"one of {', '.join(names())}", repr(name)))
+    if not isinstance(name, str) or name not in _SETS:
+        raise ValueError(_unknown(name))
     all_classes, default_steps = _SETS[name]
     wanted = _check_classes(classes, all_classes)
     num_steps = default_steps if num_steps is None else num_steps
@@ -201,15 +201,25 @@ def _read(
         from snntorch_binary.data import events
 
         if name == "nmnist":
-            return events.read_nmnist(data_dir, wanted, one_symbol)
+            return events.read_nmnist(data_dir, wanted, pooled, one_symbol)
         return events.read_poker_dvs(data_dir, pooled, one_symbol)
     if name == "mnist-dvs":
         from snntorch_binary.data import mnist_dvs
 
         return mnist_dvs.read_mnist_dvs(data_dir, wanted, one_symbol)
-    from snntorch_binary.data import digits, two_moons
+    if name == "digits":
+        from snntorch_binary.data import digits
 
-    return digits.read() if name == "digits" else two_moons.read()
+        return digits.read()
+    if name == "two-moons":
+        from snntorch_binary.data import two_moons
+
+        return two_moons.read()
+    raise ValueError(_unknown(name))
+
+
+def _unknown(name: object) -> str:
+    return expected("name", f"one of {', '.join(names())}", repr(name))
 
 
 def _check_classes(classes: Classes, num_classes: int) -> tuple[int, ...]:

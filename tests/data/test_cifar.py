@@ -93,6 +93,21 @@ def test_a_damaged_file_is_named(tmp_path, tables, damage, match):
         load("cifar10", tmp_path)
 
 
+def test_a_batch_that_is_there_twice_is_refused(tmp_path, tables):
+    """As a second download leaves it: its images would be trained on and validated with."""
+    write_cifar10(tmp_path, tables)
+    write(tmp_path / "data_batch_1 (1).bin", tables[0])
+    with pytest.raises(CorruptDataError, match=r"data_batch_1 \(1\)\.bin and .*data_batch_1\.bin are the same batch"):
+        load("cifar10", tmp_path)
+
+
+def test_names_that_are_no_text_are_named(tmp_path, tables):
+    write_cifar10(tmp_path, tables)
+    (tmp_path / "batches.meta.txt").write_bytes(b"\xff\xfe\0")
+    with pytest.raises(CorruptDataError, match=r"batches\.meta\.txt is truncated or damaged"):
+        load("cifar10", tmp_path)
+
+
 def test_a_set_without_a_test_part_is_not_found(tmp_path, tables):
     write_cifar10(tmp_path, tables)
     (tmp_path / "test_batch.bin").unlink()

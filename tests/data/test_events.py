@@ -1,3 +1,4 @@
+import io
 import tarfile
 
 import numpy as np
@@ -138,6 +139,126 @@ def test_frames_come_from_the_cache_only_when_nothing_changed(tmp_path, cache):
     assert torch.equal(changed[0], first[0])
     assert not torch.equal(changed[1], first[1])
     assert all(file.suffix == ".npy" for file in (cache / "frames").iterdir())
+
+
+def nmnist_files(tmp_path, count=3):
+    files = [tmp_path / f"{index}.bin" for index in range(count)]
+    for index, file in enumerate(files):
+        file.write_bytes(nmnist_bytes(*random_events(34, seed=index)))
+    return files
+
+
+def save(file, array):
+    with file.open("wb") as opened:
+        np.save(opened, array, allow_pickle=True)
+
+
+DAMAGE = {
+    "empty": lambda file: file.write_bytes(b""),
+    "cut": lambda file: file.write_bytes(file.read_bytes()[:-1]),
+    "cut in half": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]),
+    "a byte too many": lambda file: file.write_bytes(file.read_bytes() + b"x"),
+    "text": lambda file: file.write_text("no frames"),
+    "a bit": lambda file: file.write_bytes(file.read_bytes()[:300] + b"\x5a" + file.read_bytes()[301:]),
+    "of before": lambda file: save(file, np.load(file)),
+    "another shape": lambda file: save(file, np.zeros((3, 4), np.uint8)),
+    "another type": lambda file: save(file, np.load(file).astype(np.int64)),
+    "a pickle": lambda file: save(file, np.array([{}], dtype=object)),
+    "an archive": lambda file: file.write_bytes(b"PK\5\6" + bytes(18)),
+    "a huge shape": lambda file: file.write_bytes(file.read_bytes().replace(b"(3, ", b"(99999999999, ", 1)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_cache_is_named_and_made_again(tmp_path, cache, caplog, damage):
+    files = nmnist_files(tmp_path)
+    before = read_frames(files, read_nmnist_events, 7, 34).unpack()
+    [kept] = (cache / "frames").iterdir()
+    whole = kept.read_bytes()
+    DAMAGE[damage](kept)
+    assert torch.equal(read_frames(files, read_nmnist_events, 7, 34).unpack(), before)
+    assert f"{kept} is damaged" in caplog.text
+    assert kept.read_bytes() == whole
+
+
+def test_the_cache_of_other_files_is_not_taken(tmp_path, cache, caplog):
+    """A file of the right shape under another's name."""
+    ours, others = nmnist_files(tmp_path), nmnist_files(tmp_path, 4)[1:]
+    before = read_frames(ours, read_nmnist_events, 7, 34).unpack()
+    [first] = (cache / "frames").iterdir()
+    read_frames(others, read_nmnist_events, 7, 34)
+    [second] = set((cache / "frames").iterdir()) - {first}
+    first.write_bytes(second.read_bytes())
+    assert torch.equal(read_frames(ours, read_nmnist_events, 7, 34).unpack(), before)
+    assert f"{first} is damaged or was not written here" in caplog.text
+
+
+def test_two_processes_make_the_cache_at_once(tmp_path, cache, caplog):
+    """The other one writes its frames while this one reads events."""
+    files = nmnist_files(tmp_path)
+
+    def read(file):
+        if file == files[-1]:
+            twin.append(read_frames(files, plain, 7, 34).unpack())
+        return read_nmnist_events(file)
+
+    def plain(file):
+        return read_nmnist_events(file)
+
+    plain.__name__, twin = read.__name__, []
+    assert torch.equal(read_frames(files, read, 7, 34).unpack(), twin[0])
+    assert torch.equal(read_frames(files, plain, 7, 34).unpack(), twin[0])
+    assert len(list((cache / "frames").iterdir())) == 1
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("name", ["1.bin", "x.aedat", "1.npy"])
+def test_changed_and_cut_recordings_end_in_a_sentence_or_in_frames(tmp_path, name):
+    x, y, t, p = random_events(34)
+    file, buffer = tmp_path / name, io.BytesIO()
+    np.save(buffer, np.stack([t, x, y, p], axis=1).astype(np.uint64))
+    data = {"1.bin": nmnist_bytes(x, y, t, p), "x.aedat": aedat_bytes(x, y, t, p), "1.npy": buffer.getvalue()}[name]
+    reader = read_nmnist_events if name == "1.bin" else read_poker_events
+    rng, said = np.random.default_rng(0), []
+    for trial in range(300):
+        changed = bytearray(data)
+        for _ in range(1 + trial % 3):
+            changed[rng.integers(0, 140 if trial % 2 else len(data))] = rng.integers(0, 256)
+        file.write_bytes(changed[: rng.integers(0, len(data))] if trial % 4 == 0 else changed)
+        try:
+            frames = read_frames([file], reader, 5, 35)
+        except CorruptDataError as error:
+            said.append(str(error))
+        else:
+            assert frames.shape == (1, 5, 2, 35, 35)
+    assert len(said) >= 100
+    assert all(sentence.startswith(f"The event file {file} ") and "\n" not in sentence for sentence in said)
+
+
+@pytest.mark.parametrize("largest", [2**40, 2**63 - 1, 2**64 - 1])
+def test_a_time_whose_bin_would_not_fit_is_refused(tmp_path, largest):
+    np.save(tmp_path / "1.npy", np.array([[0, 1, 1, 0], [largest, 1, 1, 1]], np.uint64))
+    with pytest.raises(CorruptDataError, match=r"1\.npy is corrupt: (it would last|its times go back)"):
+        read_frames([tmp_path / "1.npy"], read_poker_events, 10, 34)
+
+
+def test_an_array_is_no_archive_and_no_more_than_its_file(tmp_path):
+    file = tmp_path / "1.npy"
+    with file.open("wb") as opened:
+        np.savez(opened, np.zeros((3, 4), int))
+    with pytest.raises(CorruptDataError, match=r"1\.npy should hold whole numbers"):
+        read_poker_events(file)
+    np.save(file, np.zeros((3, 4), int))
+    file.write_bytes(file.read_bytes().replace(b"(3, 4)", b"(3000000000000, 4)".ljust(6)))
+    with pytest.raises(CorruptDataError, match=r"1\.npy is truncated or damaged"):
+        read_poker_events(file)
+
+
+def test_a_capital_suffix_is_the_same_format(tmp_path):
+    x, y, t, p = random_events(34)
+    np.save(tmp_path / "1.npy", np.stack([t, x, y, p], axis=1).astype(np.uint64))
+    (tmp_path / "1.npy").rename(tmp_path / "1.NPY")
+    assert read_poker_events(tmp_path / "1.NPY").x.tolist() == x.tolist()
 
 
 @pytest.fixture

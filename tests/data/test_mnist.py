@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import zlib
 from dataclasses import replace
 
 import pytest
@@ -80,6 +81,39 @@ def test_a_damaged_file_is_named(tmp_path, arrays, damage, match):
     file = tmp_path / f"{NAMES[2]}.gz"
     file.write_bytes(damage(idx(arrays[NAMES[2]])))
     with pytest.raises(CorruptDataError, match=f"{file.name}.*{match}"):
+        load("mnist", tmp_path)
+
+
+@pytest.mark.parametrize("name", [NAMES[1], NAMES[3]])
+def test_a_label_that_the_set_does_not_have_is_refused(tmp_path, arrays, name):
+    arrays[name][7] = 10
+    write(tmp_path, arrays)
+    with pytest.raises(CorruptDataError, match="hold the label 10, not only 0 to 9"):
+        load("mnist", tmp_path)
+
+
+def test_training_and_test_images_have_one_size(tmp_path, arrays):
+    arrays[NAMES[2]] = arrays[NAMES[2]][:, :, 1:]
+    write(tmp_path, arrays)
+    with pytest.raises(CorruptDataError, match="have different sizes"):
+        load("mnist", tmp_path)
+
+
+def test_a_file_that_unpacks_to_gigabytes_is_refused(tmp_path, arrays):
+    write(tmp_path, arrays)
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    zeros = [packer.compress(idx(torch.empty(0)) + bytes(2**20)) for _ in range(80)]
+    (tmp_path / f"{NAMES[0]}.gz").write_bytes(b"".join([*zeros, packer.flush()]))
+    with pytest.raises(CorruptDataError, match=f"{NAMES[0]}.gz was refused: it unpacks to more than .* bytes"):
+        load("mnist", tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(2**32 - 1,) * 8, (2**32 - 1, 28, 28), (0, 28, 28)])
+def test_a_header_that_promises_more_than_there_is(tmp_path, arrays, shape):
+    write(tmp_path, arrays)
+    header = b"\0\0\x08" + bytes([len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape)
+    (tmp_path / f"{NAMES[0]}.gz").write_bytes(gzip.compress(header + bytes(999)))
+    with pytest.raises(CorruptDataError, match=r"should hold .* bytes after its header, but has 999"):
         load("mnist", tmp_path)
 
 

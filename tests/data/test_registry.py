@@ -1,9 +1,11 @@
+import re
+
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits, make_moons
 
-from snntorch_binary.data import LatencyEncoder, RateEncoder, load, names
+from snntorch_binary.data import LatencyEncoder, RateEncoder, load, names, registry
 
 
 def fixed_spikes(splits):
@@ -19,6 +21,21 @@ def test_only_the_training_noise_depends_on_the_seed(name):
     indices = list(range(20))
     assert not torch.equal(first.train.__getitems__(indices)[0], second.train.__getitems__(indices)[0])
     assert torch.equal(first.train.__getitems__(indices)[0], load(name, num_steps=4).train.__getitems__(indices)[0])
+
+
+@pytest.mark.parametrize("name", ["two moons", "MNIST", "", None, 3, ["mnist"]])
+def test_an_unknown_name_is_refused_with_the_known_ones(name):
+    for answer in (lambda: load(name), lambda: registry._read(name, None, (0,), False, False, False)):
+        with pytest.raises(
+            ValueError, match=f"`name` to be one of digits, two-moons, .*, mnist-dvs, but got {re.escape(repr(name))}"
+        ):
+            answer()
+
+
+def test_a_known_name_without_a_reader_is_no_other_set(monkeypatch):
+    monkeypatch.setitem(registry._SETS, "three-moons", (3, 10))
+    with pytest.raises(ValueError, match="but got 'three-moons'"):
+        load("three-moons")
 
 
 def test_another_encoder_takes_the_place_of_the_sets_own():
