@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from snntorch_binary.nn.binary import BinaryConv1d, BinaryConv2d, BinaryConv3d, BinaryLayer, BinaryLinear
 from snntorch_binary.nn.time_first import TimeFirst
-from snntorch_binary.packed.geometry import LARGEST, Geometry
+from snntorch_binary.packed.geometry import Geometry
 
 LINEAR = (nn.Linear, BinaryLinear)
 CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d, BinaryConv1d, BinaryConv2d, BinaryConv3d)
@@ -77,9 +77,10 @@ def geometry_of(layer: Any) -> Geometry | None:
         padding = [(size // 2, size - size // 2) for size in total]
     else:
         padding = [(size, size) for size in each(layer.padding)]
-    if max(*kernel, *stride, *dilation, *(size for pair in padding for size in pair)) > LARGEST:
+    try:
+        return Geometry(kernel, stride, dilation, tuple(padding))
+    except ValueError:  # larger than what is packed
         return None
-    return Geometry(kernel, stride, dilation, tuple(padding))
 
 
 def is_norm_of(module: nn.Module, weights: Weights) -> bool:

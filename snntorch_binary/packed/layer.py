@@ -17,6 +17,7 @@ from snntorch_binary.packed.layout import Layout
 from snntorch_binary.packed.neurons import fused_constants
 from snntorch_binary.packed.spikes import SpikeBits
 
+_MOST_TAPS = 2**26  # of which a table is made; beyond, torch finds its way without one
 _CONVOLUTIONS = {0: F.linear, 1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
@@ -141,11 +142,12 @@ class PackedLayer(nn.Module):
         if isinstance(spikes, Tensor):
             return self._by_torch(spikes[None])
         kernels = compiled("packed") if spikes.words.device.type == "cpu" else None
-        if kernels is None:
+        taps = math.prod(self.geometry.output_size(spikes.positions)) * self.geometry.num_taps
+        if kernels is None or taps > _MOST_TAPS:
             # One tensor of all members, if each of them has its own.
             return self._by_torch(SpikeBits(spikes.words, spikes.channels, spikes.spatial, ensemble=True).unpack())
-        positions, taps = self._positions(spikes.positions)
-        return (self._currents if self.neuron is None else self._spikes)(kernels, spikes, positions, taps)
+        positions, places = self._positions(spikes.positions)
+        return (self._currents if self.neuron is None else self._spikes)(kernels, spikes, positions, places)
 
     def _entered(self, x: Tensor | SpikeBits) -> Tensor | SpikeBits:
         """Return the input as bits, real numbers as they are, or say what is wrong with it."""

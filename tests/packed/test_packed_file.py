@@ -18,7 +18,7 @@ from torch import nn
 import snntorch_binary as sb
 from snntorch_binary.lightning.networks import LocalSpikingMLP
 from snntorch_binary.packed import PackedFileError, PackedFileVersionError, PackedLayer, SpikeBits, file
-from snntorch_binary.packed.record import Record
+from snntorch_binary.packed.record import Allowance, Record
 
 pytest.importorskip("safetensors")
 from safetensors.torch import load_file, safe_open, save_file
@@ -447,7 +447,7 @@ def test_ten_thousand_mutated_files(path_in_memory):
             if changed is None:
                 continue
             try:
-                network = file._network(changed, tensors)
+                network = file._network(changed, tensors, path.stat().st_size)
             except PackedFileError:
                 continue
             accepted += 1
@@ -458,7 +458,7 @@ def test_ten_thousand_mutated_files(path_in_memory):
 
 def test_a_record_says_where(path):
     with pytest.raises(PackedFileError, match=r"`type` of module 'a\.b' has to be one of"):
-        file.read(Record({"type": 3}, {}, "a").child({}, "b"))
+        file.read(Record({"type": 3}, {}, Allowance(0), "a").child({}, "b"))
 
 
 def test_a_packed_layer_takes_bits_after_loading(engine, path):
