@@ -1,4 +1,4 @@
-"""JSON that a stranger may have written: what Python's reader takes in silence or fails over is refused in a sentence."""
+"""JSON that a stranger may have written: what Python's reader takes in silence is refused in a sentence."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from snntorch_binary._errors import expected
 from snntorch_binary._text import table
 from snntorch_binary.nn.binary import BINARY_TWINS, BinaryLayer, Scale, check_rule, check_scale, gain_like
 from snntorch_binary.rooms import taken_apart
-from snntorch_binary.weights import Bernoulli, WeightRule, binary_layers, require_binary_layers, sampled
+from snntorch_binary.weights import WeightRule, binary_layers, require_binary_layers, sampled
 from snntorch_binary.weights.registry import unregister
 from snntorch_binary.weights.rule import KINDS, Kind
 
@@ -205,7 +205,7 @@ def unbinarize_(model: nn.Module) -> nn.Module:
     with sampled(model, "mean"), torch.no_grad():
         for layer in layers.values():
             latent = layer.latent
-            new[id(latent)] = _plain(layer.weight) if isinstance(layer.rule, Bernoulli) else latent.clone()
+            new[id(latent)] = latent.clone() if layer.rule.prior_latent is None else _plain(layer.weight)
     with taken_apart(model):
         for layer in layers.values():
             latent = layer.latent

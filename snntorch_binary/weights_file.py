@@ -46,7 +46,7 @@ def save_weights(net: nn.Module, path: str | os.PathLike[str]) -> None:
         path: of the file, ending in ``.safetensors``; one that is there is replaced.
 
     Raises:
-        ValueError: the path has another ending, or a rule has no name (see :class:`snntorch_binary.weights.WeightRule`).
+        ValueError: the path has another ending, or a :class:`WeightRule` has no name.
         TypeError: the state holds something that is no tensor.
         MissingPackageError: safetensors is not installed.
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import snntorch_binary as sb
-from snntorch_binary.weights_file import VERSION, WeightsFileError, WeightsFileVersionError
+from snntorch_binary.weights_file import VERSION, WeightsFileError, WeightsFileVersionError, _checksum_of_description
 
 RULES = {"sign": sb.Sign("identity"), "bernoulli": sb.Bernoulli(tau=0.5, prior=0.3, init_scale=2.0)}
 
@@ -123,6 +123,7 @@ def test_a_layer_that_is_binary_only_here(tmp_path):
 def edit(path, **changes):
     content = json.loads(path.read_text())
     content.update(changes)
+    content["sha256_of_this"] = _checksum_of_description(content)
     path.write_text(json.dumps(content))
 
 

@@ -21,7 +21,7 @@ _MEBIBYTE = 2**20
 Item = tuple[str, Any]
 
 
-class Refused(Exception):  # noqa: N818
+class Refused(Exception):
     """The file holds what is not read."""
 
     def __init__(self, name: str, what: str) -> None:

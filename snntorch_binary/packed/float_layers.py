@@ -36,12 +36,14 @@ def without_time(module: nn.Module) -> nn.Module:
 
 
 def weights_of(layer: nn.Module) -> Weights | None:
-    """Return the ±1 weights of a layer, binary or frozen, or ``None`` if it has others."""
+    """Return the ±1 weights of a layer, binary or frozen, or ``None`` if it has others; see :func:`why_not_packed`."""
     if type(layer) not in (*LINEAR, *CONV) or (isinstance(layer, CONV) and geometry_of(layer) is None):
         return None
     with torch.no_grad():
         if isinstance(layer, BinaryLayer):
             weight, fused = layer.in_force().detach(), layer.gain is not None
+            if not bool((weight.abs() == 1).all()):  # of a rule with other levels, or of latents that are NaN
+                return None
             scale = torch.as_tensor(layer._scale(), dtype=torch.float32).expand(len(weight))
         else:
             weight, fused = layer.weight.detach(), False  # type: ignore[operator]

@@ -57,7 +57,7 @@ class Geometry:
     def can_pool(self) -> bool:
         """Whether a max pooling can have these windows: of at most 4096 positions, half of them padding."""
         halves = all(2 * max(pair) <= size for pair, size in zip(self.padding, self.kernel, strict=True))
-        return halves and 0 < self.spatial and self.num_taps <= _LARGEST_WINDOW
+        return halves and self.spatial > 0 and self.num_taps <= _LARGEST_WINDOW
 
     def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
         """Return the spatial size of the output for that of an input.

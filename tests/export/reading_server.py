@@ -27,7 +27,9 @@ def main():
         with os.fdopen(read_end, "rb") as pipe:
             answer = pipe.read()
         _, status, usage = os.wait4(process, 0)
-        sys.stdout.buffer.write(struct.pack("<qdq", len(answer) if status == 0 else -1, usage.ru_utime, usage.ru_maxrss))
+        sys.stdout.buffer.write(
+            struct.pack("<qdq", len(answer) if status == 0 else -1, usage.ru_utime, usage.ru_maxrss)
+        )
         sys.stdout.buffer.write(answer if status == 0 else b"")
         sys.stdout.flush()
 

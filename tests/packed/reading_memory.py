@@ -1,4 +1,4 @@
-"""Run as a script: reads tiny consistent files that ask for much, and prints what became of each and the memory it took.
+"""Run as a script: reads tiny consistent files that ask for much, and prints what became of each and its memory.
 
 For each a line: its name, "loaded" or what is wrong with it, the file's size and the growth of the process in bytes.
 """
