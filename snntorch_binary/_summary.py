@@ -151,5 +151,5 @@ def summary(model: nn.Module) -> ModelSummary:
 def _real_numbers(layer: PackedLayer) -> int:
     """Return how many real numbers a packed layer holds that say more than its sizes do."""
     common = bool((layer.scale == layer.scale[:, :1]).all())
-    held = (layer.bias, layer.norm_scale, layer.norm_bias, None if common else layer.scale)
+    held = (layer.biases, layer.norm_scale, layer.norm_bias, None if common else layer.scale)
     return sum(value.numel() for value in held if value is not None)

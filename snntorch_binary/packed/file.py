@@ -88,7 +88,7 @@ def load_packed(path: str | os.PathLike[str]) -> Any:
     safetensors = require("safetensors", "export")
     path = os.fspath(path)
     with open(path, "rb"):  # what is wrong with the path is said as Python says it
-        size = os.path.getsize(path)
+        pass
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -101,7 +101,7 @@ def load_packed(path: str | os.PathLike[str]) -> Any:
     structure = metadata.get("structure", "")
     if metadata.get("sha256") != _checksum(structure, tensors):
         raise PackedFileError("The file is damaged: its contents do not have the checksum in its header.")
-    return _network(structure, tensors, size).eval()
+    return _network(structure, tensors).eval()
 
 
 def _check_format(metadata: dict[str, str]) -> None:
@@ -134,12 +134,13 @@ def _checksum(structure: str, tensors: dict[str, Tensor]) -> str:
     return total.hexdigest()
 
 
-def _network(structure: str, tensors: dict[str, Tensor], file_size: int) -> nn.Module:
+def _network(structure: str, tensors: dict[str, Tensor]) -> nn.Module:
     try:
         values = read_json(structure)
     except ValueError as error:
         raise PackedFileError(f"The structure of the network is no JSON: {error}.") from None
-    network = read(Record(values, tensors, Allowance(file_size)))
+    size = len(structure) + sum(tensor.nbytes for tensor in tensors.values())
+    network = read(Record(values, tensors, allowance=Allowance(size)))
     if not isinstance(network, (nn.Sequential, PackedEnsemble, PackedLayer)):
         raise PackedFileError("The file holds no packed network.")
     return network

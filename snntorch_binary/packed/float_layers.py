@@ -36,14 +36,24 @@ def without_time(module: nn.Module) -> nn.Module:
 
 
 def weights_of(layer: nn.Module) -> Weights | None:
-    """Return the ±1 weights of a layer, binary or frozen, or ``None`` if it has others; see :func:`why_not_packed`."""
-    if type(layer) not in (*LINEAR, *CONV) or (isinstance(layer, CONV) and geometry_of(layer) is None):
-        return None
+    """Return the ±1 weights of a layer, binary or frozen, or ``None`` if it has others."""
+    found = weights_or_reason(layer)
+    return found if isinstance(found, Weights) else None
+
+
+def weights_or_reason(layer: nn.Module) -> Weights | str:
+    """Return the ±1 weights of a layer, binary or frozen, or why it cannot be packed."""
+    if type(layer) not in (*LINEAR, *CONV):
+        return f"a {type(layer).__name__} may use its weights in another way than a Linear or Conv"
+    if isinstance(layer, CONV) and geometry_of(layer) is None:
+        if layer.padding_mode != "zeros":
+            return f"it pads by padding_mode={layer.padding_mode!r}, and packed ones pad with zeros"
+        return "its kernel, stride, dilation or padding is too large"
     with torch.no_grad():
         if isinstance(layer, BinaryLayer):
             weight, fused = layer.in_force().detach(), layer.gain is not None
-            if not bool((weight.abs() == 1).all()):  # of a rule with other levels, or of latents that are NaN
-                return None
+            if not bool((weight.abs() == 1).all()):
+                return f"not all of its weights by {layer.rule!r} are -1 or +1"
             scale = torch.as_tensor(layer._scale(), dtype=torch.float32).expand(len(weight))
         else:
             weight, fused = layer.weight.detach(), False  # type: ignore[operator]
@@ -51,10 +61,14 @@ def weights_of(layer: nn.Module) -> Weights | None:
             scale = size[:, 0]
             # One input has one weight, real or not.
             if size.shape[1] < 2 or not bool(((size == scale[:, None]) & (size > 0)).all()):
-                return None
+                return "its weights are real numbers"
+        if weight.dtype != torch.float32:
+            return f"its weights are {weight.dtype}, and packed ones compute in torch.float32"
+        if not weight.numel():
+            return "it has no weights"
+        if not bool(torch.isfinite(scale).all()):
+            return "its scale is infinite or NaN"
         bias: Any = layer.bias
-        if weight.dtype != torch.float32 or not weight.numel() or not bool(torch.isfinite(scale).all()):
-            return None
         return Weights(weight > 0, scale.detach().clone(), None if bias is None else bias.detach(), fused)
 
 

@@ -27,8 +27,8 @@ def _layer_to_record(layer: PackedLayer, path: str, tensors: Tensors) -> dict[st
     bits = to_words(layer.positive.reshape(1, -1, 1)).reshape(-1).view(torch.uint8)
     tensors[f"{path}.weights"] = bits[: (layer.num_weights + 7) // 8].clone()
     tensors[f"{path}.scale"] = _without_copies(layer.scale)
-    if layer.bias is not None:
-        tensors[f"{path}.bias"] = _without_copies(layer.bias)
+    if layer.biases is not None:
+        tensors[f"{path}.bias"] = _without_copies(layer.biases)
     if layer.norm_scale is not None and layer.norm_bias is not None:
         tensors[f"{path}.norm_scale"] = _without_copies(layer.norm_scale)
         tensors[f"{path}.norm_bias"] = _without_copies(layer.norm_bias)
@@ -98,7 +98,7 @@ def _layer_of(record: Record) -> PackedLayer:
     if record.flag("norm"):
         norm = tuple(_per_output(record, name, members, outputs) for name in ("norm_scale", "norm_bias"))
     words = nn.functional.pad(weights, (0, -weights.numel() % 8)).view(torch.int64)
-    return PackedLayer(
+    layer = PackedLayer(
         (from_words(words, size) != 0).view(shape),
         _per_output(record, "scale", members, outputs),
         _per_output(record, "bias", members, outputs) if record.flag("bias") else None,
@@ -112,6 +112,8 @@ def _layer_of(record: Record) -> PackedLayer:
         norm=norm,  # type: ignore[arg-type]
         real_input="real_input" in record.values and record.flag("real_input"),  # version 1 has no such layer
     )
+    layer.name = record.path
+    return layer
 
 
 def _bytes_of(layout: Layout, size: int) -> int:

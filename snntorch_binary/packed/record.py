@@ -45,7 +45,12 @@ class Record:
     """Values of one module as a file has them, its tensors, and the checks that reading them needs."""
 
     def __init__(
-        self, values: Any, tensors: Mapping[str, Tensor], allowance: Allowance, path: str = "", depth: int = 0
+        self,
+        values: Any,
+        tensors: Mapping[str, Tensor],
+        path: str = "",
+        depth: int = 0,
+        allowance: Allowance | None = None,
     ) -> None:
         if not isinstance(values, dict):
             raise PackedFileError(f"The module {path!r} is described by {type(values).__name__}, not by an object.")
@@ -53,7 +58,8 @@ class Record:
             raise PackedFileError(f"The module {path!r} is nested too deeply.")
         if len(path) > _LONGEST_NAME:
             raise PackedFileError(f"The module {path[:40] + '...'!r} has a name of {len(path)} letters.")
-        self.values, self.tensors, self.allowance, self.path, self.depth = values, tensors, allowance, path, depth
+        self.values, self.tensors, self.path, self.depth = values, tensors, path, depth
+        self.allowance = Allowance(0) if allowance is None else allowance
 
     def error(self, name: str, what: str) -> PackedFileError:
         """Return the error that a value is not what it has to be."""
@@ -111,7 +117,7 @@ class Record:
     def child(self, values: Any, name: str) -> Record:
         """Return the record of a module inside this one."""
         path = f"{self.path}.{name}" if self.path else name
-        return Record(values, self.tensors, self.allowance, path, self.depth + 1)
+        return Record(values, self.tensors, path, self.depth + 1, self.allowance)
 
 
 Kinds = dict[str, tuple[type[nn.Module], Callable[..., dict[str, Any]], Callable[[Record], nn.Module]]]
