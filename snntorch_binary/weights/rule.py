@@ -172,6 +172,8 @@ class WeightRule:
             if not _could_be(value, defaults[key]):
                 what = f"of the type of {defaults[key]!r}"
                 raise ValueError(expected(key, what, repr(value)[:80]))
+            if isinstance(defaults[key], float):
+                arguments[key] = float(value)  # a kernel is made for a type of numbers
         return rule(**arguments)
 
 
