@@ -18,6 +18,7 @@ from snntorch_binary._errors import require
 from snntorch_binary.export.errors import NIRFileError
 
 _CHILD = Path(__file__).with_name("hdf5_child.py")
+_WALL = 12.0  # seconds by the clock for each of the processor's: the system may be busy
 
 
 def read_hdf5(path: str) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def _answer_of_child(path: str, seconds: int) -> bytes | None:
     command = [sys.executable, "-I", "-S", str(_CHILD), json.dumps(sys.path), os.path.abspath(path), str(seconds)]
     try:
         # It bounds its processor time itself; this is for a system that does not count it.
-        answer = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=12 * seconds)
+        answer = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_WALL * seconds)
     except subprocess.TimeoutExpired:
         return None
     return None if answer.returncode else answer.stdout

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from snntorch_binary._json import read_json
 from snntorch_binary.export.errors import NIRFileError, in_one_line
 from snntorch_binary.nn.binary import BinaryConv1d, BinaryConv2d, BinaryLayer, BinaryLinear
 from snntorch_binary.nn.leaky import Leaky
@@ -118,10 +118,10 @@ def _filled(
 
 def _with_latent(name: str, node: Any, binary: type[nn.Module], options: dict[str, Any], weight: Tensor) -> nn.Module:
     try:
-        rule = WeightRule.from_json(json.loads(node.metadata["rule"]))
-        scale = json.loads(node.metadata["scale"])
+        rule = WeightRule.from_json(read_json(node.metadata["rule"]))
+        scale = read_json(node.metadata["scale"])
         layer: Any = binary(**options, weight=rule, scale=scale)
-    except (KeyError, ValueError, TypeError, RecursionError) as error:
+    except (LookupError, ValueError, TypeError, ArithmeticError) as error:
         raise NIRFileError.of(name, f"has damaged metadata: {in_one_line(error)}") from None
     for key, parameter in (("latent", layer.latent), ("gain", layer.gain)):
         if parameter is None:

@@ -52,6 +52,8 @@ def weights_or_reason(layer: nn.Module) -> Weights | str:
     with torch.no_grad():
         if isinstance(layer, BinaryLayer):
             weight, fused = layer.in_force().detach(), layer.gain is not None
+            if not bool(torch.isfinite(layer.latent).all()):  # the sign of NaN is +1
+                return "its latent holds infinite values or NaN"
             if not bool((weight.abs() == 1).all()):
                 return f"not all of its weights by {layer.rule!r} are -1 or +1"
             scale = torch.as_tensor(layer._scale(), dtype=torch.float32).expand(len(weight))

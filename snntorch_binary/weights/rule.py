@@ -197,7 +197,7 @@ def noise_like(latent: Tensor, seed: int) -> Tensor:
 
 def sign(latent: Tensor) -> Tensor:
     """Return +1 where the latent is at least zero and -1 elsewhere, so zero counts as positive (BiSNN)."""
-    # Several times faster than torch.where on a comparison, and NaN stays NaN.
+    # Several times faster than torch.where on a comparison; NaN counts as positive, too.
     return (latent.sign() + 0.5).sign()
 
 
