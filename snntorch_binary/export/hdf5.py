@@ -18,6 +18,7 @@ from snntorch_binary._errors import require
 from snntorch_binary.export.errors import NIRFileError
 
 _CHILD = Path(__file__).with_name("hdf5_child.py")
+_SECONDS = 5  # of the processor, and one more for every 10 MB
 _WALL = 12.0  # seconds by the clock for each of the processor's: the system may be busy
 
 
@@ -33,7 +34,7 @@ def read_hdf5(path: str) -> dict[str, Any]:
     safetensors = require("safetensors.numpy", "export")
     with open(path, "rb"):  # what is wrong with the path is said as Python says it
         size = os.path.getsize(path)
-    seconds = 5 + size // 10_000_000
+    seconds = _SECONDS + size // 10_000_000
     answer = _answer_of_child(path, seconds)
     if answer is None:
         raise _unreadable(f"reading it takes more than {seconds} s or more memory than it can fill")

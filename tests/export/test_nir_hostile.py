@@ -1,5 +1,6 @@
 """Files that ask for what they cannot hold, point elsewhere or never end: one sentence, soon and with little memory."""
 
+import lzma
 import random
 import struct
 import subprocess
@@ -223,6 +224,15 @@ def test_a_reader_that_never_ends_or_crashes(path, tmp_path, monkeypatch):
         assert time.monotonic() - start < seconds
 
 
+def test_a_changed_byte_on_which_the_hdf5_library_never_ends(tmp_path, monkeypatch):
+    """A string's length in the global heap; reading it by h5py 3.16, HDF5 2.0, was stopped after minutes."""
+    path = tmp_path / "endless.nir"
+    path.write_bytes(lzma.decompress((HERE / "files" / "endless.nir.xz").read_bytes()))
+    monkeypatch.setattr(hdf5, "_SECONDS", 2)
+    with pytest.raises(NIRFileError, match="no readable NIR file"):
+        sb.export.from_nir(path)
+
+
 class Reading:
     """Reads many files by the same code, each in a fork of one process that has imported h5py: fifty times faster."""
 
@@ -267,13 +277,14 @@ def mutated(whole, used, chance):
     return content
 
 
-@pytest.mark.parametrize("files", [250, pytest.param(20_000, marks=pytest.mark.repeated)])
-def test_mutated_files(path, reading, files):
+@pytest.mark.parametrize("files", [80, pytest.param(20_000, marks=pytest.mark.repeated)])
+def test_mutated_files(path, reading, files, monkeypatch):
+    monkeypatch.setattr(hdf5, "_SECONDS", 2)
     whole, chance = path.read_bytes(), random.Random(0)
     used = [at for at, byte in enumerate(whole) if byte]
     loaded = ended = 0
     slowest = most = 0.0
-    reading(path, 5)
+    reading(path, 2)
     least = reading.memory
     for _ in range(files):
         path.write_bytes(mutated(whole, used, chance))
@@ -290,8 +301,8 @@ def test_mutated_files(path, reading, files):
         ended += "takes more than" in message
         slowest = max(slowest, reading.seconds, time.process_time() - start)
         most = max(most, reading.memory)
-    assert files / 10 < loaded < files
-    assert slowest < 6.5  # five seconds, and how often a system looks
+    assert files / 20 < loaded < files
+    assert slowest < 3.5  # two seconds, and how often a system looks
     assert most < least + 400 * 2**20
     print(
         f"{files} files, {loaded} loaded, {ended} ended by their limits, the slowest took {slowest:.2f} s, "
