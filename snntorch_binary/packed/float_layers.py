@@ -50,6 +50,8 @@ def weights_or_reason(layer: nn.Module) -> Weights | str:
             return f"it pads by padding_mode={layer.padding_mode!r}, and packed ones pad with zeros"
         return "its kernel, stride, dilation or padding is too large"
     with torch.no_grad():
+        if not (layer.latent if isinstance(layer, BinaryLayer) else layer.weight).numel():  # type: ignore[operator]
+            return "it has no weights"
         if isinstance(layer, BinaryLayer):
             weight, fused = layer.in_force().detach(), layer.gain is not None
             if not bool(torch.isfinite(layer.latent).all()):  # the sign of NaN is +1
@@ -59,15 +61,13 @@ def weights_or_reason(layer: nn.Module) -> Weights | str:
             scale = torch.as_tensor(layer._scale(), dtype=torch.float32).expand(len(weight))
         else:
             weight, fused = layer.weight.detach(), False  # type: ignore[operator]
-            size = weight.flatten(1).abs() if weight.numel() else weight.new_zeros(len(weight), 1)
+            size = weight.flatten(1).abs()
             scale = size[:, 0]
             # One input has one weight, real or not.
             if size.shape[1] < 2 or not bool(((size == scale[:, None]) & (size > 0)).all()):
                 return "its weights are real numbers"
         if weight.dtype != torch.float32:
             return f"its weights are {weight.dtype}, and packed ones compute in torch.float32"
-        if not weight.numel():
-            return "it has no weights"
         if not bool(torch.isfinite(scale).all()):
             return "its scale is infinite or NaN"
         bias: Any = layer.bias

@@ -83,7 +83,12 @@ class PackedLayer(nn.Module):
         members, outputs, channels = positive.shape[:3]
         self.geometry, self.groups, self.ensemble = geometry, groups, ensemble
         self.in_channels, self.out_channels = channels * groups, outputs
-        if not geometry.spatial:
+        # What torch's layers say of themselves.
+        if geometry.spatial:
+            self.kernel_size, self.stride, self.dilation = geometry.kernel, geometry.stride, geometry.dilation
+            even = all(before == after for before, after in geometry.padding)
+            self.padding = tuple(before for before, _ in geometry.padding) if even else "same"
+        else:
             self.in_features, self.out_features = self.in_channels, self.out_channels
         self.layout = Layout(members, outputs, channels * geometry.num_taps, groups, shared)
         self.packed_output, self.fused_bias, self.real_input = packed_output, fused_bias, real_input
