@@ -97,6 +97,8 @@ def load_weights_(net: Model, path: str | os.PathLike[str]) -> Model:
     """Load what :func:`save_weights` wrote into a network of the same make, in place.
 
     A float network becomes binary where the saved one was, by the same rules; one that is binary must follow them.
+    Reading takes memory for three times the tensors and 64 times the JSON file at most, and for a copy of the network.
+    A rule is found by its name among those whose classes are defined (a rule of your own: import its module before).
 
     Args:
         net: the network; it stays as it was where this raises.
