@@ -63,6 +63,9 @@ def weights_or_reason(layer: nn.Module) -> Weights | str:
             weight, fused = layer.weight.detach(), False  # type: ignore[operator]
             size = weight.flatten(1).abs()
             scale = size[:, 0]
+            largest = size.amax(1, keepdim=True)
+            if bool(((size == largest) | (size == 0)).all()) and bool((size == 0).any()):
+                return "some of its weights are zero, as pruning leaves them, and one bit holds -1 or +1"
             # One input has one weight, real or not.
             if size.shape[1] < 2 or not bool(((size == scale[:, None]) & (size > 0)).all()):
                 return "its weights are real numbers"

@@ -16,7 +16,7 @@ from snntorch_binary.inference.ensemble import Ensemble
 from snntorch_binary.inference.run import is_stepwise
 from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.packed.ensemble import PackedEnsemble
-from snntorch_binary.packed.float_layers import CONV, geometry_of, weights_of, weights_or_reason, without_time
+from snntorch_binary.packed.float_layers import CONV, LINEAR, geometry_of, weights_of, weights_or_reason, without_time
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.stages import Stage, is_sequence, stages_of
 
@@ -81,21 +81,32 @@ def pack(net: nn.Module, *, real_input: Collection[str] = ()) -> nn.Module:
         return _pack_ensemble(net, real_input)
     float_net = _over_time(net)
     names = {module: name for name, module in float_net.named_modules()}
-    reasons = _reasons(names)
     packed = _Packer(_named_layers(float_net, real_input), names).tree(float_net)
+    reasons = _reasons(names)
     if not any(isinstance(module, PackedLayer) for module in packed.modules()):
         what = "a network with a binary Linear or Conv layer that can be packed"
         got = f"a {type(net).__name__}" + "".join(f"; {name!r} cannot be: {why}" for name, why in reasons.items())
         raise ValueError(expected("net", what, got))
-    for name, why in reasons.items():
-        _logger.warning("Layer %r stays as it is: %s.", name, why)
+    for module, name in names.items():
+        if isinstance(module, BinaryLayer):
+            _say_what_becomes_of(module, name, reasons.get(name))
     return packed.eval()
 
 
 def _reasons(names: dict[nn.Module, str]) -> dict[str, str]:
-    """Return the names of binary layers that cannot be packed, and why."""
-    found = {name: weights_or_reason(module) for module, name in names.items() if isinstance(module, BinaryLayer)}
+    """Return the names of layers that cannot be packed, and why."""
+    kinds = (BinaryLayer, *LINEAR, *CONV)
+    found = {name: weights_or_reason(module) for module, name in names.items() if isinstance(module, kinds)}
     return {name: reason for name, reason in found.items() if isinstance(reason, str)}
+
+
+def _say_what_becomes_of(layer: BinaryLayer, name: str, reason: str | None) -> None:
+    zeros = int((layer.latent == 0).sum())
+    if reason is not None:
+        _logger.warning("Layer %r stays as it is: %s.", name, reason)
+    elif zeros:
+        what = "weights have a latent of exactly 0, as pruning leaves them: they are packed as +1"
+        _logger.warning("Layer %r: %d %s.", name, zeros, what)
 
 
 def _over_time(net: nn.Module) -> nn.Module:

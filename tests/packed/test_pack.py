@@ -162,6 +162,25 @@ def test_which_layer_cannot_be_packed_and_why(case, caplog):
     assert "Layer 'body.layer1' stays as it is: " in caplog.text
 
 
+def test_zeros_of_pruned_weights(caplog):
+    """One bit does not hold a zero: it is said of a layer whose weights have some, and of latents that turn to +1."""
+    frozen = sb.freeze(nn.Sequential(sb.nn.BinaryLinear(8, 4)))
+    frozen[0].weight.data[:, :3] = 0
+    with pytest.raises(ValueError, match="'0' cannot be: some of its weights are zero, as pruning leaves them"):
+        sb.pack(frozen)
+    net = nn.Sequential(sb.nn.BinaryLinear(8, 4))
+    sb.pack(net)
+    assert not caplog.text
+    with torch.no_grad():
+        net[0].latent[:, :3] = 0
+    packed, x = sb.pack(net), spikes(5, 8)
+    assert torch.equal(packed(x), net.eval()(x))
+    assert (
+        "Layer '0': 12 weights have a latent of exactly 0, as pruning leaves them: they are packed as +1."
+        in caplog.text
+    )
+
+
 def test_which_layer_needs_real_input():
     net = Padded(sb.nn.BinaryLinear(5, 5), sb.nn.BinaryLinear(5, 3))
     x = spikes(4, 5)
