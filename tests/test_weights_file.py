@@ -349,8 +349,11 @@ def test_mutated_files(files, tmp_path):
         else:
             loads += 1
             layers = changed["layers"] if signed else description["layers"]
-            assert {name: layer.rule.to_json() for name, layer in binary_layers(net).items()} == {
-                name: {key: value for key, value in layer.items() if key not in ("type", "scale")}
+            assert {
+                name: {"type": type(layer).__name__, **layer.rule.to_json(), "scale": layer.scale}
+                for name, layer in binary_layers(net).items()
+            } == {
+                name: {key: float(value) if type(value) is int else value for key, value in layer.items()}
                 for name, layer in layers.items()
             }
             same(net, saved) if not signed else None
