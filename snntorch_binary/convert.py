@@ -18,7 +18,7 @@ from snntorch_binary.nn.binary import BINARY_TWINS, BinaryLayer, Scale, check_ru
 from snntorch_binary.nn.subclasses import binary_class, plain_class
 from snntorch_binary.nn.view import describes_zeros
 from snntorch_binary.rooms import taken_apart
-from snntorch_binary.weights import Bernoulli, WeightRule, binary_layers, require_binary_layers, sampled
+from snntorch_binary.weights import WeightRule, binary_layers, require_binary_layers, sampled
 from snntorch_binary.weights.registry import unregister
 from snntorch_binary.weights.rule import KINDS, Kind
 
@@ -231,7 +231,7 @@ def unbinarize_(model: nn.Module) -> nn.Module:
     with sampled(model, "mean"), torch.no_grad():
         for layer in layers.values():
             latent = layer.latent
-            new[id(latent)] = _plain(layer.weight) if isinstance(layer.rule, Bernoulli) else latent.clone()
+            new[id(latent)] = latent.clone() if layer.rule.prior_latent is None else _plain(layer.weight)
     with taken_apart(model):
         for layer in layers.values():
             latent = layer.latent

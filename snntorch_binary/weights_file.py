@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,8 +14,9 @@ from torch import Tensor, nn
 
 import snntorch_binary
 from snntorch_binary._errors import expected, require
+from snntorch_binary._json import read_json
 from snntorch_binary.convert import convert_, copy_model
-from snntorch_binary.nn.binary import BINARY_TWINS
+from snntorch_binary.nn.binary import BINARY_TWINS, check_scale
 from snntorch_binary.rooms import taken_apart
 from snntorch_binary.weights import WeightRule, binary_layers
 
@@ -36,14 +38,15 @@ def save_weights(net: nn.Module, path: str | os.PathLike[str]) -> None:
     """Write a network's state (latents, gains, biases, draws, neurons) to a safetensors file, and its rules beside it.
 
     The JSON file of the same name says, for every binary layer, its class, rule and scale; and the format's version,
-    this package's, and a SHA-256 of the tensors.
+    this package's, and a SHA-256 of the tensors and one of itself.
 
     Args:
-        net: any module, with binary layers or not.
+        net: any module, with binary layers or not. A wrapper around it, of ``torch.compile``, ``DataParallel``,
+            ``DistributedDataParallel`` or activation checkpointing, leaves no trace in the file.
         path: of the file, ending in ``.safetensors``; one that is there is replaced.
 
     Raises:
-        ValueError: the path has another ending.
+        ValueError: the path has another ending, or a :class:`WeightRule` has no name.
         TypeError: the state holds something that is no tensor.
         MissingPackageError: safetensors is not installed.
 
@@ -60,10 +63,12 @@ def save_weights(net: nn.Module, path: str | os.PathLike[str]) -> None:
     weights, description = _files(path)
     safetensors = require("safetensors.torch", "export")
     tensors: dict[str, Tensor] = {}
-    layers: dict[str, Any] = dict(binary_layers(net))
+    plain = plain_names(net)
+    layers: dict[str, Any] = {plain(name): layer for name, layer in binary_layers(net).items()}
     aliases: dict[str, str] = {}
     first: dict[tuple[Any, ...], str] = {}
     for name, value in net.state_dict().items():
+        name = plain(name)
         if not isinstance(value, Tensor):
             raise TypeError(expected("net", "a network whose state is tensors", f"a {type(value).__name__}, {name!r}"))
         place = (value.data_ptr(), value.shape, value.stride(), value.dtype)
@@ -72,7 +77,7 @@ def save_weights(net: nn.Module, path: str | os.PathLike[str]) -> None:
         else:
             first[place] = name
             tensors[name] = value.detach().cpu().contiguous().clone()
-    content = {
+    content: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "snntorch_binary": snntorch_binary.__version__,
@@ -83,6 +88,7 @@ def save_weights(net: nn.Module, path: str | os.PathLike[str]) -> None:
         },
         "aliases": aliases,
     }
+    content["sha256_of_this"] = _checksum_of_description(content)
     safetensors.save_file(tensors, os.fspath(weights), {"format": FORMAT, "version": str(VERSION)})
     description.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -91,6 +97,8 @@ def load_weights_(net: Model, path: str | os.PathLike[str]) -> Model:
     """Load what :func:`save_weights` wrote into a network of the same make, in place.
 
     A float network becomes binary where the saved one was, by the same rules; one that is binary must follow them.
+    Reading takes memory for three times the tensors and 64 times the JSON file at most, and for a copy of the network.
+    A rule is found by its name among those whose classes are defined (a rule of your own: import its module before).
 
     Args:
         net: the network; it stays as it was where this raises.
@@ -119,24 +127,77 @@ def load_weights_(net: Model, path: str | os.PathLike[str]) -> Model:
     try:
         with safetensors.safe_open(os.fspath(weights), framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError, ValueError, RuntimeError, TypeError) as error:
-        raise WeightsFileError(f"{weights} is no readable safetensors file: {error}") from None
-    if _checksum(tensors) != checksum:
+        found = _checksum(tensors)
+    except (safetensors.SafetensorError, OSError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise WeightsFileError(f"{weights} is no readable safetensors file: {_shortly(error)}") from None
+    if found != checksum:
         raise WeightsFileError(f"{weights} is damaged, or of another network than {description.name}.")
     for name, other in aliases.items():
+        if name in tensors:
+            raise WeightsFileError(f"{description} is damaged: {name[:80]!r} is saved, and said to be another.")
         if other not in tensors:
-            raise WeightsFileError(f"{description} is damaged: it names {other!r}, which is not saved.")
+            raise WeightsFileError(f"{description} is damaged: it names {other[:80]!r}, which is not saved.")
         tensors[name] = tensors[other]
     # On a copy first, so that a network that does not fit stays as it was.
-    for one in (copy_model(net), net):
+    for one in (copy_model(_unwrapped(net)), _unwrapped(net)):
         with taken_apart(one):
             _make_binary_(one, layers)
+        plain = plain_names(one)
+        there = {plain(name): (name, value) for name, value in one.state_dict().items()}
+        for name, value in tensors.items():
+            if name in there and not _same_kind(value, there[name][1]):
+                raise WeightsFileError(f"{weights} is damaged: {name!r} is of type {value.dtype}.")
         try:
-            one.load_state_dict(tensors)
+            one.load_state_dict({there.get(name, (name,))[0]: value for name, value in tensors.items()})
         except RuntimeError as error:
-            reason = " ".join(str(error).split("\n", 1)[-1].split())
-            raise ValueError(expected("net", f"the network of {weights.name}", f"another: {reason}")) from None
+            raise ValueError(expected("net", f"the network of {weights.name}", f"another: {_shortly(error)}")) from None
+        except (ArithmeticError, TypeError, ValueError) as error:  # of a module that takes up a state of its own
+            raise WeightsFileError(f"{weights} is damaged: a module's state does not fit it: {error}") from None
     return net
+
+
+def _same_kind(first: Any, second: Any) -> bool:
+    """Say whether both are real numbers of whatever precision, or both of one other type."""
+    if not isinstance(second, Tensor):
+        return True  # what it is, the module knows
+    return first.dtype == second.dtype or (first.is_floating_point() and second.is_floating_point())
+
+
+_WRAPPERS = {
+    "OptimizedModule": "_orig_mod",
+    "DataParallel": "module",
+    "DistributedDataParallel": "module",
+    "CheckpointWrapper": "_checkpoint_wrapped_module",
+}
+"""Classes of torch around a module that compute the same, and the name by which they hold it."""
+
+
+def _held_as(module: nn.Module) -> str | None:
+    return _WRAPPERS.get(type(module).__name__) if type(module).__module__.startswith("torch.") else None
+
+
+def _unwrapped(net: nn.Module) -> nn.Module:
+    """Return the network inside wrappers around the whole of it."""
+    while (name := _held_as(net)) is not None:
+        net = net._modules[name]  # type: ignore[assignment]
+    return net
+
+
+def plain_names(net: nn.Module) -> Callable[[str], str]:
+    """Return the function from a name in this network to the name without wrappers, at whatever depth."""
+    held_as = {name: _held_as(module) for name, module in net.named_modules(remove_duplicate=False)}
+
+    def plain(name: str) -> str:
+        parts = name.split(".")
+        return ".".join(part for at, part in enumerate(parts) if held_as.get(".".join(parts[:at])) != part)
+
+    return plain
+
+
+def _shortly(error: BaseException) -> str:
+    """Return what an error says in one line, without its heading; of a file's thousand names, the first."""
+    reason = " ".join(str(error).split("\n", 1)[-1].split())
+    return reason if len(reason) <= 400 else f"{reason[:400]}..."
 
 
 def _files(path: str | os.PathLike[str]) -> tuple[Path, Path]:
@@ -155,11 +216,17 @@ def _checksum(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def _checksum_of_description(content: dict[str, Any]) -> str:
+    """Return the SHA-256 of what a description says, whatever its layout."""
+    said = {key: value for key, value in content.items() if key != "sha256_of_this"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
 def _described(path: Path) -> tuple[dict[str, Any], dict[str, str], str]:
     """Return binary layers, aliases and checksum from the JSON file."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        content = read_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise WeightsFileError(f"{path} is no readable JSON file: {error}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise WeightsFileError(f"{path} does not describe a network: its format is not {FORMAT!r}.")
@@ -168,6 +235,9 @@ def _described(path: Path) -> tuple[dict[str, Any], dict[str, str], str]:
         raise WeightsFileVersionError(
             f"{path} has version {version} of the format, and this package reads up to {VERSION}: update it."
         )
+    # The first files of this package have no such checksum.
+    if content.get("sha256_of_this", _checksum_of_description(content)) != _checksum_of_description(content):
+        raise WeightsFileError(f"{path} is damaged: its contents do not have the checksum in it.")
     layers: Any = content.get("layers")
     aliases: Any = content.get("aliases")
     checksum = content.get("sha256")
@@ -180,16 +250,18 @@ def _described(path: Path) -> tuple[dict[str, Any], dict[str, str], str]:
 
 def _layer(name: str, values: dict[str, Any], path: Path) -> tuple[str, WeightRule, Any]:
     try:
-        kind, scale = values.pop("type"), values.pop("scale")
+        kind, scale = str(values.pop("type")), check_scale(values.pop("scale"))
         return kind, WeightRule.from_json(values), scale
     except (KeyError, TypeError, ValueError) as error:
-        raise WeightsFileError(f"{path} is damaged: layer {name!r} has no known rule ({error}).") from None
+        reason = f"layer {name[:80]!r} has no known rule or scale ({_shortly(error)})"
+        raise WeightsFileError(f"{path} is damaged: {reason}.") from None
 
 
 def _make_binary_(net: nn.Module, layers: dict[str, tuple[str, WeightRule, Any]]) -> None:
     """Make those layers binary that are to be, and make sure that those which are follow the rules."""
-    modules: dict[str, Any] = dict(net.named_modules())
-    there: dict[str, Any] = dict(binary_layers(net))
+    plain = plain_names(net)
+    modules: dict[str, Any] = {plain(name): module for name, module in net.named_modules()}
+    there: dict[str, Any] = {plain(name): layer for name, layer in binary_layers(net).items()}
     for name in {**layers, **there}:
         of_net = f"{there[name].rule!r} in {name!r}" if name in there else f"a real layer {name!r}"
         if name not in layers:

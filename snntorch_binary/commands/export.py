@@ -12,7 +12,7 @@ from torch import nn
 
 from snntorch_binary._errors import expected, require
 from snntorch_binary.checkpoint import load_trained
-from snntorch_binary.weights import Bernoulli, binary_layers
+from snntorch_binary.weights import binary_layers
 
 _EPILOG = """formats:
   nir     a NIR graph for Norse, snnTorch, nirtorch and neuromorphic hardware; NIR has no soft reset: train with
@@ -102,7 +102,7 @@ def _to_packed(net: nn.Sequential, arguments: dict[str, Any], path: Path, option
     if options.weights == "mean":
         raise ValueError(expected("--weights", "mode or a seed for --to packed", "mean, which is not two-valued"))
     if options.members is not None:
-        if options.members > 1 and not any(isinstance(layer.rule, Bernoulli) for layer in binary_layers(net).values()):
+        if options.members > 1 and not any(layer.rule.needs_noise("binary") for layer in binary_layers(net).values()):
             what = "left out for a network without a posterior (ST-BiSNN), which has one member"
             raise ValueError(expected("--members", what, options.members))
         readout, scale = arguments.get("readout", "membrane"), arguments.get("readout_scale")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from snntorch_binary._json import read_json
 from snntorch_binary.export.errors import NIRFileError, in_one_line
 from snntorch_binary.nn.binary import BinaryConv1d, BinaryConv2d, BinaryLayer, BinaryLinear
 from snntorch_binary.nn.leaky import Leaky
 from snntorch_binary.nn.synaptic import Synaptic
 from snntorch_binary.nn.time_first import TimeFirst
+from snntorch_binary.packed.geometry import LARGEST
 from snntorch_binary.weights import Sign, WeightRule
 
 
@@ -49,7 +50,7 @@ def conv(name: str, node: Any, form: Form) -> nn.Module:
     padding = _word(node.padding)
     geometry: dict[str, Any] = {
         "stride": _sizes(name, node.stride, sides),
-        "padding": padding if isinstance(padding, str) else _sizes(name, padding, sides),
+        "padding": padding if isinstance(padding, str) else _sizes(name, padding, sides, 0),
     }
     divisor = node.metadata.get("divisor")
     if divisor is not None and node.metadata.get("module") in ("AvgPool1d", "AvgPool2d"):
@@ -117,10 +118,10 @@ def _filled(
 
 def _with_latent(name: str, node: Any, binary: type[nn.Module], options: dict[str, Any], weight: Tensor) -> nn.Module:
     try:
-        rule = WeightRule.from_json(json.loads(node.metadata["rule"]))
-        scale = json.loads(node.metadata["scale"])
+        rule = WeightRule.from_json(read_json(node.metadata["rule"]))
+        scale = read_json(node.metadata["scale"])
         layer: Any = binary(**options, weight=rule, scale=scale)
-    except (KeyError, ValueError, TypeError, RecursionError) as error:
+    except (LookupError, ValueError, TypeError, ArithmeticError) as error:
         raise NIRFileError.of(name, f"has damaged metadata: {in_one_line(error)}") from None
     for key, parameter in (("latent", layer.latent), ("gain", layer.gain)):
         if parameter is None:
@@ -185,7 +186,8 @@ def _tidy(values: Any) -> Any:
 
 def pool(nir: Any, name: str, node: Any, form: Form) -> nn.Module:
     """Return the pooling of a SumPool2d or AvgPool2d node."""
-    options = {key: _sizes(name, getattr(node, key), 2) for key in ("kernel_size", "stride", "padding")}
+    lows = {"kernel_size": 1, "stride": 1, "padding": 0}
+    options = {key: _sizes(name, getattr(node, key), 2, low) for key, low in lows.items()}
     if node.metadata.get("module") == "MaxPool2d":
         return form.of_examples(nn.MaxPool2d(**options))  # type: ignore[arg-type]  # sizes only
     divisor = 1 if isinstance(node, nir.SumPool2d) else None
@@ -226,10 +228,10 @@ def _word(value: Any) -> Any:
     return value.decode("utf8") if isinstance(value, bytes) else value
 
 
-def _sizes(name: str, value: Any, sides: int) -> tuple[int, ...]:
+def _sizes(name: str, value: Any, sides: int, low: int = 1) -> tuple[int, ...]:
     """Return a size for each side, from one number or several."""
     sizes = np.asarray(value).reshape(-1)
-    if sizes.dtype.kind not in "iu" or len(sizes) not in (1, sides) or (sizes < 0).any():
-        raise NIRFileError.of(name, f"has {value!r} where there should be {sides} sizes")
+    if sizes.dtype.kind not in "iu" or len(sizes) not in (1, sides) or ((sizes < low) | (sizes > LARGEST)).any():
+        raise NIRFileError.of(name, f"has {value!r} where there should be {sides} sizes in [{low}, {LARGEST}]")
     found = tuple(int(size) for size in sizes)
     return found * sides if len(found) == 1 else found

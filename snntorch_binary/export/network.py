@@ -19,7 +19,8 @@ def network_of(nir: Any, graph: Any, step: bool, dt: float | None) -> nn.Sequent
         raise TypeError(expected("graph", "a nir.NIRGraph or the path of a file", type(graph).__name__))
     if dt is None:
         kept = graph.metadata.get("dt", DT)
-        if not isinstance(kept, (int, float)) or not 0 < kept < float("inf"):
+        number = isinstance(kept, (int, float)) and not isinstance(kept, bool)
+        if not number or not 0 < kept < 1e30:  # an integer may be too large for a float
             raise NIRFileError(f"The NIR graph has metadata whose time step is {kept!r}.")
         dt = float(kept)
     if not 0 < dt < float("inf"):
@@ -31,7 +32,7 @@ def network_of(nir: Any, graph: Any, step: bool, dt: float | None) -> nn.Sequent
             module = _module(nir, name, node, weights, form)
         except NIRFileError:
             raise
-        except (RuntimeError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        except (RuntimeError, ValueError, TypeError, AttributeError, ArithmeticError, LookupError) as error:
             raise NIRFileError.of(name, f"is damaged: {in_one_line(error)}") from None
         if module is not None:
             modules.append(module)
@@ -71,6 +72,9 @@ def _chain(nir: Any, graph: Any) -> list[tuple[str, Any, tuple[str, Any] | None]
     after: dict[str, list[str]] = {name: [] for name in graph.nodes}
     before: dict[str, list[str]] = {name: [] for name in graph.nodes}
     for start, end in graph.edges:
+        for name in (start, end):
+            if name not in graph.nodes:
+                raise NIRFileError.of(str(name), "is named by an edge, and is not there")
         after[start].append(end)
         before[end].append(start)
     starts = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]

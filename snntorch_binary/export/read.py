@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-from snntorch_binary._errors import require
-from snntorch_binary.export.errors import NIRFileError, in_one_line
+import numpy as np
 
-_LARGEST_RATIO = 1100  # of gzip it is 1032
-_DAMAGED = (OSError, RuntimeError, KeyError, AssertionError, TypeError, ValueError, AttributeError, IndexError)
+from snntorch_binary.export.errors import NIRFileError, in_one_line
+from snntorch_binary.export.hdf5 import read_hdf5
+
+_MOST_NODES = 1000  # NIR looks for each among all edges
+_DAMAGED = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 def read(nir: Any, path: str) -> Any:
@@ -19,56 +20,42 @@ def read(nir: Any, path: str) -> Any:
         NIRFileError: the file is no NIR file or is damaged.
         OSError: the file cannot be opened.
     """
-    h5py = require("h5py", "export")
-    with open(path, "rb"):  # what is wrong with the path is said as Python says it
-        pass
-    try:
-        with h5py.File(path, "r") as file:
-            _check_sizes(h5py, file, os.path.getsize(path))
-            return _graph(nir, file["node"], "")
-    except NIRFileError:
-        raise
-    except _DAMAGED as error:
-        raise NIRFileError(f"The file is no readable NIR file: {in_one_line(error)}.") from None
+    values = read_hdf5(path).get("node")
+    if not isinstance(values, dict):
+        raise NIRFileError("The file is no readable NIR file: it has no node.")
+    with np.errstate(all="raise"):  # sizes that divide by zero
+        return _graph(nir, values, "")
 
 
-def _check_sizes(h5py: Any, file: Any, size: int) -> None:
-    """Say before anything is allocated that an array is larger than the file can bear out."""
-
-    def check(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.nbytes > _LARGEST_RATIO * size:
-            raise NIRFileError.of(name.removeprefix("node/nodes/"), "claims to be larger than the file can hold")
-
-    file.visititems(check)
-
-
-def _graph(nir: Any, group: Any, path: str) -> Any:
+def _graph(nir: Any, values: dict[str, Any], path: str) -> Any:
     name = path or "(the graph)"
-    if _text(group["type"][()]) != "NIRGraph":
+    nodes, edges = values.get("nodes"), np.asarray(values.get("edges", []))
+    if values.get("type") != "NIRGraph" or not isinstance(nodes, dict):
         raise NIRFileError.of(name, "is no NIRGraph")
-    nodes = {key: _node(nir, node, f"{path}.{key}" if path else key) for key, node in group["nodes"].items()}
-    edges = [(_text(start), _text(end)) for start, end in group["edges"][()]]
-    metadata = nir.serialization.hdf2dict(group["metadata"]) if "metadata" in group else {}
+    if len(nodes) > _MOST_NODES or edges.size > 8 * len(nodes):
+        raise NIRFileError.of(name, f"has {len(nodes)} nodes and {edges.size // 2} edges, more than a chain has")
+    made = {key: _node(nir, node, f"{path}.{key}" if path else key) for key, node in nodes.items()}
     try:
-        return nir.NIRGraph(nodes=nodes, edges=edges, metadata=metadata)
+        pairs = [(_word(start), _word(end)) for start, end in edges]
+        return nir.NIRGraph(nodes=made, edges=pairs, metadata=values.get("metadata", {}))
     except _DAMAGED as error:
         raise NIRFileError.of(name, f"does not hold together: {in_one_line(error)}") from None
 
 
-def _node(nir: Any, group: Any, name: str) -> Any:
+def _node(nir: Any, values: Any, name: str) -> Any:
+    kind = values.get("type") if isinstance(values, dict) else None
+    if kind == "NIRGraph":
+        return _graph(nir, values, name)
+    found = getattr(nir, kind, None) if isinstance(kind, str) else None
+    if not (isinstance(found, type) and issubclass(found, nir.NIRNode)):
+        raise NIRFileError.of(name, f"is of the unknown type {kind!r}")
     try:
-        kind = _text(group["type"][()])
-        if kind == "NIRGraph":
-            return _graph(nir, group, name)
-        found = getattr(nir, kind, None)
-        if not (isinstance(found, type) and issubclass(found, nir.NIRNode)):
-            raise NIRFileError.of(name, f"is of the unknown type {kind!r}")
-        return nir.dict2NIRNode(nir.serialization.hdf2dict(group))
-    except NIRFileError:
-        raise
+        return nir.dict2NIRNode(values)
     except _DAMAGED as error:
         raise NIRFileError.of(name, f"is damaged: {in_one_line(error)}") from None
 
 
-def _text(value: Any) -> str:
-    return value.decode("utf8") if isinstance(value, bytes) else str(value)
+def _word(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"an edge is to {value!r}")
+    return value

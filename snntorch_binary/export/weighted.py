@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from snntorch_binary.export.place import Place
 from snntorch_binary.nn.binary import BINARY_TWINS, BinaryConv1d, BinaryConv2d, BinaryLayer, BinaryLinear
 from snntorch_binary.packed.float_layers import geometry_of
-from snntorch_binary.weights import Bernoulli, Kind
+from snntorch_binary.weights import Kind
 
 LINEAR = (nn.Linear, BinaryLinear)
 CONV = (nn.Conv1d, nn.Conv2d, BinaryConv1d, BinaryConv2d)
@@ -122,7 +122,7 @@ def weight_metadata(layer: Any, kind: Kind) -> dict[str, Any]:
     metadata["scale"] = json.dumps(layer.scale)
     if layer.gain is not None:
         metadata["gain"] = array(layer.gain)
-    if isinstance(layer.rule, Bernoulli):
+    if layer.rule.prior_latent is not None:
         positive = layer.in_force().detach() >= 0
         towards = torch.where(positive, layer.latent.detach(), -layer.latent.detach())
         metadata["flip_probability"] = array(torch.sigmoid(-2 * towards))

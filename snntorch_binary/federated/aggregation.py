@@ -14,7 +14,7 @@ from snntorch_binary.federated.averaging import State, weighted_mean
 from snntorch_binary.federated.exchange import Task
 from snntorch_binary.federated.posteriors import product_of_experts
 from snntorch_binary.optim.priors import bernoulli_layers
-from snntorch_binary.weights import LATENT_LIMIT, Bernoulli, binary_layers
+from snntorch_binary.weights import LATENT_LIMIT, binary_layers
 from snntorch_binary.weights.registry import Owner
 
 
@@ -237,7 +237,7 @@ def key_of(layer: str, what: str) -> str:
 
 
 def _bernoulli(net: nn.Module) -> dict[str, Owner]:
-    return {name: layer for name, layer in binary_layers(net).items() if isinstance(layer.rule, Bernoulli)}
+    return {name: layer for name, layer in binary_layers(net).items() if layer.rule.prior_latent is not None}
 
 
 def check_limit(limit: float) -> float:

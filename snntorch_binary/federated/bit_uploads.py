@@ -16,7 +16,7 @@ from snntorch_binary.federated.exchange import Task
 from snntorch_binary.federated.one_bit import moved_by_bits, pack_bits, sample_bits, unpack_bits
 from snntorch_binary.federated.one_bit_change import change_bits, moved_by_change_bits
 from snntorch_binary.kernels.noise import mix
-from snntorch_binary.weights import Bernoulli, require_binary_layers
+from snntorch_binary.weights import require_binary_layers
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,11 @@ class _BitUploads(Aggregation):
 
     def _latents(self, net: nn.Module) -> dict[str, _Means]:
         layers = require_binary_layers(net)
+        for name, layer in layers.items():
+            if not layer.rule.takes_signs:
+                raise ValueError(expected("net", "a network of ±1 weights", f"{layer.rule!r} in {name!r}"))
         return {
-            key_of(name, "weight"): _Means(isinstance(layer.rule, Bernoulli), self.limit)
+            key_of(name, "weight"): _Means(layer.rule.prior_latent is not None, self.limit)
             for name, layer in layers.items()
         }
 

@@ -139,7 +139,7 @@ def of_posterior(net: nn.Module, groups: list[Group]) -> dict[str, Hyperparamete
 
 def has_temperature(rule: object) -> TypeGuard[Bernoulli]:
     """Say whether a weight rule draws relaxed samples."""
-    return isinstance(rule, Bernoulli) and rule.estimator == "gumbel"
+    return getattr(rule, "training_kind", None) == "relaxed" and hasattr(rule, "tau")
 
 
 def temperature(net: nn.Module) -> float | None:

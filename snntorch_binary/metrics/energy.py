@@ -32,12 +32,12 @@ def energy(net: nn.Module, x: Tensor | SpikeBits, *, step: bool | None = None, b
       1-bit weights that is more than is needed: a change of sign and an addition would do.
     * A weight is read for every synaptic operation or multiply-accumulate, without reuse over time or batch; inputs
       are read once, neurons' outputs written once, and every number that a neuron keeps is read and written at each
-      step. Spikes and 1-bit weights move 1 bit, everything else 32.
+      step. Spikes move 1 bit, weights the bits of their rule, everything else 32.
 
     The energies are those of single operations in one 45 nm process at 0.9 V: float32 multiplication 3.7 pJ and
-    addition 0.9 pJ, int32 addition 0.1 pJ (a spike and a 1-bit weight), 20 pJ for 64 bits from a cache of 32 KB. A
-    cache of 1 MB costs 100 pJ, DRAM 1300 to 2600 pJ for the same 64 bits. **They are no measurement of this software or
-    of any chip**: control, clock, leakage and interconnect are left out.
+    addition 0.9 pJ, int32 addition 0.1 pJ (a spike and a weight of few bits), 20 pJ for 64 bits from a cache of 32 KB.
+    A cache of 1 MB costs 100 pJ, DRAM 1300 to 2600 pJ for the same 64 bits. **They are no measurement of this software
+    or of any chip**: control, clock, leakage and interconnect are left out.
 
     Source: M. Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014.
 

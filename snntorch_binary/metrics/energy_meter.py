@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from snntorch_binary.metrics.energy_table import LayerEnergy
 from snntorch_binary.metrics.operations import (
     are_spikes,
+    bits_of_weight,
     contributions,
     dense,
     fan_in,
-    is_binary,
     is_layer,
     is_neuron,
     num_weights,
@@ -30,7 +30,7 @@ class Tally:
 
     name: str
     module: nn.Module
-    binary: bool = False
+    bits: int = 32
     weights: int = 0
     dense_macs: int = 0
     contributions: int = 0
@@ -51,9 +51,9 @@ class Tally:
         self.contributions += contributions(layer, x)
         self.outputs += y.numel()
         self.took(x)
-        # A binary layer scales its sums and adds a bias, a real one adds a bias.
-        real_bias = not self.binary and layer.bias is not None
-        self.updated(y.numel(), (int(self.binary), int(real_bias), 0))
+        # A layer of few bits scales its sums and adds a bias, a real one adds a bias.
+        scales = self.bits < 32
+        self.updated(y.numel(), (int(scales), int(not scales and layer.bias is not None), 0))
 
     def took(self, x: Tensor) -> None:
         """Take up an input."""
@@ -80,11 +80,12 @@ class Tally:
         synaptic = self.contributions if self.takes_spikes else 0
         known = self.gives_spikes and self.neuron_steps > 0
         written = self.neuron_steps if known else 32 * max(self.outputs, self.neuron_steps)
-        read = self.inputs * (1 if self.takes_spikes else 32) + (macs + synaptic) * (1 if self.binary else 32)
+        read = self.inputs * (1 if self.takes_spikes else 32) + (macs + synaptic) * self.bits
         return LayerEnergy(
             name=self.name,
             module=type(self.module).__name__,
-            binary=self.binary,
+            binary=self.bits == 1,
+            bits=self.bits,
             dense_macs=self.dense_macs / batch,
             macs=macs / batch,
             synaptic_operations=synaptic / batch,
@@ -93,7 +94,7 @@ class Tally:
             input_density=self.active / self.inputs if self.inputs else 0.0,
             spikes=self.spikes / batch if known else None,
             firing_rate=self.spikes / self.neuron_steps if known else None,
-            weight_bytes=(self.weights + 7) // 8 if self.binary else 4 * self.weights,
+            weight_bytes=(self.bits * self.weights + 7) // 8,
             weight_bytes_float32=4 * self.weights,
             bytes_moved=(read + written + 2 * 32 * self.kept) / 8 / batch,
         )
@@ -131,7 +132,7 @@ class Meter:
         if name not in self.tallies:
             self.tallies[name] = Tally(name, module)
             if is_layer(module):
-                self.tallies[name].binary, self.tallies[name].weights = is_binary(module), num_weights(module)
+                self.tallies[name].bits, self.tallies[name].weights = bits_of_weight(module), num_weights(module)
         return self.tallies[name]
 
     def _layer(self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:

@@ -24,6 +24,7 @@ class LayerEnergy:
         name: of the layer in the network; of a neuron where no layer stands before it, and of a synaptic trace.
         module: its class.
         binary: whether its weights are 1-bit.
+        bits: of one weight, as its rule says.
         dense_macs: multiply-accumulates of a dense product with the same outputs: outputs · fan_in, padding included.
         macs: multiply-accumulates done: ``dense_macs`` where the input is not spikes, else 0.
         synaptic_operations: additions of a weight done: the fan-out of every spike, exactly; 0 where ``macs`` are done.
@@ -32,7 +33,7 @@ class LayerEnergy:
         input_density: share of inputs that are not zero, in [0, 1].
         spikes: spikes emitted, or ``None`` where no neuron was seen or it gives other values than 0 and 1.
         firing_rate: spikes for each neuron and step, in [0, 1], or ``None``.
-        weight_bytes: of the weights, 1 bit each where they are binary and 32 where they are not.
+        weight_bytes: of the weights, of so many bits each.
         weight_bytes_float32: of the same weights at 32 bits.
         bytes_moved: see :func:`energy`.
     """
@@ -40,6 +41,7 @@ class LayerEnergy:
     name: str
     module: str
     binary: bool
+    bits: int
     dense_macs: float
     macs: float
     synaptic_operations: float
@@ -55,7 +57,7 @@ class LayerEnergy:
     @property
     def operations_nj(self) -> float:
         """Energy of the operations in nJ, in a 45 nm process."""
-        synaptic = INTEGER_ADDITION_PJ if self.binary else FLOAT_ADDITION_PJ
+        synaptic = INTEGER_ADDITION_PJ if self.bits < 32 else FLOAT_ADDITION_PJ
         return 1e-3 * (
             MAC_PJ * (self.macs + self.update_macs)
             + synaptic * self.synaptic_operations
@@ -109,7 +111,7 @@ class Energy:
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of the weights, 1 bit each where they are binary."""
+        """Bytes of the weights, 1 bit each where they are binary, 32 where they are real."""
         return sum(row.weight_bytes for row in self.rows)
 
     @property
@@ -141,7 +143,7 @@ class Energy:
         cells = [
             (
                 row.name or "(the network)",
-                ("1" if row.binary else "32") if row.weight_bytes_float32 else "",
+                str(row.bits) if row.weight_bytes_float32 else "",
                 f"{row.dense_macs:,.0f}",
                 f"{row.macs:,.0f}",
                 f"{row.synaptic_operations:,.0f}",

@@ -40,12 +40,14 @@ def is_neuron(module: nn.Module) -> bool:
     )
 
 
-def is_binary(layer: Any) -> bool:
-    """Say whether the weights of a layer are 1-bit: binary, packed, or frozen at ± one number for each output."""
-    if isinstance(layer, (BinaryLayer, PackedLayer)):
-        return True
+def bits_of_weight(layer: Any) -> int:
+    """Return the bits of one weight of a layer: what its rule says, 1 if packed or frozen at ± one number, else 32."""
+    if isinstance(layer, BinaryLayer):
+        return layer.rule.bits
+    if isinstance(layer, PackedLayer):
+        return 1
     size = layer.weight.detach().flatten(1).abs()
-    return size.shape[1] > 1 and bool(((size == size[:, :1]) & (size > 0)).all())
+    return 1 if size.shape[1] > 1 and bool(((size == size[:, :1]) & (size > 0)).all()) else 32
 
 
 def num_weights(layer: Any) -> int:

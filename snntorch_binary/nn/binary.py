@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from snntorch_binary._errors import expected
 from snntorch_binary.kernels.product import scaled, scaled_linear
 from snntorch_binary.nn.view import WeightView, describes_zeros
-from snntorch_binary.weights.bernoulli import Bernoulli, natural_parameter
 from snntorch_binary.weights.draw import Draw, new_seed
 from snntorch_binary.weights.registry import owner_of, register
 from snntorch_binary.weights.rule import WeightRule
@@ -120,11 +119,11 @@ class BinaryLayer(nn.Module):
         if twin is not None:
             self._tie(twin)
         else:
-            prior = natural_parameter(rule.prior) if isinstance(rule, Bernoulli) else 0.0
+            prior = rule.prior_latent
             self.register_buffer(
                 "prior_latent",
-                torch.tensor(prior, device=self.latent.device, dtype=self.latent.dtype),
-                persistent=isinstance(rule, Bernoulli),
+                torch.tensor(prior or 0.0, device=self.latent.device, dtype=self.latent.dtype),
+                persistent=prior is not None,
             )
             self.draw = Draw(rule, new_seed())
             self._start_from(self.latent)

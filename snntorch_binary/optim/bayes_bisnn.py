@@ -13,7 +13,7 @@ from torch.optim.adam import adam
 from snntorch_binary._errors import expected
 from snntorch_binary.kernels.engine import compiled, flat
 from snntorch_binary.kernels.noise import keys_of
-from snntorch_binary.weights.bernoulli import LATENT_LIMIT, Bernoulli, drawn_by_kernel, squared_sech
+from snntorch_binary.weights.bernoulli import LATENT_LIMIT, drawn_by_kernel, squared_sech
 from snntorch_binary.weights.registry import Owner, owners
 
 _EPSILON = 1e-8
@@ -122,7 +122,7 @@ class BayesBiSNN(torch.optim.Optimizer):
         parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
         tensors = [value[1] if isinstance(value, tuple) else value for value in parameters]
         known = owners()
-        bayesian = [isinstance(getattr(known.get(id(value)), "rule", None), Bernoulli) for value in tensors]
+        bayesian = [_has_posterior(known.get(id(value))) for value in tensors]
         for is_bayesian in (True, False):
             chosen = [value for value, flag in zip(parameters, bayesian, strict=True) if flag == is_bayesian]
             if not chosen:
@@ -164,7 +164,7 @@ class BayesBiSNN(torch.optim.Optimizer):
                     if latent.grad is not None:
                         self._bayesian_step(latent, latent.grad, known.get(id(latent)), group)
             else:
-                if any(isinstance(getattr(known.get(id(value)), "rule", None), Bernoulli) for value in group["params"]):
+                if any(_has_posterior(known.get(id(value))) for value in group["params"]):
                     raise RuntimeError(
                         "A parameter has become a latent with a posterior since this optimizer was made; "
                         "make the optimizer after binarize_."
@@ -187,7 +187,7 @@ class BayesBiSNN(torch.optim.Optimizer):
             gradient = grad / (1 - torch.tanh(latent).square() + 1e-10)
             latent.mul_(1 - group["lr"] * group["rho"]).sub_(gradient - group["rho"] * prior, alpha=group["lr"])
             return
-        variance = owner.draw.held_variance(latent)
+        variance = owner.draw.held_variance(latent) if owner.rule.has_kernel else None
         gradient = grad / (squared_sech(latent) if variance is None else variance)
         if group["clip"] is not None:
             gradient.clamp_(-group["clip"], group["clip"])
@@ -226,10 +226,9 @@ class BayesBiSNN(torch.optim.Optimizer):
             prior = prior.expand_as(latent).contiguous()
         kernels = compiled("bernoulli", latent, grad, prior)
         seed = None if kernels is None else draw.next_seed(latent)
-        if kernels is None or seed is None:
+        rule: Any = draw.rule
+        if kernels is None or seed is None or not rule.has_kernel:
             return False
-        rule = draw.rule
-        assert isinstance(rule, Bernoulli)
         state = self._moments(latent, group)
         none = latent.new_empty(0)
         first, second, how, decays, count = none, none, kernels.PLAIN, (0.0, 0.0), 1.0
@@ -285,3 +284,7 @@ class BayesBiSNN(torch.optim.Optimizer):
             eps=_EPSILON,
             maximize=False,
         )
+
+
+def _has_posterior(owner: Owner | None) -> bool:
+    return owner is not None and owner.rule.prior_latent is not None

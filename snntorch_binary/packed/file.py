@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected, require
+from snntorch_binary._json import read_json
 from snntorch_binary.packed.ensemble import PackedEnsemble
 from snntorch_binary.packed.layer import PackedLayer
-from snntorch_binary.packed.record import PackedFileError, Record
+from snntorch_binary.packed.record import Allowance, PackedFileError, Record
 from snntorch_binary.packed.records import read, version_of, write
 
 FORMAT = "snntorch_binary.packed"
@@ -68,6 +69,9 @@ def save_packed(packed: nn.Module, path: str | os.PathLike[str]) -> None:
 
 def load_packed(path: str | os.PathLike[str]) -> Any:
     """Read a packed network; whatever the file holds, nothing is run and no more is allocated than it bears out.
+
+    The most that is allocated is 512 times the file's size and 16 MiB: every bit becomes a weight that takes 8 bytes
+    while it is unpacked, and words of 64 weights may hold a few.
 
     Args:
         path: of a file that :func:`save_packed` wrote.
@@ -132,10 +136,11 @@ def _checksum(structure: str, tensors: dict[str, Tensor]) -> str:
 
 def _network(structure: str, tensors: dict[str, Tensor]) -> nn.Module:
     try:
-        values = json.loads(structure)
-    except (ValueError, RecursionError) as error:
-        raise PackedFileError(f"The structure of the network is no JSON: {error}") from None
-    network = read(Record(values, tensors))
+        values = read_json(structure)
+    except ValueError as error:
+        raise PackedFileError(f"The structure of the network is no JSON: {error}.") from None
+    size = len(structure) + sum(tensor.nbytes for tensor in tensors.values())
+    network = read(Record(values, tensors, allowance=Allowance(size)))
     if not isinstance(network, (nn.Sequential, PackedEnsemble, PackedLayer)):
         raise PackedFileError("The file holds no packed network.")
     return network

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from snntorch_binary.nn.binary import BinaryConv1d, BinaryConv2d, BinaryConv3d, BinaryLayer, BinaryLinear
 from snntorch_binary.nn.time_first import TimeFirst
-from snntorch_binary.packed.geometry import LARGEST, Geometry
+from snntorch_binary.packed.geometry import Geometry
 
 LINEAR = (nn.Linear, BinaryLinear)
 CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d, BinaryConv1d, BinaryConv2d, BinaryConv3d)
@@ -37,22 +37,43 @@ def without_time(module: nn.Module) -> nn.Module:
 
 def weights_of(layer: nn.Module) -> Weights | None:
     """Return the ±1 weights of a layer, binary or frozen, or ``None`` if it has others."""
-    if type(layer) not in (*LINEAR, *CONV) or (isinstance(layer, CONV) and geometry_of(layer) is None):
-        return None
+    found = weights_or_reason(layer)
+    return found if isinstance(found, Weights) else None
+
+
+def weights_or_reason(layer: nn.Module) -> Weights | str:
+    """Return the ±1 weights of a layer, binary or frozen, or why it cannot be packed."""
+    if type(layer) not in (*LINEAR, *CONV):
+        return f"a {type(layer).__name__} may use its weights in another way than a Linear or Conv"
+    if isinstance(layer, CONV) and geometry_of(layer) is None:
+        if layer.padding_mode != "zeros":
+            return f"it pads by padding_mode={layer.padding_mode!r}, and packed ones pad with zeros"
+        return "its kernel, stride, dilation or padding is too large"
     with torch.no_grad():
+        if not (layer.latent if isinstance(layer, BinaryLayer) else layer.weight).numel():  # type: ignore[operator]
+            return "it has no weights"
         if isinstance(layer, BinaryLayer):
             weight, fused = layer.in_force().detach(), layer.gain is not None
+            if not bool(torch.isfinite(layer.latent).all()):  # the sign of NaN is +1
+                return "its latent holds infinite values or NaN"
+            if not bool((weight.abs() == 1).all()):
+                return f"not all of its weights by {layer.rule!r} are -1 or +1"
             scale = torch.as_tensor(layer._scale(), dtype=torch.float32).expand(len(weight))
         else:
             weight, fused = layer.weight.detach(), False  # type: ignore[operator]
-            size = weight.flatten(1).abs() if weight.numel() else weight.new_zeros(len(weight), 1)
+            size = weight.flatten(1).abs()
             scale = size[:, 0]
+            largest = size.amax(1, keepdim=True)
+            if bool(((size == largest) | (size == 0)).all()) and bool((size == 0).any()):
+                return "some of its weights are zero, as pruning leaves them, and one bit holds -1 or +1"
             # One input has one weight, real or not.
             if size.shape[1] < 2 or not bool(((size == scale[:, None]) & (size > 0)).all()):
-                return None
+                return "its weights are real numbers"
+        if weight.dtype != torch.float32:
+            return f"its weights are {weight.dtype}, and packed ones compute in torch.float32"
+        if not bool(torch.isfinite(scale).all()):
+            return "its scale is infinite or NaN"
         bias: Any = layer.bias
-        if weight.dtype != torch.float32 or not weight.numel() or not bool(torch.isfinite(scale).all()):
-            return None
         return Weights(weight > 0, scale.detach().clone(), None if bias is None else bias.detach(), fused)
 
 
@@ -77,9 +98,10 @@ def geometry_of(layer: Any) -> Geometry | None:
         padding = [(size // 2, size - size // 2) for size in total]
     else:
         padding = [(size, size) for size in each(layer.padding)]
-    if max(*kernel, *stride, *dilation, *(size for pair in padding for size in pair)) > LARGEST:
+    try:
+        return Geometry(kernel, stride, dilation, tuple(padding))
+    except ValueError:  # larger than what is packed
         return None
-    return Geometry(kernel, stride, dilation, tuple(padding))
 
 
 def is_norm_of(module: nn.Module, weights: Weights) -> bool:

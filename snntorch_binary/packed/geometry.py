@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,8 @@ from snntorch_binary._errors import expected
 
 LARGEST = 1024
 """Largest stride, padding, dilation and kernel size that is packed: a file cannot ask for more."""
+
+_MOST_PADDING, _LARGEST_WINDOW = 2**20, 2**12
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Geometry:
             raise ValueError(expected("kernel, stride and dilation", f"in [1, {LARGEST}]", self))
         if not all(0 <= value <= LARGEST for pair in self.padding for value in pair):
             raise ValueError(expected("padding", f"in [0, {LARGEST}]", self))
+        if math.prod(1 + sum(pair) for pair in self.padding) > _MOST_PADDING:
+            raise ValueError(expected("padding", f"of at most {_MOST_PADDING} positions around one", self))
 
     @property
     def spatial(self) -> int:
@@ -46,7 +51,13 @@ class Geometry:
     @property
     def num_taps(self) -> int:
         """Positions that an output sees."""
-        return int(torch.Size(self.kernel).numel())
+        return math.prod(self.kernel)
+
+    @property
+    def can_pool(self) -> bool:
+        """Whether a max pooling can have these windows: of at most 4096 positions, half of them padding."""
+        halves = all(2 * max(pair) <= size for pair, size in zip(self.padding, self.kernel, strict=True))
+        return halves and self.spatial > 0 and self.num_taps <= _LARGEST_WINDOW
 
     def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
         """Return the spatial size of the output for that of an input.

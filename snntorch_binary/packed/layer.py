@@ -17,6 +17,7 @@ from snntorch_binary.packed.layout import Layout
 from snntorch_binary.packed.neurons import fused_constants
 from snntorch_binary.packed.spikes import SpikeBits
 
+_MOST_TAPS = 2**26  # of which a table is made; beyond, torch finds its way without one
 _CONVOLUTIONS = {0: F.linear, 1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
@@ -55,7 +56,7 @@ class PackedLayer(nn.Module):
 
     weight_bits: Tensor
     scale: Tensor
-    bias: Tensor | None
+    biases: Tensor | None
     norm_scale: Tensor | None
     norm_bias: Tensor | None
 
@@ -82,15 +83,23 @@ class PackedLayer(nn.Module):
         members, outputs, channels = positive.shape[:3]
         self.geometry, self.groups, self.ensemble = geometry, groups, ensemble
         self.in_channels, self.out_channels = channels * groups, outputs
+        # What torch's layers say of themselves.
+        if geometry.spatial:
+            self.kernel_size, self.stride, self.dilation = geometry.kernel, geometry.stride, geometry.dilation
+            even = all(before == after for before, after in geometry.padding)
+            self.padding = tuple(before for before, _ in geometry.padding) if even else "same"
+        else:
+            self.in_features, self.out_features = self.in_channels, self.out_channels
         self.layout = Layout(members, outputs, channels * geometry.num_taps, groups, shared)
         self.packed_output, self.fused_bias, self.real_input = packed_output, fused_bias, real_input
         # The inputs of an output in the order in which a kernel gathers them: tap by tap, all channels of each.
         inputs = positive.flatten(3).transpose(2, 3) if geometry.spatial else positive
         self.register_buffer("weight_bits", self.layout.pack(inputs.reshape(members, outputs, -1)))
         self.register_buffer("scale", scale.detach().clone())
-        self.register_buffer("bias", None if bias is None else bias.detach().clone())
+        self.register_buffer("biases", None if bias is None else bias.detach().clone())
         self.register_buffer("norm_scale", None if norm is None else norm[0].detach().clone())
         self.register_buffer("norm_bias", None if norm is None else norm[1].detach().clone())
+        self.name = ""  # in the network that was packed, for messages
         self.neuron = neuron
         self.neuron_constants = None if neuron is None else fused_constants(neuron, outputs, geometry.spatial)
         self._prepared: tuple[Any, ...] | None = None
@@ -110,6 +119,21 @@ class PackedLayer(nn.Module):
         return by_tap.transpose(2, 3).unflatten(3, geometry.kernel)
 
     @property
+    def weight(self) -> Tensor:
+        """The weights as torch's layer has them, scale · (±1); of an ensemble [K, ...]. Unpacked at every call."""
+        positive = self.positive
+        scale = self.scale.reshape(*self.scale.shape, *(1,) * (positive.dim() - 2))
+        return self._of_members(torch.where(positive, scale, -scale))
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The bias as torch's layer has it, [C_out]; of an ensemble [K, C_out]."""
+        return None if self.biases is None else self._of_members(self.biases)
+
+    def _of_members(self, value: Tensor) -> Tensor:
+        return value if self.ensemble else value[0]
+
+    @property
     def num_weights(self) -> int:
         """Number of 1-bit weights of all members."""
         return self.layout.members * self.layout.outputs * self.layout.inputs
@@ -127,7 +151,7 @@ class PackedLayer(nn.Module):
         if self.real_input:
             parts.append("real input")
         output = "currents" if self.neuron is None else "bits" if self.packed_output else "float spikes"
-        parts.append(f"bias={self.bias is not None}")
+        parts.append(f"bias={self.biases is not None}")
         if self.norm_scale is not None:
             parts.append("batch norm")
         return ", ".join([*parts, f"gives {output}"])
@@ -141,11 +165,12 @@ class PackedLayer(nn.Module):
         if isinstance(spikes, Tensor):
             return self._by_torch(spikes[None])
         kernels = compiled("packed") if spikes.words.device.type == "cpu" else None
-        if kernels is None:
+        taps = math.prod(self.geometry.output_size(spikes.positions)) * self.geometry.num_taps
+        if kernels is None or taps > _MOST_TAPS:
             # One tensor of all members, if each of them has its own.
             return self._by_torch(SpikeBits(spikes.words, spikes.channels, spikes.spatial, ensemble=True).unpack())
-        positions, taps = self._positions(spikes.positions)
-        return (self._currents if self.neuron is None else self._spikes)(kernels, spikes, positions, taps)
+        positions, places = self._positions(spikes.positions)
+        return (self._currents if self.neuron is None else self._spikes)(kernels, spikes, positions, places)
 
     def _entered(self, x: Tensor | SpikeBits) -> Tensor | SpikeBits:
         """Return the input as bits, real numbers as they are, or say what is wrong with it."""
@@ -162,7 +187,8 @@ class PackedLayer(nn.Module):
                 try:
                     x = SpikeBits.of(x, spatial)
                 except ValueError as error:
-                    way_out = "A layer that gets real numbers needs its name in the `real_input` of pack."
+                    name = repr(self.name)
+                    way_out = f"If layer {name} is to get real numbers, say so: pack(net, real_input=[{name}])."
                     raise ValueError(f"{error} {way_out}") from None
             members = 1 if self.layout.shared else self.layout.members
             if (x.channels, x.spatial, x.members) != (self.in_channels, spatial, members):
@@ -182,8 +208,8 @@ class PackedLayer(nn.Module):
         """Return what the kernels take beside spikes and taps; kept, as a small layer would wait for it."""
         if self._prepared is None:
             layout = self.layout
-            scale, bias = self._filled(self.scale), self._filled(self.bias)
-            addition = 0 if self.bias is None else 2 if self.fused_bias and _addcmul_is_fused() else 1
+            scale, bias = self._filled(self.scale), self._filled(self.biases)
+            addition = 0 if self.biases is None else 2 if self.fused_bias and _addcmul_is_fused() else 1
             norm = 0 if self.norm_scale is None else 2 if _addcmul_is_fused() else 1
             taps = self.geometry.num_taps
             self._prepared = (
@@ -283,12 +309,12 @@ class PackedLayer(nn.Module):
             return value[member].view(-1, *(1,) * self.geometry.spatial)
 
         scale = per_channel(self.scale)
-        if self.bias is None:
+        if self.biases is None:
             current = product * scale
         elif self.fused_bias:
-            current = torch.addcmul(per_channel(self.bias), product, scale)
+            current = torch.addcmul(per_channel(self.biases), product, scale)
         else:
-            current = product * scale + per_channel(self.bias)
+            current = product * scale + per_channel(self.biases)
         if self.norm_scale is not None and self.norm_bias is not None:
             current = torch.addcmul(per_channel(self.norm_bias), current, per_channel(self.norm_scale))
         return current
@@ -299,8 +325,10 @@ class PackedLayer(nn.Module):
         self._prepared = None
         return super()._apply(fn, recurse)
 
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        if prefix + "bias" in state_dict:  # as it was named before
+            state_dict[prefix + "biases"] = state_dict.pop(prefix + "bias")
+        super()._load_from_state_dict(state_dict, prefix, *args)
         self._prepared = None
 
     def __getstate__(self) -> dict[str, Any]:

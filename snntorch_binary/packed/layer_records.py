@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from snntorch_binary.kernels.bits import from_words, to_words
 from snntorch_binary.packed.geometry import Geometry
 from snntorch_binary.packed.layer import PackedLayer
+from snntorch_binary.packed.layout import Layout
 from snntorch_binary.packed.neuron_records import FUSED
 from snntorch_binary.packed.record import Kinds, PackedFileError, Record, Tensors, read_one_of, write_one_of
-
-_MOST_OUTPUTS = 2**22
 
 
 def _without_copies(value: Tensor) -> Tensor:
@@ -28,8 +27,8 @@ def _layer_to_record(layer: PackedLayer, path: str, tensors: Tensors) -> dict[st
     bits = to_words(layer.positive.reshape(1, -1, 1)).reshape(-1).view(torch.uint8)
     tensors[f"{path}.weights"] = bits[: (layer.num_weights + 7) // 8].clone()
     tensors[f"{path}.scale"] = _without_copies(layer.scale)
-    if layer.bias is not None:
-        tensors[f"{path}.bias"] = _without_copies(layer.bias)
+    if layer.biases is not None:
+        tensors[f"{path}.bias"] = _without_copies(layer.biases)
     if layer.norm_scale is not None and layer.norm_bias is not None:
         tensors[f"{path}.norm_scale"] = _without_copies(layer.norm_scale)
         tensors[f"{path}.norm_bias"] = _without_copies(layer.norm_bias)
@@ -68,6 +67,14 @@ def geometry_of(record: Record) -> Geometry:
     return Geometry(kernel, stride, dilation, tuple(padding))
 
 
+def pooling_of(record: Record) -> Geometry:
+    """Return the geometry of a record of a max pooling, whose windows no weights bear out."""
+    geometry = geometry_of(record)
+    if not geometry.can_pool:
+        raise record.error("kernel", "a window that max pooling has, with at most half of it in padding")
+    return geometry
+
+
 def _layer_of(record: Record) -> PackedLayer:
     weights = record.tensor("weights", torch.uint8)
     most = 8 * weights.numel()
@@ -79,8 +86,11 @@ def _layer_of(record: Record) -> PackedLayer:
     shape = (members, outputs, channels // groups, *geometry.kernel)
     size = math.prod(shape)
     # Only now, with sizes that the file itself bears out, is anything made of them.
-    if weights.dim() != 1 or weights.numel() != (size + 7) // 8 or members * outputs > _MOST_OUTPUTS:
+    if weights.dim() != 1 or weights.numel() != (size + 7) // 8:
         raise PackedFileError(f"The weights of module {record.path!r} are not {size} bits.")
+    shared = record.flag("shared")
+    layout = Layout(members, outputs, size // (members * outputs), groups, shared)
+    record.allowance.spend(_bytes_of(layout, size), record.path)
     ensemble, packed_output, neuron = record.flag("ensemble"), record.flag("packed_output"), record.values.get("neuron")
     if (members > 1 and not ensemble) or (packed_output and neuron is None):
         raise PackedFileError(f"The module {record.path!r} contradicts itself.")
@@ -88,20 +98,29 @@ def _layer_of(record: Record) -> PackedLayer:
     if record.flag("norm"):
         norm = tuple(_per_output(record, name, members, outputs) for name in ("norm_scale", "norm_bias"))
     words = nn.functional.pad(weights, (0, -weights.numel() % 8)).view(torch.int64)
-    return PackedLayer(
+    layer = PackedLayer(
         (from_words(words, size) != 0).view(shape),
         _per_output(record, "scale", members, outputs),
         _per_output(record, "bias", members, outputs) if record.flag("bias") else None,
         None if neuron is None else read_one_of(FUSED, record.child(neuron, "neuron")),
         geometry,
         groups=groups,
-        shared=record.flag("shared"),
+        shared=shared,
         ensemble=ensemble,
         packed_output=packed_output,
         fused_bias=record.flag("fused_bias"),
         norm=norm,  # type: ignore[arg-type]
         real_input="real_input" in record.values and record.flag("real_input"),  # version 1 has no such layer
     )
+    layer.name = record.path
+    return layer
+
+
+def _bytes_of(layout: Layout, size: int) -> int:
+    """Return the most memory that a layer takes: while it is made, and what it keeps ready when it has run."""
+    # Each weight as a float and as several truth values; words and their copies; scale, bias, norm and constants of
+    # the neurons for every output that kernels see; the places of the blocks.
+    return 8 * size + 24 * layout.words + 48 * layout.members * layout.width + 24 * layout.num_blocks
 
 
 def _per_output(record: Record, name: str, members: int, outputs: int) -> Tensor:
@@ -121,7 +140,7 @@ def _linear_to_record(layer: nn.Linear, path: str, tensors: Tensors) -> dict[str
 def _linear_of(record: Record) -> nn.Linear:
     weight = record.tensor("weight", torch.float32)
     bias = record.tensor("bias", torch.float32) if record.flag("bias") else None
-    if weight.dim() != 2 or (bias is not None and bias.shape != weight.shape[:1]):
+    if weight.dim() != 2 or not weight.numel() or (bias is not None and bias.shape != weight.shape[:1]):
         raise PackedFileError(f"The module {record.path!r} has no weight of two dimensions with a bias to it.")
     layer = nn.Linear(1, 1, bias=bias is not None)
     layer.out_features, layer.in_features = weight.shape

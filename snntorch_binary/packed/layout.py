@@ -86,33 +86,37 @@ class Layout:
         """Return int64 [blocks, 3]: first bit of its input, first word of its weights, first of its outputs."""
         channels, outputs = self.inputs // taps, self.outputs // self.groups
         member_bits = 0 if self.shared else 64 * num_words(channels * self.groups)
-        places = [(0, 0)] if self.merged else [divmod(j, self.groups) for j in range(self.num_blocks)]
-        rows = [
-            (member * member_bits + group * channels, j * self.block_words, member * self.width + group * outputs)
-            for j, (member, group) in enumerate(places)
-        ]
-        return torch.tensor(rows, dtype=torch.int64)
+        block = torch.arange(self.num_blocks)
+        member, group = block // self.groups, block % self.groups
+        first_output = member * self.width + group * outputs
+        return torch.stack([member * member_bits + group * channels, block * self.block_words, first_output], 1)
+
+    @property
+    def words(self) -> int:
+        """Words of all blocks."""
+        return self.num_blocks * self.block_words
 
     def pack(self, positive: Tensor) -> Tensor:
         """Return the words of weights given as bool [K, outputs, inputs], True for +1."""
-        if self.merged:
-            positive = pad(positive, (0, 0, 0, self.width - self.outputs)).reshape(1, -1, self.inputs)
-        else:
-            positive = positive.reshape(self.num_blocks, -1, self.inputs)
-            positive = pad(positive, (0, 0, 0, self.block_outputs - positive.shape[1]))
+        parts = positive.reshape(self.members * self.groups, -1, self.inputs)
         if self.kind == ROWS:
-            return pad(to_words(positive), (0, 0, 0, 1)).flatten()
-        return to_words(positive.transpose(1, 2)).transpose(1, 2).flatten()
+            rows = to_words(parts)
+            rows = rows.transpose(0, 1).flatten(1)[None] if self.merged else rows
+            return pad(rows, (0, 0, 0, 1)).flatten()
+        columns = to_words(parts.transpose(1, 2))
+        if self.merged:
+            columns = pad(columns, (0, 0, 0, self.width - self.outputs)).flatten(0, 1)[None]
+        return columns.transpose(1, 2).flatten()
 
     def unpack(self, words: Tensor) -> Tensor:
         """Return the weights as bool [K, outputs, inputs], True for +1."""
         if self.kind == ROWS:
             rows = words.view(self.num_blocks, self.inputs + 1, -1)[:, :-1]
-            positive = from_words(rows, self.block_outputs).transpose(1, 2)
+            rows = rows[0].unflatten(1, (self.members, -1)).transpose(0, 1) if self.merged else rows
+            positive = from_words(rows, self.outputs).transpose(1, 2)
         else:
             columns = words.view(self.num_blocks, -1, self.block_outputs).transpose(1, 2)
+            if self.merged:
+                columns = columns[0].unflatten(0, (self.members, self.width))[:, : self.outputs]
             positive = from_words(columns, self.inputs)
-        if self.merged:
-            positive = positive.reshape(self.members, self.width, self.inputs)
-        kept = positive[:, : self.outputs if self.groups == 1 else None]
-        return kept.reshape(self.members, self.outputs, self.inputs) != 0
+        return positive.reshape(self.members, self.outputs, self.inputs) != 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 
@@ -13,10 +14,13 @@ from snntorch_binary.convert import copy_model
 from snntorch_binary.fuse import fuse, takes_steps
 from snntorch_binary.inference.ensemble import Ensemble
 from snntorch_binary.inference.run import is_stepwise
+from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.packed.ensemble import PackedEnsemble
-from snntorch_binary.packed.float_layers import CONV, geometry_of, weights_of, without_time
+from snntorch_binary.packed.float_layers import CONV, LINEAR, geometry_of, weights_of, weights_or_reason, without_time
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.stages import Stage, is_sequence, stages_of
+
+_logger = logging.getLogger(__name__)
 
 
 def pack(net: nn.Module, *, real_input: Collection[str] = ()) -> nn.Module:
@@ -26,7 +30,10 @@ def pack(net: nn.Module, *, real_input: Collection[str] = ()) -> nn.Module:
     float layer's exactly. In a sequence, a time-first batch norm and a time-first ``Leaky``, ``Synaptic`` or ``SRM``
     behind it become part of it, and spikes go on as bits, through max pooling and flattening too. A layer behind
     traces, averages or currents holds its weights at one bit, too, and unpacks them for a product of real numbers.
-    Every other module stays as it is and gets float spikes or currents; ``print(packed)`` shows what became of each.
+    Every other module stays as it is and gets float spikes or currents; ``print(packed)`` shows what became of each. A
+    binary layer that cannot be packed stays as well, and a warning is logged that says why: its rule has other weights
+    than ±1 (:attr:`snntorch_binary.weights.WeightRule.levels`), it is of a class of its own, it is no float32. A module
+    that reads ``layer.weight``, ``layer.bias`` or a size finds them on the packed layer.
 
     A sequence of layers and snnTorch's neurons, or of ours with ``init_hidden=True``, takes one time step at a time. It
     is made time-first before (:func:`snntorch_binary.fuse`): packed, it takes [T, B, ...] and starts at rest. A module
@@ -73,12 +80,33 @@ def pack(net: nn.Module, *, real_input: Collection[str] = ()) -> nn.Module:
     if isinstance(net, Ensemble):
         return _pack_ensemble(net, real_input)
     float_net = _over_time(net)
-    packed = _Packer(_named_layers(float_net, real_input)).tree(float_net)
+    names = {module: name for name, module in float_net.named_modules()}
+    packed = _Packer(_named_layers(float_net, real_input), names).tree(float_net)
+    reasons = _reasons(names)
     if not any(isinstance(module, PackedLayer) for module in packed.modules()):
-        raise ValueError(
-            expected("net", "a network with a binary Linear or Conv layer that gets spikes", type(net).__name__)
-        )
+        what = "a network with a binary Linear or Conv layer that can be packed"
+        got = f"a {type(net).__name__}" + "".join(f"; {name!r} cannot be: {why}" for name, why in reasons.items())
+        raise ValueError(expected("net", what, got))
+    for module, name in names.items():
+        if isinstance(module, BinaryLayer):
+            _say_what_becomes_of(module, name, reasons.get(name))
     return packed.eval()
+
+
+def _reasons(names: dict[nn.Module, str]) -> dict[str, str]:
+    """Return the names of layers that cannot be packed, and why."""
+    kinds = (BinaryLayer, *LINEAR, *CONV)
+    found = {name: weights_or_reason(module) for module, name in names.items() if isinstance(module, kinds)}
+    return {name: reason for name, reason in found.items() if isinstance(reason, str)}
+
+
+def _say_what_becomes_of(layer: BinaryLayer, name: str, reason: str | None) -> None:
+    zeros = int((layer.latent == 0).sum())
+    if reason is not None:
+        _logger.warning("Layer %r stays as it is: %s.", name, reason)
+    elif zeros:
+        what = "weights have a latent of exactly 0, as pruning leaves them: they are packed as +1"
+        _logger.warning("Layer %r: %d %s.", name, zeros, what)
 
 
 def _over_time(net: nn.Module) -> nn.Module:
@@ -113,14 +141,14 @@ def _pack_ensemble(ensemble: Ensemble, real_input: Collection[str]) -> PackedEns
     return packed.eval()
 
 
-def _packed_layer(stages: Sequence[Stage], *, shared: bool = True, ensemble: bool = False) -> PackedLayer:
+def _packed_layer(stages: Sequence[Stage], name: str, *, shared: bool = True, ensemble: bool = False) -> PackedLayer:
     """Return the layer of a stage, of one network or of all members."""
     stage = stages[0]
     layer = without_time(stage.module)
     weights = [member.weights for member in stages if member.weights is not None]
     norms = [member.norm for member in stages if member.norm is not None]
     biases = [member.bias for member in weights if member.bias is not None]
-    return PackedLayer(
+    packed = PackedLayer(
         torch.stack([member.positive for member in weights]),
         torch.stack([member.scale for member in weights]),
         torch.stack(biases) if biases else None,
@@ -134,13 +162,16 @@ def _packed_layer(stages: Sequence[Stage], *, shared: bool = True, ensemble: boo
         real_input=stage.real_input,
         norm=(torch.stack([scale for scale, _ in norms]), torch.stack([bias for _, bias in norms])) if norms else None,
     )
+    packed.name = name
+    return packed
 
 
 class _Packer:
     """Replaces the binary layers of a copied network; a module that stands in several places stays one."""
 
-    def __init__(self, real_input: set[nn.Module]) -> None:
+    def __init__(self, real_input: set[nn.Module], names: dict[nn.Module, str]) -> None:
         self._real_input = real_input
+        self._names = names
         self._done: dict[nn.Module, nn.Module] = {}
 
     def tree(self, module: nn.Module) -> nn.Module:
@@ -154,7 +185,8 @@ class _Packer:
             return _sequence({stage.name: self._stage(stage) for stage in stages_of(module, self._real_input)})
         weights = weights_of(module)
         if weights is not None:
-            return _packed_layer([Stage("", module, weights, real_input=module in self._real_input)])
+            stage = Stage("", module, weights, real_input=module in self._real_input)
+            return _packed_layer([stage], self._names[module])
         for name, child in module._modules.items():
             if child is not None:
                 module._modules[name] = self.tree(child)
@@ -162,7 +194,7 @@ class _Packer:
 
     def _stage(self, stage: Stage) -> nn.Module:
         if stage.weights is not None:
-            return _packed_layer([stage])
+            return _packed_layer([stage], self._names[without_time(stage.module)])
         return stage.on_bits or self.tree(stage.module)
 
 
@@ -188,7 +220,7 @@ def _packed_together(members: list[nn.Module]) -> nn.Sequential | None:
         if first.weights is not None and first.real_input:
             return None
         if first.weights is not None:
-            packed[first.name] = _packed_layer(stages, shared=shared, ensemble=True)
+            packed[first.name] = _packed_layer(stages, first.name, shared=shared, ensemble=True)
             shared = False
         elif first.on_bits is not None:
             packed[first.name] = first.on_bits

@@ -11,6 +11,10 @@ from torch import Tensor, nn
 from snntorch_binary.packed.geometry import LARGEST
 
 _DEEPEST = 8
+_LONGEST_NAME = 200
+
+MOST_PER_BYTE, MOST_AT_ALL = 512, 2**24
+"""A file may ask for 512 times its own size, and for 16 MiB however small it is."""
 
 Tensors = dict[str, Tensor]
 
@@ -19,15 +23,43 @@ class PackedFileError(ValueError):
     """A file is not a packed network, or is damaged; the message says in one sentence what is wrong."""
 
 
+class Allowance:
+    """The bytes of memory that a file bears out: what its numbers ask for is taken off before it is allocated."""
+
+    def __init__(self, file_size: int) -> None:
+        self._left = MOST_PER_BYTE * file_size + MOST_AT_ALL
+
+    def spend(self, size: int, path: str) -> None:
+        """Take off what a module needs.
+
+        Raises:
+            PackedFileError: the file asks for more than it bears out.
+        """
+        self._left -= size
+        if self._left < 0:
+            most = f"{MOST_PER_BYTE} times its size and {MOST_AT_ALL >> 20} MiB"
+            raise PackedFileError(f"With module {path!r} the file asks for more than {most} of memory.")
+
+
 class Record:
     """Values of one module as a file has them, its tensors, and the checks that reading them needs."""
 
-    def __init__(self, values: Any, tensors: Mapping[str, Tensor], path: str = "", depth: int = 0) -> None:
+    def __init__(
+        self,
+        values: Any,
+        tensors: Mapping[str, Tensor],
+        path: str = "",
+        depth: int = 0,
+        allowance: Allowance | None = None,
+    ) -> None:
         if not isinstance(values, dict):
             raise PackedFileError(f"The module {path!r} is described by {type(values).__name__}, not by an object.")
         if depth > _DEEPEST:
             raise PackedFileError(f"The module {path!r} is nested too deeply.")
+        if len(path) > _LONGEST_NAME:
+            raise PackedFileError(f"The module {path[:40] + '...'!r} has a name of {len(path)} letters.")
         self.values, self.tensors, self.path, self.depth = values, tensors, path, depth
+        self.allowance = Allowance(0) if allowance is None else allowance
 
     def error(self, name: str, what: str) -> PackedFileError:
         """Return the error that a value is not what it has to be."""
@@ -84,7 +116,8 @@ class Record:
 
     def child(self, values: Any, name: str) -> Record:
         """Return the record of a module inside this one."""
-        return Record(values, self.tensors, f"{self.path}.{name}" if self.path else name, self.depth + 1)
+        path = f"{self.path}.{name}" if self.path else name
+        return Record(values, self.tensors, path, self.depth + 1, self.allowance)
 
 
 Kinds = dict[str, tuple[type[nn.Module], Callable[..., dict[str, Any]], Callable[[Record], nn.Module]]]
@@ -115,5 +148,6 @@ def read_one_of(kinds: Kinds, record: Record) -> nn.Module:
         return kinds[name][2](record)
     except PackedFileError:
         raise
-    except (TypeError, ValueError, KeyError, RuntimeError) as error:
-        raise PackedFileError(f"The module {record.path!r} cannot be made: {error}") from None
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise PackedFileError(f"The module {record.path!r} cannot be made: {reason}") from None

@@ -13,7 +13,7 @@ from snntorch_binary.nn.synaptic_trace import SynapticTrace
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.ensemble import PackedEnsemble
 from snntorch_binary.packed.layer import PackedLayer
-from snntorch_binary.packed.layer_records import LAYERS, geometry_of, geometry_to_record
+from snntorch_binary.packed.layer_records import LAYERS, geometry_to_record, pooling_of
 from snntorch_binary.packed.neuron_records import NEURONS
 from snntorch_binary.packed.record import Kinds, Record, Tensors, read_one_of, write_one_of
 from snntorch_binary.packed.shaping import PackedFlatten, PackedMaxPool, SkipSteps
@@ -69,9 +69,9 @@ def _gives_more_than_spikes(neuron: Neuron) -> bool:
 
 def _sequence_of(record: Record) -> nn.Sequential:
     modules = _modules_of(record)
-    bits = False
+    bits, last = False, next(reversed(modules.values()), None)
     for module in modules.values():
-        if isinstance(module, Neuron) and module is not [*modules.values()][-1] and _gives_more_than_spikes(module):
+        if isinstance(module, Neuron) and module is not last and _gives_more_than_spikes(module):
             raise record.error("modules", "a list in which only the last neuron gives its membrane potential")
         shaping = isinstance(module, (PackedFlatten, PackedMaxPool))
         takes_bits = shaping or (isinstance(module, PackedLayer) and not module.real_input)
@@ -139,7 +139,7 @@ _KINDS: Kinds = {
     "PackedMaxPool": (
         PackedMaxPool,
         lambda module, path, tensors: geometry_to_record(module.geometry),
-        lambda record: PackedMaxPool(geometry_of(record)),
+        lambda record: PackedMaxPool(pooling_of(record)),
     ),
     "PackedFlatten": (PackedFlatten, lambda module, path, tensors: {}, lambda record: PackedFlatten()),
     "PackedEnsemble": (PackedEnsemble, _ensemble_to_record, _ensemble_of),

@@ -118,7 +118,7 @@ def _on_bits(module: nn.Module) -> nn.Module | None:
     inner = without_time(module)
     if isinstance(module, TimeFirst) and type(inner) in POOL:
         geometry = geometry_of(inner)
-        return None if geometry is None else PackedMaxPool(geometry)
+        return PackedMaxPool(geometry) if geometry is not None and geometry.can_pool else None
     if type(inner) is nn.Flatten and inner.end_dim == -1:
         return PackedFlatten() if inner.start_dim == (1 if isinstance(module, TimeFirst) else 2) else None
     return None

@@ -13,7 +13,7 @@ from torch import Tensor
 from snntorch_binary._errors import expected
 from snntorch_binary.kernels.engine import compiled, flat
 from snntorch_binary.kernels.noise import keys_of
-from snntorch_binary.weights.rule import Kind, WeightRule, sign
+from snntorch_binary.weights.rule import SIGNS, Kind, WeightRule, sign
 
 LATENT_LIMIT = 30.0
 """Natural parameters are kept within ±30: there 1 - tanh² is 3.5e-26, still a normal float32."""
@@ -87,6 +87,7 @@ class Bernoulli(WeightRule):
     shared_noise: bool = False
 
     name: ClassVar[str] = "bernoulli"
+    levels: ClassVar[tuple[float, ...] | None] = SIGNS
 
     def __post_init__(self) -> None:
         if not (self.tau > 0 and math.isfinite(self.tau)):
@@ -102,6 +103,21 @@ class Bernoulli(WeightRule):
     def training_kind(self) -> Kind:  # type: ignore[override]
         """The kind of weights in force while training, which is what the gradient estimator needs."""
         return "relaxed" if self.estimator == "gumbel" else "binary"
+
+    @property
+    def prior_latent(self) -> float | None:
+        """The prior's natural parameter, ½ ln(p / (1 - p))."""
+        return natural_parameter(self.prior)
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether compiled kernels draw these weights: not those of a subclass that draws others."""
+        return type(self).weight_and_derivative is Bernoulli.weight_and_derivative
+
+    @property
+    def is_antithetic(self) -> bool:
+        """Whether the estimator is DisARM."""
+        return self.estimator == "disarm"
 
     def needs_noise(self, kind: Kind) -> bool:
         """Say whether weights of this kind are random."""
@@ -142,7 +158,7 @@ class Bernoulli(WeightRule):
     ) -> tuple[Tensor, Tensor | None]:
         """Return weights of this kind and dw/dw_r, in one pass where there is a compiled kernel."""
         kernels = compiled("bernoulli", latent)
-        if kernels is None or seed is None:
+        if kernels is None or seed is None or not self.has_kernel:
             return super().drawn(latent, kind, seed, paper_exact=paper_exact)
         value, slope = torch.empty_like(latent), torch.empty_like(latent)
         what = drawn_by_kernel(kernels, kind, paper_exact)

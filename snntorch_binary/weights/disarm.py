@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.weights.bernoulli import Bernoulli
 from snntorch_binary.weights.draw import Forced, forcing
 from snntorch_binary.weights.in_force import binary_layers
 from snntorch_binary.weights.registry import Owner
@@ -18,11 +17,7 @@ from snntorch_binary.weights.registry import Owner
 
 def _disarm_layers(net: nn.Module) -> list[Owner]:
     """Return the layers whose rule asks for DisARM, of tied ones one."""
-    layers = {
-        id(layer.draw): layer
-        for layer in binary_layers(net).values()
-        if isinstance(layer.rule, Bernoulli) and layer.rule.estimator == "disarm"
-    }
+    layers = {id(layer.draw): layer for layer in binary_layers(net).values() if layer.rule.is_antithetic}
     if not layers:
         raise ValueError(expected("net", 'a network with Bernoulli(estimator="disarm") weights', type(net).__name__))
     return list(layers.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal, get_args
 
@@ -14,6 +15,9 @@ from snntorch_binary.kernels.noise import uniform
 Kind = Literal["relaxed", "binary", "mode", "mean"]
 """Which weights a latent stands for: a relaxed sample, a ±1 sample, the most probable ±1, or the mean."""
 
+SIGNS = (-1.0, 1.0)
+"""The levels of a ±1 rule."""
+
 KINDS: tuple[str, ...] = get_args(Kind)
 
 _RULES: dict[str, type[WeightRule]] = {}
@@ -25,13 +29,76 @@ class WeightRule:
 
     Rules are frozen values: they compare by content, pickle, and have a JSON form
     (:meth:`to_json`, :meth:`from_json`), so a checkpoint can say which rule made it.
+
+    A rule of your own is a frozen dataclass that says its ``levels``: a ±1 rule is packed, and its weights count 1 bit;
+    any other works everywhere but where weights have to be ±1, which is then said. With a ``name`` of its own it can be
+    saved; a file names it, and is read where the class is defined.
+
+    Attributes:
+        name: by which files know the rule; a subclass without one of its own is not saved.
+        training_kind: the kind of weights in force while training.
+        levels: the values that its ``"mode"`` and ``"binary"`` weights take; ``None``, which is what a rule that says
+            nothing has: any number.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True, repr=False)
+        ... class Ternary(WeightRule):
+        ...     name = "ternary"
+        ...     levels = (-1.0, 0.0, 1.0)
+        ...     def initial_latent(self, weight):
+        ...         return 2 * weight / weight.abs().max()
+        ...     def weight_and_derivative(self, latent, kind, uniform, *, paper_exact=False):
+        ...         return latent.clamp(-1, 1).round(), None
+        >>> Ternary().bits
+        2
     """
 
     name: ClassVar[str] = ""
     training_kind: ClassVar[Kind] = "mode"
+    levels: ClassVar[tuple[float, ...] | None] = None
 
     def __init_subclass__(cls) -> None:
-        _RULES[cls.name] = cls
+        levels: Any = cls.__dict__.get("levels")
+        if levels is not None and not isinstance(levels, property):
+            cls.levels = tuple(sorted({float(level) for level in levels}))
+            if not cls.levels or not all(map(math.isfinite, cls.levels)):
+                raise ValueError(expected("levels", "finite numbers, or None", levels))
+        name = cls.__dict__.get("name")
+        if not isinstance(name, str) or not name:
+            return
+        known = _RULES.get(name)
+        if known is not None and _is_of_this_package(known) and not _is_of_this_package(cls):
+            raise ValueError(expected("name", f"another than that of snntorch_binary's {known.__name__}", repr(name)))
+        _RULES[name] = cls
+
+    @property
+    def bits(self) -> int:
+        """Bits of one weight: those that tell its levels apart, or 32 for a real number."""
+        return 32 if self.levels is None else max(1, (len(self.levels) - 1).bit_length())
+
+    @property
+    def takes_signs(self) -> bool:
+        """Whether all weights but relaxed ones and means are -1 or +1."""
+        return self.levels == SIGNS
+
+    @property
+    def prior_latent(self) -> float | None:
+        """Natural parameter of the prior, where the latent is that of a ±1 posterior, P(w = +1) = σ(2 w_r).
+
+        ``None`` where the latent is no such thing: then there is no posterior to sample, to average or to measure.
+        """
+        return None
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether compiled kernels draw what :meth:`weight_and_derivative` returns."""
+        return False
+
+    @property
+    def is_antithetic(self) -> bool:
+        """Whether it learns from the losses of two draws, see :func:`snntorch_binary.weights.disarm_loss`."""
+        return False
 
     def needs_noise(self, kind: Kind) -> bool:
         """Say whether weights of this kind are random."""
@@ -77,7 +144,13 @@ class WeightRule:
         return f"{type(self).__name__}({', '.join(changed)})"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the rule as plain values: ``{"rule": name, ...fields}``."""
+        """Return the rule as plain values: ``{"rule": name, ...fields}``.
+
+        Raises:
+            ValueError: the class has no name of its own, by which it could be found again.
+        """
+        if _RULES.get(self.name) is not type(self):
+            raise ValueError(expected("name", f"one of its own for the rule {type(self).__name__}", repr(self.name)))
         return {"rule": self.name, **asdict(self)}
 
     @staticmethod
@@ -85,13 +158,34 @@ class WeightRule:
         """Rebuild a rule from what :meth:`to_json` returned.
 
         Raises:
-            ValueError: the rule's name is unknown.
+            ValueError: the rule's name is unknown, or a field is missing in the rule, of another type or out of range.
         """
         arguments = dict(values)
         name = arguments.pop("rule", None)
-        if name not in _RULES:
-            raise ValueError(expected("rule", f"one of {sorted(_RULES)}", repr(name)))
-        return _RULES[name](**arguments)
+        if not isinstance(name, str) or name not in _RULES:
+            raise ValueError(expected("rule", f"one of {sorted(_RULES)}", repr(name)[:80]))
+        rule = _RULES[name]
+        defaults = {field.name: field.default for field in fields(rule)}
+        for key, value in arguments.items():
+            if key not in defaults:
+                raise ValueError(expected(f"{key[:80]}", f"one of {sorted(defaults)} of {rule.__name__}", "it"))
+            if not _could_be(value, defaults[key]):
+                what = f"of the type of {defaults[key]!r}"
+                raise ValueError(expected(key, what, repr(value)[:80]))
+            if isinstance(defaults[key], float):
+                arguments[key] = float(value)  # a kernel is made for a type of numbers
+        return rule(**arguments)
+
+
+def _is_of_this_package(rule: type[WeightRule]) -> bool:
+    return rule.__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
+def _could_be(value: Any, default: Any) -> bool:
+    """Say whether a value from a file can stand where a rule has this default."""
+    if isinstance(default, float):
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
+    return type(value) is type(default) or not isinstance(default, (bool, int, str))
 
 
 def noise_like(latent: Tensor, seed: int) -> Tensor:
@@ -103,7 +197,7 @@ def noise_like(latent: Tensor, seed: int) -> Tensor:
 
 def sign(latent: Tensor) -> Tensor:
     """Return +1 where the latent is at least zero and -1 elsewhere, so zero counts as positive (BiSNN)."""
-    # Several times faster than torch.where on a comparison, and NaN stays NaN.
+    # Several times faster than torch.where on a comparison; NaN counts as positive, too.
     return (latent.sign() + 0.5).sign()
 
 

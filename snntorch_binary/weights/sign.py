@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from snntorch_binary._errors import expected
-from snntorch_binary.weights.rule import Kind, WeightRule, sign
+from snntorch_binary.weights.rule import SIGNS, Kind, WeightRule, sign
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,6 +36,7 @@ class Sign(WeightRule):
 
     name: ClassVar[str] = "sign"
     training_kind: ClassVar[Kind] = "mode"
+    levels: ClassVar[tuple[float, ...] | None] = SIGNS
 
     def __post_init__(self) -> None:
         if self.straight_through not in ("clipped", "identity"):

@@ -99,6 +99,30 @@ def test_ones_everywhere_without_padding_are_dense():
     assert row.synaptic_operations == row.dense_macs == 4 * 8 * 49 * 27
 
 
+@pytest.mark.parametrize(
+    ("neuron", "macs", "additions", "kept"),
+    [
+        (sb.nn.Leaky(beta=0.9), 1, 2, 1),  # u decays and takes x; the reset, the threshold
+        (sb.nn.Leaky(beta=0.9, reset_mechanism="none"), 1, 1, 1),
+        (sb.nn.Synaptic(alpha=0.5, beta=0.9), 2, 2, 2),  # a current that decays before it
+        (sb.nn.SRM(), 3, 2, 3),  # p, q and r decay and take q, x and spikes; p - r, the threshold
+        (sb.nn.Refractory(), 1, 2, 1),  # r alone
+        (sb.nn.SoftReset(), 1, 2, 1),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else str(value),
+)
+def test_the_update_of_every_neuron(neuron, macs, additions, kept):
+    steps, batch, inputs, outputs = 5, 3, 6, 7
+    x = spikes(steps, batch, inputs)
+    (row,) = energy(nn.Sequential(nn.Linear(inputs, outputs), neuron), x).rows
+    updates = steps * outputs
+    assert row.update_macs == updates * macs
+    assert row.update_additions == updates * (additions + 1)  # the layer's bias
+    read = float(x.count_nonzero()) / batch * outputs * 32 + steps * inputs
+    assert row.bytes_moved == pytest.approx((read + updates + 2 * 32 * kept * updates) / 8)
+    assert row.spikes is not None
+
+
 def test_other_numbers_than_spikes_are_multiplied():
     net = nn.Sequential(nn.Linear(6, 5), sb.nn.Leaky(beta=0.9), nn.Linear(5, 2))
     x = spikes(4, 3, 6)

@@ -1,6 +1,7 @@
 """`pack`: what becomes of the parts of a network, and that the answer stays the same."""
 
 import copy
+import random
 
 import pytest
 import snntorch as snn
@@ -12,6 +13,7 @@ import snntorch_binary as sb
 from snntorch_binary.inference import logits, run
 from snntorch_binary.learning import LocalNetwork
 from snntorch_binary.lightning.networks import LocalSpikingMLP, SpikingMLP
+from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.packed import PackedFlatten, PackedLayer, PackedMaxPool, SpikeBits
 
 
@@ -52,6 +54,139 @@ def test_bits_go_through_pooling_flattening_dropout_and_nesting(engine):
     assert torch.equal(packed(x), net.eval()(x))
     assert torch.equal(packed(SpikeBits.of(x, 2)), net(x))
     assert float(packed[:4](x).density()) > 0
+
+
+def sequence_of(chance):
+    """A time-first sequence of layers, neurons and what stands between them, in any order."""
+    modules, channels, size, flat = [], 2, 8, False
+    for _ in range(chance.randrange(2, 9)):
+        kind = chance.choice(
+            ["layer", "layer", "neuron", "neuron", "pool", "pool", "average", "flatten", "norm", "nest"]
+        )
+        if kind == "layer" and flat:
+            modules.append(sb.nn.BinaryLinear(channels, 5))
+            channels = 5
+        elif kind == "layer" and size > 1:
+            modules.append(sb.nn.BinaryConv2d(channels, 3, 2))
+            channels, size = 3, size - 1
+        elif kind == "neuron":
+            modules.append(sb.nn.Leaky(beta=0.9, threshold=0.2))
+        elif kind in ("pool", "average") and not flat and size > 1:
+            modules.append(sb.nn.TimeFirst(nn.MaxPool2d(2) if kind == "pool" else nn.AvgPool2d(2)))
+            size //= 2
+        elif kind == "flatten" and not flat:
+            modules.append(chance.choice([sb.nn.TimeFirst(nn.Flatten()), nn.Flatten(2)]))
+            channels, flat = channels * size**2, True
+        elif kind == "norm" and not flat:
+            modules.append(sb.nn.TimeFirst(nn.BatchNorm2d(channels)))
+        elif kind == "nest" and modules:
+            modules = [nn.Sequential(*modules)]
+    return nn.Sequential(*modules)
+
+
+def test_whatever_a_network_ends_in_its_user_gets_tensors():
+    """Pooling, flattening, a norm or neurons at the end: the same numbers as of the network that was packed."""
+    chance, ends = random.Random(0), []
+    while len(ends) < 80:
+        net, x = sequence_of(chance), spikes(5, 2, 2, 8, 8)
+        if not any(isinstance(module, BinaryLayer) for module in net.modules()):
+            continue
+        found = sb.pack(net)(x)
+        assert isinstance(found, torch.Tensor)
+        assert torch.equal(found, net.eval()(x))
+        last = [module for module in net.modules() if not list(module.children())][-1]
+        ends.append(type(last))
+    assert {nn.MaxPool2d, nn.AvgPool2d, nn.Flatten, nn.BatchNorm2d, sb.nn.Leaky} < set(ends)
+
+
+class Reads(nn.Module):
+    """Uses what torch's layers say of themselves, and not the layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.out = sb.nn.BinaryConv2d(2, 4, 3, scale="channel"), sb.nn.BinaryLinear(4 * 36, 3)
+
+    def forward(self, x):
+        layer = self.convolution
+        x = torch.nn.functional.conv2d(x, layer.weight, layer.bias, layer.stride, layer.padding, layer.dilation)
+        x = (x.view(len(x), layer.out_channels, -1) > 0).float().flatten(1)
+        x = x.view(-1, self.out.in_features)
+        return torch.nn.functional.linear(x, self.out.weight, self.out.bias).view(-1, self.out.out_features)
+
+
+def test_a_module_that_reads_what_a_layer_is():
+    net, x = Reads().eval(), spikes(6, 2, 8, 8)
+    packed = sb.pack(net)
+    assert isinstance(packed.convolution, PackedLayer)
+    assert torch.equal(packed(x), net(x))
+    ensemble = sb.pack(sb.Ensemble(nn.Sequential(sb.nn.BinaryLinear(70, 9), sb.nn.Leaky(0.9)), num_members=3))
+    (layer,) = ensemble.net
+    assert (layer.weight.shape, layer.bias.shape) == ((3, 9, 70), (3, 9))
+
+
+class Padded(nn.Module):
+    """Layers inside a module of one's own, of which some cannot be packed."""
+
+    def __init__(self, *layers):
+        super().__init__()
+        self.body = nn.ModuleDict({f"layer{index}": layer for index, layer in enumerate(layers)})
+
+    def forward(self, x):
+        for layer in self.body.values():
+            x = layer(x)
+        return x
+
+
+class Mine(sb.nn.BinaryLinear):
+    def forward(self, x):
+        return -super().forward(x)
+
+
+CANNOT = {
+    "padding": (lambda: sb.nn.BinaryConv1d(2, 3, 3, padding=1, padding_mode="reflect"), "padding_mode='reflect'"),
+    "a subclass": (lambda: Mine(5, 3), "a Mine may use its weights in another way"),
+    "double": (lambda: sb.nn.BinaryLinear(5, 3).double(), r"its weights are torch\.float64"),
+    "no outputs": (lambda: sb.nn.BinaryLinear(5, 0), "it has no weights"),
+    "a huge stride": (lambda: sb.nn.BinaryConv1d(2, 3, 3, stride=2000), "is too large"),
+}
+
+
+@pytest.mark.parametrize("case", CANNOT)
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_which_layer_cannot_be_packed_and_why(case, caplog):
+    make, reason = CANNOT[case]
+    with pytest.raises(ValueError, match=rf"but got a Padded; 'body\.layer0' cannot be: [^;]*{reason}"):
+        sb.pack(Padded(make()))
+    packed = sb.pack(Padded(sb.nn.BinaryLinear(5, 5), make()))
+    assert isinstance(packed.body["layer0"], PackedLayer)
+    assert "Layer 'body.layer1' stays as it is: " in caplog.text
+
+
+def test_zeros_of_pruned_weights(caplog):
+    """One bit does not hold a zero: it is said of a layer whose weights have some, and of latents that turn to +1."""
+    frozen = sb.freeze(nn.Sequential(sb.nn.BinaryLinear(8, 4)))
+    frozen[0].weight.data[:, :3] = 0
+    with pytest.raises(ValueError, match="'0' cannot be: some of its weights are zero, as pruning leaves them"):
+        sb.pack(frozen)
+    net = nn.Sequential(sb.nn.BinaryLinear(8, 4))
+    sb.pack(net)
+    assert not caplog.text
+    with torch.no_grad():
+        net[0].latent[:, :3] = 0
+    packed, x = sb.pack(net), spikes(5, 8)
+    assert torch.equal(packed(x), net.eval()(x))
+    assert (
+        "Layer '0': 12 weights have a latent of exactly 0, as pruning leaves them: they are packed as +1."
+        in caplog.text
+    )
+
+
+def test_which_layer_needs_real_input():
+    net = Padded(sb.nn.BinaryLinear(5, 5), sb.nn.BinaryLinear(5, 3))
+    x = spikes(4, 5)
+    with pytest.raises(ValueError, match=r"layer 'body\.layer1' is to get real .*real_input=\['body\.layer1'\]"):
+        sb.pack(net)(x)
+    assert torch.equal(sb.pack(net, real_input=["body.layer1"])(x), net.eval()(x))
 
 
 @pytest.mark.parametrize("positions", [1, 2, 3])
@@ -228,7 +363,7 @@ def test_a_first_layer_that_is_shown_pixels(engine, loop, tmp_path):
     if not loop:
         sb.save_packed(packed, tmp_path / "net.safetensors")
         assert torch.equal(sb.load_packed(tmp_path / "net.safetensors")(x), packed(x))
-    with pytest.raises(ValueError, match="needs its name in the `real_input` of pack"):
+    with pytest.raises(ValueError, match=r"real_input=\['"):
         sb.pack(net)(x)
 
 

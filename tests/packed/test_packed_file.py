@@ -6,7 +6,10 @@ import json
 import os
 import random
 import struct
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -18,12 +21,21 @@ from torch import nn
 import snntorch_binary as sb
 from snntorch_binary.lightning.networks import LocalSpikingMLP
 from snntorch_binary.packed import PackedFileError, PackedFileVersionError, PackedLayer, SpikeBits, file
-from snntorch_binary.packed.record import Record
+from snntorch_binary.packed.record import MOST_AT_ALL, MOST_PER_BYTE, Record
 
 pytest.importorskip("safetensors")
 from safetensors.torch import load_file, safe_open, save_file
 
 FILES = Path(__file__).parent / "files"
+
+POOLING = {
+    "type": "PackedMaxPool",
+    "kernel": [2] * 3,
+    "stride": [1] * 3,
+    "dilation": [1] * 3,
+    "padding_before": [0] * 3,
+    "padding_after": [0] * 3,
+}
 
 
 def norm_of(channels):
@@ -414,8 +426,9 @@ def path_in_memory(tmp_path):
         yield Path(folder) / "net.safetensors"
 
 
-def test_ten_thousand_mutated_files(path_in_memory):
-    """Random damage is found by the checksum; what is loaded answers as what was saved."""
+@pytest.mark.parametrize("files", [500, pytest.param(20_000, marks=pytest.mark.repeated)])
+def test_mutated_files(path_in_memory, files):
+    """Random damage is found by the checksum; what is loaded answers as what was saved. None takes long or much."""
     path = path_in_memory
     packed = sb.pack(ensemble_of(2))
     sb.save_packed(packed, path)
@@ -423,14 +436,16 @@ def test_ten_thousand_mutated_files(path_in_memory):
     x = spikes(4, 2, 5, 8)
     expected = packed(x)
     chance = random.Random(0)
-    loaded = 0
-    for _ in range(8000):
+    loaded, slowest, before = 0, 0.0, most_memory()
+    for _ in range(files // 2):
         path.write_bytes(mutated(content, chance))
+        start = time.process_time()
         network = loaded_or_none(path)
+        slowest = max(slowest, time.process_time() - start)
         if network is not None:
             loaded += 1
             assert torch.equal(network(x), expected)
-    assert loaded < 800
+    assert loaded < files / 20
     # The same with structures that somebody changed and signed: an error, or a network of such a structure.
     refusals = (ValueError, TypeError, RuntimeError)
     for written, input_, refused in (
@@ -442,18 +457,82 @@ def test_ten_thousand_mutated_files(path_in_memory):
         tensors = {name: tensor.clone() for name, tensor in tensors.items()}
         structure = json.loads(metadata["structure"])
         accepted = 0
-        for _ in range(1000):
+        for _ in range(files // 4):
             changed = changed_json(structure, chance)
             if changed is None:
                 continue
-            try:
-                network = file._network(changed, tensors)
-            except PackedFileError:
-                continue
-            accepted += 1
-            with contextlib.suppress(*refused):
-                network(input_)
-        assert 0 < accepted < 1000
+            write(path, tensors, metadata, changed)
+            start = time.process_time()
+            network = loaded_or_none(path)
+            slowest = max(slowest, time.process_time() - start)
+            if network is not None:
+                accepted += 1
+                with contextlib.suppress(*refused):
+                    network(input_)
+        assert 0 < accepted < files // 4
+    assert slowest < 2
+    assert most_memory() - before < 96 * 2**20
+    print(f"{files} files, the slowest took {slowest:.3f} s, memory grew by {most_memory() - before:,} bytes")
+
+
+def most_memory():
+    """The most memory this process has had, in bytes."""
+    resource = pytest.importorskip("resource", reason="this system does not say how much memory a process has had")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def test_what_a_file_asks_for_is_in_proportion_to_its_size():
+    """Sizes that agree with each other, in tiny files: 2^20 members, 2^22 groups, kernels of 255^3."""
+    pytest.importorskip("resource", reason="this system does not say how much memory a process has had")
+    script = Path(__file__).with_name("reading_memory.py")
+    answer = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    results = {row[0]: row[1:] for row in map(json.loads, answer.stdout.splitlines())}
+    refused = {name for name, (result, *_) in results.items() if result != "loaded"}
+    assert refused == {"members", "members of their own input", "groups", "padding"}
+    for name, (result, size, growth) in results.items():
+        assert result.count(". ") == 0
+        if name != "a layer":  # the first, with which kernels are loaded
+            assert growth < MOST_PER_BYTE * size + MOST_AT_ALL
+    assert "the file asks for more than 512 times its size and 16 MiB of memory" in results["members"][0]
+
+
+@pytest.mark.parametrize(
+    ("structure", "sentence"),
+    [
+        ('{"type": "Sequential", "type": "PackedEnsemble", "modules": []}', "the key 'type' stands twice"),
+        ('{"type": "Sequential", "modules": [NaN]}', "NaN is no number"),
+        ('{"type": "Sequential", "modules": [-Infinity]}', "-Infinity is no number"),
+        ('{"type": "Sequential", "modules": [1e999]}', "the number 1e999 is too large"),
+        ('{"type": "Sequential", "modules": [1' + "0" * 400 + "]}", "is too large"),
+        ('{"type": "Sequential", "modules": ' + "[" * 70 + "]" * 70 + "}", "nested too deeply"),
+        (json.dumps({"type": "Sequential", "modules": [["x" * 10_000, {"type": "PackedFlatten"}]]}), "10000 letters"),
+        (
+            json.dumps({"type": "Sequential", "modules": [["p", POOLING | {"kernel": [1024] * 3}]]}),
+            "`kernel` of module 'p' has to be a window that max pooling has",
+        ),
+        (
+            json.dumps({"type": "Sequential", "modules": [["p", POOLING | {"padding_before": [2] * 3}]]}),
+            "at most half of it in padding",
+        ),
+    ],
+)
+def test_numbers_words_and_windows_that_no_file_needs(path, structure, sentence):
+    sb.save_packed(sb.pack(ensemble_of()), path)
+    tensors, metadata = parts(path)
+    write(path, tensors, metadata, structure)
+    with pytest.raises(PackedFileError, match=sentence) as raised:
+        sb.load_packed(path)
+    assert len(str(raised.value)) < 400
+
+
+def test_a_real_layer_of_no_inputs_has_no_width(path):
+    """Its weights take no bytes, so nothing bears out its outputs."""
+    net = nn.Sequential(sb.nn.BinaryLinear(12, 6), sb.nn.Leaky(0.9), nn.Linear(6, 2, bias=False))
+    sb.save_packed(sb.pack(net), path)
+    tensors, metadata = parts(path)
+    write(path, tensors | {"2.weight": torch.zeros(2**40, 0)}, metadata)
+    with pytest.raises(PackedFileError, match="'2' has no weight of two dimensions"):
+        sb.load_packed(path)
 
 
 def test_a_record_says_where(path):
