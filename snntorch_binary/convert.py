@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary._text import table
-from snntorch_binary.nn.binary import BINARY_TWINS, BinaryLayer, Scale, check_rule, check_scale, gain_like
 from snntorch_binary.neurons import to_rest
+from snntorch_binary.nn.binary import BINARY_TWINS, BinaryLayer, Scale, check_rule, check_scale, gain_like
 from snntorch_binary.rooms import taken_apart
 from snntorch_binary.weights import Bernoulli, WeightRule, binary_layers, require_binary_layers, sampled
 from snntorch_binary.weights.registry import unregister

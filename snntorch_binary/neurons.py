@@ -37,7 +37,7 @@ def to_rest(module: nn.Module) -> Callable[[], Any] | None:
     """
     for name in _RESETS:
         if needs_no_argument(getattr(module, name, None)):
-            return getattr(module, name)  # type: ignore[no-any-return]
+            return getattr(module, name)
     if _library(module, "spikingjelly") or getattr(module, "step_mode", None) in ("s", "m"):
         found = getattr(module, "reset", None)
         return found if needs_no_argument(found) else None

@@ -1,7 +1,7 @@
 """The form of a network: whether it takes one time step a call or a sequence, and where time is in its outputs.
 
-Layers in their order, whose neurons we know, tell it by what they are. Any other network tells it by what it does: it is
-run a few times on its input, in evaluation mode and leaving no trace, and once with one more entry in each of the
+Layers in their order, whose neurons we know, tell it by what they are. Any other network tells it by what it does: it
+is run a few times on its input, in evaluation mode and leaving no trace, and once with one more entry in each of the
 input's first two dimensions. A loop over time then calls its layers more often, and the dimensions of the output grow
 with the dimension of the input that they stem from.
 """
@@ -26,8 +26,6 @@ from snntorch_binary.inference.kept_state import KeptState, tensors_of
 from snntorch_binary.neurons import needs_no_argument, takes_one_step, to_rest
 from snntorch_binary.rooms import open_rooms
 from snntorch_binary.to_spiking import SpikingNetwork
-
-_OURS = "snntorch_binary."
 
 
 @dataclass(frozen=True)
@@ -96,18 +94,19 @@ def known_step(net: nn.Module) -> bool | None:
             what = "one whose neurons all take one time step a call, or all a sequence"
             raise ValueError(expected("net", what, f"one step in {one!r} and a sequence in {whole[0]!r}"))
         return None if None in found.values() else any(found.values())
-    return False if type(net).__module__.startswith(("torch.nn.", _OURS)) and not _holds_others(net) else None
-
-
-def _holds_others(net: nn.Module) -> bool:
-    """Say whether one of torch's modules wraps a network of another."""
-    return type(net).__module__.startswith("torch.nn.") and any(known_step(child) is not False for child in net.children())
+    of_torch = type(net).__module__.startswith("torch.nn.")
+    if of_torch and any(known_step(child) is not False for child in net.children()):
+        return None  # one of torch's modules around a network of another
+    return False if of_torch or type(net).__module__.startswith("snntorch_binary.") else None
 
 
 def _fingerprint(net: nn.Module) -> tuple[Any, ...]:
     """Return what a network's form may depend on, for as long as its code does not change."""
     return tuple(
-        (type(module), tuple((key, value) for key, value in vars(module).items() if type(value) in (bool, str) and key != "training"))
+        (
+            type(module),
+            *(pair for pair in vars(module).items() if type(pair[1]) in (bool, str) and pair[0] != "training"),
+        )
         for module in net.modules()
         if not type(module).__module__.startswith("torch.nn.")
     )
@@ -191,7 +190,7 @@ class _Probe:
     def _find_resets(self, whole: _Run) -> None:
         unsure = _unsure_resets(self.net)
         kept = whole.kept if whole.error is None or self.x.dim() < 2 else self.run(self.x[0]).kept
-        self.resets = tuple(name for name in unsure if name in kept and _leaves_parameters(self.net.get_submodule(name)))
+        self.resets = tuple(name for name in unsure if name in kept and _keeps_parameters(self.net.get_submodule(name)))
 
     def _carries(self, x: Tensor) -> bool:
         """Say whether a call goes on from where modules that we do not know were left by the one before.
@@ -345,7 +344,7 @@ def _equal(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and bool(torch.equal(one, other))
 
 
-def _leaves_parameters(module: nn.Module) -> bool:
+def _keeps_parameters(module: nn.Module) -> bool:
     """Say whether a module's ``reset`` changes none of its parameters, by a call of a copy's."""
     twin = copy_model(module)
     try:

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.inference.form import form_of
-from snntorch_binary.inference.run import run
+from snntorch_binary.inference.form import Form, form_of
+from snntorch_binary.inference.run import run_as
 from snntorch_binary.inference.structure import tensors_in_order
 
 ReadoutName = Literal["auto", "rate", "membrane"]
@@ -68,11 +68,15 @@ def class_scores(
         TypeError: the readout needs another output.
         ValueError: the same, or ``step`` or ``time_dim`` has to be given.
     """
-    form = form_of(net, x, step, time_dim)
-    output = run(net, x, form.step)
+    return scores_as(form_of(net, x, step, time_dim), net, x, readout, scale)
+
+
+def scores_as(form: Form, net: nn.Module, x: Tensor, readout: Readout, scale: float | None) -> Tensor:
+    """Return class scores [B, C] of a network for a new sequence, as :func:`class_scores`, where its form is known."""
+    output = run_as(form, net, x)
     if isinstance(readout, str) and form.time_dim is None:
         what = "the dimension of time in the network's output, as a run does not tell which it is"
-        raise ValueError(expected("time_dim", what, time_dim))
+        raise ValueError(expected("time_dim", what, None))
     return logits(output, readout, scale, form.time_dim or 0)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.fuse import EachStep
-from snntorch_binary.inference.form import begin, form_of
+from snntorch_binary.inference.form import Form, begin, form_of
 from snntorch_binary.inference.kept_state import state_put_back as state_put_back
 from snntorch_binary.inference.structure import stacked
 from snntorch_binary.rooms import TAKES_ONE_STEP, open_rooms
@@ -70,7 +70,11 @@ def run(net: nn.Module, x: Tensor, step: bool | None = None) -> Any:
         ValueError: a stepwise network got no time step, it cannot be told whether the network is one, or a module keeps
             a state that nothing puts to rest.
     """
-    form = form_of(net, x, step)
+    return run_as(form_of(net, x, step), net, x)
+
+
+def run_as(form: Form, net: nn.Module, x: Tensor) -> Any:
+    """Return a network's output for a new sequence, as :func:`run`, where its form is known."""
     begin(net, form.resets)
     if not form.step:
         return net(x)

@@ -35,7 +35,7 @@ def stacked(steps: Sequence[Any]) -> Any:
     Raises:
         TypeError: an output holds something that has no meaning over time, or its structure changes from step to step.
     """
-    first = steps[0]
+    first: Any = steps[0]
     if any(type(step) is not type(first) and not isinstance(first, Tensor) for step in steps):
         kinds = " and ".join(sorted({type(step).__name__ for step in steps}))
         raise TypeError(expected("net", "a network whose outputs are alike at every time step", kinds))
@@ -45,7 +45,7 @@ def stacked(steps: Sequence[Any]) -> Any:
         return None
     if isinstance(first, dict):
         _check_alike({tuple(step) for step in steps})
-        made = copy.copy(first)  # a dictionary of any kind
+        made: Any = copy.copy(first)  # a dictionary of any kind
         made.update({key: stacked([step[key] for step in steps]) for key in first})
         return made
     if dataclasses.is_dataclass(first) and not isinstance(first, type):

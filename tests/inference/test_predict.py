@@ -82,7 +82,7 @@ def test_probabilities_converge_to_the_exact_predictive():
     with torch.no_grad():
         scores = outputs(net, weights, x).sum(1)
     exact = (probabilities(weights, latents(net))[:, None, None] * scores.softmax(-1)).sum(0)
-    prediction = sb.predict(net, x, num_samples=800)
+    prediction = sb.predict(net, x, num_samples=800, readout="rate")
     assert_mean_is(prediction.samples, exact)
     torch.testing.assert_close(prediction.probs, prediction.samples.mean(0))
     mode = outputs(net, torch.where(latents(net) >= 0, 1.0, -1.0)[None].double(), x)[0].sum(0).softmax(-1)
@@ -90,7 +90,7 @@ def test_probabilities_converge_to_the_exact_predictive():
 
 
 def test_samples_are_those_of_the_drawn_networks(net, x):
-    prediction = sb.predict(net, x, num_samples=3, generator=torch.Generator().manual_seed(5))
+    prediction = sb.predict(net, x, 3, readout="rate", generator=torch.Generator().manual_seed(5))
     generator = torch.Generator().manual_seed(5)
     net.eval()
     expected = []
@@ -230,7 +230,7 @@ def test_input_that_is_not_finite(value, net, x):
     [
         ({"num_samples": 0}, ValueError, r"`num_samples` to be an integer of at least 1, but got 0\."),
         ({"num_samples": 2.5}, ValueError, "`num_samples`"),
-        ({"readout": "sum"}, ValueError, "`readout` to be 'rate', 'membrane' or a function"),
+        ({"readout": "sum"}, ValueError, "`readout` to be 'auto', 'rate', 'membrane' or a function"),
         (
             {"x": torch.zeros(T, B, IN, dtype=torch.long)},
             TypeError,
