@@ -9,7 +9,7 @@ with the dimension of the input that they stem from.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -167,15 +167,15 @@ class _Probe:
                 step = self._step(whole)
             return Form(step, 0 if step else self._time_dim(whole), self.resets)
 
-    def run(self, x: Tensor, again: bool = False, resets: tuple[str, ...] | None = None) -> _Run:
-        """Call the network on an input from rest, and once more where asked for; return what the last call did."""
+    def run(self, x: Tensor, again: Callable[[], None] | None = None) -> _Run:
+        """Call the network on an input from rest, and once more after what is given; return what the last call did."""
         found = _Run()
         devices = [x.device.index] if x.device.type == "cuda" else []
         state = KeptState(self.net)
         try:
-            for last in (False, True) if again else (True,):
+            for prepare in (self.rest, again) if again else (self.rest,):
                 with torch.random.fork_rng(devices), _counted(self.net, found.calls):  # every call draws the same
-                    begin(self.net, self.resets if resets is None or not last else resets)
+                    prepare()
                     before = KeptState(self.net)
                     found.outputs = tensors_of(self.net(x))
                     found.kept = before.changed()
@@ -184,6 +184,16 @@ class _Probe:
         finally:
             state.put_back()
         return found
+
+    def rest(self) -> None:
+        begin(self.net, self.resets)
+
+    def rest_known(self) -> None:
+        """Put neurons to rest of which we know how many steps they take."""
+        for module in self.net.modules():
+            reset_state = to_rest(module)
+            if reset_state is not None and takes_one_step(module) is not None:
+                reset_state()
 
     # ---- state that nobody knows -----------------------------------------------------------------------------
 
@@ -198,14 +208,14 @@ class _Probe:
         Raises:
             ValueError: it does so even after everything was put to rest.
         """
-        once, rested = self.run(x), self.run(x, again=True)
+        once, rested = self.run(x), self.run(x, again=self.rest)
         if once.error is None and rested.error is None and not all(map(_equal, once.outputs, rested.outputs)):
             unknown = [name for name in self._unknown(rested) if name not in self.resets]
             name = (unknown or [""])[-1]
             what = "one whose modules are put to rest by reset_mem(), reset_states(), reset_state() or reset()"
             kind = type(self.net.get_submodule(name)).__name__
             raise ValueError(expected("net", what, f"a {kind}{f' in {name!r}' if name else ''} that keeps a state"))
-        return not once.same_values(self.run(x, again=True, resets=()))
+        return not once.same_values(self.run(x, again=self.rest_known))
 
     def _unknown(self, found: _Run) -> list[str]:
         return [name for name in found.kept if takes_one_step(self.net.get_submodule(name)) is None]
@@ -261,12 +271,13 @@ class _Probe:
 
     def _influences(self, dim: int, on_itself: bool = False) -> bool:
         """Say whether the first entry along a dimension of the input changes the others of outputs and states."""
-        changed = self.x.clone()
-        changed.select(dim, 0).add_(self.x.abs().max() + 1)
-        one, other = self.run(self.x), self.run(changed)
+        x = _one_more(self.x, dim)  # so that there are others
+        changed = x.clone()
+        changed.select(dim, 0).add_(x.abs().max() + 1)
+        one, other = self.run(x), self.run(changed)
         if one.error is not None or other.error is not None:
             raise _cannot_tell()
-        size = self.x.shape[dim]
+        size = x.shape[dim]
         for before, after in zip(one.values(), other.values(), strict=False):
             if before.shape != after.shape or before.dim() <= dim or before.shape[dim] != size:
                 differs = not _equal(before, after)

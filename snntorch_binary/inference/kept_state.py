@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -60,9 +61,11 @@ def state_put_back(net: nn.Module) -> Iterator[KeptState]:
 
 
 def tensors_of(value: Any) -> list[Tensor]:
-    """Return the tensors in a value: itself, or those in lists, tuples and dictionaries."""
+    """Return the tensors in a value: itself, or those in lists, tuples, dictionaries and data classes."""
     if isinstance(value, Tensor):
         return [] if isinstance(value, nn.Parameter) else [value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = [getattr(value, each.name) for each in dataclasses.fields(value)]
     items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
     return [tensor for item in items for tensor in tensors_of(item)]
 

@@ -70,7 +70,7 @@ def _check_alike(found: set[Any]) -> None:
 
 def _rebuilt(kind: type, values: dict[str, Any]) -> Any:
     """Return a data class of these values, without its `__init__`, which may take or check others."""
-    made = object.__new__(kind)
+    made: Any = object.__new__(kind)
     for name, value in values.items():
         object.__setattr__(made, name, value)
     return made

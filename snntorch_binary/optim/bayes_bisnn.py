@@ -133,8 +133,10 @@ class BayesBiSNN(torch.optim.Optimizer):
             chosen = [value for value, flag in zip(parameters, bayesian, strict=True) if flag == is_bayesian]
             if not chosen:
                 continue
-            unused = {"momentum": 0.0, "betas": None}
-            group = {**unused, **self.defaults, **param_group, "params": chosen, "bayesian": is_bayesian}
+            plain = {"momentum": 0.0, "betas": None}
+            says_how = plain.keys() & param_group.keys()  # one of the two, and means that one alone
+            defaults = {**self.defaults, **(plain if says_how else {})}
+            group = {**plain, **defaults, **param_group, "params": chosen, "bayesian": is_bayesian}
             if not is_bayesian:
                 group["betas"] = DEFAULT_BETAS  # Adam's, which a schedule of betas moves as well
             if not is_bayesian and (any(bayesian) or "lr" not in param_group or "base_lr" in param_group):
