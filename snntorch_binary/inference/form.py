@@ -2,7 +2,7 @@
 
 Layers in their order, whose neurons we know, tell it by what they are. Any other network tells it by what it does: it
 is run a few times on its input, in evaluation mode and leaving no trace, and once with one more entry in each of the
-input's first two dimensions. A loop over time then calls its layers more often, and the dimensions of the output grow
+input's first three dimensions. A loop over time then calls its layers more often, and the dimensions of the output grow
 with the dimension of the input that they stem from.
 """
 
@@ -226,7 +226,7 @@ class _Probe:
         if whole.error is not None:
             return self._step_of_first(whole.error)
         carries = bool(self._unknown(whole)) and self._carries(self.x)
-        if any(whole.grown(self.run(_one_more(self.x, dim))) for dim in _two(self.x)):
+        if any(whole.grown(self.run(_one_more(self.x, dim))) for dim in _first(self.x)):
             return False
         counts = self._counts(whole)
         if not counts:
@@ -297,31 +297,42 @@ class _Probe:
         sequences = [index for index, output in enumerate(whole.outputs) if output.dim() == 3]
         if not sequences:
             return 0  # what reads scores over time refuses such outputs
-        grown = [self.run(_one_more(self.x, dim)) for dim in _two(self.x)]
+        grown = [self.run(_one_more(self.x, dim)) for dim in _first(self.x)]
         time_in = next((dim for dim, more in enumerate(grown) if more.error is None and whole.grown(more)), None)
-        found = {self._time_of(whole.outputs[i], [_output(more, i) for more in grown], time_in) for i in sequences}
+        steps = set(whole.calls.values())
+        found = {
+            self._time_of(whole.outputs[i], [_output(more, i) for more in grown], time_in, steps) for i in sequences
+        }
         return found.pop() if len(found) == 1 else None
 
-    def _time_of(self, output: Tensor, grown: list[Tensor | None], time_in: int | None) -> int | None:
-        """Return the dimension of time of one output, seen beside those of inputs with one more entry."""
-        dims = [() if more is None else _grown_dims(output, more) for more in grown]
-        dims += [()] * (2 - len(dims))
+    def _time_of(self, output: Tensor, grown: list[Tensor | None], time_in: int | None, steps: set[int]) -> int | None:
+        """Return the dimension of time of one output, seen beside those of inputs with one more entry.
+
+        Args:
+            output: [., ., .].
+            grown: the same output where the input has one more entry, by dimension of the input.
+            time_in: dimension of time of the input, where a loop goes over it.
+            steps: how often modules were called.
+        """
+        dims = [() if more is None else _grown_dims(output, more) for more in grown] + [()] * 3
         if time_in is None and len(dims[0]) == len(dims[1]) == 1:
             influence = [self._influences(dim) if self.x.dim() > 2 else False for dim in (0, 1)]
             time_in = 1 if influence == [False, True] else 0
-        if time_in is not None and len(dims[time_in]) == 1:
-            return dims[time_in][0] if self._batch_is_first(dims[time_in][0], dims[1 - time_in]) else None
-        batch = dims[1 - time_in] if time_in is not None else (dims[0] or dims[1])
-        return 1 - batch[0] if len(batch) == 1 and batch[0] < 2 else None
-
-    @staticmethod
-    def _batch_is_first(time: int, batch: tuple[int, ...]) -> bool:
-        """Say whether the batch is the first dimension once time is gone, as far as it is known."""
-        return not batch or batch == ((1,) if time == 0 else (0,))
+        if time_in is None:  # an image, or a number of steps of the network's own
+            batch = dims[0] or dims[1]
+            if batch == (1,):
+                return 0
+            others = [dim for dim in (1, 2) if output.shape[dim] in steps] if batch == (0,) else []
+            return others[0] if len(others) == 1 else None
+        time, batch = dims[time_in], dims[1 if time_in == 0 else 0]
+        if len(time) == 1:
+            return time[0] if not batch or batch == ((1,) if time[0] == 0 else (0,)) else None
+        return 0 if batch == (1,) else None
 
 
 def begin(net: nn.Module, resets: tuple[str, ...] = ()) -> None:
     """Start a new sequence."""
+    net = getattr(net, "_orig_mod", net)  # of a compiled network
     reset(net)
     for name in resets:
         net.get_submodule(name).reset()  # type: ignore[operator]
@@ -332,8 +343,8 @@ def _cannot_tell() -> ValueError:
     return ValueError(expected("step", what, None))
 
 
-def _two(x: Tensor) -> range:
-    return range(min(2, x.dim()))
+def _first(x: Tensor) -> range:
+    return range(min(3, x.dim()))
 
 
 def _one_more(x: Tensor, dim: int) -> Tensor:

@@ -80,8 +80,8 @@ def predict(
         x: its input; [T, B, ...] where the network takes one step at a time or is time-first.
         num_samples: networks drawn, at least 1 (10 by default). Where no weight is random (:class:`Sign`) one is
             enough and is used.
-        readout: see :func:`snntorch_binary.inference.logits`; by default membrane potentials where the network returns
-            such, else spike counts.
+        readout: see :func:`snntorch_binary.inference.logits`; by default spike counts where the network returns spikes
+            first, else the mean over time of what it returns first.
         readout_scale: see :func:`snntorch_binary.inference.logits`.
         step: whether the network takes one time step at a time. By default its layers tell it where we know them, and
             else a few runs before the first answer; where these cannot, it has to be given.

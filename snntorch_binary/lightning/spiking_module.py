@@ -57,10 +57,9 @@ class SpikingModule(L.LightningModule):
         net: the network.
         num_classes: number of classes C; ``None`` says that targets are real numbers, float32 [B].
         lr: Adam's learning rate.
-        readout: ``"rate"`` reads the network's first output, ``"membrane"`` its last, ``"auto"`` membrane potentials
-            where there are such, else spikes; see :func:`snntorch_binary.inference.logits`.
-        readout_scale: scores are that many times the mean over time; by default T for ``"rate"``, 1 for
-            ``"membrane"``.
+        readout: ``"auto"`` and ``"rate"`` read the network's first output, ``"membrane"`` its last; see
+            :func:`snntorch_binary.inference.logits`.
+        readout_scale: scores are that many times the mean over time; by default T for spikes and ``"rate"``, else 1.
         step: whether the network takes one time step at a time; found out where it is not given, see
             :func:`snntorch_binary.predict`.
         cosine: let learning rates fall to zero along a cosine over the whole training.

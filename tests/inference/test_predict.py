@@ -184,7 +184,23 @@ def test_readouts():
     torch.testing.assert_close(logits((spikes, membrane), scale=1.0), spikes.mean(0))
     torch.testing.assert_close(logits((spikes, membrane), "membrane"), membrane.mean(0))
     torch.testing.assert_close(logits(membrane, "membrane", 5.0), 5 * membrane.mean(0))
+    torch.testing.assert_close(logits(membrane), membrane.mean(0))
+    torch.testing.assert_close(logits((membrane, spikes)), membrane.mean(0))
+    torch.testing.assert_close(logits(membrane, "rate"), membrane.sum(0))
+    torch.testing.assert_close(logits(membrane.transpose(0, 1), time_dim=1), membrane.mean(0))
+    torch.testing.assert_close(logits((spikes, None, [spikes, membrane]), "membrane"), membrane.mean(0))
     torch.testing.assert_close(logits((spikes, membrane), lambda output: output[1][-1]), membrane[-1])
+
+
+@pytest.mark.parametrize(
+    "output", [(torch.ones(T, B, C),), (torch.randn(T, B, C), torch.eye(B)[:, :C].expand(T, B, C))]
+)
+def test_spikes_are_no_membrane_potentials(output):
+    with pytest.raises(
+        ValueError, match=r"`readout` to be 'rate' or a function .* nothing but spikes, but got 'membrane'"
+    ):
+        logits(output, "membrane")
+    assert torch.equal(logits((output[-1] * 0,), "membrane"), torch.zeros(B, C))  # nobody can tell, and nothing differs
 
 
 def test_predict_reads_what_it_is_told(x):

@@ -95,7 +95,7 @@ def test_in_float32_the_default_stays_right_where_the_published_rule_does_not(fr
         layer = weights_alone(sb.Bernoulli(tau=0.5, estimator="gumbel"))
         with torch.no_grad():
             layer.latent.copy_(start)
-        optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.01, rho=0.0, paper_exact=paper_exact)
+        optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.01, rho=0.0, betas=None, paper_exact=paper_exact)
         freeze_noise(uniform)
         sb.resample_(layer)
         backward(layer, c)
@@ -213,6 +213,60 @@ def test_momentum_and_betas_against_torchs_own():
             theirs.step()
             optimizer.zero_grad()
         torch.testing.assert_close(layer.latent.detach(), parameter.detach())
+
+
+def test_the_default_is_adam_normalised_unless_something_else_is_said():
+    def groups(**arguments):
+        layer = weights_alone(sb.Bernoulli())
+        return sb.optim.BayesBiSNN(layer.parameters(), lr=0.01, rho=0.0, **arguments).param_groups[0]
+
+    assert groups()["betas"] == (0.9, 0.999)
+    for arguments in ({"momentum": 0.5}, {"paper_exact": True}, {"betas": None}):
+        assert groups(**arguments)["betas"] is None
+
+
+CYCLES = {
+    "one cycle": lambda o: torch.optim.lr_scheduler.OneCycleLR(o, max_lr=0.3, total_steps=9),
+    "cyclic": lambda o: torch.optim.lr_scheduler.CyclicLR(o, base_lr=0.01, max_lr=0.3, step_size_up=3),
+}
+
+
+@pytest.mark.parametrize("cycle", CYCLES.values(), ids=CYCLES)
+@pytest.mark.parametrize(
+    ("variant", "reference"),
+    [
+        ({"betas": None}, lambda p: torch.optim.SGD(p, lr=0.01)),
+        ({"momentum": 0.9}, lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9)),
+        ({"betas": (0.8, 0.95)}, lambda p: torch.optim.Adam(p, lr=0.01, betas=(0.8, 0.95))),
+        ({}, lambda p: torch.optim.Adam(p, lr=0.01)),
+    ],
+    ids=str,
+)
+def test_cycling_schedules_move_what_they_move_in_torchs_own(variant, reference, cycle):
+    """Learning rate, and momentum or beta1: of the latents as in SGD or Adam, of the biases as in Adam."""
+    net = sb.nn.BinaryLinear(6, 3, weight=sb.Bernoulli(), scale=1.0)
+    twins = [nn.Parameter(value.detach().clone()) for value in (net.latent, net.bias)]
+    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.01, rho=0.0, base_lr=0.01, **variant)
+    theirs = [reference([twins[0]]), torch.optim.Adam([twins[1]], lr=0.01)]
+    schedules = [cycle(each) for each in (optimizer, *theirs)]
+    seen = []
+    for _ in range(8):
+        gradients = torch.randn(3, 6), torch.randn(3)
+        net.latent.grad = gradients[0] * (1 - torch.tanh(net.latent.detach()) ** 2)
+        net.bias.grad = twins[1].grad = gradients[1]
+        twins[0].grad = gradients[0]
+        for each in (optimizer, *theirs):
+            each.step()
+        for schedule in schedules:
+            schedule.step()
+        group, of_theirs = optimizer.param_groups[0], theirs[0].param_groups[0]
+        key = "betas" if "betas" in of_theirs else "momentum"
+        assert group[key] == of_theirs[key]
+        seen.append(group[key])
+    assert len(set(seen)) > 3
+    torch.testing.assert_close(net.latent.detach(), twins[0].detach(), rtol=1e-4, atol=1e-5)
+    if "betas" in theirs[0].param_groups[0]:  # torch's schedules move one of the two in all groups
+        torch.testing.assert_close(net.bias.detach(), twins[1].detach())
 
 
 def test_the_other_parameters_follow_adam():
@@ -378,14 +432,17 @@ def test_parameter_groups_of_the_user():
         ],
         lr=1.0,
         rho=0.1,
+        momentum=0.8,
     )
-    got = [(g["bayesian"], g["lr"], g["rho"], g["betas"], len(g["params"])) for g in optimizer.param_groups]
+    got = [
+        (g["bayesian"], g["lr"], g["rho"], g["betas"], g["momentum"], len(g["params"])) for g in optimizer.param_groups
+    ]
     assert got == [
-        (True, 0.3, 0.2, None, 1),
-        (False, 1e-3, 0.2, None, 2),
-        (True, 1.0, 0.1, (0.9, 0.9), 1),
-        (False, 1e-4, 0.1, None, 1),
-        (False, 1e-2, 0.1, None, 2),
+        (True, 0.3, 0.2, None, 0.8, 1),
+        (False, 1e-3, 0.2, (0.9, 0.999), 0.8, 2),
+        (True, 1.0, 0.1, (0.9, 0.9), 0.0, 1),
+        (False, 1e-4, 0.1, (0.9, 0.999), 0.8, 1),
+        (False, 1e-2, 0.1, (0.9, 0.999), 0.8, 2),
     ]
     train(net, optimizer, torch.randn(2, 5, 6))
     with pytest.raises(ValueError, match="some parameters appear in more than one parameter group"):
