@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.inference.ensemble import Ensemble
+from snntorch_binary.inference.form import form_of
 from snntorch_binary.inference.run import run, state_put_back
 from snntorch_binary.metrics.energy_meter import Meter
 from snntorch_binary.metrics.energy_table import Energy
@@ -68,6 +69,8 @@ def energy(net: nn.Module, x: Tensor | SpikeBits, *, step: bool | None = None, b
         raise TypeError(expected("x", "a tensor or SpikeBits", type(x).__name__))
     if isinstance(net, (Ensemble, PackedEnsemble)):
         step = False  # its members are run by itself
+    else:
+        step = form_of(net, x, step).step  # which may take a run that is not counted
     meter = Meter(net)
     with _evaluated(net), state_put_back(net), meter.attached(), torch.no_grad():
         output = run(net, x, step)  # type: ignore[arg-type]
