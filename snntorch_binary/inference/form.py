@@ -44,7 +44,7 @@ class Form:
     resets: tuple[str, ...] = ()
 
 
-def form_of(net: nn.Module, x: Tensor, step: bool | None = None, time_dim: int | None = None) -> Form:
+def form_of(net: nn.Module, x: Any, step: bool | None = None, time_dim: int | None = None) -> Form:
     """Return the form of a network: what is given, else what is known of it or seen in a run.
 
     Args:

@@ -70,7 +70,7 @@ def run(net: nn.Module, x: Tensor, step: bool | None = None) -> Any:
         ValueError: a stepwise network got no time step, it cannot be told whether the network is one, or a module keeps
             a state that nothing puts to rest.
     """
-    return run_as(form_of(net, x, step), net, x)
+    return run_as(form_of(net, x, step, None if step is None else 0), net, x)  # time in the output does not matter
 
 
 def run_as(form: Form, net: nn.Module, x: Tensor) -> Any:

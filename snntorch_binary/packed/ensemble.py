@@ -62,7 +62,7 @@ class PackedEnsemble(nn.Module):
         if not isinstance(self.net, nn.ModuleList):
             outputs = self.net(x).unbind(0)
             return torch.stack([logits(output, self.readout, self.readout_scale) for output in outputs])
-        form = form_of(self.net[0], x, self.step, self.time_dim)  # type: ignore[arg-type]
+        form = form_of(self.net[0], x, self.step, self.time_dim)
         return torch.stack([scores_as(form, member, x, self.readout, self.readout_scale) for member in self.net])  # type: ignore[arg-type]
 
     @torch.no_grad()

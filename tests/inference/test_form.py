@@ -477,3 +477,29 @@ def test_a_dictionary_has_no_order():
     sb.binarize_(net, sb.Bernoulli())
     with pytest.raises(TypeError, match=r"`readout` to be a function of the network's output .*, but got .* a dict"):
         sb.predict(net, torch.rand(T, B, C))
+
+
+def test_runs_that_tell_the_form_are_not_counted():
+    from snntorch_binary.metrics import energy
+
+    x = torch.rand(T, B, IN)
+    for make in (lambda net: net, lambda net: sb.Ensemble(net, 2)):
+        torch.manual_seed(0)
+        net = Looped()
+        sb.binarize_(net, sb.Bernoulli())
+        model = make(net)
+        first, again = energy(model, x, batch_size=B), energy(model, x, batch_size=B)
+        assert first.rows == again.rows
+
+
+def test_images_with_channels_first_over_time_are_asked_about():
+    """[B, C, T] and [B, T, C] look alike; how often the neurons were called tells them apart, where it can."""
+
+    class ChannelsFirst(Looped):
+        def forward(self, x):
+            spikes, potentials = super().forward(x)
+            return spikes.permute(1, 2, 0), potentials.permute(1, 2, 0)
+
+    assert form_of(ChannelsFirst(num_steps=7), torch.rand(B, IN)).time_dim == 2
+    assert form_of(ChannelsFirst(num_steps=C), torch.rand(B, IN)).time_dim is None
+    assert form_of(Looped(num_steps=C, time_out=1), torch.rand(B, IN)).time_dim is None
