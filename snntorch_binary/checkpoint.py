@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -115,12 +116,9 @@ def _linear(part: dict[str, Tensor], options: dict[str, Any]) -> nn.Module:
     outputs, inputs = part["latent" if "latent" in part else "weight"].shape
     if "latent" not in part and "weight_draw" not in part:
         return nn.Linear(inputs, outputs)
-    rule: WeightRule
-    if "prior_latent" in part:
-        names = ("tau", "prior", "estimator", "init_scale", "shared_noise")
-        rule = Bernoulli(**{name: options[name] for name in names if name in options})
-    else:
-        rule = Sign(options.get("straight_through", "clipped"))
+    kind: type[WeightRule] = Bernoulli if "prior_latent" in part else Sign
+    values = options["rule"] if isinstance(options.get("rule"), dict) else options  # before 0.2: beside all others
+    rule = kind(**{field.name: values[field.name] for field in fields(kind) if field.name in values})
     scale: Any = "channel" if "gain" in part else options.get("scale", "fan_in")
     return BinaryLinear(inputs, outputs, weight=rule, scale=scale)
 

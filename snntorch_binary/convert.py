@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary._text import table
+from snntorch_binary.neurons import to_rest
 from snntorch_binary.nn.binary import BINARY_TWINS, BinaryLayer, Scale, check_rule, check_scale, gain_like
 from snntorch_binary.nn.subclasses import binary_class, plain_class
 from snntorch_binary.nn.view import describes_zeros
@@ -336,10 +337,11 @@ def reset(model: nn.Module) -> None:
     """Start a new sequence: reset the state of every stateful neuron of this model, and of no other.
 
     ``snntorch.utils.reset`` looks at direct children only, misses copies and subclasses, and resets all networks of the
-    process; this walks the model's own modules and calls their ``reset_mem()``.
+    process; this walks the model's own modules and calls their ``reset_mem()``, ``reset_states()``, ``reset_state()``
+    or, of SpikingJelly's neurons, ``reset()``.
 
     Args:
-        model: any module with snnTorch neurons or neurons of this package, at any depth.
+        model: any module with neurons of snnTorch, of this package or of another library, at any depth.
 
     Example:
         >>> import snntorch as snn, torch, snntorch_binary as sb
@@ -349,6 +351,6 @@ def reset(model: nn.Module) -> None:
         [[0.0, 0.0]]
     """
     for module in model.modules():
-        reset_mem = getattr(module, "reset_mem", None)
-        if callable(reset_mem):
-            reset_mem()
+        reset_state = to_rest(module)
+        if reset_state is not None:
+            reset_state()

@@ -201,7 +201,7 @@ def with_change(runs, change):
         (lambda c: c["state_dict"].update({"net.3.weight": torch.zeros(10)}), ["net.3"]),
         (lambda c: c["state_dict"].update({"net.9.weight": torch.zeros(2, 2)}), ["another network"]),
         (lambda c: c["state_dict"].update({"net.3.weight": torch.zeros(10, 99)}), ["do not fit together"]),
-        (lambda c: c["hyper_parameters"].update(prior=2.0), ["net.1", "`prior`"]),
+        (lambda c: c["hyper_parameters"]["rule"].update(prior=2.0), ["net.1", "`prior`"]),
     ],
 )
 def test_checkpoints_of_another_version_or_network(change, words, runs, capsys):

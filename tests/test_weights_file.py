@@ -42,7 +42,7 @@ def trained(rule, scale="channel"):
     net = float_net()
     net[6].requires_grad_(False)
     sb.binarize_(net, rule, lambda module, name: name != "6", scale=scale)
-    optimizer = sb.optim.BayesBiSNN(net.parameters(), 0.1, 0.01) if isinstance(rule, sb.Bernoulli) else None
+    optimizer = sb.optim.BayesBiSNN(net.parameters(), 0.1, 0.01, betas=None) if isinstance(rule, sb.Bernoulli) else None
     optimizer = optimizer or torch.optim.Adam(net.parameters(), 0.1)
     for _ in range(3):
         sb.reset(net)

@@ -9,7 +9,7 @@ from snntorch_binary._errors import expected, require
 
 require("lightning", "lightning")  # one clear sentence before the imports that need it
 
-from snntorch_binary.inference.readout import ReadoutName  # noqa: E402
+from snntorch_binary.inference.readout import DEFAULT_READOUT, ReadoutName  # noqa: E402
 from snntorch_binary.lightning import SpikingModule  # noqa: E402
 
 
@@ -43,7 +43,7 @@ class FedSNN(SpikingModule):
         lr: float = 0.1,
         momentum: float = 0.9,
         weight_decay: float = 0.0,
-        readout: ReadoutName = "membrane",
+        readout: ReadoutName = DEFAULT_READOUT,
     ) -> None:
         if not 0.0 <= momentum < 1.0:
             raise ValueError(expected("momentum", "a float in [0, 1)", momentum))

@@ -29,7 +29,9 @@ require("lightning", "lightning")  # one clear sentence before the imports that 
 from lightning import LightningModule  # noqa: E402
 
 from snntorch_binary.federated.label_shift import label_shares  # noqa: E402
-from snntorch_binary.inference import logits, run  # noqa: E402
+from snntorch_binary.inference import logits  # noqa: E402
+from snntorch_binary.inference.form import form_of  # noqa: E402
+from snntorch_binary.inference.run import run_as  # noqa: E402
 from snntorch_binary.lightning import BayesBiSNN, NonFiniteLossError, SpikingModule  # noqa: E402
 
 
@@ -41,10 +43,11 @@ class PlainModule(SpikingModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return scores [B, C]."""
-        output = run(self.net, x, self.step)
+        form = form_of(self.net, x, self.step, self.time_dim)
+        output = run_as(form, self.net, x)
         if isinstance(output, Tensor) and output.dim() == 2:
             return output
-        return logits(output, self.readout, self.readout_scale)
+        return logits(output, self.readout, self.readout_scale, form.time_dim or 0)
 
 
 def as_module(model: nn.Module, num_classes: int, lr: float = 1e-3) -> SpikingModule:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from snntorch_binary._errors import expected
 from snntorch_binary.convert import freeze, reset
+from snntorch_binary.inference.form import form_of, known_step
 from snntorch_binary.inference.predict import Prediction
-from snntorch_binary.inference.readout import Readout, check_readout, logits
-from snntorch_binary.inference.run import check_input, is_stepwise, run
+from snntorch_binary.inference.readout import Readout, scores_as
+from snntorch_binary.inference.run import check_input
+from snntorch_binary.inference.wrapped import answering
 
 
 class Ensemble(nn.Module):
     """K networks with fixed weights in ±scale, drawn once from the posterior: plain modules, ready to deploy.
 
     Args:
-        net: a network with binary layers; it is left as it was.
-        num_members: number of networks K, at least 1.
+        net: a network with binary layers, or a LightningModule of this package around one, whose readout, scale and
+            form are then taken where they are not given here; it is left as it was.
+        num_members: number of networks K, at least 1; 10 by default.
         seed: of the draws; the same seed and posterior give the same members.
-        readout: see :func:`snntorch_binary.inference.logits`.
-        readout_scale: see :func:`snntorch_binary.inference.logits`.
-        step: whether the network takes one time step at a time; implied by ``init_hidden=True`` and by Norse cells.
+        readout: as in :func:`snntorch_binary.predict`.
+        readout_scale: as there.
+        step: as there; found at the first call where it has to be.
+        time_dim: as there.
 
     Shape:
         the network's input -> class scores of the members [K, B, C].
@@ -41,28 +44,28 @@ class Ensemble(nn.Module):
     def __init__(
         self,
         net: nn.Module,
-        num_members: int = 10,
+        num_members: int | None = None,
         seed: int = 0,
         *,
-        readout: Readout = "rate",
+        readout: Readout | None = None,
         readout_scale: float | None = None,
         step: bool | None = None,
+        time_dim: int | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(num_members, int) or num_members < 1:
-            raise ValueError(expected("num_members", "an integer of at least 1", num_members))
+        own = answering(net, num_members, readout, readout_scale, step, time_dim, count="num_members")
         generator = torch.Generator().manual_seed(seed)
-        self.members = nn.ModuleList(freeze(net, "binary", generator).eval() for _ in range(num_members))
+        self.members = nn.ModuleList(freeze(own.net, "binary", generator).eval() for _ in range(own.num_samples))
         self.seed = seed
-        self.readout = check_readout(readout)
-        self.readout_scale = readout_scale
-        self.step = is_stepwise(net) if step is None else step
+        self.readout = own.readout
+        self.readout_scale = own.readout_scale
+        self.step = known_step(own.net) if own.step is None else own.step
+        self.time_dim = own.time_dim
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the class scores of each member, [K, B, C]."""
-        return torch.stack(
-            [logits(run(member, x, self.step), self.readout, self.readout_scale) for member in self.members]
-        )
+        form = form_of(self.members[0], x, self.step, self.time_dim)
+        return torch.stack([scores_as(form, member, x, self.readout, self.readout_scale) for member in self.members])
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Prediction:

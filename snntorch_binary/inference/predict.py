@@ -57,11 +57,12 @@ class Prediction:
 def predict(
     net: nn.Module,
     x: Tensor,
-    num_samples: int = 10,
+    num_samples: int | None = None,
     *,
-    readout: Readout = "rate",
+    readout: Readout | None = None,
     readout_scale: float | None = None,
     step: bool | None = None,
+    time_dim: int | None = None,
     generator: torch.Generator | None = None,
 ) -> Prediction:
     r"""Average the class probabilities of networks drawn from the posterior.
@@ -74,12 +75,17 @@ def predict(
 
     Args:
         net: a network with binary layers: snnTorch style with a loop inside ``forward`` and ``(spk, mem)`` outputs, an
-            ``nn.Sequential`` of neurons with ``init_hidden=True``, or our time-first layers.
+            ``nn.Sequential`` of neurons with ``init_hidden=True``, or our time-first layers. Of a LightningModule of
+            this package it is the network inside, and what is not given here is the module's.
         x: its input; [T, B, ...] where the network takes one step at a time or is time-first.
-        num_samples: networks drawn, at least 1. Where no weight is random (:class:`Sign`) one is enough and is used.
-        readout: see :func:`snntorch_binary.inference.logits`.
+        num_samples: networks drawn, at least 1 (10 by default). Where no weight is random (:class:`Sign`) one is
+            enough and is used.
+        readout: see :func:`snntorch_binary.inference.logits`; by default spike counts where the network returns spikes
+            first, else the mean over time of what it returns first.
         readout_scale: see :func:`snntorch_binary.inference.logits`.
-        step: whether the network takes one time step at a time; implied by ``init_hidden=True`` and by Norse cells.
+        step: whether the network takes one time step at a time. By default its layers tell it where we know them, and
+            else a few runs before the first answer; where these cannot, it has to be given.
+        time_dim: dimension of time in the network's outputs, 0 in [T, B, C] and 1 in [B, T, C]; found in the same way.
         generator: where the draws come from; torch's global generator by default.
 
     Returns:
@@ -87,7 +93,8 @@ def predict(
 
     Raises:
         TypeError: x is not a floating-point tensor.
-        ValueError: an argument is out of its range, x is not finite, or the network has no binary layer.
+        ValueError: an argument is out of its range or has to be given, x is not finite, or the network has no binary
+            layer.
 
     Example:
         >>> import torch, snntorch as snn, snntorch_binary as sb
@@ -98,6 +105,13 @@ def predict(
         (torch.Size([8, 3]), torch.Size([8]))
     """
     mode, samples = sample_scores(
-        net, x, num_samples, readout=readout, readout_scale=readout_scale, step=step, generator=generator
+        net,
+        x,
+        num_samples,
+        readout=readout,
+        readout_scale=readout_scale,
+        step=step,
+        time_dim=time_dim,
+        generator=generator,
     )
     return Prediction(samples.softmax(-1), mode.softmax(-1))

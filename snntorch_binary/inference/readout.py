@@ -1,16 +1,28 @@
-"""From what a spiking network puts out to class scores: the readout."""
+"""From what a spiking network puts out to class scores: the readout, and the defaults of all that answers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
+from snntorch_binary.inference.form import Form, form_of
+from snntorch_binary.inference.run import run_as
+from snntorch_binary.inference.structure import tensors_in_order
 
-ReadoutName = Literal["rate", "membrane"]
+ReadoutName = Literal["auto", "rate", "membrane"]
 Readout = ReadoutName | Callable[[Any], Tensor]
+
+DEFAULT_READOUT: ReadoutName = "auto"
+"""Spike counts where a network returns spikes first, else the mean of what it returns first.
+
+Networks of (spikes, membrane potentials) learn better from counts than from mean potentials: validation accuracy on
+digits after 8 epochs, three seeds, 0.886 and 0.823 with Bayes-BiSNN, 0.897 and 0.825 with ST-BiSNN.
+"""
+NUM_SAMPLES = 10
+"""Networks drawn from a posterior for an answer, unless said otherwise."""
 
 
 def check_readout(readout: Readout) -> Readout:
@@ -19,22 +31,73 @@ def check_readout(readout: Readout) -> Readout:
     Raises:
         ValueError: it is neither a known name nor callable.
     """
-    if readout not in ("rate", "membrane") and not callable(readout):
-        raise ValueError(expected("readout", "'rate', 'membrane' or a function of the network's output", repr(readout)))
+    if readout not in ("auto", "rate", "membrane") and not callable(readout):
+        what = "'auto', 'rate', 'membrane' or a function of the network's output"
+        raise ValueError(expected("readout", what, repr(readout)))
     return readout
 
 
-def logits(output: Any, readout: Readout = "rate", scale: float | None = None) -> Tensor:
+def check_time_dim(time_dim: int | None, step: bool | None) -> int | None:
+    """Return the dimension of time in a network's outputs, or say what it can be.
+
+    Raises:
+        ValueError: it is no dimension of [T, B, C], or not that in which single steps are put together.
+    """
+    if time_dim is not None and (isinstance(time_dim, bool) or time_dim not in (0, 1, 2)):
+        raise ValueError(expected("time_dim", "0, 1 or 2, or None to find out", time_dim))
+    if step and time_dim:
+        raise ValueError(expected("time_dim", "0 or None for a network of single time steps", time_dim))
+    return time_dim
+
+
+def class_scores(
+    net: nn.Module,
+    x: Tensor,
+    readout: Readout = DEFAULT_READOUT,
+    scale: float | None = None,
+    step: bool | None = None,
+    time_dim: int | None = None,
+) -> Tensor:
+    """Return class scores [B, C] of a network for a new sequence.
+
+    Args:
+        net: the network, as :func:`run` takes it.
+        x: its input.
+        readout: see :func:`logits`.
+        scale: see :func:`logits`.
+        step: whether a call is one time step; see :func:`run`.
+        time_dim: dimension of time in the network's outputs; by default as seen in a few runs.
+
+    Raises:
+        TypeError: the readout needs another output.
+        ValueError: the same, or ``step`` or ``time_dim`` has to be given.
+    """
+    return scores_as(form_of(net, x, step, time_dim), net, x, readout, scale)
+
+
+def scores_as(form: Form, net: nn.Module, x: Tensor, readout: Readout, scale: float | None) -> Tensor:
+    """Return class scores [B, C] of a network for a new sequence, as :func:`class_scores`, where its form is known."""
+    output = run_as(form, net, x)
+    if isinstance(readout, str) and form.time_dim is None:
+        what = "the dimension of time in the network's output, as a run does not tell which it is"
+        raise ValueError(expected("time_dim", what, None))
+    return logits(output, readout, scale, form.time_dim or 0)
+
+
+def logits(output: Any, readout: Readout = DEFAULT_READOUT, scale: float | None = None, time_dim: int = 0) -> Tensor:
     """Return class scores [B, C] from a network's output over all time steps.
 
     Args:
         output: [T, B, C], or a tuple ``(spikes, ..., membrane potential)`` of such, as snnTorch's models return.
-        readout: ``"rate"`` reads the first tensor, ``"membrane"`` the last; a function of the output replaces both.
-        scale: scores are scale · (mean over time). By default T for ``"rate"``, which makes them spike counts (what
-            ``snntorch.functional.ce_count_loss`` takes), and 1 for ``"membrane"``.
+        readout: ``"auto"`` and ``"rate"`` read the first tensor, ``"membrane"`` the last, which must not be spikes. A
+            function of the output replaces them.
+        scale: scores are scale · (mean over time). By default T for spikes (all 0 or 1) and for ``"rate"``, which makes
+            them spike counts (what ``snntorch.functional.ce_count_loss`` takes), else 1.
+        time_dim: dimension of time, 0 in [T, B, C].
 
     Raises:
-        ValueError: the readout is unknown, or the tensor it reads is not [T, B, C].
+        TypeError: the output holds more than tensors, so that only a function can read it.
+        ValueError: the readout is unknown or finds spikes only, or the tensor it reads is not [T, B, C].
 
     Example:
         >>> import torch
@@ -44,11 +107,23 @@ def logits(output: Any, readout: Readout = "rate", scale: float | None = None) -
     check_readout(readout)
     if not isinstance(readout, str):
         return readout(output)
-    if isinstance(output, (tuple, list)):
-        output = output[0] if readout == "rate" else output[-1]
-    if not isinstance(output, Tensor) or output.dim() != 3 or output.shape[0] == 0:
-        got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise ValueError(expected("output", "of shape [T, B, C] with T >= 1", got))
+    tensors = tensors_in_order(output)
+    if not tensors:
+        raise ValueError(expected("output", "of shape [T, B, C] with T >= 1", "no tensor"))
+    read = tensors[-1 if readout == "membrane" else 0]
+    if read.dim() != 3 or read.shape[time_dim] == 0:
+        form = ["B", "C"]
+        form.insert(time_dim, "T")
+        what = f"of shape [{', '.join(form)}] with T >= 1, or `readout` a function of it"
+        raise ValueError(expected("output", what, tuple(read.shape)))
+    if readout == "membrane" and _are_spikes(read):
+        what = "'rate' or a function of the network's output, whose last tensor holds nothing but spikes"
+        raise ValueError(expected("readout", what, repr(readout)))
     if scale is None:
-        scale = float(output.shape[0]) if readout == "rate" else 1.0
-    return output.mean(0) * scale
+        scale = float(read.shape[time_dim]) if readout == "rate" or _are_spikes(read) else 1.0
+    return read.mean(time_dim) * scale
+
+
+def _are_spikes(values: Tensor) -> bool:
+    """Say whether values are 0 or 1, and some 1: of zeros all scores are 0, whatever they are."""
+    return bool(((values == 0) | (values == 1)).all() & (values == 1).any())

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.convert import reset
 from snntorch_binary.fuse import EachStep
+from snntorch_binary.inference.form import Form, begin, form_of
+from snntorch_binary.inference.kept_state import state_put_back as state_put_back
+from snntorch_binary.inference.structure import stacked
 from snntorch_binary.rooms import TAKES_ONE_STEP, open_rooms
 from snntorch_binary.to_spiking import SpikingNetwork
 
@@ -52,21 +52,6 @@ def check_input(x: Tensor) -> None:
         raise ValueError(expected("x", "finite", "NaN or infinite values"))
 
 
-@contextmanager
-def state_put_back(net: nn.Module) -> Iterator[None]:
-    """Give every neuron its state (membrane potentials) back afterwards, and Norse's regularisation cells their sum."""
-    neurons = [
-        module for module in net.modules() if callable(getattr(module, "reset_mem", None)) or "state" in module.__dict__
-    ]
-    before = [(neuron, dict(neuron.__dict__), dict(neuron._buffers)) for neuron in neurons]
-    try:
-        yield
-    finally:
-        for neuron, attributes, buffers in before:
-            neuron.__dict__.update(attributes)
-            neuron._buffers.update(buffers)
-
-
 def run(net: nn.Module, x: Tensor, step: bool | None = None) -> Any:
     """Return a network's output for a new sequence: its state is reset before, never after.
 
@@ -74,19 +59,24 @@ def run(net: nn.Module, x: Tensor, step: bool | None = None) -> Any:
         net: a network that takes a whole input at once (a loop inside ``forward``, or our time-first layers), or one
             time step at a time.
         x: the input; [T, B, ...] for a stepwise network.
-        step: whether the network takes one time step at a time; by default if one of its neurons has
-            ``init_hidden=True`` or it is made of Norse cells. Pass ``False`` for a network that has such neurons and
-            loops inside ``forward``.
+        step: whether the network takes one time step at a time. By default what its layers are says so, or a few
+            short runs (see :mod:`snntorch_binary.inference.form`).
 
     Returns:
-        What ``net(x)`` returns; of a stepwise network the outputs stacked over time, [T, ...] each, without the state
-        where that is an argument.
+        What ``net(x)`` returns; of a stepwise network the outputs stacked over time, [T, ...] each, in the structure in
+        which it returns them, without the state where that is an argument.
 
     Raises:
-        ValueError: a stepwise network got no time step.
+        ValueError: a stepwise network got no time step, it cannot be told whether the network is one, or a module keeps
+            a state that nothing puts to rest.
     """
-    reset(net)
-    if not (is_stepwise(net) if step is None else step):
+    return run_as(form_of(net, x, step, None if step is None else 0), net, x)  # time in the output does not matter
+
+
+def run_as(form: Form, net: nn.Module, x: Tensor) -> Any:
+    """Return a network's output for a new sequence, as :func:`run`, where its form is known."""
+    begin(net, form.resets)
+    if not form.step:
         return net(x)
     if x.dim() < 2 or x.shape[0] == 0:
         raise ValueError(expected("x", "of shape [T, B, ...] with T >= 1", tuple(x.shape)))
@@ -97,6 +87,4 @@ def run(net: nn.Module, x: Tensor, step: bool | None = None) -> Any:
             outputs.append(output)
     else:
         outputs = [net(x_t) for x_t in x]
-    if isinstance(outputs[0], Tensor):
-        return torch.stack(outputs)
-    return tuple(torch.stack(values) for values in zip(*outputs, strict=True))
+    return stacked(outputs)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from snntorch_binary._errors import expected
-from snntorch_binary.inference.readout import Readout, check_readout, logits
-from snntorch_binary.inference.run import check_input, run, state_put_back
+from snntorch_binary.inference.evaluated import evaluated
+from snntorch_binary.inference.kept_state import state_put_back
+from snntorch_binary.inference.readout import Readout, class_scores
+from snntorch_binary.inference.run import check_input
+from snntorch_binary.inference.wrapped import answering
 from snntorch_binary.weights import require_binary_layers, sampled
 
 
@@ -15,11 +17,12 @@ from snntorch_binary.weights import require_binary_layers, sampled
 def sample_scores(
     net: nn.Module,
     x: Tensor,
-    num_samples: int = 10,
+    num_samples: int | None = None,
     *,
-    readout: Readout = "rate",
+    readout: Readout | None = None,
     readout_scale: float | None = None,
     step: bool | None = None,
+    time_dim: int | None = None,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the scores of the most probable network, [B, C], and of networks drawn from the posterior, [K, B, C].
@@ -30,10 +33,11 @@ def sample_scores(
     Args:
         net: a network with binary layers, as :func:`snntorch_binary.predict` takes it.
         x: its input.
-        num_samples: networks drawn, at least 1. Where no weight is random (:class:`Sign`) one is enough and is used.
-        readout: see :func:`snntorch_binary.inference.logits`.
-        readout_scale: see :func:`snntorch_binary.inference.logits`.
-        step: whether the network takes one time step at a time; implied by ``init_hidden=True`` and by Norse cells.
+        num_samples: as in :func:`snntorch_binary.predict`.
+        readout: as there.
+        readout_scale: as there.
+        step: as there.
+        time_dim: as there.
         generator: where the draws come from; torch's global generator by default.
 
     Raises:
@@ -48,30 +52,20 @@ def sample_scores(
         >>> mode.shape, members.shape
         (torch.Size([8, 3]), torch.Size([5, 8, 3]))
     """
-    if not isinstance(num_samples, int) or num_samples < 1:
-        raise ValueError(expected("num_samples", "an integer of at least 1", num_samples))
-    check_readout(readout)
+    own = answering(net, num_samples, readout, readout_scale, step, time_dim)
+    net = own.net
     check_input(x)
     layers = require_binary_layers(net)
-    if not any(layer.rule.needs_noise("binary") for layer in layers.values()):
-        num_samples = 1
-    training = [(module, module.training) for module in net.modules()]
-    net.eval()
+    count = own.num_samples if any(layer.rule.needs_noise("binary") for layer in layers.values()) else 1
 
     def scores() -> Tensor:
-        return logits(run(net, x, step), readout, readout_scale)
+        return class_scores(net, x, own.readout, own.readout_scale, own.step, own.time_dim)
 
-    try:
-        with state_put_back(net):
-            with sampled(net, "mode"):
-                mode = scores()
-            samples = []
-            for _ in range(num_samples):
-                with sampled(net, "binary", generator):
-                    samples.append(scores())
-    finally:
-        for module, was_training in training:
-            module.training = was_training
-        for layer in layers.values():
-            layer.refresh()
+    with evaluated(net), state_put_back(net):
+        with sampled(net, "mode"):
+            mode = scores()
+        samples = []
+        for _ in range(count):
+            with sampled(net, "binary", generator):
+                samples.append(scores())
     return mode, torch.stack(samples)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sized
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.inference import sample_scores
-from snntorch_binary.inference.readout import ReadoutName
+from snntorch_binary.inference.readout import DEFAULT_READOUT, NUM_SAMPLES, ReadoutName
 from snntorch_binary.lightning.hyperparameters import Group, Hyperparameter, of_posterior
-from snntorch_binary.lightning.rule_of_network import give_rule_
+from snntorch_binary.lightning.rule_of_network import give_rule_, rule_of
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
 from snntorch_binary.optim import BayesBiSNN as BayesBiSNNOptimizer
-from snntorch_binary.weights import LATENT_LIMIT, Bernoulli, binary_layers, disarm_loss, resample_
+from snntorch_binary.optim.bayes_bisnn import Betas
+from snntorch_binary.weights import LATENT_LIMIT, Bernoulli, WeightRule, binary_layers, disarm_loss, resample_
 
 
 class BayesBiSNN(SpikingModule):
@@ -27,17 +29,15 @@ class BayesBiSNN(SpikingModule):
         rho: weight of the KL term in a per-example mean loss; ``None`` is Bayes' rule, 1 / (number of training
             examples).
         base_lr: learning rate of the real parameters.
-        betas: Adam-normalised natural gradient, or ``None`` for the paper's plain step.
+        betas: of the Adam-normalised natural gradient, or ``None`` for the paper's plain step; see
+            :class:`snntorch_binary.optim.BayesBiSNN`.
         momentum: momentum of the plain step.
-        tau: temperature of the relaxed sample, for a float network.
-        prior: prior probability P(w = +1), for a float network.
-        estimator: ``"hard"``, ``"gumbel"`` or ``"disarm"``, for a float network.
-        init_scale: ``|w_r|`` at the start, for a float network.
+        rule: the weights' rule, ``Bernoulli()`` by default, or its JSON form; of a binary network its own, which it
+            then has to be where it is given.
         scale: scale of the binary layers, for a float network.
         num_train_samples: draws from the posterior per training step.
         num_validation_samples: members of the ensemble in validation.
         num_test_samples: members of the ensemble in test and predict.
-        shared_noise: let all processes of a distributed run draw the same weights, for a float network.
         readout: as in :class:`SpikingModule`.
         readout_scale: as in :class:`SpikingModule`.
         step: as in :class:`SpikingModule`.
@@ -45,8 +45,10 @@ class BayesBiSNN(SpikingModule):
         credit: as in :class:`SpikingModule`.
         limit: bound on ``|w_r|``, see :class:`snntorch_binary.optim.BayesBiSNN`.
         paper_exact: the published arithmetic, see :class:`snntorch_binary.optim.BayesBiSNN`; excludes ``betas``.
+        time_dim: as in :class:`SpikingModule`.
 
     Raises:
+        TypeError: ``rule`` is no Bernoulli rule.
         ValueError: an argument is out of its range, or the network follows another rule.
 
     Example:
@@ -66,24 +68,21 @@ class BayesBiSNN(SpikingModule):
         lr: float = 0.15,
         rho: float | None = None,
         base_lr: float = 1e-3,
-        betas: tuple[float, float] | None = (0.9, 0.999),
+        betas: Betas = "auto",
         momentum: float = 0.0,
-        tau: float = 1.0,
-        prior: float = 0.5,
-        estimator: Literal["hard", "gumbel", "disarm"] = "hard",
-        init_scale: float = 3.0,
+        rule: Bernoulli | dict[str, Any] | None = None,
         scale: Literal["fan_in", "channel"] | float = "channel",
         num_train_samples: int = 1,
         num_validation_samples: int = 3,
-        num_test_samples: int = 10,
-        shared_noise: bool = False,
-        readout: ReadoutName = "membrane",
+        num_test_samples: int = NUM_SAMPLES,
+        readout: ReadoutName = DEFAULT_READOUT,
         readout_scale: float | None = None,
         step: bool | None = None,
         cosine: bool = True,
         credit: Credit = "through-time",
         limit: float = LATENT_LIMIT,
         paper_exact: bool = False,
+        time_dim: int | None = None,
     ) -> None:
         counts = {
             "num_train_samples": num_train_samples,
@@ -95,15 +94,17 @@ class BayesBiSNN(SpikingModule):
                 raise ValueError(expected(name, "an integer of at least 1", count))
         if rho is not None and not rho >= 0:
             raise ValueError(expected("rho", "a float of at least 0, or None", rho))
-        give_rule_(net, Bernoulli(tau, prior, estimator, init_scale, shared_noise), scale)
-        super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine, credit)
-        if credit == "online" and estimator == "disarm":
-            raise ValueError(expected("estimator", "'hard' or 'gumbel' with credit 'online'", repr(estimator)))
+        own = give_rule_(net, rule_of(rule, Bernoulli), Bernoulli(), scale)
+        super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine, credit, time_dim)
+        self.save_hyperparameters({"rule": own.to_json()})
+        if credit == "online" and any(_is_disarm(layer.rule) for layer in binary_layers(net).values()):
+            what = "one with estimator 'hard' or 'gumbel' with credit 'online'"
+            raise ValueError(expected("rule", what, repr(own)))
         if credit == "online" and num_train_samples != 1:
             raise ValueError(expected("num_train_samples", "1 with credit 'online'", num_train_samples))
         self.rho = rho
         self.base_lr = base_lr
-        self.betas = None if betas is None else (betas[0], betas[1])
+        self.betas: Betas = (betas[0], betas[1]) if isinstance(betas, (list, tuple)) else betas
         self.momentum = momentum
         self.limit = limit
         self.paper_exact = paper_exact
@@ -116,7 +117,11 @@ class BayesBiSNN(SpikingModule):
         rho = self.rho
         if rho is None:
             self.trainer.fit_loop.setup_data()
-            rho = 1 / len(self.trainer.train_dataloader.dataset)  # type: ignore[union-attr]
+            dataset = getattr(self.trainer.train_dataloader, "dataset", None)
+            if not isinstance(dataset, Sized) or len(dataset) == 0:
+                what = "a float of at least 0 where training data do not say how many examples they are"
+                raise ValueError(expected("rho", what, None))
+            rho = 1 / len(dataset)
         return BayesBiSNNOptimizer(
             self.net.parameters(),
             self.lr,
@@ -151,7 +156,7 @@ class BayesBiSNN(SpikingModule):
 
     def _loss_of_draw(self, x: Tensor, targets: Tensor) -> Tensor:
         layers = binary_layers(self.net).values()
-        if any(getattr(layer.rule, "estimator", None) == "disarm" for layer in layers):
+        if any(_is_disarm(layer.rule) for layer in layers):
             return disarm_loss(self.net, lambda: SpikingModule.loss(self, x, targets))
         return super().loss(x, targets)
 
@@ -164,6 +169,11 @@ class BayesBiSNN(SpikingModule):
             readout=self.readout,
             readout_scale=self.readout_scale,
             step=self.step,
+            time_dim=self.time_dim,
             generator=torch.Generator().manual_seed(0),  # the same members for every batch, also after a resume
         )
         return {"mode": mode[None], "ensemble": members}
+
+
+def _is_disarm(rule: WeightRule) -> bool:
+    return isinstance(rule, Bernoulli) and rule.estimator == "disarm"

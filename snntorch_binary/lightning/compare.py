@@ -31,6 +31,7 @@ from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
 from snntorch_binary.lightning.st_bisnn import STBiSNN
 from snntorch_binary.lightning.vowel import VOWEL
 from snntorch_binary.nn import RaisedCosine, WTANetwork
+from snntorch_binary.weights import Bernoulli
 
 _DONE = "predictions.pt"  # there when a run is trained and tested
 
@@ -303,7 +304,7 @@ def make_module(rule: str, net: nn.Module, splits: Splits, used: Recipe, credit:
         used.bayes_lr,
         used.rho,
         used.bayes_base_lr,
-        init_scale=used.init_scale,
+        rule=Bernoulli(init_scale=used.init_scale),
         limit=used.limit,
         num_test_samples=used.num_members,
         readout_scale=scale,

@@ -14,12 +14,18 @@ import snntorch_binary
 from snntorch_binary._errors import expected
 from snntorch_binary.checkpoint import FORMAT
 from snntorch_binary.convert import reset
-from snntorch_binary.inference import logits, run
-from snntorch_binary.inference.readout import ReadoutName, check_readout
+from snntorch_binary.inference.readout import (
+    DEFAULT_READOUT,
+    ReadoutName,
+    check_readout,
+    check_time_dim,
+    class_scores,
+)
 from snntorch_binary.learning import LocalNetwork, online_gradients
 from snntorch_binary.lightning.hyperparameters import Group, Hyperparameter, learning_rate, of_network
 from snntorch_binary.lightning.processes import check_processes, share_draws_
 from snntorch_binary.lightning.tasks import Classification, Regression, Task
+from snntorch_binary.weights import binary_layers
 
 
 class NonFiniteLossError(RuntimeError):
@@ -34,9 +40,9 @@ CREDITS: tuple[str, ...] = get_args(Credit)
 class SpikingModule(L.LightningModule):
     """Training of a spiking network; as it stands, the full-precision baseline of the two rules.
 
-    A batch is ``(x, labels)``: x as the network takes it, time-first [T, B, ...], labels int64 [B]. The network
-    returns [T, B, C] or a tuple ``(spikes, ..., membrane potential)`` of such tensors; one that takes a single
-    time step (neurons with ``init_hidden=True``) is stepped over x. State is reset before every batch.
+    A batch is ``(x, labels)``: x as the network takes it, time-first [T, B, ...], labels [B] of any integer type. The
+    network returns [T, B, C] or a tuple ``(spikes, ..., membrane potential)`` of such tensors; one that takes a single
+    time step is stepped over x. State is reset before every batch.
 
     ``credit="through-time"`` is backpropagation through all layers and time steps. A
     :class:`snntorch_binary.learning.LocalNetwork`, whose layers learn from readouts of their own, can also learn
@@ -51,13 +57,14 @@ class SpikingModule(L.LightningModule):
         net: the network.
         num_classes: number of classes C; ``None`` says that targets are real numbers, float32 [B].
         lr: Adam's learning rate.
-        readout: ``"rate"`` reads the network's first output, ``"membrane"`` its last; see
+        readout: ``"auto"`` and ``"rate"`` read the network's first output, ``"membrane"`` its last; see
             :func:`snntorch_binary.inference.logits`.
-        readout_scale: scores are that many times the mean over time; by default T for ``"rate"``, 1 for
-            ``"membrane"``.
-        step: whether the network takes one time step at a time; implied by ``init_hidden=True``.
+        readout_scale: scores are that many times the mean over time; by default T for spikes and ``"rate"``, else 1.
+        step: whether the network takes one time step at a time; found out where it is not given, see
+            :func:`snntorch_binary.predict`.
         cosine: let learning rates fall to zero along a cosine over the whole training.
         credit: ``"through-time"``, ``"local"`` or ``"online"``.
+        time_dim: dimension of time in the network's outputs, 0 in [T, B, C]; found out where it is not given.
 
     Raises:
         ValueError: an argument is out of its range, or the network cannot learn with this credit.
@@ -70,11 +77,12 @@ class SpikingModule(L.LightningModule):
         net: nn.Module,
         num_classes: int | None,
         lr: float = 1e-3,
-        readout: ReadoutName = "membrane",
+        readout: ReadoutName = DEFAULT_READOUT,
         readout_scale: float | None = None,
         step: bool | None = None,
         cosine: bool = True,
         credit: Credit = "through-time",
+        time_dim: int | None = None,
     ) -> None:
         super().__init__()
         if num_classes is not None and num_classes < 2:
@@ -87,7 +95,8 @@ class SpikingModule(L.LightningModule):
         if not lr > 0:
             raise ValueError(expected("lr", "a positive float", lr))
         check_readout(readout)
-        self.save_hyperparameters(ignore=["net"])
+        check_time_dim(time_dim, step)
+        self.save_hyperparameters(ignore=["net", "rule"])
         self.net = net
         self.task: Task = Regression() if num_classes is None else Classification(num_classes)
         if isinstance(net, LocalNetwork):
@@ -98,6 +107,7 @@ class SpikingModule(L.LightningModule):
         self.readout: ReadoutName = readout
         self.readout_scale = readout_scale
         self.step = step
+        self.time_dim = time_dim
         self.cosine = cosine
         self.validation_metrics = nn.ModuleDict({name: self.task.metrics(f"val_{name}_") for name in self.predictions})
         self.test_metrics = nn.ModuleDict({name: self.task.metrics(f"test_{name}_") for name in self.predictions})
@@ -121,7 +131,7 @@ class SpikingModule(L.LightningModule):
         """Return the mean loss of one training batch; local losses are summed over layers."""
         if self.credit == "local":
             assert isinstance(self.net, LocalNetwork)
-            return self.net.local_loss(x, targets, self.task.loss_name(self.net.num_outputs))
+            return self.net.local_loss(x, self.task.targets(targets), self.task.loss_name(self.net.num_outputs))
         return self.task.loss(self(x), targets)
 
     def scores(self, x: Tensor, final: bool) -> dict[str, Tensor]:
@@ -139,7 +149,7 @@ class SpikingModule(L.LightningModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return scores [B, C] for a new sequence, with the weights in force."""
-        scores = logits(run(self.net, x, self.step), self.readout, self.readout_scale)
+        scores = class_scores(self.net, x, self.readout, self.readout_scale, self.step, self.time_dim)
         self.task.check(scores.shape[-1])
         return scores
 
@@ -182,7 +192,7 @@ class SpikingModule(L.LightningModule):
             NonFiniteLossError: the loss is NaN or infinite.
         """
         x, labels = batch
-        loss = self._learn_online(x, labels) if self.credit == "online" else self.loss(x, labels)
+        loss = self._learn_online(x, self.task.targets(labels)) if self.credit == "online" else self.loss(x, labels)
         if not torch.isfinite(loss):
             raise NonFiniteLossError(
                 f"The loss became {loss.item()} at step {self.global_step} (epoch {self.current_epoch}, "
@@ -211,6 +221,20 @@ class SpikingModule(L.LightningModule):
     def on_validation_start(self) -> None:
         """Stop before a network with NaN weights is validated."""
         self._check_parameters()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of an earlier version whose weights had another rule.
+
+        Raises:
+            ValueError: they had.
+        """
+        rules = [layer.rule for layer in binary_layers(self.net).values()]
+        before = checkpoint.get("hyper_parameters") or {}
+        if "rule" in before:
+            return
+        for name, value in rules[0].to_json().items() if rules else ():
+            if before.get(name, value) != value:  # it was an argument of the module
+                raise ValueError(expected("rule", f"one with {name}={before[name]!r}, as in the file", repr(rules[0])))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Stop before a network with NaN weights replaces the last good checkpoint; say who wrote this one."""

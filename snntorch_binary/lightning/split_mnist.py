@@ -32,6 +32,7 @@ from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.lightning.split_mnist_settings import TASKS, SplitRecipe, SplitSettings
 from snntorch_binary.lightning.st_bisnn import STBiSNN
 from snntorch_binary.metrics import Scores, evaluate
+from snntorch_binary.weights import Bernoulli
 
 NUM_MEMBERS = 10
 """Members of the Bayesian ensemble whose test results are reported."""
@@ -197,7 +198,7 @@ def make_module(rule: str, used: SplitRecipe) -> SpikingModule:
         used.bayes_lr,
         used.rho,
         used.base_lr,
-        init_scale=used.init_scale,
+        rule=Bernoulli(init_scale=used.init_scale),
         num_test_samples=NUM_MEMBERS,
         readout_scale=used.readout_scale,
     )

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.inference.readout import ReadoutName
+from snntorch_binary.inference.readout import DEFAULT_READOUT, ReadoutName
 from snntorch_binary.lightning.hyperparameters import Group
-from snntorch_binary.lightning.rule_of_network import give_rule_
+from snntorch_binary.lightning.rule_of_network import give_rule_, rule_of
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
 from snntorch_binary.weights import Sign, binary_layers
 
@@ -25,7 +25,8 @@ class STBiSNN(SpikingModule):
         num_classes: as in :class:`SpikingModule`.
         lr: learning rate of the real parameters.
         latent_lr: learning rate of the latents.
-        straight_through: ``"clipped"`` or ``"identity"``, for a float network.
+        rule: the weights' rule, ``Sign()`` by default, or its JSON form; of a binary network its own, which it then
+            has to be where it is given.
         scale: scale of the binary layers, for a float network.
         readout: as in :class:`SpikingModule`.
         readout_scale: as in :class:`SpikingModule`.
@@ -33,8 +34,10 @@ class STBiSNN(SpikingModule):
         cosine: as in :class:`SpikingModule`.
         credit: as in :class:`SpikingModule`.
         paper_exact: the paper's plain step of SGD, without bounds on the latents.
+        time_dim: as in :class:`SpikingModule`.
 
     Raises:
+        TypeError: ``rule`` is no Sign rule.
         ValueError: an argument is out of its range, or the network follows another rule.
 
     Example:
@@ -51,19 +54,21 @@ class STBiSNN(SpikingModule):
         num_classes: int | None,
         lr: float = 1e-3,
         latent_lr: float = 3e-3,
-        straight_through: Literal["clipped", "identity"] = "clipped",
+        rule: Sign | dict[str, Any] | None = None,
         scale: Literal["fan_in", "channel"] | float = "channel",
-        readout: ReadoutName = "membrane",
+        readout: ReadoutName = DEFAULT_READOUT,
         readout_scale: float | None = None,
         step: bool | None = None,
         cosine: bool = True,
         credit: Credit = "through-time",
         paper_exact: bool = False,
+        time_dim: int | None = None,
     ) -> None:
         if not latent_lr > 0:
             raise ValueError(expected("latent_lr", "a positive float", latent_lr))
-        give_rule_(net, Sign(straight_through), scale)
-        super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine, credit)
+        own = give_rule_(net, rule_of(rule, Sign), Sign(), scale)
+        super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine, credit, time_dim)
+        self.save_hyperparameters({"rule": own.to_json()})
         self.latent_lr = latent_lr
         self.paper_exact = paper_exact
 

@@ -39,7 +39,26 @@ class Classification:
 
     def loss(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Return the mean loss of scores [B, C] or [B, 1]."""
-        return loss_value(self.loss_name(scores.shape[-1]))(scores, labels)
+        return loss_value(self.loss_name(scores.shape[-1]))(scores, self.targets(labels))
+
+    def targets(self, labels: Tensor) -> Tensor:
+        """Return class labels [B] as int64; any integer type will do, and bool between two classes.
+
+        Raises:
+            TypeError: they are of another type, such as numbers of a regression or one-hot.
+            ValueError: they are not [B], or a label is not in 0..C-1.
+        """
+        whole = isinstance(labels, Tensor) and not (labels.is_floating_point() or labels.is_complex())
+        if not whole or (labels.dtype == torch.bool and self.num_classes != 2):
+            got = str(labels.dtype) if isinstance(labels, Tensor) else type(labels).__name__
+            raise TypeError(expected("labels", "class numbers [B] of an integer type", got))
+        if labels.dim() != 1:
+            raise ValueError(expected("labels", "class numbers [B]", f"the shape {list(labels.shape)}"))
+        labels = labels.long()
+        if len(labels) and not bool(((labels >= 0) & (labels < self.num_classes)).all()):
+            wrong = labels.min() if labels.min() < 0 else labels.max()
+            raise ValueError(expected("labels", f"in 0..{self.num_classes - 1}", f"the label {int(wrong)}"))
+        return labels
 
     def answer(self, samples: Tensor) -> Tensor:
         """Return class probabilities [B, C] from the scores of K members, [K, B, C] or [K, B, 1]."""
@@ -61,6 +80,7 @@ class Classification:
 
     def update(self, metrics: MetricCollection, probabilities: Tensor, labels: Tensor) -> None:
         """Take an answer into account."""
+        labels = self.targets(labels)
         metrics["accuracy"].update(probabilities, labels)
         metrics["ece"].update(probabilities, labels)
         likelihood = probabilities.gather(1, labels[:, None])
@@ -89,8 +109,26 @@ class Regression:
         return "squared-error"
 
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean squared error of scores [B, 1] for targets [B]."""
-        return F.mse_loss(scores.squeeze(-1), targets)
+        """Return the mean squared error of scores [B, 1] for targets [B] or [B, 1]."""
+        return F.mse_loss(scores.squeeze(-1), self.targets(targets).to(scores.dtype))
+
+    def targets(self, targets: Tensor) -> Tensor:
+        """Return targets [B] or [B, 1] as float numbers [B].
+
+        Raises:
+            TypeError: they are no numbers.
+            ValueError: they are of another shape, or not finite.
+        """
+        if not isinstance(targets, Tensor) or targets.dtype == torch.bool or targets.is_complex():
+            got = str(targets.dtype) if isinstance(targets, Tensor) else type(targets).__name__
+            raise TypeError(expected("targets", "real numbers [B]", got))
+        if targets.dim() == 2 and targets.shape[1] == 1:
+            targets = targets.squeeze(1)
+        if targets.dim() != 1:
+            raise ValueError(expected("targets", "real numbers [B] or [B, 1]", f"the shape {list(targets.shape)}"))
+        if not bool(targets.isfinite().all()):
+            raise ValueError(expected("targets", "finite", "NaN or infinite values"))
+        return targets if targets.is_floating_point() else targets.float()
 
     def answer(self, samples: Tensor) -> Tensor:
         """Return mean and standard deviation [B, 2] of the scores of K members [K, B, 1]."""
@@ -103,7 +141,7 @@ class Regression:
 
     def update(self, metrics: MetricCollection, answer: Tensor, targets: Tensor) -> None:
         """Take an answer into account."""
-        metrics["rmse"].update(answer[:, 0].contiguous(), targets)
+        metrics["rmse"].update(answer[:, 0].contiguous(), self.targets(targets).to(answer.dtype))
 
 
 Task = Classification | Regression

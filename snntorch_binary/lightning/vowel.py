@@ -11,6 +11,7 @@ from torch import Tensor
 from snntorch_binary._errors import expected
 from snntorch_binary.data import class_symbols, signed_symbols, unsigned_symbols
 from snntorch_binary.inference import logits
+from snntorch_binary.inference.readout import NUM_SAMPLES
 from snntorch_binary.kernels.noise import mix
 from snntorch_binary.learning.vowel import VOWEL as VOWELRule
 from snntorch_binary.lightning.hyperparameters import (
@@ -86,7 +87,7 @@ class VOWEL(SpikingModule):
         baseline: bool = True,
         polarities: bool = True,
         num_validation_samples: int = 3,
-        num_test_samples: int = 10,
+        num_test_samples: int = NUM_SAMPLES,
         readout_scale: float | None = None,
         cosine: bool = True,
         rho: float = 0.0,
@@ -129,7 +130,7 @@ class VOWEL(SpikingModule):
             {"params": list(group.parameters()), "lr": rates[name]} for name, group in self.rule.net.circuits().items()
         ]
         if self._draws_weights:
-            return BayesBiSNNOptimizer(groups, self.lr, self.rho, base_lr=self.base_lr)
+            return BayesBiSNNOptimizer(groups, self.lr, self.rho, betas=None, base_lr=self.base_lr)
         return (torch.optim.Adam if self.optimizer_name == "adam" else torch.optim.SGD)(groups, lr=self.lr)
 
     def learning_rates(self, optimizer: torch.optim.Optimizer) -> dict[str, list[Group]]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from snntorch_binary._errors import expected
 
-# A softmax in float32 or float16 sums to one within this; spike rates and scores do not.
+# A softmax in float32 or float16 sums to one within this, one in bfloat16 within its precision; rates do not.
 _SUM_TOLERANCE = 1e-3
 
 
@@ -38,12 +38,13 @@ def check_finite(name: str, values: Tensor, shape: str) -> Tensor:
 
 def check_probabilities(name: str, probabilities: Tensor, shape: str) -> Tensor:
     """Return probabilities in float64 on the CPU, or say what is wrong; the last dimension sums to 1."""
-    probabilities = check_finite(name, probabilities, shape)
+    given = probabilities
+    probabilities = check_finite(name, given, shape)
     if (probabilities < 0).any():
         raise ValueError(expected(name, "non-negative", f"the value {probabilities.min().item():g}"))
     sums = probabilities.sum(dim=-1).flatten()
     worst = sums[(sums - 1).abs().argmax()].item()
-    if abs(worst - 1) > _SUM_TOLERANCE:
+    if abs(worst - 1) > max(_SUM_TOLERANCE, torch.finfo(given.dtype).eps):
         raise ValueError(expected(name, "rows that sum to 1", f"a row that sums to {worst:g}"))
     return probabilities
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.inference.ensemble import Ensemble
+from snntorch_binary.inference.form import form_of
 from snntorch_binary.inference.run import run, state_put_back
 from snntorch_binary.metrics.energy_meter import Meter
 from snntorch_binary.metrics.energy_table import Energy
@@ -66,8 +67,7 @@ def energy(net: nn.Module, x: Tensor | SpikeBits, *, step: bool | None = None, b
     """
     if not isinstance(x, (Tensor, SpikeBits)):
         raise TypeError(expected("x", "a tensor or SpikeBits", type(x).__name__))
-    if isinstance(net, (Ensemble, PackedEnsemble)):
-        step = False  # its members are run by itself
+    step = _step(net, x, step)
     meter = Meter(net)
     with _evaluated(net), state_put_back(net), meter.attached(), torch.no_grad():
         output = run(net, x, step)  # type: ignore[arg-type]
@@ -76,6 +76,17 @@ def energy(net: nn.Module, x: Tensor | SpikeBits, *, step: bool | None = None, b
     size = _batch_size(x, output, batch_size)
     rows = tuple(tally.row(size) for tally in meter.tallies.values())
     return Energy(rows, size, (*unseen(net), *meter.unknown))
+
+
+def _step(net: nn.Module, x: Tensor | SpikeBits, step: bool | None) -> bool:
+    """Say whether a network takes one time step a call; runs that tell it are made before anything is counted."""
+    if isinstance(net, PackedEnsemble):
+        form_of(net.net[0], x, net.step, net.time_dim)
+        return False  # its members are run by itself
+    if isinstance(net, Ensemble):
+        form_of(net.members[0], x, net.step, net.time_dim)
+        return False
+    return form_of(net, x, step).step
 
 
 def _batch_size(x: Tensor | SpikeBits, output: Any, given: int | None) -> int:

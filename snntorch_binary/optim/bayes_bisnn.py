@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -17,7 +17,9 @@ from snntorch_binary.weights.bernoulli import LATENT_LIMIT, drawn_by_kernel, squ
 from snntorch_binary.weights.registry import Owner, owners
 
 _EPSILON = 1e-8
-_BASE_BETAS = (0.9, 0.999)
+DEFAULT_BETAS = (0.9, 0.999)
+"""Decay rates of Adam's moments, of the natural gradient and of the other parameters'."""
+Betas = tuple[float, float] | Literal["auto"] | None
 
 
 class BayesBiSNN(torch.optim.Optimizer):
@@ -31,8 +33,9 @@ class BayesBiSNN(torch.optim.Optimizer):
         \qquad w_r \leftarrow w_r - \eta\, G
 
     where ∂L/∂w_r is the latent's ``.grad`` and w_r0 the layer's prior. The prior's term does not pass through the loss:
-    it is exact at every ``|w_r|``. ``momentum`` and ``betas`` replace G by its running sum or by its Adam-normalised
-    form.
+    it is exact at every ``|w_r|``. ``betas`` replace G by its Adam-normalised form, which is the default: a step is
+    then about lr whatever the size of the loss, where the plain step has to be tuned over decades. ``momentum``
+    replaces it by its running sum.
     All other parameters (biases, gains, decays, thresholds, latents of :class:`Sign`) follow Adam at ``base_lr``, in
     parameter groups of their own, so that a learning-rate scheduler moves both.
 
@@ -41,8 +44,9 @@ class BayesBiSNN(torch.optim.Optimizer):
         lr: learning rate η of the latents, positive.
         rho: weight of the KL term, at least 0. It multiplies the KL divergence of a *per-example mean* loss, so that
             ``rho = 1 / N`` is Bayes' rule for N training examples; larger is a broader posterior.
-        momentum: in [0, 1); 0 is the paper's plain step.
-        betas: decay rates of Adam's two moments of G; excludes ``momentum``.
+        momentum: in [0, 1), of the plain step.
+        betas: decay rates of Adam's two moments of G; ``None`` is the paper's plain step, w_r - η G. ``"auto"`` is
+            (0.9, 0.999), or ``None`` with ``momentum`` or ``paper_exact``, which exclude them.
         base_lr: learning rate of all other parameters, at least 0.
         clip: bound on each element of the loss's natural gradient, or ``None``; ``clip_grad_norm_`` looks at the
             Euclidean gradient instead.
@@ -72,7 +76,7 @@ class BayesBiSNN(torch.optim.Optimizer):
         lr: float,
         rho: float,
         momentum: float = 0.0,
-        betas: tuple[float, float] | None = None,
+        betas: Betas = "auto",
         base_lr: float = 1e-3,
         paper_exact: bool = False,
         *,
@@ -85,9 +89,11 @@ class BayesBiSNN(torch.optim.Optimizer):
             raise ValueError(expected("rho", "a float of at least 0", rho))
         if not 0 <= momentum < 1:
             raise ValueError(expected("momentum", "a float in [0, 1)", momentum))
+        if betas == "auto":
+            betas = None if momentum or paper_exact else DEFAULT_BETAS
         pair = isinstance(betas, (tuple, list)) and len(betas) == 2
         if betas is not None and not (pair and all(0 <= beta < 1 for beta in betas)):
-            raise ValueError(expected("betas", "two floats in [0, 1)", betas))
+            raise ValueError(expected("betas", "two floats in [0, 1), None or 'auto'", betas))
         if betas is not None and momentum:
             raise ValueError(expected("momentum", "0 where `betas` are given", momentum))
         if not base_lr >= 0:
@@ -101,8 +107,8 @@ class BayesBiSNN(torch.optim.Optimizer):
         defaults = {
             "lr": lr,
             "rho": rho,
-            "momentum": momentum,
-            "betas": betas,
+            # Only what is in use: torch's cycling schedules look here for what they can move.
+            **({"momentum": momentum} if betas is None else {"betas": betas}),
             "base_lr": base_lr,
             "clip": clip,
             "limit": limit,
@@ -127,7 +133,12 @@ class BayesBiSNN(torch.optim.Optimizer):
             chosen = [value for value, flag in zip(parameters, bayesian, strict=True) if flag == is_bayesian]
             if not chosen:
                 continue
-            group = {**self.defaults, **param_group, "params": chosen, "bayesian": is_bayesian}
+            plain = {"momentum": 0.0, "betas": None}
+            says_how = plain.keys() & param_group.keys()  # one of the two, and means that one alone
+            defaults = {**self.defaults, **(plain if says_how else {})}
+            group = {**plain, **defaults, **param_group, "params": chosen, "bayesian": is_bayesian}
+            if not is_bayesian:
+                group["betas"] = DEFAULT_BETAS  # Adam's, which a schedule of betas moves as well
             if not is_bayesian and (any(bayesian) or "lr" not in param_group or "base_lr" in param_group):
                 group["lr"] = group["base_lr"]  # a group of such parameters alone says its own lr, as in torch
             elif group["paper_exact"]:
@@ -269,6 +280,7 @@ class BayesBiSNN(torch.optim.Optimizer):
                     step=torch.zeros(()), exp_avg=torch.zeros_like(value), exp_avg_sq=torch.zeros_like(value)
                 )
         states = [self.state[value] for value in parameters]
+        beta1, beta2 = group["betas"] or DEFAULT_BETAS  # none in the states of earlier versions
         adam(
             parameters,
             [value.grad for value in parameters],
@@ -277,8 +289,8 @@ class BayesBiSNN(torch.optim.Optimizer):
             [],
             [state["step"] for state in states],
             amsgrad=False,
-            beta1=_BASE_BETAS[0],
-            beta2=_BASE_BETAS[1],
+            beta1=float(beta1),
+            beta2=float(beta2),
             lr=group["lr"],
             weight_decay=0.0,
             eps=_EPSILON,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from snntorch_binary.convert import reset
+from snntorch_binary.inference.form import form_of
 from snntorch_binary.inference.predict import Prediction
-from snntorch_binary.inference.readout import Readout, check_readout, logits
-from snntorch_binary.inference.run import run
+from snntorch_binary.inference.readout import DEFAULT_READOUT, Readout, check_readout, logits, scores_as
 from snntorch_binary.packed.spikes import SpikeBits
 
 
@@ -23,6 +21,7 @@ class PackedEnsemble(nn.Module):
         readout: see :func:`snntorch_binary.inference.logits`.
         readout_scale: see :func:`snntorch_binary.inference.logits`.
         step: whether the members take one time step at a time.
+        time_dim: dimension of time in their outputs.
         seed: with which the members were drawn.
 
     Shape:
@@ -42,9 +41,10 @@ class PackedEnsemble(nn.Module):
         net: nn.Sequential | nn.ModuleList,
         num_members: int,
         *,
-        readout: Readout = "rate",
+        readout: Readout = DEFAULT_READOUT,
         readout_scale: float | None = None,
-        step: bool = False,
+        step: bool | None = False,
+        time_dim: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -53,17 +53,17 @@ class PackedEnsemble(nn.Module):
         self.readout = check_readout(readout)
         self.readout_scale = readout_scale
         self.step = step
+        self.time_dim = time_dim
         self.seed = seed
 
     @torch.no_grad()
     def forward(self, x: Tensor | SpikeBits) -> Tensor:
         """Return the class scores of each member, [K, B, C]."""
-        return torch.stack([logits(output, self.readout, self.readout_scale) for output in self._outputs(x)])
-
-    def _outputs(self, x: Any) -> list[Any]:
-        if isinstance(self.net, nn.ModuleList):
-            return [run(member, x, self.step) for member in self.net]
-        return list(self.net(x).unbind(0))
+        if not isinstance(self.net, nn.ModuleList):
+            outputs = self.net(x).unbind(0)
+            return torch.stack([logits(output, self.readout, self.readout_scale) for output in outputs])
+        form = form_of(self.net[0], x, self.step, self.time_dim)
+        return torch.stack([scores_as(form, member, x, self.readout, self.readout_scale) for member in self.net])  # type: ignore[arg-type]
 
     @torch.no_grad()
     def predict(self, x: Tensor | SpikeBits) -> Prediction:

@@ -136,6 +136,7 @@ def _pack_ensemble(ensemble: Ensemble, real_input: Collection[str]) -> PackedEns
         readout=ensemble.readout,
         readout_scale=ensemble.readout_scale,
         step=ensemble.step and any(is_stepwise(member) or not is_sequence(member) for member in members),
+        time_dim=ensemble.time_dim,
         seed=ensemble.seed,
     )
     return packed.eval()

@@ -98,6 +98,8 @@ def _flatten_of(record: Record) -> nn.Flatten:
 def _ensemble_to_record(ensemble: PackedEnsemble, path: str, tensors: Tensors) -> dict[str, Any]:
     if not isinstance(ensemble.readout, str):
         raise TypeError("A packed file cannot hold a readout that is a function.")
+    if ensemble.time_dim:
+        raise TypeError("A packed file cannot hold an ensemble whose outputs are not time-first.")
     inside = f"{path}.net" if path else "net"
     return {
         "num_members": ensemble.num_members,
@@ -126,7 +128,7 @@ def _ensemble_of(record: Record) -> PackedEnsemble:
     return PackedEnsemble(
         net,
         members,
-        readout=record.choice("readout", ("rate", "membrane")),  # type: ignore[arg-type]
+        readout=record.choice("readout", ("auto", "rate", "membrane")),  # type: ignore[arg-type]
         readout_scale=None if scale is None else record.number("readout_scale"),
         step=record.flag("step"),
         seed=record.integer("seed", -(2**63), 2**64),

@@ -79,7 +79,7 @@ def test_training_step(benchmark, sizes):
     for inputs, outputs in pairwise(sizes):
         layers += [sb.nn.BinaryLinear(inputs, outputs, weight=sb.Bernoulli()), sb.nn.Leaky(0.9)]
     net = nn.Sequential(*layers).cuda()
-    optimizer = sb.optim.BayesBiSNN(net.parameters(), 1e-6, 0.0, base_lr=0.0)
+    optimizer = sb.optim.BayesBiSNN(net.parameters(), 1e-6, 0.0, base_lr=0.0, betas=None)
     x, targets = spikes(STEPS, BATCH, sizes[0]).cuda(), torch.randint(10, (BATCH,), device="cuda")
 
     def step():

@@ -148,7 +148,9 @@ def test_training_step(benchmark, sizes, density, least):
     sides = {
         "theirs": stepper(theirs, adam(theirs), x, labels),
         "ours": stepper(sign, adam(sign), x, labels),
-        "bayes": stepper(bayes, sb.optim.BayesBiSNN(bayes.parameters(), 1e-30, 0.0, base_lr=0.0), x, labels),
+        "bayes": stepper(
+            bayes, sb.optim.BayesBiSNN(bayes.parameters(), 1e-30, 0.0, base_lr=0.0, betas=None), x, labels
+        ),
         "full_precision": stepper(real, adam(real), x, labels),
         "dense_products": products(sizes),
     }

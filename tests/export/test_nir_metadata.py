@@ -108,7 +108,7 @@ def test_two_valued_weights_without_metadata_come_back_binary(scale):
 def test_what_comes_back_learns_on():
     net = layer()
     again = sb.export.from_nir(sb.export.to_nir(net, SAMPLE)).train()
-    optimizer = sb.optim.BayesBiSNN(again.parameters(), lr=0.1, rho=1e-3)
+    optimizer = sb.optim.BayesBiSNN(again.parameters(), lr=0.1, rho=1e-3, betas=None)
     before = again[0].latent.clone()
     again[0](torch.ones(3, 12)).square().mean().backward()
     optimizer.step()

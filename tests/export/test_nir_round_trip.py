@@ -64,7 +64,9 @@ def trained(make, shape, rule):
                 layer.gain.mul_(6)
     bayes = isinstance(rule, sb.Bernoulli)
     optimizer = (
-        sb.optim.BayesBiSNN(net.parameters(), lr=0.05, rho=1e-3) if bayes else torch.optim.Adam(net.parameters(), 0.01)
+        sb.optim.BayesBiSNN(net.parameters(), lr=0.05, rho=1e-3, betas=None)
+        if bayes
+        else torch.optim.Adam(net.parameters(), 0.01)
     )
     x, labels = spikes(*shape), torch.arange(B)
     before = [parameter.clone() for parameter in net.parameters()]

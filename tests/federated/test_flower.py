@@ -60,7 +60,15 @@ def make_bayes():
 
 def make_fast_bayes():
     torch.manual_seed(0)
-    return BayesBiSNN(SpikingMLP(64, [32], 10), 10, lr=0.1, rho=0.0, init_scale=1.0, base_lr=1e-2, readout_scale=3.0)
+    return BayesBiSNN(
+        SpikingMLP(64, [32], 10),
+        10,
+        lr=0.1,
+        rho=0.0,
+        base_lr=1e-2,
+        rule=sb.Bernoulli(init_scale=1.0),
+        readout_scale=3.0,
+    )
 
 
 def federate(make, aggregation, digits, rounds=3, per_round=2, clients=CLIENTS, participant=None, **options):

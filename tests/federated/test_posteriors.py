@@ -81,7 +81,7 @@ def test_the_optimizer_learns_with_the_cavity_for_its_prior():
     memory.update({"factor.0": torch.full((2, 3), 0.25), "round": torch.tensor(9)})
     ProductOfExperts().prepare(net, memory, task())
     start = net[0].latent.detach().clone()
-    optimizer = BayesBiSNN(net.parameters(), lr=0.1, rho=1.0)
+    optimizer = BayesBiSNN(net.parameters(), lr=0.1, rho=1.0, betas=None)
     for _ in range(200):
         net[0].latent.grad = torch.zeros_like(net[0].latent)
         optimizer.step()

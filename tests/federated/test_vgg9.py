@@ -97,7 +97,7 @@ def test_binary_weights(rule):
     net, x = SpikingVGG9(**SMALL), spikes(3, 4, 3, 32, 32)
     sb.binarize_(net, rule)
     if isinstance(rule, sb.Bernoulli):
-        optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0)
+        optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0, betas=None)
     else:
         optimizer = torch.optim.SGD(net.parameters(), 0.1)
     before = {name: parameter.clone() for name, parameter in net.named_parameters()}

@@ -82,7 +82,7 @@ def test_probabilities_converge_to_the_exact_predictive():
     with torch.no_grad():
         scores = outputs(net, weights, x).sum(1)
     exact = (probabilities(weights, latents(net))[:, None, None] * scores.softmax(-1)).sum(0)
-    prediction = sb.predict(net, x, num_samples=800)
+    prediction = sb.predict(net, x, num_samples=800, readout="rate")
     assert_mean_is(prediction.samples, exact)
     torch.testing.assert_close(prediction.probs, prediction.samples.mean(0))
     mode = outputs(net, torch.where(latents(net) >= 0, 1.0, -1.0)[None].double(), x)[0].sum(0).softmax(-1)
@@ -90,7 +90,7 @@ def test_probabilities_converge_to_the_exact_predictive():
 
 
 def test_samples_are_those_of_the_drawn_networks(net, x):
-    prediction = sb.predict(net, x, num_samples=3, generator=torch.Generator().manual_seed(5))
+    prediction = sb.predict(net, x, 3, readout="rate", generator=torch.Generator().manual_seed(5))
     generator = torch.Generator().manual_seed(5)
     net.eval()
     expected = []
@@ -184,7 +184,23 @@ def test_readouts():
     torch.testing.assert_close(logits((spikes, membrane), scale=1.0), spikes.mean(0))
     torch.testing.assert_close(logits((spikes, membrane), "membrane"), membrane.mean(0))
     torch.testing.assert_close(logits(membrane, "membrane", 5.0), 5 * membrane.mean(0))
+    torch.testing.assert_close(logits(membrane), membrane.mean(0))
+    torch.testing.assert_close(logits((membrane, spikes)), membrane.mean(0))
+    torch.testing.assert_close(logits(membrane, "rate"), membrane.sum(0))
+    torch.testing.assert_close(logits(membrane.transpose(0, 1), time_dim=1), membrane.mean(0))
+    torch.testing.assert_close(logits((spikes, None, [spikes, membrane]), "membrane"), membrane.mean(0))
     torch.testing.assert_close(logits((spikes, membrane), lambda output: output[1][-1]), membrane[-1])
+
+
+@pytest.mark.parametrize(
+    "output", [(torch.ones(T, B, C),), (torch.randn(T, B, C), torch.eye(B)[:, :C].expand(T, B, C))]
+)
+def test_spikes_are_no_membrane_potentials(output):
+    with pytest.raises(
+        ValueError, match=r"`readout` to be 'rate' or a function .* nothing but spikes, but got 'membrane'"
+    ):
+        logits(output, "membrane")
+    assert torch.equal(logits((output[-1] * 0,), "membrane"), torch.zeros(B, C))  # nobody can tell, and nothing differs
 
 
 def test_predict_reads_what_it_is_told(x):
@@ -230,7 +246,7 @@ def test_input_that_is_not_finite(value, net, x):
     [
         ({"num_samples": 0}, ValueError, r"`num_samples` to be an integer of at least 1, but got 0\."),
         ({"num_samples": 2.5}, ValueError, "`num_samples`"),
-        ({"readout": "sum"}, ValueError, "`readout` to be 'rate', 'membrane' or a function"),
+        ({"readout": "sum"}, ValueError, "`readout` to be 'auto', 'rate', 'membrane' or a function"),
         (
             {"x": torch.zeros(T, B, IN, dtype=torch.long)},
             TypeError,

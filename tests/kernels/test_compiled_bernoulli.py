@@ -27,8 +27,8 @@ def layer_with(rule, engine, features=(53, 79), init=None):
 
 RULES = [sb.Bernoulli(), sb.Bernoulli(estimator="gumbel"), sb.Bernoulli(estimator="gumbel", tau=0.3)]
 STEPS = {
-    "plain": {},
-    "clipped": {"clip": 0.5},
+    "plain": {"betas": None},
+    "clipped": {"betas": None, "clip": 0.5},
     "momentum": {"momentum": 0.9},
     "betas": {"betas": (0.9, 0.999)},
     "limited": {"betas": (0.9, 0.999), "limit": 3.1},
@@ -92,7 +92,7 @@ def test_published_arithmetic(tau):
 
 def test_latents_stay_within_their_limit_and_nan_stays_nan():
     layer = layer_with(sb.Bernoulli(), "numba")
-    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=1.0, rho=0.0)
+    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=1.0, rho=0.0, betas=None)
     grad = torch.zeros_like(layer.latent)
     grad[0], grad[1], grad[2, 0] = -1.0, 1.0, float("nan")
     layer.latent.grad = grad
@@ -105,7 +105,7 @@ def test_latents_stay_within_their_limit_and_nan_stays_nan():
 
 def test_a_step_is_seen_by_graphs_made_before_it():
     layer = layer_with(sb.Bernoulli(), "numba")
-    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.1, rho=0.0)
+    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.1, rho=0.0, betas=None)
     square = layer.latent.square().sum()  # needs the latent for its gradient
     layer.latent.grad = torch.ones_like(layer.latent)
     optimizer.step()
@@ -116,7 +116,7 @@ def test_a_step_is_seen_by_graphs_made_before_it():
 @pytest.mark.parametrize("needs_input_gradient", [True, False])
 def test_an_output_of_weights_drawn_before_a_step_has_no_gradient_after_it(needs_input_gradient):
     layer = layer_with(sb.Bernoulli(), "numba")
-    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.1, rho=0.0)
+    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.1, rho=0.0, betas=None)
     x = torch.rand(4, 53, requires_grad=needs_input_gradient)
     early = layer(x).sum()
     layer(x).square().sum().backward()
@@ -131,7 +131,7 @@ def test_a_prior_that_broadcasts():
     for engine in ("numba", "torch"):
         layer = layer_with(sb.Bernoulli(), engine)
         layer.prior_latent = torch.linspace(-1, 1, 79)[:, None].contiguous()
-        optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.1, rho=0.5)
+        optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.1, rho=0.5, betas=None)
         layer.latent.grad = torch.zeros_like(layer.latent)
         with use_engine(engine):
             optimizer.step()
@@ -141,7 +141,7 @@ def test_a_prior_that_broadcasts():
 
 def test_one_draw_a_step():
     layer = layer_with(sb.Bernoulli(init_scale=0.5), "numba")
-    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.1, rho=0.0)
+    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.1, rho=0.0, betas=None)
     counters, draws = [], []
     for _ in range(3):
         layer.latent.grad = torch.full_like(layer.latent, 1e-3)
@@ -158,7 +158,7 @@ def test_one_draw_a_step():
 
 def test_other_weights_in_force_are_left_alone():
     layer = layer_with(sb.Bernoulli(init_scale=0.5), "numba")
-    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.1, rho=0.0)
+    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.1, rho=0.0, betas=None)
     for context in (sampled(layer, "mean"), sampled(layer, "binary")):
         with context:
             layer.latent.grad = torch.full_like(layer.latent, 1e-3)

@@ -19,7 +19,7 @@ def labels_of(dataset):
 
 def minimise_free_energy(net, gradient, rho=1.0):
     """Learn from a loss that is linear in the weights, whose exact posterior is w_r = prior - gradient / rho."""
-    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.5, rho=rho)
+    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.5, rho=rho, betas=None)
     for _ in range(60):
         optimizer.zero_grad()
         (gradient * net.weight).sum().backward()

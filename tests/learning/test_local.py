@@ -74,7 +74,7 @@ def test_both_paths_learn_the_same_network_step_by_step() -> None:
         for layer in net.modules():
             if isinstance(layer, BinaryLinear):
                 layer.draw.seed = 5
-        optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.05, rho=1e-3)
+        optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.05, rho=1e-3, betas=None)
         draws = []
         for _ in online_gradients(net, x.double(), labels, explicit=explicit):
             draws.append(net.blocks[0][1].weight.detach().clone())

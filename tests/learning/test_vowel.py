@@ -143,7 +143,7 @@ def test_against_autograd(options, kappa):
 
 def test_bernoulli_weights_follow_the_natural_gradient():
     net = network(weight=sb.Bernoulli(init_scale=1.5), scale=0.4)
-    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0, base_lr=0.0)
+    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0, base_lr=0.0, betas=None)
     rule = VOWEL(net)
     for _ in rule.gradients(*batch()):
         latent, layer = net.hidden.linear.latent.clone(), net.hidden.linear
@@ -347,7 +347,7 @@ def test_signs_are_learned_where_they_are_kept(weight):
         )
         rule = VOWEL(net, gamma=0.05, silence=0.5)
         if isinstance(weight, sb.Bernoulli):
-            optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0, base_lr=0.01)
+            optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0, base_lr=0.01, betas=None)
         else:
             optimizer = torch.optim.Adam(net.parameters(), lr=0.02)
         encode = (lambda x: x) if num_symbols == 2 else (lambda x: x.amax(-1, keepdim=True))

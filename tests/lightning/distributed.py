@@ -10,6 +10,7 @@ from training import make_trainer
 
 from snntorch_binary.lightning import BayesBiSNN, SpikingMLP, STBiSNN
 from snntorch_binary.lightning.quiet import quiet
+from snntorch_binary.weights import Bernoulli
 
 BATCH = 8
 RULES = ("st", "bayes, shared noise", "bayes")
@@ -29,7 +30,9 @@ def make(rule):
     net = SpikingMLP(12, [16], 3)
     if rule == "st":
         return STBiSNN(net, 3, 1e-2, 1e-2, readout_scale=5.0)
-    return BayesBiSNN(net, 3, lr=0.3, init_scale=0.5, shared_noise=rule == "bayes, shared noise", readout_scale=5.0)
+    return BayesBiSNN(
+        net, 3, lr=0.3, rule=Bernoulli(init_scale=0.5, shared_noise=rule == "bayes, shared noise"), readout_scale=5.0
+    )
 
 
 def train(rule, num_processes, rank):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from training import Stop, checkpoint_in, make_trainer
 
+import snntorch_binary as sb
 from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule, SpikingMLP, STBiSNN
 from snntorch_binary.lightning.annealing import AnnealRho, AnnealTau
 from snntorch_binary.lightning.quiet import quiet
@@ -20,7 +21,9 @@ BATCHES = 3  # an epoch
 
 def module(estimator="gumbel", **more):
     torch.manual_seed(0)
-    return BayesBiSNN(SpikingMLP(64, [8], 10), 10, 0.3, rho=1.0, estimator=estimator, tau=5.0, **more)
+    return BayesBiSNN(
+        SpikingMLP(64, [8], 10), 10, 0.3, rho=1.0, rule=sb.Bernoulli(tau=5.0, estimator=estimator), **more
+    )
 
 
 class Record(L.Callback):

@@ -41,7 +41,7 @@ def backpropagation(dataset, rule):
             "lr": used.bayes_lr,
             "rho": used.rho,
             "base_lr": used.bayes_base_lr,
-            "init_scale": used.init_scale,
+            "rule": {"init_scale": used.init_scale},
         }
         init_args |= {"num_test_samples": used.num_members}
     model = {"class_path": f"snntorch_binary.lightning.{RULES[rule]}", "init_args": init_args}

@@ -10,6 +10,7 @@ from matplotlib.image import imread
 from torch import nn
 from training import RULES, Stop, make_trainer, train
 
+import snntorch_binary as sb
 from snntorch_binary.cli import main
 from snntorch_binary.learning import LocalNetwork, online_gradients
 from snntorch_binary.lightning import LocalSpikingMLP, SpikeDataModule, SpikingMLP
@@ -230,10 +231,12 @@ def test_readouts_differ_between_seeds_and_are_restored_from_the_checkpoint(tmp_
 
 def test_disarm_trains_in_the_module_and_not_online():
     torch.manual_seed(0)
-    module = BayesBiSNN(SpikingMLP(64, [16], 10), 10, 0.1, rho=0.0, estimator="disarm", init_scale=0.5)
+    module = BayesBiSNN(
+        SpikingMLP(64, [16], 10), 10, 0.1, rho=0.0, rule=sb.Bernoulli(estimator="disarm", init_scale=0.5)
+    )
     before = module.net[1].latent.detach().clone()
     with quiet():
         make_trainer().fit(module, datamodule=SpikeDataModule("digits", batch_size=50, limit_per_class=5))
     assert not torch.equal(before, module.net[1].latent)
-    with pytest.raises(ValueError, match="Expected argument `estimator` to be 'hard' or 'gumbel' with credit 'online'"):
-        BayesBiSNN(LocalSpikingMLP(64, [8], 10), 10, estimator="disarm", credit="online")
+    with pytest.raises(ValueError, match="`rule` to be one with estimator 'hard' or 'gumbel' with credit 'online'"):
+        BayesBiSNN(LocalSpikingMLP(64, [8], 10), 10, rule=sb.Bernoulli(estimator="disarm"), credit="online")

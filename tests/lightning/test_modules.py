@@ -105,6 +105,10 @@ def test_snntorch_networks_train_as_they_are(rule, make_net):
         torch.testing.assert_close(probabilities.sum(1), torch.ones(359))
 
 
+def spike_counts_of(net, x):
+    return net(x)[0].sum(0)
+
+
 def test_readouts():
     net, x = SnnTorchNet(), 3 * spikes()
     spike_counts, potentials = net(x)
@@ -117,12 +121,15 @@ def test_readouts():
     with torch.no_grad():
         for one, other in zip(stepped.parameters(), looped.parameters(), strict=True):
             other.copy_(one)
-    torch.testing.assert_close(SpikingModule(stepped, 10, readout="membrane")(x), SpikingModule(looped, 10)(x))
+    torch.testing.assert_close(SpikingModule(stepped, 10)(x), spike_counts_of(looped, x))
+    torch.testing.assert_close(SpikingModule(looped, 10)(x), spike_counts_of(looped, x))
+    of_both = [SpikingModule(one, 10, readout="membrane")(x) for one in (stepped, looped)]
+    torch.testing.assert_close(*of_both)
 
 
 def test_several_draws_a_step_are_averaged():
     torch.manual_seed(0)
-    module = BayesBiSNN(SpikingMLP(64, [16], 10), 10, init_scale=0.5, num_train_samples=3)
+    module = BayesBiSNN(SpikingMLP(64, [16], 10), 10, rule=sb.Bernoulli(init_scale=0.5), num_train_samples=3)
     x, labels = spikes(), torch.arange(12) % 10
     latents = [layer.latent for layer in binary_layers(module.net).values()]
     states = {name: value.clone() for name, value in module.net.state_dict().items()}
@@ -144,7 +151,7 @@ def test_several_draws_a_step_are_averaged():
 
 def test_the_answers_are_the_mode_and_the_mean_of_the_members():
     torch.manual_seed(0)
-    module = BayesBiSNN(SpikingMLP(64, [16], 10), 10, init_scale=0.5, num_test_samples=4).eval()
+    module = BayesBiSNN(SpikingMLP(64, [16], 10), 10, rule=sb.Bernoulli(init_scale=0.5), num_test_samples=4).eval()
     x = spikes()
     seen = []
     handle = module.net.register_forward_pre_hook(
@@ -225,7 +232,8 @@ def test_checkpoints_are_plain_and_give_the_same_answers(rule, tmp_path):
     path = tmp_path / "last.ckpt"
     stored = torch.load(path, weights_only=True)["hyper_parameters"]
     assert stored == dict(module.hparams)
-    assert all(isinstance(value, (int, float, str, bool, tuple, type(None))) for value in stored.values())
+    assert all(isinstance(value, (int, float, str, bool, tuple, dict, type(None))) for value in stored.values())
+    assert stored.get("rule", {"rule": "none"})["rule"] == {"st": "sign", "bayes": "bernoulli"}.get(rule, "none")
     torch.manual_seed(1)
     loaded = type(module).load_from_checkpoint(path, net=SpikingMLP(64, [16], 10), weights_only=True)
     assert dict(loaded.hparams) == dict(module.hparams)
@@ -276,13 +284,13 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(rule, parameter, s
         (lambda net: SpikingModule(net, 9)(torch.ones(3, 1, 64)), "`num_classes` to be 10, the outputs of the network"),
         (lambda net: BayesBiSNN(net, None).loss(torch.ones(3, 1, 64), torch.ones(1)), "one output for a regression"),
         (lambda net: SpikingModule(net, 10, lr=0), "`lr` to be a positive float"),
-        (lambda net: SpikingModule(net, 10, readout="spikes"), "`readout` to be 'rate', 'membrane'"),
+        (lambda net: SpikingModule(net, 10, readout="spikes"), "`readout` to be 'auto', 'rate', 'membrane'"),
         (lambda net: STBiSNN(net, 10, latent_lr=-1), "`latent_lr` to be a positive float"),
         (
             lambda net: BayesBiSNN(net, 10, num_train_samples=0),
             "`num_train_samples` to be an integer of at least 1",
         ),
-        (lambda net: BayesBiSNN(net, 10, tau=0.0), "`tau` to be a positive float"),
+        (lambda net: BayesBiSNN(net, 10, rule={"rule": "bernoulli", "tau": 0.0}), "`tau` to be a positive float"),
         (lambda net: BayesBiSNN(STBiSNN(net, 10).net, 10), "`net` to be a network with Bernoulli weights"),
         (lambda net: STBiSNN(torch.nn.Flatten(), 10), "Expected argument"),
     ],
@@ -302,7 +310,7 @@ def test_a_binary_network_keeps_its_own_start():
     net = SpikingMLP(64, [16], 10)
     sb.binarize_(net, sb.Bernoulli(init_scale=0.7, estimator="gumbel"))
     latent = net[1].latent.detach().clone()
-    module = BayesBiSNN(net, 10, init_scale=3.0)
+    module = BayesBiSNN(net, 10)
     assert torch.equal(module.net[1].latent, latent)
     assert module.net[1].rule.estimator == "gumbel"
 

@@ -106,7 +106,7 @@ def test_what_each_module_has():
     assert names(SpikingModule(net, 10)) == {"lr", "noise", "dropout"}
     assert names(STBiSNN(SpikingMLP(64, [8], 10), 10)) == {"lr", "latent_lr"}
     assert names(bayes()) == {"lr", "base_lr", "rho", "clip", "limit"}
-    assert names(bayes(betas=None, estimator="gumbel")) == {
+    assert names(bayes(betas=None, rule=Bernoulli(estimator="gumbel"))) == {
         "lr", "base_lr", "rho", "clip", "limit", "momentum", "tau",
     }  # fmt: skip
     wta = {"lr", "hidden_lr", "kappa", "beta", "gamma"}
@@ -120,7 +120,7 @@ def test_what_each_module_has():
     [
         (lambda: SpikingModule(noisy(), 10), {"lr": 0.5, "noise": 0.25}),
         (lambda: STBiSNN(SpikingMLP(64, [8], 10), 10), {"lr": 0.5, "latent_lr": 0.25}),
-        (lambda: bayes(estimator="gumbel"), {"lr": 0.5, "base_lr": 0.25, "rho": 0.0, "tau": 0.75}),
+        (lambda: bayes(rule=Bernoulli(estimator="gumbel")), {"lr": 0.5, "base_lr": 0.25, "rho": 0.0, "tau": 0.75}),
         (lambda: VOWEL(WTANetwork(64, 4, 10, 2), 10), {"lr": 0.5, "hidden_lr": 0.25, "kappa": 0.0, "gamma": 3.0}),
     ],
 )
@@ -134,7 +134,7 @@ def test_what_is_written_is_read_and_nothing_else_changes(module, values):
 
 
 def test_a_temperature_reaches_the_weights():
-    module = bayes(estimator="gumbel")
+    module = bayes(rule=Bernoulli(estimator="gumbel"))
     module.hyperparameters(module.configure_optimizer())["tau"].set("tau", 0.5)
     assert {layer.rule.tau for layer in binary_layers(module).values()} == {0.5}
 

@@ -243,7 +243,7 @@ def test_a_new_draw_needs_no_new_graph(estimator, bayesian):
     net, x = Recurrent(sb.Bernoulli(init_scale=0.5, estimator=estimator)), torch.randn(4, 6)
     compiled = torch.compile(net, backend="eager", fullgraph=True)
     if bayesian:
-        optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0)
+        optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0, betas=None)
     else:
         optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with torch._dynamo.config.patch(error_on_recompile=True):

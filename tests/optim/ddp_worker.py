@@ -27,7 +27,7 @@ def batches():
 
 def train(net, model, xs):
     """Train and return the weights drawn at each step and the final parameters."""
-    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.01, base_lr=0.01)
+    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.01, base_lr=0.01, betas=None)
     draws = []
     for x in xs:
         model(x).square().mean().backward()

@@ -12,7 +12,7 @@ from torch import nn
 
 import snntorch_binary as sb
 
-VARIANTS = {"plain": {}, "momentum": {"momentum": 0.9}, "betas": {"betas": (0.9, 0.99)}}
+VARIANTS = {"plain": {"betas": None}, "momentum": {"momentum": 0.9}, "betas": {"betas": (0.9, 0.99)}}
 each_variant = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
 
 
@@ -79,7 +79,7 @@ def test_the_default_is_the_exact_rule(tau, freeze_noise):
         layer.latent.copy_(start)
     freeze_noise(uniform)
     sb.resample_(layer)
-    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.01, rho=0.1)
+    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.01, rho=0.1, betas=None)
     backward(layer, c)
     optimizer.step()
     exact = published_step(start, uniform, c, tau, 0.01, 0.1, 0.3, np.float64, 0).clip(-30, 30)
@@ -95,7 +95,7 @@ def test_in_float32_the_default_stays_right_where_the_published_rule_does_not(fr
         layer = weights_alone(sb.Bernoulli(tau=0.5, estimator="gumbel"))
         with torch.no_grad():
             layer.latent.copy_(start)
-        optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.01, rho=0.0, paper_exact=paper_exact)
+        optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.01, rho=0.0, betas=None, paper_exact=paper_exact)
         freeze_noise(uniform)
         sb.resample_(layer)
         backward(layer, c)
@@ -108,7 +108,7 @@ def test_in_float32_the_default_stays_right_where_the_published_rule_does_not(fr
 def test_hard_takes_the_weight_gradient_itself():
     layer = weights_alone(sb.Bernoulli())  # |w_r| = 3; G = c at every w_r
     c, before = torch.randn(32, 64), layer.latent.detach().clone()
-    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.1, rho=0.0)
+    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.1, rho=0.0, betas=None)
     backward(layer, c)
     optimizer.step()
     torch.testing.assert_close(layer.latent.detach(), before - 0.1 * c)
@@ -117,7 +117,7 @@ def test_hard_takes_the_weight_gradient_itself():
 def test_the_prior_decays_the_latent_without_a_loss():
     layer = weights_alone(sb.Bernoulli(prior=0.2))
     prior = 0.5 * np.log(0.2 / 0.8)
-    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.5, rho=0.1)
+    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.5, rho=0.1, betas=None)
     distance = layer.latent.detach() - prior
     for step in range(1, 4):
         layer.latent.grad = torch.zeros_like(layer.latent)
@@ -161,7 +161,7 @@ def test_the_claimed_optimum_is_the_exact_posterior():
 def test_rho_of_one_over_n_is_bayes_rule(variant):
     problem = LinearLosses()
     layer = problem.layer()
-    lr = {"betas": 0.1, "momentum": 1.0}.get(next(iter(variant), ""), 5.0)
+    lr = 5.0 if variant.get("betas", 0) is None else {"betas": 0.1, "momentum": 1.0}[next(iter(variant))]
     optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=lr, rho=1 / problem.count, **variant)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 500)
     for _ in range(500):
@@ -182,7 +182,7 @@ def test_ordinary_sgd_with_the_kl_term_has_the_same_stationary_point():
         optimizer.step()
     torch.testing.assert_close(layer.latent.detach()[0], problem.optimum, rtol=0, atol=1e-4)
     # ... and there the Bayesian step does not move.
-    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=5.0, rho=1 / problem.count)
+    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=5.0, rho=1 / problem.count, betas=None)
     optimizer.zero_grad()
     problem.loss(layer).backward()
     before = layer.latent.detach().clone()
@@ -215,11 +215,65 @@ def test_momentum_and_betas_against_torchs_own():
         torch.testing.assert_close(layer.latent.detach(), parameter.detach())
 
 
+def test_the_default_is_adam_normalised_unless_something_else_is_said():
+    def groups(**arguments):
+        layer = weights_alone(sb.Bernoulli())
+        return sb.optim.BayesBiSNN(layer.parameters(), lr=0.01, rho=0.0, **arguments).param_groups[0]
+
+    assert groups()["betas"] == (0.9, 0.999)
+    for arguments in ({"momentum": 0.5}, {"paper_exact": True}, {"betas": None}):
+        assert groups(**arguments)["betas"] is None
+
+
+CYCLES = {
+    "one cycle": lambda o: torch.optim.lr_scheduler.OneCycleLR(o, max_lr=0.3, total_steps=9),
+    "cyclic": lambda o: torch.optim.lr_scheduler.CyclicLR(o, base_lr=0.01, max_lr=0.3, step_size_up=3),
+}
+
+
+@pytest.mark.parametrize("cycle", CYCLES.values(), ids=CYCLES)
+@pytest.mark.parametrize(
+    ("variant", "reference"),
+    [
+        ({"betas": None}, lambda p: torch.optim.SGD(p, lr=0.01)),
+        ({"momentum": 0.9}, lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9)),
+        ({"betas": (0.8, 0.95)}, lambda p: torch.optim.Adam(p, lr=0.01, betas=(0.8, 0.95))),
+        ({}, lambda p: torch.optim.Adam(p, lr=0.01)),
+    ],
+    ids=str,
+)
+def test_cycling_schedules_move_what_they_move_in_torchs_own(variant, reference, cycle):
+    """Learning rate, and momentum or beta1: of the latents as in SGD or Adam, of the biases as in Adam."""
+    net = sb.nn.BinaryLinear(6, 3, weight=sb.Bernoulli(), scale=1.0)
+    twins = [nn.Parameter(value.detach().clone()) for value in (net.latent, net.bias)]
+    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.01, rho=0.0, base_lr=0.01, **variant)
+    theirs = [reference([twins[0]]), torch.optim.Adam([twins[1]], lr=0.01)]
+    schedules = [cycle(each) for each in (optimizer, *theirs)]
+    seen = []
+    for _ in range(8):
+        gradients = torch.randn(3, 6), torch.randn(3)
+        net.latent.grad = gradients[0] * (1 - torch.tanh(net.latent.detach()) ** 2)
+        net.bias.grad = twins[1].grad = gradients[1]
+        twins[0].grad = gradients[0]
+        for each in (optimizer, *theirs):
+            each.step()
+        for schedule in schedules:
+            schedule.step()
+        group, of_theirs = optimizer.param_groups[0], theirs[0].param_groups[0]
+        key = "betas" if "betas" in of_theirs else "momentum"
+        assert group[key] == of_theirs[key]
+        seen.append(group[key])
+    assert len(set(seen)) > 3
+    torch.testing.assert_close(net.latent.detach(), twins[0].detach(), rtol=1e-4, atol=1e-5)
+    if "betas" in theirs[0].param_groups[0]:  # torch's schedules move one of the two in all groups
+        torch.testing.assert_close(net.bias.detach(), twins[1].detach())
+
+
 def test_the_other_parameters_follow_adam():
     net = nn.Sequential(sb.nn.BinaryLinear(4, 3, weight=sb.Bernoulli(), scale="channel"), sb.nn.BinaryLinear(3, 2))
     twin = copy.deepcopy(net)
     others = [net[0].gain, net[0].bias, net[1].latent, net[1].bias]
-    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.5, rho=0.1, base_lr=0.02)
+    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.5, rho=0.1, base_lr=0.02, betas=None)
     adam = torch.optim.Adam([twin[0].gain, twin[0].bias, twin[1].latent, twin[1].bias], lr=0.02)
     for _ in range(4):
         for parameter, twin_parameter in zip(others, adam.param_groups[0]["params"], strict=True):
@@ -234,11 +288,11 @@ def test_the_other_parameters_follow_adam():
 def test_latents_stay_within_thirty_and_clip_bounds_the_gradient():
     layer = weights_alone(sb.Bernoulli(init_scale=30.0))
     before = layer.latent.detach().clone()
-    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=1.0, rho=0.0)
+    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=1.0, rho=0.0, betas=None)
     backward(layer, -before.sign() * 5)
     optimizer.step()
     assert torch.equal(layer.latent, before)
-    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=1.0, rho=0.0, clip=0.5)
+    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=1.0, rho=0.0, clip=0.5, betas=None)
     optimizer.zero_grad()
     backward(layer, before.sign() * 5)
     optimizer.step()
@@ -314,7 +368,7 @@ def test_resume_with_any_torch_optimizer_is_bit_exact():
 
 def test_a_scheduler_moves_latents_and_the_rest():
     net = make_net()
-    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.4, rho=0.0, base_lr=0.02)
+    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.4, rho=0.0, base_lr=0.02, betas=None)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
     train(net, optimizer, torch.randn(1, 5, 6))
     scheduler.step()
@@ -331,13 +385,13 @@ def test_grad_scaler():
     twin.load_state_dict(net.state_dict())
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     batches = torch.randn(4, 5, 6)
-    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.01)
+    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.01, betas=None)
     for x in batches:
         scaler.scale(net(x).square().mean()).backward()
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad()
-    train(twin, sb.optim.BayesBiSNN(twin.parameters(), lr=0.1, rho=0.01), batches)
+    train(twin, sb.optim.BayesBiSNN(twin.parameters(), lr=0.1, rho=0.01, betas=None), batches)
     for parameter, expected in zip(net.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(parameter, expected)
 
@@ -378,14 +432,17 @@ def test_parameter_groups_of_the_user():
         ],
         lr=1.0,
         rho=0.1,
+        momentum=0.8,
     )
-    got = [(g["bayesian"], g["lr"], g["rho"], g["betas"], len(g["params"])) for g in optimizer.param_groups]
+    got = [
+        (g["bayesian"], g["lr"], g["rho"], g["betas"], g["momentum"], len(g["params"])) for g in optimizer.param_groups
+    ]
     assert got == [
-        (True, 0.3, 0.2, None, 1),
-        (False, 1e-3, 0.2, None, 2),
-        (True, 1.0, 0.1, (0.9, 0.9), 1),
-        (False, 1e-4, 0.1, None, 1),
-        (False, 1e-2, 0.1, None, 2),
+        (True, 0.3, 0.2, None, 0.8, 1),
+        (False, 1e-3, 0.2, (0.9, 0.999), 0.8, 2),
+        (True, 1.0, 0.1, (0.9, 0.9), 0.0, 1),
+        (False, 1e-4, 0.1, (0.9, 0.999), 0.8, 1),
+        (False, 1e-2, 0.1, (0.9, 0.999), 0.8, 2),
     ]
     train(net, optimizer, torch.randn(2, 5, 6))
     with pytest.raises(ValueError, match="some parameters appear in more than one parameter group"):
@@ -394,7 +451,7 @@ def test_parameter_groups_of_the_user():
 
 def test_named_parameters():
     net = make_net()
-    optimizer = sb.optim.BayesBiSNN(net.named_parameters(), lr=1.0, rho=0.1)
+    optimizer = sb.optim.BayesBiSNN(net.named_parameters(), lr=1.0, rho=0.1, betas=None)
     assert optimizer.param_groups[0]["param_names"] == ["0.weight", "2.weight"]
     assert optimizer.param_groups[1]["param_names"] == ["0.bias", "0.gain", "2.bias", "3.weight", "3.bias"]
 
@@ -426,7 +483,7 @@ def test_bad_arguments(arguments, message):
 
 def test_a_latent_whose_layer_is_gone():
     net = make_net()
-    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0)
+    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0, betas=None)
     net(torch.randn(5, 6)).sum().backward()
     sb.unbinarize_(net)
     with pytest.raises(RuntimeError, match="belongs to no binary layer any more"):
@@ -436,7 +493,7 @@ def test_a_latent_whose_layer_is_gone():
 def test_an_optimizer_made_before_the_network_was_binary():
     net = nn.Sequential(nn.Linear(3, 2))
     with pytest.warns(UserWarning, match="Adam trains all of them at base_lr"):
-        optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0)
+        optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0, betas=None)
     sb.binarize_(net, sb.Bernoulli())
     net(torch.ones(1, 3)).sum().backward()
     with pytest.raises(RuntimeError, match=r"has become a latent .* make the optimizer after binarize_\."):

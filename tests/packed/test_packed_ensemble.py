@@ -112,7 +112,7 @@ def test_members_that_have_a_step_of_their_own_keep_taking_steps(engine):
 
     ensemble = sb.Ensemble(nn.Sequential(Block()), num_members=2)
     packed = sb.pack(ensemble)
-    assert packed.step
+    assert packed.step is None  # found out at the first call
     x = spikes(9, 2, 64)
     assert torch.equal(packed(x), ensemble(x))
     assert packed(x).sum() > 0
@@ -127,6 +127,6 @@ def test_readouts(engine):
 
 def test_repr_says_who_answers():
     text = repr(sb.pack(sb.Ensemble(linear(), num_members=2, seed=5)))
-    assert "num_members=2, readout='rate', seed=5" in text
+    assert "num_members=2, readout='auto', seed=5" in text
     assert "members=2" in text
     assert isinstance(sb.pack(sb.Ensemble(linear(), num_members=1)), PackedEnsemble)

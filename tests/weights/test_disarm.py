@@ -234,7 +234,7 @@ def test_learns_where_a_surrogate_gradient_cannot_look():
     teacher = torch.where(torch.randn(9) > 0, 1.0, -1.0)
     x = torch.where(torch.randn(200, 9) > 0, 1.0, -1.0)
     answers = (x @ teacher > 0).float()
-    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0)
+    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0, betas=None)
     for _ in range(300):
         disarm_loss(net, lambda: ((net(x)[:, 0] > 0).float() - answers).abs().mean()).backward()
         optimizer.step()

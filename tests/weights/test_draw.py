@@ -63,7 +63,7 @@ OPTIMIZERS = {
     "sgd-fused": lambda p: torch.optim.SGD(p, lr=1e-6, fused=True),
     "adam": lambda p: torch.optim.Adam(p, lr=1e-6),
     "adam-fused": lambda p: torch.optim.Adam(p, lr=1e-6, fused=True),
-    "bayes-bisnn": lambda p: sb.optim.BayesBiSNN(p, lr=1e-6, rho=0.0),
+    "bayes-bisnn": lambda p: sb.optim.BayesBiSNN(p, lr=1e-6, rho=0.0, betas=None),
 }
 
 
