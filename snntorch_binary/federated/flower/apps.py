@@ -72,11 +72,12 @@ def server_of(
     timeout: float = 3600.0,
 ) -> ServerApp:
     """Return the ServerApp of a federation, from where its record is on."""
+    num_examples = list(map(len, federation.parts))
     secure = None
     if settings.secure_aggregation is not None:
         from snntorch_binary.federated.flower.secure_aggregation import SecureExchange
 
-        weights = None if settings.uniform else list(map(len, federation.parts))
+        weights = None if settings.uniform else num_examples
         secure = SecureExchange(settings.secure_aggregation, weights, timeout)
     return server_app(
         federation.coordinator,
@@ -87,6 +88,7 @@ def server_of(
         accepted=record.accepted,
         wait=wait,
         timeout=timeout,
+        num_examples=num_examples,
         secure=secure,
         on_round=record.after_round,
     )
