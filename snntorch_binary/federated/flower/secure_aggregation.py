@@ -10,8 +10,8 @@ nobody needs it, and later others take its masks away, as long as there are enou
 where shares or vectors of the right form are wrong, the round is given up.
 
 What Flower's protocol does not withstand: a server that lies about which clients there are; one that tries all seeds of
-its masks, which have 32 bits; and a client that masks other numbers than it should, of which only a mean beyond the
-clipping range is noticed. Where clients are lost, the mean may be of two.
+its masks, which have 32 bits; and a client that masks another weight or vector than it should, of which only a mean
+beyond the clipping range is noticed. Where clients are lost, the mean may be of two.
 
 References:
     Bell, Bonawitz, Gascón, Lepoint, Raykova, *Secure single-server aggregation with (poly)logarithmic overhead*, CCS
@@ -30,6 +30,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.fernet import InvalidToken
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.serverapp import Grid
@@ -125,7 +126,8 @@ class SecureExchange:
         with says_at_least(logging.CRITICAL, "flwr"), np.errstate(divide="ignore", invalid="ignore"):
             try:
                 workflow(cast(Grid, counted), context)
-            except Exception as error:  # of Flower's and of cryptography; masked, nobody knows whose fault it is
+            # Whatever wrong shares of keys make of Flower and cryptography; nobody knows whose fault it is.
+            except (ValueError, TypeError, AssertionError, ArithmeticError, UnsupportedAlgorithm) as error:
                 halted = in_one_line(f"the masked vectors could not be added ({error})")
         mean = collected.mean
         if mean is not None and not bool(mean.isfinite().all()):  # their weights are 0 in Flower's 22 bits
