@@ -49,16 +49,24 @@ class RoundRecord:
         self._since = time.perf_counter()
 
     def resume(self) -> None:
-        """Go on from what the checkpoint holds, if there is one."""
+        """Go on from what the checkpoint holds, if there is one.
+
+        Raises:
+            ValueError: it is of another version, whose network is another one.
+        """
         found = self.checkpoint.load() if self.checkpoint is not None else None
         if found is None:
             return
         server, memories = found
+        try:
+            self.federation.coordinator.load_state_dict(server["state"])
+            self.history, self.accepted = server["history"], server["accepted"]
+            self.rounds_done, self.seconds = server["round"], server["seconds"]
+        except (KeyError, RuntimeError):
+            folder = self.checkpoint.folder  # type: ignore[union-attr]  # something was found in it
+            raise ValueError(f"{folder} holds a checkpoint of another version of this package; remove it.") from None
         if self.grid is not None:
             self.grid.set_memories(memories)
-        self.federation.coordinator.load_state_dict(server["state"])
-        self.history, self.accepted = server["history"], server["accepted"]
-        self.rounds_done, self.seconds = server["round"], server["seconds"]
 
     def after_round(self, report: RoundReport) -> None:
         """Evaluate, remember and save."""

@@ -40,7 +40,7 @@ class Rogue(InProcessGrid):
         return reply
 
 
-def federate(stage=None, alter=None, rounds=1, settings=None):
+def federate(stage=SETUP, alter=lambda reply, message: reply, rounds=1, settings=None):
     settings = settings or SecureAggregation()
     net, reports = make_net(), []
     exchange = SecureExchange(settings, SIZES, timeout=10.0)
