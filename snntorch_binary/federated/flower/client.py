@@ -109,6 +109,8 @@ class _KeptMemory:
         self._state[MEMORY] = to_record(memory)
         if self._file is not None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
+            for left in self._file.parent.glob(f".{self._file.name}.*.part"):  # by a process that was killed
+                left.unlink(missing_ok=True)
             content = tensor_bytes(memory)
             with replacing(self._file) as temporary:
                 temporary.touch(mode=0o600)  # what it holds never leaves the client
