@@ -110,9 +110,7 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize(
-    "damage", often([*DAMAGES, "another method's", "another seed's"], quick="middle empty pickle seed")
-)
+@pytest.mark.parametrize("damage", often([*DAMAGES, "another method's", "another seed's"], quick="middle pickle seed"))
 def test_damaged_answers_are_made_anew(federations, damage, tmp_path, caplog, monkeypatch):
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "out"
@@ -135,7 +133,7 @@ def test_damaged_answers_are_made_anew(federations, damage, tmp_path, caplog, mo
 
 @pytest.mark.parametrize(
     "damage",
-    often([*(name for name in DAMAGES if name != "a folder"), "another seed's"], quick="middle truncated seed"),
+    often([*(name for name in DAMAGES if name != "a folder"), "another seed's"], quick="truncated seed"),
 )
 def test_a_damaged_checkpoint_begins_anew(federations, damage, tmp_path, caplog, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -196,7 +194,7 @@ RECORDS = {
 }
 
 
-@pytest.mark.parametrize("damage", often(RECORDS, quick="text deep another missing"))
+@pytest.mark.parametrize("damage", often(RECORDS, quick="deep another missing"))
 def test_without_its_record_nothing_is_taken_for_a_result(federations, damage, tmp_path, caplog):
     out = tmp_path / "out"
     shutil.copytree(federations.whole, out)

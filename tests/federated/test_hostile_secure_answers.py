@@ -203,7 +203,17 @@ LAST = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+QUICK = ("nothing", "no pk1", "undecodable", "twice", "no ciphertexts", "for nobody", "one only", "floats", "missing")
+"""Words in the names of what is tried each time."""
+
+
+def often(names):
+    return [
+        pytest.param(name, marks=[] if any(word in name for word in QUICK) else pytest.mark.repeated) for name in names
+    ]
+
+
+@pytest.mark.parametrize("name", often(HOSTILE))
 def test_an_answer_that_does_not_fit_is_left_out_by_name(name, wanted, caplog):
     stage, alter, words = HOSTILE[name]
     with caplog.at_level(logging.WARNING, logger="snntorch_binary.federated"):
@@ -214,7 +224,7 @@ def test_an_answer_that_does_not_fit_is_left_out_by_name(name, wanted, caplog):
     close(net, wanted[0])
 
 
-@pytest.mark.parametrize("name", LAST)
+@pytest.mark.parametrize("name", often(LAST))
 def test_shares_that_do_not_fit_are_not_used_and_the_vector_is(name, wanted, caplog):
     """The others' are enough to take all masks away."""
     alter, words = LAST[name]
@@ -232,14 +242,18 @@ def flipped(sent):
 
 
 GIVEN_UP = {
-    "keys: ciphertexts that nobody can read": (KEYS, put(Key.CIPHERTEXT_LIST, flipped), "it cannot read the shares"),
+    "keys: ciphertexts undecodable by those they are for": (
+        KEYS,
+        put(Key.CIPHERTEXT_LIST, flipped),
+        "it cannot read the shares",
+    ),
     "vectors: other numbers": (VECTORS, vector(values(lambda x: (x * 3 + 5**12) % 2**32)), "is wrong"),
     "shares: other numbers": (SHARES, put(Key.SHARE_LIST, flipped), ""),
     "shares: number 0": (SHARES, put(Key.SHARE_LIST, lambda sent: [bytes(4) + each[4:] for each in sent]), ""),
 }
 
 
-@pytest.mark.parametrize("name", GIVEN_UP)
+@pytest.mark.parametrize("name", often(GIVEN_UP))
 def test_a_round_in_which_nobody_knows_what_is_wrong_is_given_up(name, caplog):
     stage, alter, words = GIVEN_UP[name]
     with caplog.at_level(logging.WARNING, logger="snntorch_binary.federated"):
