@@ -54,7 +54,7 @@ def run_all(settings: FederationSettings, out: Path, progress: ComparisonProgres
     """Run every method and seed that has not been run already.
 
     Raises:
-        ValueError: something in the settings is wrong, or no client's answer ever counted.
+        ValueError: something in the settings is wrong, no client's answer ever counted, or what is learned answers NaN.
         OutputError: the folder cannot be written to, or holds runs made with other settings.
     """
     check_output(out, settings)
@@ -139,6 +139,8 @@ def _run(
     progress.say(f"{folder.name}  testing")
     tester = Evaluator(federation.splits.test, collate, settings.evaluation_batch_size)
     answers, labels = tester.answers(federation.module, final=True)
+    if not all(bool(answer.isfinite().all()) for answer in answers.values()):
+        raise ValueError(f"{folder.name} has learned a network that answers NaN or infinite values.")
     return {
         "probabilities": answers,
         "labels": labels,

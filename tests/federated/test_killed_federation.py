@@ -38,7 +38,7 @@ class Events:
         self._fsync = os.fsync
 
     def watch(self, folder, at=0, then=None):
-        """Watch a folder: at event ``at``, from 1, call ``then``, and Dead at all later ones if that raises it."""
+        """Watch a folder: at event ``at``, from 1, and all later ones, call ``then``."""
         self.folder, self.number, self.at, self.then = str(folder), 0, at, then
         os.fsync = self._synced
 
@@ -49,7 +49,8 @@ class Events:
         return self.number
 
     def _synced(self, handle):
-        self._happened()
+        if self.folder is not None:
+            self._happened()
         self._fsync(handle)
 
     def _hook(self, event, arguments):
@@ -58,18 +59,13 @@ class Events:
         path = arguments[0]
         if not isinstance(path, str | os.PathLike) or not str(path).startswith(self.folder):
             return
-        writes = event != "open" or arguments[2] & (os.O_WRONLY | os.O_RDWR)
-        if writes:
-            self._happened()
+        if event != "open" or arguments[2] & (os.O_WRONLY | os.O_RDWR):
+            self._happened(removes=event in ("os.remove", "shutil.rmtree"))
 
-    def _happened(self):
-        if self.folder is None:
-            return
+    def _happened(self, removes=False):
         self.number += 1
-        if self.number == self.at:
+        if 0 < self.at <= self.number and not (removes and self.then is full):
             self.then()
-        elif self.at and self.number > self.at and self.then is die:
-            die()
 
 
 def die():

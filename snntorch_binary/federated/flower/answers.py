@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from flwr.app import ConfigRecord, Message, MetricRecord
 
+from snntorch_binary._errors import in_one_line
 from snntorch_binary.federated.averaging import State
 from snntorch_binary.federated.exchange import Update
 from snntorch_binary.federated.flower.records import ARRAYS, CONFIG, METRICS, NUM_EXAMPLES, from_record, wire_bytes
@@ -104,7 +105,7 @@ def read_answer(reply: Message, most_examples: int = MOST_EXAMPLES) -> Answer:
         numbers = {name: _number(name, value) for name, value in metrics.items()}
         return Answer(Update(_arrays(reply), num_examples, numbers), num_bytes)
     except UnfitError as unfit:
-        return Answer(Refused(in_one_line(str(unfit))), num_bytes)
+        return Answer(Refused(shown(str(unfit))), num_bytes)
 
 
 def bytes_of(reply: Message) -> int | Refused:
@@ -118,14 +119,12 @@ def bytes_of(reply: Message) -> int | Refused:
 def why_failed(reply: Message) -> str:
     """Say in half a sentence why an answer is an error."""
     lines = str(reply.error.reason or "").strip().splitlines()
-    return in_one_line(f"it failed ({lines[-1].strip().rstrip('.') if lines else 'unknown'})")
+    return shown(f"it failed ({lines[-1].strip().rstrip('.') if lines else 'unknown'})")
 
 
-def in_one_line(text: str) -> str:
-    """Return what a stranger wrote as one line that a terminal can show: no control characters, and not too long."""
-    shown = "".join(sign for sign in text[: 10 * _LONGEST_REASON] if sign.isprintable() or sign.isspace())
-    words = " ".join(shown.split())
-    return words if len(words) <= _LONGEST_REASON else f"{words[: _LONGEST_REASON - 1]}…"
+def shown(text: str) -> str:
+    """Return what a stranger wrote as half a sentence that a terminal and a file can show."""
+    return in_one_line(text[: 10 * _LONGEST_REASON], _LONGEST_REASON)
 
 
 def _record(reply: Message, name: str, kind: type) -> ConfigRecord | MetricRecord:
@@ -146,20 +145,19 @@ def _arrays(reply: Message) -> State:
 
 def _whole(what: str, value: object, least: int, most: int) -> int:
     if type(value) is not int or not least <= value <= most:
-        raise UnfitError(f"{what} is {_shown(value)} and not a whole number from {least} to {most}")
+        raise UnfitError(f"{what} is {_value(value)} and not a whole number from {least} to {most}")
     return value
 
 
 def _number(name: str, value: object) -> float:
     if type(value) not in (int, float) or not -_LARGEST <= value <= _LARGEST:  # type: ignore[operator]  # numbers only
-        raise UnfitError(f"its {name} is {_shown(value)} and not a finite number")
+        raise UnfitError(f"its {name} is {_value(value)} and not a finite number")
     return float(value)  # type: ignore[arg-type]  # a number
 
 
-def _shown(value: object) -> str:
+def _value(value: object) -> str:
     if value is None:
         return "missing"
     if type(value) is int and value.bit_length() > 4 * _SHOWN:  # Python writes no number of more than 4300 digits
         return f"an integer of {value.bit_length()} bits"
-    text = in_one_line(repr(value[:_SHOWN] if isinstance(value, list | str | bytes) else value))
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return in_one_line(repr(value[:_SHOWN] if isinstance(value, list | str | bytes) else value), _SHOWN)

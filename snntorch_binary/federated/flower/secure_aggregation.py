@@ -38,7 +38,7 @@ from torch import Tensor
 
 from snntorch_binary._logging import says_at_least
 from snntorch_binary.federated.averaging import State, why_refused
-from snntorch_binary.federated.flower.answers import Refused, in_one_line, read_answer
+from snntorch_binary.federated.flower.answers import Refused, read_answer, shown
 from snntorch_binary.federated.flower.records import ARRAYS, CONFIG, from_record, task_of, wire_bytes
 from snntorch_binary.federated.flower.secure_answers import MASK_RANGE, read_stage
 from snntorch_binary.federated.settings import FEWEST_SUMMED, SecureAggregation
@@ -128,7 +128,7 @@ class SecureExchange:
                 workflow(cast(Grid, counted), context)
             # Whatever wrong shares of keys make of Flower and cryptography; nobody knows whose fault it is.
             except (ValueError, TypeError, AssertionError, ArithmeticError, UnsupportedAlgorithm) as error:
-                halted = in_one_line(f"the masked vectors could not be added ({error})")
+                halted = shown(f"the masked vectors could not be added ({error})")
         mean = collected.mean
         if mean is not None and not bool(mean.isfinite().all()):  # their weights are 0 in Flower's 22 bits
             mean, halted = None, "the clients that were left count too little beside the largest"

@@ -19,10 +19,10 @@ from snntorch_binary.federated.exchange import Coordinator, Task, Update
 from snntorch_binary.federated.flower.answers import (
     MOST_EXAMPLES,
     Refused,
-    in_one_line,
     one_each,
     read_answer,
     read_client,
+    shown,
 )
 from snntorch_binary.federated.flower.records import ARRAYS, CONFIG, task_record, to_record, wire_bytes
 from snntorch_binary.federated.selection import chosen_clients, round_seed
@@ -203,7 +203,7 @@ class FederatedStrategy(Strategy):
         if isinstance(answer.update, Refused):
             return answer.update
         reason = self.coordinator.why_refused(answer.update)
-        return answer.update if reason is None else Refused(in_one_line(reason))
+        return answer.update if reason is None else Refused(shown(reason))
 
     def _read_secured(self, secured: SecureAnswers) -> dict[int, Update]:
         """Return what counts as each client's answer: the mean of all."""
