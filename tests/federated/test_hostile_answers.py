@@ -297,6 +297,10 @@ HOSTILE = {
     "an error of spaces": (error(" \n \n"), "it failed (unknown)"),
     "an error of a megabyte": (error("\x1b[2J" + "x" * 10**6), "it failed (?[2Jxxxxxx"),
     "nothing": (content(RecordDict), "its answer has no metrics"),
+    "no content": (
+        lambda reply, message: reply.__dict__.__setitem__("_content", None) or reply,
+        "its answer has no content",
+    ),
     "an answer to another question": (
         content(lambda: RecordDict({"config": ConfigRecord({"client": ROGUE})})),
         "its answer has no metrics",
@@ -436,12 +440,16 @@ OTHER_CLIENTS = {
     "client 1.0": (config(client=1.0), "the number of its client is 1.0"),
     "client nan": (config(client=math.nan), "the number of its client is nan"),
     "client true": (config(client=True), "the number of its client is True"),
-    "client none": (config(client=None), "the number of its client is missing"),
+    "client none": (config(client=None), CANNOT_BE_SENT),
     "client -1": (config(client=-1), "the number of its client is -1 and not a whole number from 0 to"),
-    "client 2**63": (config(client=2**63), "the number of its client is"),
-    "client 10**5000": (config(client=10**5000), "the number of its client is an integer of"),
+    "client 2**63": (config(client=2**64), CANNOT_BE_SENT),
+    "client 10**5000": (config(client=10**5000), CANNOT_BE_SENT),
     "client another": (config(client=0), "it says that it is client 0, which node 2 is"),
     "an error": (fails, "it failed (no disk)"),
+    "no content": (
+        lambda reply, message: reply.__dict__.__setitem__("_content", None) or reply,
+        "its answer has no content",
+    ),
 }
 
 

@@ -114,6 +114,11 @@ def nothing(reply, message):
     return Message(RecordDict(), reply_to=message)
 
 
+def no_content(reply, message):
+    reply.__dict__["_content"] = None
+    return reply
+
+
 def of_another_type(reply, message):
     return Message(RecordDict({RECORD_KEY_CONFIGS: MetricRecord({"pk1": 1})}), reply_to=message)
 
@@ -122,6 +127,7 @@ NO_SHARES = "it did not send one share of its keys to each of the others"
 NOT_ASKED = "it did not send one share for each client it was asked about"
 HOSTILE = {
     "setup: nothing": (SETUP, nothing, "its answer has nothing of secure aggregation"),
+    "setup: no content": (SETUP, no_content, "its answer has no content"),
     "setup: numbers": (SETUP, of_another_type, "its answer has nothing of secure aggregation"),
     "setup: no pk1": (SETUP, without(Key.PUBLIC_KEY_1), "its public key pk1 is missing or none"),
     "setup: no pk2": (SETUP, without(Key.PUBLIC_KEY_2), "its public key pk2 is missing or none"),

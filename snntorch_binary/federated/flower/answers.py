@@ -77,6 +77,9 @@ def read_client(reply: Message, num_clients: int | None = None) -> int | Refused
     """
     if reply.has_error():
         return Refused(why_failed(reply), failed=True)
+    num_bytes = bytes_of(reply)
+    if isinstance(num_bytes, Refused):
+        return num_bytes
     try:
         record = _record(reply, CONFIG, ConfigRecord)
         most = (2**31 if num_clients is None else num_clients) - 1
@@ -110,6 +113,8 @@ def read_answer(reply: Message, most_examples: int = MOST_EXAMPLES) -> Answer:
 
 def bytes_of(reply: Message) -> int | Refused:
     """Return how many bytes a reply is on the wire."""
+    if not reply.has_content():
+        return Refused("its answer has no content")
     try:
         return wire_bytes(reply)
     except Exception:  # of Flower's and of protobuf, which say each in its own way what they cannot send

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -57,19 +57,31 @@ def read_stage(asked: Mapping[int, Config], replies: Iterable[Message], num_valu
         replies: whatever came.
         num_values: numbers in a masked vector, without the weight.
     """
-    sent = one_each(replies, asked)
-    read = {node: _config(asked[node], reply, num_values) for node, reply in sent.items()}
-    configs = {node: config for node, config in read.items() if not isinstance(config, Refused)}
-    read.update({node: Refused(why) for node, why in {**_with_keys_of_others(configs), **_odd(configs)}.items()})
-    return {node: _stage_answer(reply, read[node]) for node, reply in sent.items()}
+    found: dict[int, StageAnswer] = {}
+    configs: dict[int, Config] = {}
+    for node, reply in one_each(replies, asked).items():
+        size = _size(reply)
+        config = size if isinstance(size, Refused) else _config(asked[node], cast(Message, reply), num_values)
+        num_bytes = 0 if isinstance(size, Refused) else size
+        if isinstance(config, Refused):
+            found[node] = StageAnswer(config, num_bytes)
+        else:
+            configs[node] = config
+            found[node] = StageAnswer(_usable(cast(Message, reply), config), num_bytes)
+    for node, why in {**_with_keys_of_others(configs), **_odd(configs)}.items():
+        found[node] = StageAnswer(Refused(why), found[node].num_bytes)
+    return found
 
 
-def _config(asked: Config, reply: Message | Refused, num_values: int) -> Config | Refused:
-    """Return what a reply should hold, and nothing else."""
+def _size(reply: Message | Refused) -> int | Refused:
+    """Return how many bytes a reply is, or why it does not count."""
     if isinstance(reply, Refused):
         return reply
-    if reply.has_error():
-        return Refused(why_failed(reply), failed=True)
+    return Refused(why_failed(reply), failed=True) if reply.has_error() else bytes_of(reply)
+
+
+def _config(asked: Config, reply: Message, num_values: int) -> Config | Refused:
+    """Return what a reply should hold, and nothing else."""
     try:
         given = reply.content.config_records.get(RECORD_KEY_CONFIGS)
         if given is None:
@@ -79,19 +91,12 @@ def _config(asked: Config, reply: Message | Refused, num_values: int) -> Config 
         return Refused(str(unfit))
 
 
-def _stage_answer(reply: Message | Refused, read: Config | Refused) -> StageAnswer:
-    if isinstance(reply, Refused) or reply.has_error():
-        return StageAnswer(read if isinstance(read, Refused) else Refused("it has no answer"), 0)
-    num_bytes = bytes_of(reply)
-    if isinstance(num_bytes, Refused):
-        return StageAnswer(num_bytes, 0)
-    if isinstance(read, Refused):
-        return StageAnswer(read, num_bytes)
+def _usable(reply: Message, config: Config) -> Message:
+    """Return a reply as Flower's workflow reads it: with the older interface's answer behind the masked vectors."""
     usable = copy(reply)
-    # The older interface's answer, as Flower's workflow reads it behind the masked vectors.
     usable.content = fitres_to_recorddict(FitRes(Status(Code.OK, ""), Parameters([], ""), 1, {}), keep_input=False)
-    usable.content[RECORD_KEY_CONFIGS] = ConfigRecord(read)
-    return StageAnswer(usable, num_bytes)
+    usable.content[RECORD_KEY_CONFIGS] = ConfigRecord(config)
+    return usable
 
 
 def _public_keys(asked: Config, given: Config, num_values: int) -> Config:
