@@ -47,6 +47,21 @@ def learned_names(net: nn.Module) -> set[str]:
     return parameters | averages
 
 
+def fixed_names(net: nn.Module) -> set[str]:
+    """Return the names of what nobody learns: parameters without a gradient, and what says how a neuron works.
+
+    That is its threshold, its decay and its reset: a client that sends others has another network.
+    """
+    frozen = {name for name, value in net.named_parameters(remove_duplicate=False) if not value.requires_grad}
+    neurons = {
+        key_of(name, buffer)
+        for name, module in net.named_modules(remove_duplicate=False)
+        if hasattr(module, "reset_mechanism_val")
+        for buffer, _ in module.named_buffers(recurse=False)
+    }
+    return (frozen | neurons) & shared_state(net).keys()
+
+
 class Aggregation(ABC):
     """How the answers of a round become the next global network.
 

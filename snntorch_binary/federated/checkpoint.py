@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
+import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from snntorch_binary._files import DamagedFileError, RunFolder, parse_tensors, read_bytes, tensor_bytes, write_bytes
 from snntorch_binary.federated.averaging import State
 
 _LAST = "last.pt"
+_MEMORY = re.compile(r"client\d+-round\d+\.pt")
+log = logging.getLogger("snntorch_binary.federated")
 
 
 class RoundCheckpoint:
     """The server's state and every client's memory in a folder, tensors and plain values only.
 
     A client's memory is written when it has changed, to a file that names the round; what the server's file does not
-    name is of a round that was not finished, or old, and is removed. The server's file takes its place whole.
+    name is of a round that was not finished, or old, and is removed. The server's file takes its place whole, and has
+    the checksum of each file that it names.
 
     Args:
-        folder: where.
+        files: the files of the run, or a folder of one whose files are told from no other run's.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._memories: dict[int, str] = {}
+    def __init__(self, files: RunFolder | Path) -> None:
+        self.files = files if isinstance(files, RunFolder) else RunFolder(files, {}, log.warning)
+        self.folder = self.files.path
+        self._memories: dict[int, tuple[str, str]] = {}  # file and checksum, by client
 
     def save(self, server: Mapping[str, Any], round: int, changed: Mapping[int, State]) -> None:
         """Write the state after a round.
@@ -35,30 +40,45 @@ class RoundCheckpoint:
             server: all that the server needs.
             round: number of the round.
             changed: memories of the clients that took part, by client.
+
+        Raises:
+            OSError: it cannot be written; what was there is as it was.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        memories = dict(self._memories)
         for client, memory in changed.items():
-            name = f"client{client}-round{round}.pt"
-            self._write(memory, name)
-            self._memories[client] = name
-        self._write({**server, "round": round, "memories": self._memories}, _LAST)
+            name, content = f"client{client}-round{round}.pt", tensor_bytes(memory)
+            write_bytes(self.folder / name, content)
+            memories[client] = name, hashlib.sha256(content).hexdigest()
+        self.files.write_tensors(_LAST, {**server, "round": round, "memories": memories})
+        self._memories = memories
+        kept = {name for name, _ in memories.values()}
         for path in self.folder.glob("client*-round*.pt"):
-            if path.name not in self._memories.values():
+            if path.name not in kept:
                 path.unlink()
 
     def load(self) -> tuple[dict[str, Any], dict[int, State]] | None:
-        """Return what :meth:`save` wrote last, and all memories; ``None`` where there is nothing."""
-        path = self.folder / _LAST
-        if not path.exists():
+        """Return what :meth:`save` wrote last, and all memories.
+
+        ``None`` where there is nothing, or where a file is damaged or of another run, which a line of the log names.
+        """
+        server = self.files.read_tensors(_LAST)
+        if server is None:
             return None
-        server = torch.load(path, weights_only=True)
-        self._memories = dict(server.pop("memories"))
-        memories = {
-            client: torch.load(self.folder / name, weights_only=True) for client, name in self._memories.items()
-        }
+        named = dict(server.pop("memories"))
+        try:
+            memories = {client: self._memory(*of_client) for client, of_client in named.items()}
+        except DamagedFileError as error:
+            log.warning("%s: the run begins anew.", str(error).rstrip("."))
+            return None
+        self._memories = named
         return server, memories
 
-    def _write(self, what: Mapping[Any, Any], name: str) -> None:
-        temporary = self.folder / f".{name}"
-        torch.save(dict(what), temporary)
-        os.replace(temporary, self.folder / name)
+    def _memory(self, name: str, checksum: str) -> State:
+        path = self.folder / name
+        if not _MEMORY.fullmatch(name):  # a file chooses no path
+            raise DamagedFileError(f"{self.folder / _LAST} names a file that is no client's.")
+        content = read_bytes(path)
+        if hashlib.sha256(content).hexdigest() != checksum:
+            raise DamagedFileError(f"{path} is damaged or of another run.")
+        return parse_tensors(content, path)

@@ -86,6 +86,7 @@ def make_federation(
         uniform=settings.uniform,
         stragglers=settings.stragglers,
         gradient_noise=settings.gradient_noise,
+        keep_fixed=True,
     )
     participant = NetworkParticipant(
         make_module(chosen.model, splits.num_classes, seed),

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from snntorch_binary.data import SpikeDataset, Splits, load, unsigned_symbols
-from snntorch_binary.federated.method_file import check_method, keep_method
+from snntorch_binary.federated.method_file import check_method, finished, keep_finished, keep_method, run_folder
 from snntorch_binary.federated.online_device import CountedSince, OnlineDevice, exchange_
 from snntorch_binary.federated.online_settings import ExchangeMethod, OnlineSettings
 from snntorch_binary.kernels.noise import mix
@@ -21,7 +21,6 @@ from snntorch_binary.lightning.settings import check_output, write_settings
 from snntorch_binary.nn import WTANetwork, layered_mask
 from snntorch_binary.nn.wta_circuits import draw_symbols
 
-_DONE = "predictions.pt"
 _BATCH = 200
 
 
@@ -72,15 +71,19 @@ def run_online(settings: OnlineSettings, out: Path, progress: ComparisonProgress
     with progress:
         for seed in settings.seeds:
             for name, method in settings.methods.items():
-                path = _folder(out, name, seed) / _DONE
-                progress.say(path.parent.name)
-                if not path.exists():
-                    keep_method(path.parent, method)
-                    _save(_run(settings, method, seed, parts), path)
-                runs.append(OnlineRun(name, seed, **torch.load(path, weights_only=True)))
+                folder = _folder(out, name, seed)
+                files = run_folder(folder, settings, name, seed)
+                progress.say(folder.name)
+                found = finished(OnlineRun, files, method=name, seed=seed)
+                if found is None:
+                    keep_method(folder, method)
+                    done = _run(settings, method, seed, parts)
+                    keep_finished(files, done)
+                    found = OnlineRun(name, seed, **done)
+                runs.append(found)
                 single = runs[-1].validation["single"].argmax(-1) == runs[-1].validation_labels
                 accuracies = ", ".join(f"{100 * float(device.double().mean()):.1f} %" for device in single)
-                progress.finish(f"{path.parent.name:<24} validation accuracy {accuracies}")
+                progress.finish(f"{folder.name:<24} validation accuracy {accuracies}")
     return runs
 
 
@@ -92,7 +95,7 @@ Part = tuple[Tensor, Tensor]
 """Spikes, uint8 [N, T, N_in], and labels [N]."""
 
 
-def _run(settings: OnlineSettings, method: ExchangeMethod, seed: int, parts: dict[str, Part]) -> dict[str, object]:
+def _run(settings: OnlineSettings, method: ExchangeMethod, seed: int, parts: dict[str, Part]) -> dict[str, Any]:
     devices = make_devices(settings, method, seed, *parts["train"])
     begin = time.perf_counter()
     scalars = sent = 0
@@ -196,9 +199,3 @@ def _spikes(dataset: SpikeDataset, splits: Splits, join: int) -> Part:
     spikes = symbols.squeeze(-1).transpose(0, 1).to(torch.uint8)
     whole = spikes.shape[1] // join * join
     return spikes[:, :whole].unflatten(1, (-1, join)).amax(2), labels
-
-
-def _save(done: dict[str, object], path: Path) -> None:
-    temporary = path.with_name(f".{path.name}")
-    torch.save(done, temporary)
-    os.replace(temporary, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import asdict
 from typing import Any
@@ -14,6 +15,9 @@ from snntorch_binary.federated.flower.grid import InProcessGrid
 from snntorch_binary.federated.flower.strategy import RoundReport
 from snntorch_binary.federated.settings import FederationSettings
 from snntorch_binary.lightning.progress import ComparisonProgress
+from snntorch_binary.metrics import evaluate
+
+log = logging.getLogger("snntorch_binary.federated")
 
 
 class RoundRecord:
@@ -49,16 +53,24 @@ class RoundRecord:
         self._since = time.perf_counter()
 
     def resume(self) -> None:
-        """Go on from what the checkpoint holds, if there is one."""
+        """Go on from what the checkpoint holds, if there is one.
+
+        Raises:
+            ValueError: it is of another version, whose network is another one.
+        """
         found = self.checkpoint.load() if self.checkpoint is not None else None
         if found is None:
             return
         server, memories = found
+        try:
+            self.federation.coordinator.load_state_dict(server["state"])
+            self.history, self.accepted = server["history"], server["accepted"]
+            self.rounds_done, self.seconds = server["round"], server["seconds"]
+        except (KeyError, RuntimeError):
+            folder = self.checkpoint.folder  # type: ignore[union-attr]  # something was found in it
+            raise ValueError(f"{folder} holds a checkpoint of another version of this package; remove it.") from None
         if self.grid is not None:
             self.grid.set_memories(memories)
-        self.federation.coordinator.load_state_dict(server["state"])
-        self.history, self.accepted = server["history"], server["accepted"]
-        self.rounds_done, self.seconds = server["round"], server["seconds"]
 
     def after_round(self, report: RoundReport) -> None:
         """Evaluate, remember and save."""
@@ -77,8 +89,11 @@ class RoundRecord:
             entry["loss"] = _mean(losses)
         last = report.round == self.settings.num_rounds
         if report.round % self.settings.evaluate_every == 0 or last:
-            scores = self._evaluator.scores(self.federation.module)
-            entry["scores"] = {name: asdict(found) for name, found in scores.items()}
+            answers, labels = self._evaluator.answers(self.federation.module, final=False)
+            if all(bool(answer.isfinite().all()) for answer in answers.values()):
+                entry["scores"] = {name: asdict(evaluate(answer, labels)) for name, answer in answers.items()}
+            else:
+                log.warning("After round %d the network answers NaN or infinite values.", report.round)
         self.history.append(entry)
         self.accepted.update(dict.fromkeys(report.used, report.round))
         memories = {} if self.grid is None else self.grid.memories(report.bytes_up)

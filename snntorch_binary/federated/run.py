@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from snntorch_binary._files import RunFolder
 from snntorch_binary.data import Splits, collate
 from snntorch_binary.federated.checkpoint import RoundCheckpoint
 from snntorch_binary.federated.evaluation import Evaluator
@@ -17,14 +16,13 @@ from snntorch_binary.federated.federation import make_federation, read_data, try
 from snntorch_binary.federated.flower.apps import Protection, server_of
 from snntorch_binary.federated.flower.client import client_app
 from snntorch_binary.federated.flower.grid import InProcessGrid, run_in_process
-from snntorch_binary.federated.method_file import check_method, keep_method
+from snntorch_binary.federated.flower.strategy import TooFewClientsError
+from snntorch_binary.federated.method_file import check_method, finished, keep_finished, keep_method, run_folder
 from snntorch_binary.federated.record import RoundRecord, round_line
 from snntorch_binary.federated.settings import FederationSettings
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.lightning.settings import check_output, write_settings
-
-_DONE = "predictions.pt"
 
 
 @dataclass(frozen=True)
@@ -56,29 +54,38 @@ def run_all(settings: FederationSettings, out: Path, progress: ComparisonProgres
     """Run every method and seed that has not been run already.
 
     Raises:
-        ValueError: something in the settings is wrong, or no client's answer ever counted.
+        ValueError: something in the settings is wrong, no client's answer ever counted, or what is learned answers NaN.
         OutputError: the folder cannot be written to, or holds runs made with other settings.
     """
     check_output(out, settings)
-    planned = [(method, seed) for seed in settings.seeds for method in settings.methods]
-    folders = {run: out / "runs" / f"{run[0]}-seed{run[1]}" for run in planned}
-    missing = [run for run in planned if not (folders[run] / _DONE).exists()]
+    folders = {
+        (method, seed): out / "runs" / f"{method}-seed{seed}" for seed in settings.seeds for method in settings.methods
+    }
+    for (method, _), folder in folders.items():
+        check_method(folder, settings.methods[method])
+    files = {(method, seed): run_folder(folder, settings, method, seed) for (method, seed), folder in folders.items()}
+    done = {run: _finished(*run, files[run]) for run in folders}
+    missing = [run for run in folders if done[run] is None]
     data = _Data(settings)
     for method, seed in missing:  # a mistake in the last method is found out before the first has learned
         if seed == missing[0][1]:
             try_network(make_federation(settings, method, seed, data.of(method, seed)), method)
-    for method, seed in planned:
-        check_method(folders[method, seed], settings.methods[method])
     write_settings(out, settings)
     runs = []
     with quiet(), progress:
-        for (method, seed), folder in folders.items():
-            if (method, seed) in missing:
-                _run(settings, method, seed, data.of(method, seed), folder, progress)
-            done = torch.load(folder / _DONE, weights_only=True)
-            runs.append(FederatedRun(method, seed, folder, **done))
-            progress.finish(round_line(folder.name, runs[-1].history, settings.num_rounds))
+        for (method, seed), found in done.items():
+            of_run = files[method, seed]
+            if found is None:
+                kept = _run(settings, method, seed, data.of(method, seed), of_run, progress)
+                keep_finished(of_run, kept)
+                found = FederatedRun(method, seed, of_run.path, **kept)
+            runs.append(found)
+            progress.finish(round_line(of_run.path.name, found.history, settings.num_rounds))
     return runs
+
+
+def _finished(method: str, seed: int, files: RunFolder) -> FederatedRun | None:
+    return finished(FederatedRun, files, method=method, seed=seed, folder=files.path)
 
 
 class _Data:
@@ -102,11 +109,13 @@ def _run(
     method: str,
     seed: int,
     data: tuple[Splits, list[Tensor]],
-    folder: Path,
+    files: RunFolder,
     progress: ComparisonProgress,
-) -> None:
+) -> dict[str, Any]:
+    """Return what is kept of a run: all of its class that its folder does not say."""
+    folder = files.path
     federation = make_federation(settings, method, seed, data)
-    record = RoundRecord(federation, RoundCheckpoint(folder), settings, folder.name, progress)
+    record = RoundRecord(federation, RoundCheckpoint(files), settings, folder.name, progress)
     keep_method(folder, settings.methods[method])
     if settings.engine == "ray":
         from snntorch_binary.federated.flower.ray import run_on_ray
@@ -119,7 +128,10 @@ def _run(
         clients = client_app(federation.participant, [Protection(settings)])
         record.grid = InProcessGrid(clients, settings.num_clients)
         record.resume()
-        run_in_process(server_of(settings, federation, record, seed), record.grid)
+        try:
+            run_in_process(server_of(settings, federation, record, seed), record.grid)
+        except TooFewClientsError as error:
+            raise ValueError(str(error)) from None
     if not any(entry["used"] for entry in record.history):
         reasons = record.history[-1]["left_out"]
         why = f"client {min(reasons)}: {reasons[min(reasons)]}" if reasons else "none was asked"
@@ -127,12 +139,11 @@ def _run(
     progress.say(f"{folder.name}  testing")
     tester = Evaluator(federation.splits.test, collate, settings.evaluation_batch_size)
     answers, labels = tester.answers(federation.module, final=True)
-    done = {
+    if not all(bool(answer.isfinite().all()) for answer in answers.values()):
+        raise ValueError(f"{folder.name} has learned a network that answers NaN or infinite values.")
+    return {
         "probabilities": answers,
         "labels": labels,
         "history": record.history,
         "train_seconds": record.seconds,
     }
-    temporary = folder / f".{_DONE}"
-    torch.save(done, temporary)
-    os.replace(temporary, folder / _DONE)

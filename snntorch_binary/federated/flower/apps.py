@@ -15,6 +15,7 @@ from snntorch_binary.federated.federation import Federation, make_federation
 from snntorch_binary.federated.flower.client import client_app
 from snntorch_binary.federated.flower.local_privacy import LocalPrivacyModifier
 from snntorch_binary.federated.flower.server import server_app
+from snntorch_binary.federated.method_file import require_own, run_folder
 from snntorch_binary.federated.record import RoundRecord
 from snntorch_binary.federated.settings import FederationSettings
 
@@ -42,7 +43,8 @@ def apps(
         settings: from :func:`snntorch_binary.federated.settings.read_settings`.
         method: name of the method.
         seed: of everything random.
-        folder: where the server writes a checkpoint after each round, and goes on from; ``None`` writes none.
+        folder: where the server writes a checkpoint after each round, and goes on from; ``None`` writes none. One that
+            holds another run's is refused.
         wait: seconds that the server waits for enough clients to connect before it is an error; the default is
             what a restarted server may need.
         timeout: seconds that a round waits for answers; with secure aggregation, each of its four stages.
@@ -52,7 +54,12 @@ def apps(
     @server.main()
     def main(grid: Grid, context: Context) -> None:
         federation = make_federation(settings, method, seed)
-        record = RoundRecord(federation, RoundCheckpoint(folder) if folder else None, settings)
+        checkpoint = None
+        if folder is not None:
+            files = run_folder(folder, settings, method, seed)
+            require_own(files)
+            checkpoint = RoundCheckpoint(files)
+        record = RoundRecord(federation, checkpoint, settings)
         record.resume()
         server_of(settings, federation, record, seed, wait=wait, timeout=timeout)(grid, context)
 
@@ -72,11 +79,12 @@ def server_of(
     timeout: float = 3600.0,
 ) -> ServerApp:
     """Return the ServerApp of a federation, from where its record is on."""
+    num_examples = list(map(len, federation.parts))
     secure = None
     if settings.secure_aggregation is not None:
         from snntorch_binary.federated.flower.secure_aggregation import SecureExchange
 
-        weights = None if settings.uniform else list(map(len, federation.parts))
+        weights = None if settings.uniform else num_examples
         secure = SecureExchange(settings.secure_aggregation, weights, timeout)
     return server_app(
         federation.coordinator,
@@ -87,6 +95,7 @@ def server_of(
         accepted=record.accepted,
         wait=wait,
         timeout=timeout,
+        num_examples=num_examples,
         secure=secure,
         on_round=record.after_round,
     )

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from snntorch_binary._errors import expected
+from snntorch_binary._files import DamagedFileError, read_tensors, replacing, tensor_bytes
 from snntorch_binary.federated.averaging import State
 from snntorch_binary.federated.exchange import Participant
 from snntorch_binary.federated.flower.records import (
@@ -100,8 +98,8 @@ class _KeptMemory:
             return from_record(self._state.array_records[MEMORY])
         if known and self._file is not None and self._file.exists():
             try:
-                return dict(torch.load(self._file, weights_only=True))
-            except (RuntimeError, UnpicklingError, EOFError):
+                return read_tensors(self._file)
+            except DamagedFileError:
                 raise ValueError(f"{self._file} is damaged; remove it, and this client starts anew") from None
         return {}
 
@@ -111,10 +109,12 @@ class _KeptMemory:
         self._state[MEMORY] = to_record(memory)
         if self._file is not None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self._file.with_name(f".{self._file.name}")
-            temporary.touch(mode=0o600)  # what it holds never leaves the client
-            torch.save(memory, temporary)
-            os.replace(temporary, self._file)
+            for left in self._file.parent.glob(f".{self._file.name}.*.part"):  # by a process that was killed
+                left.unlink(missing_ok=True)
+            content = tensor_bytes(memory)
+            with replacing(self._file) as temporary:
+                temporary.touch(mode=0o600)  # what it holds never leaves the client
+                temporary.write_bytes(content)
 
 
 def _client(context: Context) -> int:

@@ -109,7 +109,10 @@ class InProcessGrid(Grid):
         received = copy(message)
         received.__dict__["_content"] = _copied(message.content)
         try:
-            return self.app(received, self.contexts[message.metadata.dst_node_id])
+            reply = self.app(received, self.contexts[message.metadata.dst_node_id])
+            if not isinstance(reply, Message):
+                raise TypeError(expected("reply", "a Message", type(reply).__name__))
+            return reply
         except Exception as error:  # whatever a client does wrong, the round goes on without it
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             return Message(Error(_CLIENT_FAILED, reason), reply_to=message)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import warnings
+from io import BytesIO
 from typing import Any
 
+import numpy as np
 import torch
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.common.constant import SType
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects
 from torch import Tensor
 
@@ -17,6 +22,8 @@ ARRAYS, CONFIG, METRICS = "arrays", "config", "metrics"
 MEMORY, LEARNED = "memory", "learned"
 """Names of what is in a client's context: its memory, and the names of the tensors that it learns."""
 NUM_EXAMPLES = "num-examples"
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+"""Readers of what ``np.save`` writes in front of an array, by its version; version 3 has names of fields only."""
 
 
 def to_record(state: State) -> ArrayRecord:
@@ -25,13 +32,45 @@ def to_record(state: State) -> ArrayRecord:
 
 
 def from_record(record: ArrayRecord) -> State:
-    """Return a record as tensors of their own memory."""
-    return {name: _tensor(array) for name, array in record.items()}
+    """Return a record as tensors of their own memory.
+
+    Whoever wrote it, no more is read than there is.
+
+    Raises:
+        ValueError: an array is none, or not one of numbers.
+    """
+    for name, array in record.items():
+        if array.stype != SType.NUMPY:
+            raise ValueError(f"{name} is no NumPy array")
+    return {name: decoded(name, array.data) for name, array in record.items()}
 
 
-def _tensor(array: Array) -> Tensor:
-    values = array.numpy()
-    return torch.from_numpy(values.copy()) if values.shape else torch.tensor(values)
+def decoded(name: str, data: bytes) -> Tensor:
+    """Return what ``np.save`` wrote as a tensor of its own memory.
+
+    Raises:
+        ValueError: it wrote something else, or no numbers.
+    """
+    stream = BytesIO(data)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # what NumPy only warns of is damaged
+            read_header = _HEADERS[np.lib.format.read_magic(stream)]
+            shape, fortran, dtype = read_header(stream)
+    # Whatever Python's parser makes of a header that NumPy did not write.
+    except (ValueError, TypeError, LookupError, SyntaxError, RecursionError, MemoryError, Warning):
+        raise ValueError(f"{name} cannot be decoded") from None
+    at = stream.tell()
+    # Before memory is taken: the header is a stranger's.
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(data) - at:
+        raise ValueError(f"{name} has another size than it says")
+    if dtype.kind not in "biufc":
+        raise ValueError(f"{name} is of {dtype} and no numbers")
+    try:
+        values = np.frombuffer(data, dtype, offset=at).reshape(shape, order="F" if fortran else "C")
+        return torch.from_numpy(values.astype(dtype.newbyteorder("="), order="C"))
+    except (ValueError, TypeError):  # too many dimensions, or a type that torch has not
+        raise ValueError(f"{name} is an array of {dtype} that torch cannot hold") from None
 
 
 def task_record(task: Task) -> ConfigRecord:
@@ -63,19 +102,6 @@ def update_content(update: Update) -> RecordDict:
     """Return a client's answer as the content of a message."""
     metrics = MetricRecord({NUM_EXAMPLES: update.num_examples, **{k: float(v) for k, v in update.metrics.items()}})
     return RecordDict({ARRAYS: to_record(update.arrays), METRICS: metrics})
-
-
-def update_of(content: RecordDict) -> Update:
-    """Return the content of a message as the answer it holds."""
-    metrics: dict[str, Any] = dict(content.metric_records[METRICS])
-    num_examples = int(metrics.pop(NUM_EXAMPLES))
-    return Update(from_record(content.array_records[ARRAYS]), num_examples, metrics)
-
-
-def why_failed(message: Message) -> str:
-    """Say in half a sentence why an answer is an error."""
-    lines = (message.error.reason or "unknown").strip().splitlines()
-    return f"it failed ({lines[-1].strip().rstrip('.')})"
 
 
 def wire_bytes(message: Message) -> int:

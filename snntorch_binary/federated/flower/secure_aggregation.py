@@ -5,8 +5,13 @@ keys, shares of keys, masked vectors, and the shares that take the masks away. T
 masks its weighted change of the network, all floating-point tensors as one vector; integer tensors, such as counters of
 batch norm, stay the server's, and clients report no loss. A client that fails says why in the clear.
 
-What Flower's protocol does not withstand: a server that lies about which clients there are; and one that tries all
-seeds of its masks, which have 32 bits. Where clients are lost, the mean may be of two.
+A client whose messages are not what they should be is left out like one that is lost: before it has shared its keys
+nobody needs it, and later others take its masks away, as long as there are enough of them. Where there are not, or
+where shares or vectors of the right form are wrong, the round is given up.
+
+What Flower's protocol does not withstand: a server that lies about which clients there are; one that tries all seeds of
+its masks, which have 32 bits; and a client that masks another weight or vector than it should, of which only a mean
+beyond the clipping range is noticed. Where clients are lost, the mean may be of two.
 
 References:
     Bell, Bonawitz, Gascón, Lepoint, Raykova, *Secure single-server aggregation with (poly)logarithmic overhead*, CCS
@@ -25,21 +30,17 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.fernet import InvalidToken
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.serverapp import Grid
 from torch import Tensor
 
 from snntorch_binary._logging import says_at_least
 from snntorch_binary.federated.averaging import State, why_refused
-from snntorch_binary.federated.flower.records import (
-    ARRAYS,
-    CONFIG,
-    from_record,
-    task_of,
-    update_of,
-    why_failed,
-    wire_bytes,
-)
+from snntorch_binary.federated.flower.answers import Refused, read_answer, shown
+from snntorch_binary.federated.flower.records import ARRAYS, CONFIG, from_record, task_of, wire_bytes
+from snntorch_binary.federated.flower.secure_answers import MASK_RANGE, read_stage
 from snntorch_binary.federated.settings import FEWEST_SUMMED, SecureAggregation
 from snntorch_binary.kernels.noise import mix
 
@@ -55,7 +56,7 @@ with warnings.catch_warnings():
     from flwr.server.workflow.constant import Key as WorkflowKey
 
 Answer = Callable[[Message, Context], Message]
-_TARGET_RANGE, _MOD_RANGE = 2**22, 2**32  # of a client's numbers, and of masks and sums
+_TARGET_RANGE = 2**22  # of a client's numbers
 _AGREED = "secure"  # of the context's state: what the server asked for at the start of a round
 
 
@@ -66,7 +67,7 @@ class SecureAnswers:
     Attributes:
         mean: of the networks of some nodes; the network they started from where there is no mean.
         nodes: those in the mean, none where there is no mean.
-        why_not: why others are not in it.
+        why_not: why others are not in it; of those in it, why shares that they sent at last do not count.
         bytes_up: bytes of the messages from each node, of all stages.
         bytes_down: bytes of those to each node.
     """
@@ -102,7 +103,7 @@ class SecureExchange:
         any_content = next(iter(asked.values()))
         tasks = [task_of(content.config_records[CONFIG]) for content in asked.values()]
         start = from_record(any_content.array_records[ARRAYS])
-        counted = _CountingGrid(grid)
+        counted = _CheckedGrid(grid, _numbers(start))
         collected = _Collected(asked)
         context = LegacyContext(
             Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config={}),
@@ -117,7 +118,7 @@ class SecureExchange:
             max_weight=self._largest([task.client for task in tasks]),
             clipping_range=float(self.settings.clipping_range),
             quantization_range=_TARGET_RANGE,
-            modulus_range=_MOD_RANGE,
+            modulus_range=MASK_RANGE,
             timeout=self.timeout,
         )
         halted = "too few clients were left for a secure mean"
@@ -125,13 +126,17 @@ class SecureExchange:
         with says_at_least(logging.CRITICAL, "flwr"), np.errstate(divide="ignore", invalid="ignore"):
             try:
                 workflow(cast(Grid, counted), context)
-            except ValueError as error:  # masked, nobody knows whose fault it is
-                halted = f"the masked vectors could not be added ({error})"
+            # Whatever wrong shares of keys make of Flower and cryptography; nobody knows whose fault it is.
+            except (ValueError, TypeError, AssertionError, ArithmeticError, UnsupportedAlgorithm) as error:
+                halted = shown(f"the masked vectors could not be added ({error})")
         mean = collected.mean
         if mean is not None and not bool(mean.isfinite().all()):  # their weights are 0 in Flower's 22 bits
             mean, halted = None, "the clients that were left count too little beside the largest"
+        # Of changes within the clipping range the mean is, too, but for rounding: else masks are left in it.
+        elif mean is not None and not bool((mean.abs() <= 1.01 * self.settings.clipping_range).all()):
+            mean, halted = None, "a masked vector or a share of its key is wrong"
         nodes = [] if mean is None else collected.nodes
-        why_not = {node: why for node, why in counted.errors.items() if node not in nodes}
+        why_not = {node: why.reason for node, why in counted.refused.items() if not (why.failed and node in nodes)}
         if not nodes:
             why_not = dict.fromkeys(asked, halted) | why_not
         network = start if mean is None else _moved(start, mean)
@@ -167,11 +172,13 @@ class SecureModifier:
         with ExitStack() as until_masked:
 
             def answer(message: Message, context: Context) -> Message:
-                update = update_of(call_next(message, context).content)
+                update = read_answer(call_next(message, context)).update
+                if isinstance(update, Refused):
+                    raise ValueError(update.reason)
                 start = from_record(message.content.array_records[ARRAYS])
                 refused = why_refused(update.arrays, start)
-                if refused is not None or update.num_examples < 1:
-                    raise ValueError(refused or "it learned from no example")
+                if refused is not None:
+                    raise ValueError(refused)
                 task = task_of(message.content.config_records[CONFIG])
                 weight = 1 if self.uniform else update.num_examples
                 if weight > float(cast(float, context.state.config_records[_AGREED][Key.MAX_WEIGHT])):
@@ -182,7 +189,10 @@ class SecureModifier:
                 content = fitres_to_recorddict(sent, keep_input=False)
                 return Message(content, reply_to=message)
 
-            reply = secaggplus_mod(message, context, answer)
+            try:
+                reply = secaggplus_mod(message, context, answer)
+            except InvalidToken:  # of cryptography, which says no more
+                raise ValueError("it cannot read the shares that another client sent it") from None
         for record in reply.content.metric_records.values():
             record["num_examples"] = 1  # the weight travels masked
         return reply
@@ -200,7 +210,7 @@ class SecureModifier:
             Key.THRESHOLD: threshold,
             Key.CLIPPING_RANGE: float(self.settings.clipping_range),
             Key.TARGET_RANGE: _TARGET_RANGE,
-            Key.MOD_RANGE: _MOD_RANGE,
+            Key.MOD_RANGE: MASK_RANGE,
         }
         if self.uniform:
             wanted[Key.MAX_WEIGHT] = 1.0
@@ -263,28 +273,40 @@ class _Collected:
         return None, {}
 
 
-class _CountingGrid:
-    """Counts the bytes of all messages, and keeps the nodes' errors."""
+class _CheckedGrid:
+    """Hands Flower's workflow only what can be used, counts the bytes of all messages, and keeps why nodes are refused.
 
-    def __init__(self, grid: Grid) -> None:
+    Args:
+        grid: which carries the messages.
+        num_values: numbers in a masked vector.
+    """
+
+    def __init__(self, grid: Grid, num_values: int) -> None:
         self._grid = grid
+        self._num_values = num_values
         self.up: dict[int, int] = {}
         self.down: dict[int, int] = {}
-        self.errors: dict[int, str] = {}
+        self.refused: dict[int, Refused] = {}
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
-        messages = list(messages)
-        for message in messages:
-            node = message.metadata.dst_node_id
+        asked = {message.metadata.dst_node_id: message for message in messages}
+        for node, message in asked.items():
             self.down[node] = self.down.get(node, 0) + wire_bytes(message)
-        replies = list(self._grid.send_and_receive(messages, timeout=timeout))
-        for reply in replies:
-            node = reply.metadata.src_node_id
-            if reply.has_error():
-                self.errors.setdefault(node, why_failed(reply))
+        # What was asked is read before it is sent: clients of this process take it apart.
+        configs = {node: dict(message.content.config_records[RECORD_KEY_CONFIGS]) for node, message in asked.items()}
+        replies = list(self._grid.send_and_receive(asked.values(), timeout=timeout))
+        usable = []
+        for node, answer in read_stage(configs, replies, self._num_values).items():
+            self.up[node] = self.up.get(node, 0) + answer.num_bytes
+            if isinstance(answer.reply, Refused):
+                self.refused.setdefault(node, answer.reply)
             else:
-                self.up[node] = self.up.get(node, 0) + wire_bytes(reply)
-        return replies
+                usable.append(answer.reply)
+        return usable
+
+
+def _numbers(state: State) -> int:
+    return sum(tensor.numel() for tensor in _summed(state).values())
 
 
 def _summed(state: State) -> dict[str, Tensor]:

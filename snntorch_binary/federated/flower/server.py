@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from flwr.app import Context
@@ -29,6 +29,7 @@ def server_app(
     accepted: dict[int, int] | None = None,
     wait: float = 0.0,
     timeout: float = 3600.0,
+    num_examples: Sequence[int] | None = None,
     secure: SecureExchange | None = None,
     on_round: Callable[[RoundReport], None] | None = None,
 ) -> ServerApp:
@@ -43,6 +44,7 @@ def server_app(
         accepted: see :class:`FederatedStrategy`.
         wait: seconds to wait for enough clients to connect before it is an error.
         timeout: seconds that a round waits for answers; those that come later do not count. ``secure`` has its own.
+        num_examples: see :class:`FederatedStrategy`.
         secure: how clients are asked where the server is to learn the mean of their answers only.
         on_round: called with the report after each round.
 
@@ -69,6 +71,7 @@ def server_app(
             rounds_done=rounds_done,
             accepted=accepted,
             wait=wait,
+            num_examples=num_examples,
             secure=secure,
             on_round=on_round,
         )

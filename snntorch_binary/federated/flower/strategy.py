@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,15 +16,15 @@ from snntorch_binary._errors import expected
 from snntorch_binary.federated.aggregation import require_mean
 from snntorch_binary.federated.coordinator import NetworkCoordinator
 from snntorch_binary.federated.exchange import Coordinator, Task, Update
-from snntorch_binary.federated.flower.records import (
-    ARRAYS,
-    CONFIG,
-    task_record,
-    to_record,
-    update_of,
-    why_failed,
-    wire_bytes,
+from snntorch_binary.federated.flower.answers import (
+    MOST_EXAMPLES,
+    Refused,
+    one_each,
+    read_answer,
+    read_client,
+    shown,
 )
+from snntorch_binary.federated.flower.records import ARRAYS, CONFIG, task_record, to_record, wire_bytes
 from snntorch_binary.federated.selection import chosen_clients, round_seed
 
 if TYPE_CHECKING:
@@ -64,9 +64,10 @@ class RoundReport:
 class FederatedStrategy(Strategy):
     """Flower's rounds around a :class:`snntorch_binary.federated.Coordinator`.
 
-    A round's clients are a function of (seed, round). A client that fails, does not answer in time, or whose answer the
-    coordinator refuses is left out with a line that names it, and the round goes on; where nobody is left, the global
-    state stays as it is.
+    A round's clients are a function of (seed, round). A client that fails, does not answer in time, or whose answer is
+    not what it should be is left out with a line that names it, and the round goes on; where nobody is left, the global
+    state stays as it is. A node that does not say which client it is, or says that it is one that another node is,
+    takes no part; rounds for which too few are left then go on with fewer.
 
     Args:
         coordinator: the server's side.
@@ -75,6 +76,8 @@ class FederatedStrategy(Strategy):
         rounds_done: rounds that lie behind; Flower counts its own from 1 again.
         accepted: the last round in which a client's answer counted, by client, of the rounds that lie behind.
         wait: seconds to wait for enough clients to connect before it is an error.
+        num_examples: how many examples each of the K clients has, where the server knows it. Elsewhere a client has
+            what it says at first, in the first of its answers that counts. An answer that says more does not count.
         secure: how clients are asked where the server is to learn the mean of their answers only.
         on_round: called with the report after each round.
 
@@ -91,6 +94,7 @@ class FederatedStrategy(Strategy):
         rounds_done: int = 0,
         accepted: dict[int, int] | None = None,
         wait: float = 0.0,
+        num_examples: Sequence[int] | None = None,
         secure: SecureExchange | None = None,
         on_round: Callable[[RoundReport], None] | None = None,
     ) -> None:
@@ -108,8 +112,12 @@ class FederatedStrategy(Strategy):
         self.wait = wait
         self.secure = secure
         self.on_round = on_round
+        self._num_clients = None if num_examples is None else len(num_examples)
+        self._most_examples = dict(enumerate(num_examples or ()))
         self._client_of: dict[int, int] = {}  # by node
+        self._strangers: dict[int, Refused] = {}  # why nodes take no part
         self._report = RoundReport(rounds_done)
+        self._asked: dict[int, int] = {}  # clients of the round, by node
         self._secured: SecureAnswers | None = None
 
     def configure_train(
@@ -122,8 +130,9 @@ class FederatedStrategy(Strategy):
         """
         number = self.rounds_done + server_round
         nodes = self._wait_for_clients(grid)
-        chosen = chosen_clients(sorted(nodes), self.clients_per_round, self.seed, number)
+        chosen = chosen_clients(sorted(nodes), min(self.clients_per_round, len(nodes)), self.seed, number)
         self._report = RoundReport(number, chosen)
+        self._asked = {nodes[client]: client for client in chosen}
         messages = []
         for client in chosen:
             task = Task(number, round_seed(self.seed, number), client, len(nodes), self.accepted.get(client, 0))
@@ -142,11 +151,12 @@ class FederatedStrategy(Strategy):
         """Let the coordinator make one state of the answers that can be used."""
         report = self._report
         answers: dict[int, Update] = {}
-        for reply in replies:
-            # Where a node is lost the SuperLink answers in its place, under a number of its own.
-            client = self._client_of.get(reply.metadata.src_node_id)
-            update = None if client is None else self._read(reply, client)
-            if client is not None and update is not None:
+        for node, reply in one_each(replies, self._asked).items():
+            client = self._asked[node]
+            update = reply if isinstance(reply, Refused) else self._read(reply, client)
+            if isinstance(update, Refused):
+                report.left_out[client] = update.reason
+            else:
                 answers[client] = update
         if self._secured is not None:
             answers = self._read_secured(self._secured)
@@ -163,6 +173,8 @@ class FederatedStrategy(Strategy):
             report.metrics = {client: dict(updates[client].metrics) for client in report.used}
             report.left_out |= {client: "it was too late" for client in updates if client not in report.used}
             self.accepted.update(dict.fromkeys(report.used, report.round))
+            for client in report.used:
+                self._most_examples.setdefault(client, updates[client].num_examples)
         else:
             log.warning("Round %d changed nothing: no answer could be used.", report.round)
         if self.on_round is not None:
@@ -183,56 +195,66 @@ class FederatedStrategy(Strategy):
         """Log what the strategy does."""
         log.info("%d clients a round, seed %d", self.clients_per_round, self.seed)
 
-    def _read(self, reply: Message, client: int) -> Update | None:
-        """Return a client's answer, or ``None`` after noting why it cannot be used."""
-        report = self._report
-        if reply.has_error():
-            report.left_out[client] = why_failed(reply)
-            return None
-        report.bytes_up[client] = wire_bytes(reply)
-        try:
-            update = update_of(reply.content)
-        except (KeyError, ValueError, TypeError) as error:
-            report.left_out[client] = f"its answer cannot be read ({error})"
-            return None
-        reason = self.coordinator.why_refused(update)
-        if reason is not None:
-            report.left_out[client] = reason
-            return None
-        return update
+    def _read(self, reply: Message, client: int) -> Update | Refused:
+        """Return a client's answer, or why it does not count."""
+        answer = read_answer(reply, self._most_examples.get(client, MOST_EXAMPLES))
+        if answer.num_bytes:
+            self._report.bytes_up[client] = answer.num_bytes
+        if isinstance(answer.update, Refused):
+            return answer.update
+        reason = self.coordinator.why_refused(answer.update)
+        return answer.update if reason is None else Refused(shown(reason))
 
     def _read_secured(self, secured: SecureAnswers) -> dict[int, Update]:
         """Return what counts as each client's answer: the mean of all."""
         report = self._report
-        report.bytes_up = {self._client_of[node]: count for node, count in secured.bytes_up.items()}
-        report.bytes_down = {self._client_of[node]: count for node, count in secured.bytes_down.items()}
+        report.bytes_up = {self._asked[node]: count for node, count in secured.bytes_up.items() if count}
+        report.bytes_down = {self._asked[node]: count for node, count in secured.bytes_down.items()}
         for node, reason in secured.why_not.items():
-            if node in self._client_of:
-                report.left_out[self._client_of[node]] = reason
-        return {self._client_of[node]: Update(secured.mean, num_examples=1) for node in secured.nodes}
+            if node in secured.nodes:
+                log.warning(
+                    "Round %d goes on without the shares of client %d: %s.", report.round, self._asked[node], reason
+                )
+            else:
+                report.left_out[self._asked[node]] = reason
+        return {self._asked[node]: Update(secured.mean, num_examples=1) for node in secured.nodes}
 
     def _wait_for_clients(self, grid: Grid) -> dict[int, int]:
         """Return the node of each client, once there are enough of them."""
         until = time.monotonic() + self.wait
         while True:
             nodes = self._nodes(grid)
-            if len(nodes) >= self.clients_per_round:
+            if nodes and len(nodes) + len(self._strangers) >= self.clients_per_round:
                 return nodes
             if time.monotonic() >= until:
+                why_not = "".join(f"; node {node}: {why.reason}" for node, why in sorted(self._strangers.items()))
                 raise TooFewClientsError(
-                    f"A round needs {self.clients_per_round} clients, but there are {len(nodes)}; start more of them, "
-                    "or lower clients_per_round."
+                    f"A round needs {self.clients_per_round} clients, but there are {len(nodes)}{why_not}; start more "
+                    "of them, or lower clients_per_round."
                 )
             time.sleep(min(0.5, self.wait))
 
     def _nodes(self, grid: Grid) -> dict[int, int]:
         """Return the node of each client that is there now, asking those not seen before which one they are."""
-        there = list(grid.get_node_ids())
-        new = [node for node in there if node not in self._client_of]
-        if new:
-            questions = [Message(RecordDict(), dst_node_id=node, message_type=MessageType.QUERY) for node in new]
-            for reply in grid.send_and_receive(questions, timeout=_QUERY_TIMEOUT):
-                if reply.has_content():
-                    client = reply.content.config_records[CONFIG]["client"]
-                    self._client_of[reply.metadata.src_node_id] = int(client)  # type: ignore[arg-type]  # by its type a list, too
-        return {self._client_of[node]: node for node in there if node in self._client_of}
+        there = sorted(grid.get_node_ids())
+        known = {self._client_of[node]: node for node in there if node in self._client_of}
+        strangers = {node: why for node, why in self._strangers.items() if node in there}
+        decided = self._client_of.keys() | {node for node, why in strangers.items() if not why.failed}
+        new = [node for node in there if node not in decided]
+        questions = [Message(RecordDict(), dst_node_id=node, message_type=MessageType.QUERY) for node in new]
+        replies = one_each(grid.send_and_receive(questions, timeout=_QUERY_TIMEOUT), new) if new else {}
+        for node in sorted(replies):  # not as they come: of two that say the same, the same one always counts
+            reply = replies[node]
+            client = reply if isinstance(reply, Refused) else read_client(reply, self._num_clients)
+            if not isinstance(client, Refused) and client in known:
+                client = Refused(f"it says that it is client {client}, which node {known[client]} is")
+            if isinstance(client, Refused):
+                if strangers.get(node) != client:
+                    log.warning("Node %d takes no part: %s.", node, client.reason)
+                strangers[node] = client
+            else:
+                strangers.pop(node, None)
+                self._client_of[node] = client
+                known[client] = node
+        self._strangers = strangers
+        return known
