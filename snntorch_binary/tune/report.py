@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from snntorch_binary.lightning.report import write_json
+from snntorch_binary._files import write_json
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.metrics import differences_table, evaluate, paired_differences, results_table
 from snntorch_binary.metrics.plots import PopulationSegment, population_history
