@@ -73,9 +73,22 @@ def tensor_bytes(contents: Mapping[str, Any]) -> bytes:
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove what a killed process was writing to a folder."""
+    """Remove what a killed process was writing to a folder; what another process is writing now is left."""
     for path in folder.glob(".*.part"):
-        path.unlink(missing_ok=True)
+        if not _is_running(path.name.split(".")[-2]):
+            path.unlink(missing_ok=True)
+
+
+def _is_running(process: str) -> bool:
+    if os.name != "posix" or not process.isdecimal() or int(process) == os.getpid():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _sync_folder(folder: Path) -> None:
@@ -262,7 +275,8 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         remove_parts(self.path)
         checksum = hashlib.sha256(content).hexdigest()
-        checksums = {**self._checksums, name: [checksum, *self._checksums.get(name, ())]}
+        before = [other for other in self._checksums.get(name, ()) if other != checksum]
+        checksums = {**self._checksums, name: [checksum, *before]}
         about = {"format": self.FORMAT, "version": snntorch_binary.__version__, "run": self.run}
         write_json(self.path / self.RECORD, {**about, "sha256": checksums})
         write_bytes(self.path / name, content)

@@ -88,6 +88,10 @@ def _user_errors() -> tuple[type[BaseException], ...]:
         from snntorch_binary.lightning.spiking_module import NonFiniteLossError
 
         kinds += [OutputError, NonFiniteLossError]
+    if "snntorch_binary.tune" in sys.modules:
+        from snntorch_binary.tune.lineage import PopulationError
+
+        kinds.append(PopulationError)
     return tuple(kinds)
 
 

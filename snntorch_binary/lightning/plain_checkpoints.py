@@ -115,10 +115,12 @@ class RecordedCheckpoints(PlainCheckpoints):
 
     Args:
         folder: where the run's files are.
+        before: where the checkpoint is that it goes on from; by default there, too.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, before: RunFolder | None = None) -> None:
         self._folder = folder
+        self._before = folder if before is None else before
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write a checkpoint and its checksum.
@@ -134,7 +136,7 @@ class RecordedCheckpoints(PlainCheckpoints):
         Raises:
             DamagedFileError: it is none, or of another run.
         """
-        checkpoint = self._folder.read_tensors(Path(path).name)
+        checkpoint = self._before.read_tensors(Path(path).name)
         if checkpoint is None:
             raise DamagedFileError(f"{path} is damaged or of another run; remove it.")
         make_plain_(checkpoint)

@@ -167,7 +167,7 @@ def check_output(out: Path, settings: Fingerprinted) -> None:
     path = out / "settings.json"
     if not path.exists():
         return
-    before = _values_by_name(path)
+    before = values_by_name(path)
     if not (out / "runs").is_dir():
         return
     way_out = "give another --out or remove the folder"
@@ -180,7 +180,12 @@ def check_output(out: Path, settings: Fingerprinted) -> None:
         raise OutputError(f"{out} holds runs with other settings ({others}); {way_out}.")
 
 
-def _values_by_name(path: Path) -> dict[str, Any]:
+def values_by_name(path: Path) -> dict[str, Any]:
+    """Return what a file in a folder of results says of it.
+
+    Raises:
+        OutputError: it is damaged.
+    """
     try:
         values = read_json(path)
     except DamagedFileError:
