@@ -11,7 +11,6 @@ from pathlib import Path, PurePath
 from typing import IO, Any
 
 import lightning as L
-import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.fabric.utilities.cloud_io import get_filesystem
 
@@ -205,11 +204,11 @@ class LoadsPlainly:
         missing = [name for name, of in known.items() if of.default is of.empty and name not in given]
         if missing:
             raise ValueError(expected(missing[0], f"given: {cls.__name__}.load_from_checkpoint(path, ...)", "none"))
-        buffer = io.BytesIO()
-        torch.save(contents, buffer)
-        buffer.seek(0)
+        if strict is not None:  # data have no tensors to be strict with
+            kwargs["strict"] = strict
+        plain = io.BytesIO(tensor_bytes(contents))
         return super().load_from_checkpoint(  # type: ignore[misc]
-            buffer, map_location=map_location, strict=strict, weights_only=True, **kwargs
+            plain, map_location=map_location, weights_only=True, **kwargs
         )
 
 
