@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snntorch_binary._errors import expected
+from snntorch_binary._errors import expected, in_one_line
+from snntorch_binary._files import DamagedFileError, read_tensors
 from snntorch_binary.nn.binary import BinaryLinear
 from snntorch_binary.nn.leaky import Leaky
 from snntorch_binary.weights import Bernoulli, Sign, WeightRule
@@ -20,7 +21,7 @@ FORMAT = 1
 """Format of the checkpoints of this version; each says its own under the key ``snntorch_binary``."""
 
 _RESETS = ("subtract", "zero", "none")
-_KEY = re.compile(r"net\.(\d+)\.(\w+)")
+_KEY = re.compile(r"net\.([0-9]{1,4})\.(\w+)")
 
 
 class CheckpointError(ValueError):
@@ -48,20 +49,19 @@ def load_trained(path: str | Path) -> tuple[nn.Sequential, dict[str, Any]]:
     """
     path = Path(path)
     path = path / "last.ckpt" if path.is_dir() else path
-    if not path.is_file():
+    if not path.exists():
         raise ValueError(expected("CHECKPOINT", "an existing checkpoint", repr(str(path))))
     checkpoint = _contents(path)
-    _check_format(checkpoint, path)
+    check_format(checkpoint, path)
     parts = _parts(checkpoint["state_dict"], path)
-    options = checkpoint.get("hyper_parameters")
-    options = options if isinstance(options, dict) else {}
+    options = _options(checkpoint, path)
     layers: list[nn.Module] = [nn.Flatten(2)]
     for index, part in enumerate(parts, start=1):
         try:
             layer = _leaky(part) if index % 2 == 0 else _linear(part, options)
             layer.load_state_dict(part)
         except (KeyError, IndexError, RuntimeError, TypeError, ValueError, AttributeError) as error:
-            what = " ".join(str(error).split())
+            what = in_one_line(str(error), 200)
             raise CheckpointError(f"{path} is damaged, or of another version: net.{index} ({what}).") from None
         layers.append(layer)
     linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
@@ -72,22 +72,44 @@ def load_trained(path: str | Path) -> tuple[nn.Sequential, dict[str, Any]]:
 
 def _contents(path: Path) -> dict[str, Any]:
     try:
-        contents = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # whatever a file makes of torch's reader
-        raise CheckpointError(f"{path} is no checkpoint: torch cannot read it as tensors and plain values.") from None
-    tensors = contents.get("state_dict") if isinstance(contents, dict) else None
-    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
-        raise CheckpointError(f"{path} is no checkpoint of `compare` or `fit`: it has no state_dict of tensors.")
-    return dict(contents)
+        contents = read_tensors(path)
+    except DamagedFileError as error:
+        raise CheckpointError(f"{str(error).removesuffix('.')}; it is no checkpoint.") from None
+    tensors = contents.get("state_dict")
+    if not isinstance(tensors, dict) or not all(_is_of_network(*item) for item in tensors.items()):
+        raise CheckpointError(f"{path} is no checkpoint of `compare` or `fit`: it has no state_dict of finite numbers.")
+    return contents
 
 
-def _check_format(checkpoint: dict[str, Any], path: Path) -> None:
+def _is_of_network(key: Any, value: Any) -> bool:
+    if not isinstance(key, str) or not isinstance(value, Tensor):
+        return False
+    return not key.startswith("net.") or not value.is_floating_point() or bool(torch.isfinite(value).all())
+
+
+def _options(contents: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the numbers and words among the arguments of the LightningModule; classes and paths are none."""
+    arguments = contents.get("hyper_parameters")
+    arguments = arguments if isinstance(arguments, dict) else {}
+    options = {name: value for name, value in arguments.items() if type(value) in (bool, int, float, str)}
+    readout, scale = options.get("readout", "membrane"), options.get("readout_scale", 1.0)
+    if readout not in ("membrane", "rate") or type(scale) not in (int, float) or not 0 < scale < 1e30:
+        raise CheckpointError(f"{path} is damaged: it has a readout that there is not ({readout!r} times {scale!r}).")
+    return options
+
+
+def check_format(checkpoint: dict[str, Any], path: Path) -> None:
+    """Refuse a checkpoint of a format that this version does not know.
+
+    Raises:
+        CheckpointError: it is of a newer version, or does not say.
+    """
     written = checkpoint.get("snntorch_binary", {"format": FORMAT})
     number = written.get("format") if isinstance(written, dict) else None
     if not isinstance(number, int):
         raise CheckpointError(f"{path} is damaged: it does not say the format of its contents.")
     if number > FORMAT:
-        version = written.get("version", "a newer version")
+        version = in_one_line(str(written.get("version", "of a newer version")), 20)
         raise CheckpointError(f"{path} was written by snntorch-binary {version}, which is newer: update this package.")
 
 
@@ -124,9 +146,12 @@ def _linear(part: dict[str, Tensor], options: dict[str, Any]) -> nn.Module:
 
 
 def _leaky(part: dict[str, Tensor]) -> Leaky:
+    reset = int(part["reset_mechanism_val"])
+    if reset not in range(len(_RESETS)):
+        raise ValueError(expected("reset_mechanism_val", "0, 1 or 2", reset))
     return Leaky(
         part["beta"],
         part["threshold"],
         graded_spikes_factor=part["graded_spikes_factor"],
-        reset_mechanism=_RESETS[int(part["reset_mechanism_val"])],
+        reset_mechanism=_RESETS[reset],
     )

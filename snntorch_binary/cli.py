@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from snntorch_binary import __version__
-from snntorch_binary._errors import MissingPackageError, expected, require
+from snntorch_binary._errors import MissingPackageError, expected, in_one_line, require
 from snntorch_binary.commands import export, federate, predict, summary, tune
 
 _LIGHTNING_COMMANDS = {
@@ -70,7 +70,7 @@ def _is_of_lightning(arguments: Sequence[str]) -> bool:
 
 
 def _fail(error: BaseException) -> int:
-    print(f"snntorch-binary: error: {' '.join(str(error).split())}", file=sys.stderr)
+    print(f"snntorch-binary: error: {in_one_line(str(error))}", file=sys.stderr)
     return 1
 
 
@@ -88,6 +88,10 @@ def _user_errors() -> tuple[type[BaseException], ...]:
         from snntorch_binary.lightning.spiking_module import NonFiniteLossError
 
         kinds += [OutputError, NonFiniteLossError]
+    if "snntorch_binary.tune" in sys.modules:
+        from snntorch_binary.tune.lineage import PopulationError
+
+        kinds.append(PopulationError)
     return tuple(kinds)
 
 

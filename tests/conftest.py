@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import pickle
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,20 @@ def real_data():
     if not folder:
         pytest.skip("SNNTORCH_BINARY_DATA does not name a folder with the real data sets")
     return Path(folder)
+
+
+@pytest.fixture
+def planted_pickle():
+    """Return a function of a path that gives a pickle which makes that file when it is read."""
+
+    class Opens:
+        def __init__(self, path):
+            self.path = path
+
+        def __reduce__(self):
+            return open, (str(self.path), "w")
+
+    return lambda path: pickle.dumps(Opens(path))
 
 
 @pytest.fixture

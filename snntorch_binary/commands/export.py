@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from snntorch_binary._errors import expected, require
+from snntorch_binary._files import replacing, tensor_bytes
 from snntorch_binary.checkpoint import load_trained
 from snntorch_binary.weights import binary_layers
 
@@ -69,12 +69,8 @@ def run(options: argparse.Namespace) -> None:
     if options.out.is_dir() or not options.out.absolute().parent.is_dir():
         raise ValueError(expected("OUT", "a file in a folder that exists", repr(str(options.out))))
     net, arguments = load_trained(options.checkpoint)
-    temporary = options.out.with_name(f".{options.out.name}.{os.getpid()}")
-    try:
+    with replacing(options.out) as temporary:
         what = _WRITERS[options.to](net, arguments, temporary, options)
-        os.replace(temporary, options.out)
-    finally:
-        temporary.unlink(missing_ok=True)
     if not options.quiet:
         print(f"Written to {options.out}: {what}, {options.out.stat().st_size:,} bytes")
 
@@ -115,7 +111,7 @@ def _to_packed(net: nn.Sequential, arguments: dict[str, Any], path: Path, option
 
 def _to_torch(net: nn.Sequential, arguments: dict[str, Any], path: Path, options: argparse.Namespace) -> str:
     plain = _frozen(net, options.weights) if binary_layers(net) else net
-    torch.save(plain.state_dict(), path)
+    path.write_bytes(tensor_bytes(plain.state_dict()))
     names = [
         f"Linear({layer.in_features}, {layer.out_features})" if isinstance(layer, nn.Linear) else type(layer).__name__
         for layer in plain

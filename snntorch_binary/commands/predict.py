@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from snntorch_binary._errors import expected
+from snntorch_binary._files import replacing
 from snntorch_binary.checkpoint import load_trained
 from snntorch_binary.inference import logits, predict, run
 from snntorch_binary.inference.predict import entropy
@@ -95,13 +95,8 @@ def _answer(net: nn.Module, x: Tensor, arguments: dict[str, Any], num_members: i
 def _write(out: Path, names: list[str], ensemble: Tensor, mode: Tensor) -> None:
     header = ["file", "class", "probability", "entropy", "mode_class", "mode_probability"]
     columns = (ensemble.argmax(-1), ensemble.amax(-1), entropy(ensemble), mode.argmax(-1), mode.amax(-1))
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(header)
-            for name, *values in zip(names, *(column.tolist() for column in columns), strict=True):
-                writer.writerow([name, *(f"{value:.6g}" for value in values)])
-        os.replace(temporary, out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(out) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        for name, *values in zip(names, *(column.tolist() for column in columns), strict=True):
+            writer.writerow([name, *(f"{value:.6g}" for value in values)])

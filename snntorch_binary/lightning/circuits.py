@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,11 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from snntorch_binary._files import read_json, write_json
 from snntorch_binary.lightning.compare import Run, load_module, train_all
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.recipes import VOWEL_RULES
-from snntorch_binary.lightning.report import label_of, report, write_json
+from snntorch_binary.lightning.report import label_of, report
 from snntorch_binary.lightning.settings import Settings
 from snntorch_binary.lightning.vowel import VOWEL
 from snntorch_binary.metrics import size_curve, symbol_raster
@@ -54,7 +54,7 @@ def report_sizes(sizes: Sequence[int], out: Path, console: Console) -> None:
     """Join the results of comparisons at several sizes: results.json and, of ensembles where there are, sizes.png."""
     rows: list[dict[str, Any]] = []
     for hidden in sizes:
-        rows += json.loads((folder_of_size(out, hidden) / "results.json").read_text())
+        rows += read_json(folder_of_size(out, hidden) / "results.json")
     write_json(out / "results.json", rows)
     curves: dict[str, dict[int, list[float]]] = {}
     for row in rows:

@@ -10,12 +10,22 @@ from typing import Any
 import lightning as L
 import torch
 from jsonargparse import ArgumentError
+from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.cli import LightningCLI
 from torch import Tensor
 
-from snntorch_binary._errors import expected
+from snntorch_binary._errors import expected, in_one_line
+from snntorch_binary._files import replacing
+from snntorch_binary.checkpoint import check_format
 from snntorch_binary.lightning.data import SpikeDataModule
+from snntorch_binary.lightning.plain_checkpoints import (
+    PlainCheckpoints,
+    Restored,
+    differing_arguments,
+    read_checkpoint,
+    restoring,
+)
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.lightning.spiking_module import SpikingModule
 
@@ -60,6 +70,7 @@ def run(arguments: list[str], commands: dict[str, str]) -> None:
                     },
                 },
                 save_config_kwargs={"overwrite": True},
+                load_from_checkpoint_support=False,  # else class paths go into every checkpoint
                 args=_with_shipped_configs(arguments),
             )
         except (ArgumentError, ValueError) as error:
@@ -68,7 +79,7 @@ def run(arguments: list[str], commands: dict[str, str]) -> None:
 
 def sentence(error: Exception) -> str:
     """Return what a user can act on: of an optional class, not that it might have been None instead."""
-    text = " ".join(str(error).split())
+    text = in_one_line(str(error))
     return text.split(" - Expected a <class 'NoneType'>")[0].split(" Errors: - ")[-1]
 
 
@@ -130,21 +141,53 @@ class _Progress(RichProgressBar):
 
 
 class _CommandLine(LightningCLI):
-    """Lightning's command line, which says where it left its files."""
+    """Lightning's command line, which says where it left its files, and takes a checkpoint for data.
+
+    Lightning's own lets a checkpoint change the configuration, the classes of the network included.
+    """
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the configuration as the user has given it."""
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
-        if self.config_init[self.subcommand]["trainer"].get("enable_progress_bar") is False:
+        given = self.config_init[self.subcommand]["trainer"]
+        if given.get("enable_progress_bar") is False:
             self.trainer_defaults = {**self.trainer_defaults, "callbacks": []}
-        return super().instantiate_trainer(**kwargs)
+        plugins = given.get("plugins") or []
+        plugins = plugins if isinstance(plugins, list) else [plugins]
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            kwargs["plugins"] = [*plugins, PlainCheckpoints()]
+        self._restored = Restored()
+        trainer: Any = super().instantiate_trainer(**kwargs)
+        trainer.callbacks.append(self._restored)
+        return trainer
 
     def before_instantiate_classes(self) -> None:
-        path = self.config[self.subcommand].get("ckpt_path")
-        if path and path not in ("best", "last", "hpc", "registry") and not Path(path).exists():
-            raise ValueError(expected("--ckpt_path", "an existing checkpoint", repr(str(path))))
         self.config[self.subcommand]["weights_only"] = True  # a checkpoint is data, never code
+        path = self._checkpoint_path()
+        if path is None:
+            return
+        if not Path(path).exists():
+            raise ValueError(expected("--ckpt_path", "an existing checkpoint", repr(str(path))))
+        checkpoint = read_checkpoint(path)  # a damaged one is found out before anything is made
+        check_format(checkpoint, Path(path))
+        self._saved = checkpoint.get("hyper_parameters")
+
+    def _checkpoint_path(self) -> str | None:
+        path = self.config[self.subcommand].get("ckpt_path")
+        return None if not path or path in ("best", "last", "hpc", "registry") else str(path)
 
     def after_instantiate_classes(self) -> None:
         self.datamodule.setup()  # a set that cannot be read is found out before a folder for the run is made
+        path = self._checkpoint_path()
+        if path is not None and self.subcommand != "fit":
+            different = differing_arguments(self._saved, self.model.hparams)
+            if different:
+                print(f"snntorch-binary: note: {path} was {different}, as the configuration says.", file=sys.stderr)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        with restoring(self.config[subcommand].get("ckpt_path"), self._restored):
+            super()._run_subcommand(subcommand)
 
     def after_fit(self) -> None:
         self._say_where("config.yaml" if self.trainer.logger is None else "metrics.csv and config.yaml")
@@ -185,7 +228,7 @@ def _write_predictions(answers: dict[str, Tensor], path: Path) -> None:
     for name, probabilities in answers.items():
         header += [f"{name}_class", f"{name}_confidence"]
         header += [f"{name}_probability_{label}" for label in range(probabilities.shape[1])]
-    with path.open("w", newline="") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         for example in range(len(next(iter(answers.values())))):

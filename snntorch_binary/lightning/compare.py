@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Sized
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sized
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,11 +15,18 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from snntorch_binary._files import RunFolder, digest
 from snntorch_binary.data import DirectEncoder, SpikeDataset, Splits, collate
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.data import SpikeDataModule
 from snntorch_binary.lightning.in_spikes import prediction_in_spikes, running_in_spikes, small_batches
 from snntorch_binary.lightning.networks import LocalSpikingMLP, SpikingMLP, has_polarities, symbol_network
+from snntorch_binary.lightning.plain_checkpoints import (
+    RecordedCheckpoints,
+    Restored,
+    read_checkpoint,
+    restoring,
+)
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.lightning.recipes import VOWEL_RULES, Recipe
@@ -34,6 +40,7 @@ from snntorch_binary.nn import RaisedCosine, WTANetwork
 from snntorch_binary.weights import Bernoulli
 
 _DONE = "predictions.pt"  # there when a run is trained and tested
+_LAST = "last.ckpt"
 
 
 @dataclass(frozen=True)
@@ -115,23 +122,38 @@ def train_all(settings: Settings, out: Path, progress: ComparisonProgress) -> li
     planned = [
         (rule, seed, fold) for seed in settings.seeds for fold in range(settings.folds or 1) for rule in settings.rules
     ]
-    folders = {run: out / "runs" / _run_name(settings, *run) for run in planned}
+    found = {run: _finished(_folder(settings, out, *run, progress.note)) for run in planned}
     score = "rmse" if settings.regression else "accuracy"
-    missing = [run for run in planned if not (folders[run] / _DONE).exists()]
+    missing = [run for run in planned if found[run] is None]
     if missing:
         load_data(settings, *missing[0][1:])  # a set that cannot be read is found out before anything is written
     write_settings(out, settings)
     runs = []
     with quiet(), progress:
-        for planned_run, folder in folders.items():
-            rule, seed, fold = planned_run
-            progress.say(folder.name)
-            if planned_run in missing:
-                _train_one(settings, rule, seed, fold, folder, progress)
-            done = torch.load(folder / _DONE, weights_only=True)
-            runs.append(Run(rule=rule, seed=seed, fold=fold, folder=folder, **done))
-            progress.finish(validation_line(folder.name, runs[-1].history, score))
+        for (rule, seed, fold), done in found.items():
+            folder = _folder(settings, out, rule, seed, fold)
+            progress.say(folder.path.name)
+            if done is None:
+                done = _train_one(settings, rule, seed, fold, folder, progress)
+            runs.append(Run(rule=rule, seed=seed, fold=fold, folder=folder.path, **done))
+            progress.finish(validation_line(folder.path.name, runs[-1].history, score))
     return runs
+
+
+def _folder(
+    settings: Settings, out: Path, rule: str, seed: int, fold: int, say: Callable[[str], None] = lambda _: None
+) -> RunFolder:
+    run = {"rule": rule, "seed": seed, "fold": fold, "settings": digest(settings.fingerprint())}
+    return RunFolder(out / "runs" / _run_name(settings, rule, seed, fold), run, say)
+
+
+def _finished(folder: RunFolder) -> dict[str, Any] | None:
+    """Return the results of a run, or ``None`` where it is to be trained (on)."""
+    done = folder.read_tensors(_DONE)
+    if done is None or done.keys() != {of.name for of in fields(Run)} - {"rule", "seed", "fold", "folder"}:
+        return None
+    # Somebody may have removed it, but other pictures than these results are not made of a damaged one.
+    return done if _LAST in folder or not (folder.path / _LAST).exists() else None
 
 
 def _run_name(settings: Settings, rule: str, seed: int, fold: int) -> str:
@@ -169,14 +191,16 @@ def load_data(settings: Settings, seed: int, fold: int) -> SpikeDataModule:
     return data
 
 
-def _train_one(settings: Settings, rule: str, seed: int, fold: int, folder: Path, progress: ComparisonProgress) -> None:
+def _train_one(
+    settings: Settings, rule: str, seed: int, fold: int, folder: RunFolder, progress: ComparisonProgress
+) -> dict[str, Any]:
     data = load_data(settings, seed, fold)
     assert data.splits is not None
     module = _make(settings, rule, seed, fold, data.splits)
-    history = _History(progress, folder.name)
+    history, restored = _History(progress, folder.path.name), Restored()
     checkpoint = ModelCheckpoint(
-        dirpath=folder,
-        filename="last",
+        dirpath=folder.path,
+        filename=Path(_LAST).stem,
         save_top_k=1,
         enable_version_counter=False,
         save_on_train_epoch_end=True,
@@ -184,21 +208,24 @@ def _train_one(settings: Settings, rule: str, seed: int, fold: int, folder: Path
     trainer = L.Trainer(
         max_epochs=settings.epochs or settings.recipe.epochs,
         devices=1,
-        callbacks=[history, checkpoint, *([SeededSteps(seed, fold)] if settings.soft_lif else [])],
+        default_root_dir=folder.path,
+        plugins=[RecordedCheckpoints(folder)],
+        callbacks=[history, restored, checkpoint, *([SeededSteps(seed, fold)] if settings.soft_lif else [])],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    last = folder / "last.ckpt"
-    trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
-    progress.say(f"{folder.name}  testing")
+    last = str(folder.path / _LAST) if _LAST in folder else None
+    with restoring(last, restored):
+        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True)
+    progress.say(f"{folder.path.name}  testing")
     module.eval()
     with torch.no_grad():
         validation, test = _answers(module, data.val_dataloader()), _answers(module, data.test_dataloader())
         probabilities = {name: test[name] for name in module.predictions}
         if settings.recipe.soft_lif is not None:
-            progress.say(f"{folder.name}  testing in spikes")
+            progress.say(f"{folder.path.name}  testing in spikes")
             with running_in_spikes(module, settings.recipe.soft_lif):
                 spiking = _answers(module, small_batches(data.splits.test), with_logits=False)
             probabilities |= {prediction_in_spikes(name): spiking[name] for name in module.predictions}
@@ -212,9 +239,8 @@ def _train_one(settings: Settings, rule: str, seed: int, fold: int, folder: Path
         "history": history.scores,
         "train_seconds": history.seconds,
     }
-    temporary = folder / f".{_DONE}"
-    torch.save(result, temporary)
-    os.replace(temporary, folder / _DONE)
+    folder.write_tensors(_DONE, result)
+    return result
 
 
 def _make(settings: Settings, rule: str, seed: int, fold: int, splits: Splits) -> SpikingModule:
@@ -229,7 +255,7 @@ def load_module(settings: Settings, run: Run) -> tuple[SpikingModule, Splits]:
     splits = load_data(settings, run.seed, run.fold).splits
     assert splits is not None
     module = _make(settings, run.rule, run.seed, run.fold, splits)
-    module.load_state_dict(torch.load(run.folder / "last.ckpt", weights_only=True)["state_dict"])
+    module.load_state_dict(read_checkpoint(run.folder / _LAST)["state_dict"])
     return module.eval(), splits
 
 

@@ -18,6 +18,7 @@ from snntorch_binary.data.encoders import (
     RateEncoder,
     SignedRateEncoder,
 )
+from snntorch_binary.lightning.plain_checkpoints import LoadsPlainly
 
 Encoders = DirectEncoder | LatencyEncoder | PopulationEncoder | RateEncoder | SignedRateEncoder
 """What a configuration may name as encoder; Python code can pass any other."""
@@ -43,7 +44,7 @@ class SeededSampler(Sampler[int]):
         return self.size
 
 
-class SpikeDataModule(L.LightningDataModule):
+class SpikeDataModule(LoadsPlainly, L.LightningDataModule):  # type: ignore[misc]
     """A data set of :func:`snntorch_binary.data.load` in time-first batches: spikes [T, B, ...], labels [B].
 
     Args:

@@ -11,11 +11,12 @@ from rich.table import Table
 from torch import Tensor
 
 from snntorch_binary._errors import expected
+from snntorch_binary._files import write_json
 from snntorch_binary.inference import run as run_network
 from snntorch_binary.inference import sample_scores
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.compare import Run, in_batches, load_module
-from snntorch_binary.lightning.report import label_of, write_json
+from snntorch_binary.lightning.report import label_of
 from snntorch_binary.lightning.settings import Settings
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.metrics import EarlyExit, Scores, anytime_curve, anytime_scores, early_exit, running_probabilities

@@ -14,10 +14,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from snntorch_binary._errors import expected
+from snntorch_binary._files import write_json
 from snntorch_binary.data import SpikeDataset, Splits, load
 from snntorch_binary.data.registry import EVENT_SETS
 from snntorch_binary.lightning.compare import Run, in_batches, load_data, load_module
-from snntorch_binary.lightning.report import label_of, write_json
+from snntorch_binary.lightning.report import label_of
 from snntorch_binary.lightning.settings import Settings
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.metrics import (

@@ -6,7 +6,6 @@ training points, accuracy and ECE (10 bins on [0.5, 1]) on 1,000 others, three s
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from dataclasses import dataclass
@@ -22,13 +21,14 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from snntorch_binary._errors import expected
+from snntorch_binary._files import RunFolder, write_json
 from snntorch_binary.data import SpikeDataset, Splits, collate, load
 from snntorch_binary.learning import LocalNetwork
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.data import SeededSampler
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
-from snntorch_binary.lightning.settings import Settings, write_text
+from snntorch_binary.lightning.settings import Settings
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.lightning.st_bisnn import STBiSNN
 from snntorch_binary.metrics import accuracy, expected_calibration_error
@@ -40,6 +40,7 @@ from snntorch_binary.weights import Bernoulli, Sign
 EPOCHS = (1, 10, 25, 50, 100)
 _BATCH_SIZE = {"st": 32, "bayes": 40}
 _START = 10.0
+_CURVES = "curves.pt"
 
 Curve = dict[int, list[tuple[float, float]]]
 """(accuracy, ECE) of every seed, by epoch."""
@@ -134,20 +135,22 @@ def run_parity(settings: Settings, out: Path, console: Console) -> None:
     if not plans:
         raise ValueError(expected("rules", "st or bayes with --paper-exact", settings.rules))
     num_epochs = settings.epochs or max(EPOCHS)
-    (out / "runs").mkdir(parents=True, exist_ok=True)
     ours: dict[tuple[str, str], Curve] = {}
     with quiet(), ComparisonProgress(console, len(plans), num_epochs) as progress:
         for plan in plans:
-            path = out / "runs" / f"{plan.name}-{num_epochs}.json"
+            run = {"rule": plan.rule, "seed": plan.seed, "epochs": num_epochs}
+            folder = RunFolder(out / "runs" / f"{plan.name}-{num_epochs}", run, progress.note)
             progress.say(plan.name)
-            if not path.exists():
-                write_text(path, json.dumps(_train(plan, num_epochs, progress), indent=2) + "\n")
-            for prediction, curve in json.loads(path.read_text()).items():
+            found = folder.read_tensors(_CURVES)
+            if found is None:
+                found = _train(plan, num_epochs, progress)
+                folder.write_tensors(_CURVES, found)
+            for prediction, curve in found.items():
                 for epoch, (score, ece) in curve.items():
                     ours.setdefault((plan.rule, prediction), {}).setdefault(int(epoch), []).append((score, ece))
             progress.finish(plan.name)
     rows = _rows(ours)
-    write_text(out / "parity.json", json.dumps(rows, indent=2) + "\n")
+    write_json(out / "parity.json", rows)
     console.print()
     console.print(_table(rows))
     console.print(f"Written to {out}: parity.json", highlight=False, markup=False, soft_wrap=True)

@@ -58,6 +58,10 @@ class ComparisonProgress:
         """Show a short text beside the bar."""
         self._bar.update(self._task, description=text)
 
+    def note(self, text: str) -> None:
+        """Leave a line."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     def finish(self, text: str) -> None:
         """End a run and leave a line about it."""
         self.done += 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import platform
 import shlex
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from snntorch_binary import __version__
-from snntorch_binary.lightning.settings import write_text
+from snntorch_binary._files import read_json, write_text
 
 _PACKAGES = ("torch", "snntorch", "lightning", "torchmetrics", "tonic", "numba", "flwr", "ray")
 
@@ -35,7 +34,7 @@ def write_csv(out: Path, arguments: Sequence[str]) -> None:
     source = out / "results.json"
     if not source.exists():
         return
-    rows: list[dict[str, Any]] = json.loads(source.read_text())
+    rows: list[dict[str, Any]] = read_json(source)
     made_by = provenance(arguments)
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, [*rows[0], *made_by], lineterminator="\n")

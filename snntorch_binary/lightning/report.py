@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,10 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from snntorch_binary._files import write_json
 from snntorch_binary.lightning.compare import Run
 from snntorch_binary.lightning.recipes import ALL_RULES, SOFT_LIF_RULES, VOWEL_RULES
-from snntorch_binary.lightning.settings import Settings, write_text
+from snntorch_binary.lightning.settings import Settings
 from snntorch_binary.metrics import (
     Difference,
     adaptive_calibration_error,
@@ -176,11 +176,6 @@ def _files(out: Path) -> str:
         f"Written to {out}: results.json, differences.json, intervals.json,\n"
         "reliability.png, rejection.png, learning_curve.png, and a checkpoint of every run in runs/"
     )
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write plain values, whole or not at all."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def _plain(found: dict[str, dict[str, Difference]], middle: str) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from snntorch_binary._errors import expected
+from snntorch_binary._errors import expected, in_one_line
+from snntorch_binary._files import DamagedFileError, read_json, remove_parts, write_json
+from snntorch_binary._files import write_text as write_text
 from snntorch_binary.data.registry import EVENT_SETS
 from snntorch_binary.lightning.recipes import (
     ALL_RULES,
@@ -21,6 +23,9 @@ from snntorch_binary.lightning.recipes import (
     recipe,
 )
 from snntorch_binary.lightning.spiking_module import CREDITS, Credit
+
+FORMAT = 1
+"""Format of folders of results."""
 
 
 class OutputError(RuntimeError):
@@ -162,16 +167,32 @@ def check_output(out: Path, settings: Fingerprinted) -> None:
     path = out / "settings.json"
     if not path.exists():
         return
-    try:
-        before = dict(json.loads(path.read_text()))
-    except (ValueError, TypeError):
-        raise OutputError(f"{path} is damaged; give another --out or remove the folder.") from None
+    before = values_by_name(path)
+    if not (out / "runs").is_dir():
+        return
+    way_out = "give another --out or remove the folder"
+    if before.pop("format", None) != FORMAT:
+        raise OutputError(f"{out} holds runs of another version of this package; {way_out}.")
     now = settings.fingerprint()
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    if changed and (out / "runs").is_dir():
-        raise OutputError(
-            f"{out} holds runs with other settings ({', '.join(changed)}); give another --out or remove the folder."
-        )
+    if changed:
+        others = in_one_line(", ".join(changed), 200)
+        raise OutputError(f"{out} holds runs with other settings ({others}); {way_out}.")
+
+
+def values_by_name(path: Path) -> dict[str, Any]:
+    """Return what a file in a folder of results says of it.
+
+    Raises:
+        OutputError: it is damaged.
+    """
+    try:
+        values = read_json(path)
+    except DamagedFileError:
+        values = None
+    if not isinstance(values, dict):
+        raise OutputError(f"{path} is damaged; give another --out or remove the folder.")
+    return values
 
 
 def write_settings(out: Path, settings: Fingerprinted) -> None:
@@ -182,13 +203,7 @@ def write_settings(out: Path, settings: Fingerprinted) -> None:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write_text(out / "settings.json", json.dumps(settings.fingerprint(), indent=2) + "\n")
+        remove_parts(out)
+        write_json(out / "settings.json", {"format": FORMAT, **settings.fingerprint()})
     except OSError as error:
         raise OutputError(f"The results cannot be written to {out}: {error.strerror}.") from None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    os.replace(temporary, path)

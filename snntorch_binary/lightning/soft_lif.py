@@ -10,10 +10,10 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
+from snntorch_binary._files import write_json
 from snntorch_binary.lightning.compare import Run, load_module
 from snntorch_binary.lightning.in_spikes import in_spikes
 from snntorch_binary.lightning.recipes import SoftLIFRecipe
-from snntorch_binary.lightning.report import write_json
 from snntorch_binary.lightning.settings import Settings
 from snntorch_binary.metrics import raster, rate_curve, rates_against_spikes, spiking_energy
 from snntorch_binary.nn.soft_lif import SoftLIF

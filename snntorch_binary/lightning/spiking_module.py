@@ -23,6 +23,7 @@ from snntorch_binary.inference.readout import (
 )
 from snntorch_binary.learning import LocalNetwork, online_gradients
 from snntorch_binary.lightning.hyperparameters import Group, Hyperparameter, learning_rate, of_network
+from snntorch_binary.lightning.plain_checkpoints import LoadsPlainly, make_plain_
 from snntorch_binary.lightning.processes import check_processes, share_draws_
 from snntorch_binary.lightning.tasks import Classification, Regression, Task
 from snntorch_binary.weights import binary_layers
@@ -37,7 +38,7 @@ Credit = Literal["through-time", "local", "online"]
 CREDITS: tuple[str, ...] = get_args(Credit)
 
 
-class SpikingModule(L.LightningModule):
+class SpikingModule(LoadsPlainly, L.LightningModule):
     """Training of a spiking network; as it stands, the full-precision baseline of the two rules.
 
     A batch is ``(x, labels)``: x as the network takes it, time-first [T, B, ...], labels [B] of any integer type. The
@@ -240,6 +241,10 @@ class SpikingModule(L.LightningModule):
         """Stop before a network with NaN weights replaces the last good checkpoint; say who wrote this one."""
         self._check_parameters()
         checkpoint["snntorch_binary"] = {"format": FORMAT, "version": snntorch_binary.__version__}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take numbers and words from a checkpoint, no classes, functions or paths."""
+        make_plain_(checkpoint)
 
     def _check_parameters(self) -> None:
         # The loss need not tell: a neuron whose membrane potential is NaN is silent.

@@ -5,7 +5,6 @@ The network has one output per digit and is never told which task an example is 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +18,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from snntorch_binary._errors import expected
+from snntorch_binary._files import RunFolder, digest
 from snntorch_binary.data import SpikeDataset, Splits, collate, load
 from snntorch_binary.learning.continual import Coreset, posterior_to_prior_
 from snntorch_binary.learning.elastic_weight_consolidation import ElasticWeightConsolidation
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.data import SeededSampler
 from snntorch_binary.lightning.networks import SpikingMLP
+from snntorch_binary.lightning.plain_checkpoints import Restored, restoring
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.lightning.settings import check_output, write_settings
@@ -85,10 +86,11 @@ def train_all(settings: SplitSettings, out: Path, progress: ComparisonProgress) 
         for seed in settings.seeds:
             splits = _load(settings, seed)
             for rule in settings.rules:
-                folder = out / "runs" / f"{rule}-seed{seed}"
-                progress.say(folder.name)
+                run = {"rule": rule, "seed": seed, "settings": digest(settings.fingerprint())}
+                folder = RunFolder(out / "runs" / f"{rule}-seed{seed}", run, progress.note)
+                progress.say(folder.path.name)
                 runs[rule, seed] = stages = _run(settings, splits, rule, seed, folder, progress)
-                progress.finish(f"{folder.name:<24} {_after_all(stages[-1])}")
+                progress.finish(f"{folder.path.name:<24} {_after_all(stages[-1])}")
     return runs
 
 
@@ -149,9 +151,9 @@ class _TaskCallback(L.Callback):
 
 
 def _run(
-    settings: SplitSettings, splits: Splits, rule: str, seed: int, folder: Path, progress: ComparisonProgress
+    settings: SplitSettings, splits: Splits, rule: str, seed: int, folder: RunFolder, progress: ComparisonProgress
 ) -> list[Stage]:
-    """Learn all tasks in their order, going on after the last one whose file is there."""
+    """Learn all tasks in their order, going on after the last one whose file, and all before it, are there."""
     used = settings.recipe
     torch.manual_seed(1_000 * seed)  # every rule starts from the same float network, up to its drive
     module = make_module(rule, used)
@@ -160,26 +162,29 @@ def _run(
         strength = used.strength if rule == "full-precision-ewc" else used.st_strength
         consolidation = ElasticWeightConsolidation(module.net, strength)
     stages: list[Stage] = []
+    going_on = True
     for index, (task, examples) in enumerate(training_sets(splits.train, settings.coreset, seed)):
-        path = folder / f"task{index + 1}.pt"
-        if path.exists():
-            done = torch.load(path, weights_only=True)
-            module.net.load_state_dict(done["net"])
-            if consolidation is not None:
-                consolidation.load_state_dict(done["consolidation"])
+        name = f"task{index + 1}.pt"
+        done = folder.read_tensors(name) if going_on else None
+        going_on = done is not None
+        if done is not None:
+            with restoring(folder.path / name, Restored()):
+                module.net.load_state_dict(done["net"])
+                if consolidation is not None:
+                    consolidation.load_state_dict(done["consolidation"])
         else:
             begin = time.perf_counter()
             callback = _TaskCallback(splits.train, index * settings.epochs, consolidation, progress)
             _learn(module, examples, settings, seed * len(TASKS) + index, callback)
             _consolidate(module, task, consolidation, seed * len(TASKS) + index)
             seconds = time.perf_counter() - begin
-            progress.say(f"{folder.name}  testing after task {index + 1}")
+            progress.say(f"{folder.path.name}  testing after task {index + 1}")
             done = {
                 "net": module.net.state_dict(),
                 "consolidation": None if consolidation is None else consolidation.state_dict(),
                 "stage": {**_answers(module, splits.test, index), "train_seconds": seconds},
             }
-            _save(done, path)
+            folder.write_tensors(name, done)
         stages.append(Stage(**done["stage"]))
     return stages
 
@@ -248,13 +253,6 @@ def _answers(module: SpikingModule, test: SpikeDataset, index: int) -> dict[str,
         "probabilities": {name: torch.cat(values) for name, values in parts.items()},
         "labels": torch.cat(labels),
     }
-
-
-def _save(done: dict[str, Any], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
-    torch.save(done, temporary)
-    os.replace(temporary, path)
 
 
 def _after_all(stage: Stage) -> str:

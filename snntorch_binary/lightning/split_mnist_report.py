@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from snntorch_binary.lightning.settings import write_text
+from snntorch_binary._files import write_json
 from snntorch_binary.lightning.split_mnist import NUM_MEMBERS, Runs
 from snntorch_binary.lightning.split_mnist_settings import DATASET, TASKS, SplitSettings
 from snntorch_binary.metrics import (
@@ -103,9 +102,9 @@ def report(settings: SplitSettings, runs: Runs, out: Path, console: Console) -> 
     rows = make_rows(settings, runs)
     compared = differences(settings, runs)
     by_rule = accuracies(rows)
-    write_text(out / "results.json", json.dumps(rows, indent=2) + "\n")
+    write_json(out / "results.json", rows)
     plain = {pair: {name: asdict(value) for name, value in of.items()} for pair, of in compared.items()}
-    write_text(out / "differences.json", json.dumps(plain, indent=2) + "\n")
+    write_json(out / "differences.json", plain)
     continual_curve(by_rule, TASK_NAMES, out / "tasks.png")
     console.print()
     console.print(results_table(averages(rows)))

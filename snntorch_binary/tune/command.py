@@ -53,6 +53,7 @@ def run(settings: TuneSettings, out: Path, console: Console, arguments: Sequence
                     resources=settings.resources,
                     config=config,
                     listener=_Listener(progress, label, plan),
+                    say=progress.note,
                 )
                 found[rule].append(population)
                 progress.finish(f"{label:<20} validation {plan.metric} {population.score:.4g}")

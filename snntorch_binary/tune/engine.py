@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import tempfile
-import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,14 +26,17 @@ from snntorch_binary._logging import says_at_least
 from snntorch_binary.tune.address import check_address
 from snntorch_binary.tune.checks import is_integer, is_number
 from snntorch_binary.tune.interrupt import interrupts_raised
-from snntorch_binary.tune.interval import ModuleFactory, train_interval
-from snntorch_binary.tune.lineage import Report, write_report
+from snntorch_binary.tune.interval import ModuleFactory, train_or_find
+from snntorch_binary.tune.lineage import PopulationError, Report, write_report
 from snntorch_binary.tune.plan import Plan
 from snntorch_binary.tune.scheduler import SCORE, VALUES, SeededPopulationBasedTraining
 from snntorch_binary.tune.space import Range
 
 EXPERIMENT = "ray"
-"""The folder of Ray's own files, below that of the results, until the population has come to its end."""
+"""The folder of Ray's own files, below that of the results: pickles, which no other call ever reads."""
+MEMBERS = "members"
+"""The folder of what members have done, below that of the results, until the population has come to its end."""
+_ID = "id"
 
 _OF_TUNE = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths of data stay what they are
@@ -42,7 +44,6 @@ _OF_TUNE = {
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1",
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",  # a member that ends late on a busy machine costs no new process
 }
 _OF_THIS_MACHINE = {
@@ -96,7 +97,7 @@ class Resources:
 
 
 _listeners: list[Callable[[Report], None]] = []
-"""Who is told of reports, in this process. (Ray restores a killed run with the callbacks it was started with.)"""
+"""Who is told of reports, in this process. (Ray pickles the callbacks of a run.)"""
 
 
 class _Recorder(tune.Callback):
@@ -106,7 +107,7 @@ class _Recorder(tune.Callback):
         self.path = path
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
-        report = Report(**json.loads(result["report"]))
+        report = Report.read(result["report"], self.path)
         write_report(self.path, report)
         for listener in _listeners:
             listener(report)
@@ -127,21 +128,28 @@ def _run_member(
     data: L.LightningDataModule | None,
     plan: Plan,
     accelerator: str,
+    store: Path,
+    population: str,
 ) -> None:
-    """Train one member, in a worker, until Ray stops it; a report at the end of each interval."""
+    """Train one member, in a worker, until Ray stops it; a report at the end of each interval.
+
+    A checkpoint of Ray's is the name of a report, whose files are in the store.
+    """
     member, given = _index_of(tune.get_context().get_trial_id()), tune.get_checkpoint()
     torch.set_num_threads(max(1, int(tune.get_context().get_trial_resources().required_resources.get("CPU", 1))))
-    with ExitStack() as stack:
-        start = None if given is None else Path(stack.enter_context(given.as_directory()))
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    start = None
+    if given is not None:
+        with given.as_directory() as folder:
+            start = (Path(folder) / _ID).read_text()
+    with tempfile.TemporaryDirectory() as scratch:
         while True:
-            end = scratch / uuid.uuid4().hex
-            report = train_interval(module_factory, data, plan, member, config[VALUES], start, end, accelerator)
+            report = train_or_find(
+                module_factory, data, plan, member, config[VALUES], start, store, accelerator, population
+            )
             row = {SCORE: report.score(plan), "report": json.dumps(asdict(report))}
-            tune.report(row, checkpoint=tune.Checkpoint.from_directory(str(end)))
-            if start is not None and start.is_relative_to(scratch):
-                shutil.rmtree(start)
-            start = end
+            (Path(scratch) / _ID).write_text(report.id)
+            tune.report(row, checkpoint=tune.Checkpoint.from_directory(scratch))
+            start = report.id
 
 
 @contextmanager
@@ -216,45 +224,43 @@ def run_trials(
     values: list[dict[str, float]],
     resources: Resources,
     out: Path,
+    population: str,
     listener: Callable[[Report], None],
 ) -> None:
-    """Run a population to its end, or a killed one from where it was. Reports go to ``out/reports.jsonl``.
+    """Run a population to its end; what it has done before is found. Reports go to ``out/reports.jsonl``.
 
     Raises:
-        RuntimeError: a member ended with an error.
-        KeyboardInterrupt: there was an interrupt; Ray has saved its state.
+        PopulationError: a member ended with an error.
+        KeyboardInterrupt: there was an interrupt.
     """
-    shared = ray.put((module_factory, data, plan, "gpu" if resources.gpus else "cpu"))
+    store = out.absolute() / MEMBERS
+    shared = ray.put((module_factory, data, plan, "gpu" if resources.gpus else "cpu", store, population))
 
     def member(config: dict[str, Any]) -> None:
         _run_member(config, *ray.get(shared))
 
     trainable = tune.with_resources(member, {"cpu": resources.cpus, "gpu": resources.gpus})
-    folder = out.absolute() / EXPERIMENT
-    if tune.Tuner.can_restore(str(folder)):
-        tuner = tune.Tuner.restore(str(folder), trainable, resume_errored=True)
-    else:
-        tuner = tune.Tuner(
-            trainable,
-            param_space={VALUES: tune.grid_search(values)},
-            tune_config=tune.TuneConfig(
-                metric=SCORE,
-                mode=plan.mode,
-                scheduler=SeededPopulationBasedTraining(plan, space) if plan.perturb else None,
-                reuse_actors=True,
-                trial_dirname_creator=_folder_of,
-            ),
-            run_config=tune.RunConfig(
-                name=EXPERIMENT,
-                storage_path=str(out.absolute()),
-                stop={"training_iteration": plan.epochs // plan.interval},
-                # Else Ray notes that all members have ended, and none but this one could go on.
-                failure_config=tune.FailureConfig(fail_fast="raise"),
-                callbacks=[_Recorder(out.absolute() / "reports.jsonl")],
-                progress_reporter=tune.CLIReporter(),  # silent by `verbose`; that of notebooks is not
-                verbose=0,
-            ),
-        )
+    shutil.rmtree(out / EXPERIMENT, ignore_errors=True)
+    tuner = tune.Tuner(
+        trainable,
+        param_space={VALUES: tune.grid_search(values)},
+        tune_config=tune.TuneConfig(
+            metric=SCORE,
+            mode=plan.mode,
+            scheduler=SeededPopulationBasedTraining(plan, space) if plan.perturb else None,
+            reuse_actors=True,
+            trial_dirname_creator=_folder_of,
+        ),
+        run_config=tune.RunConfig(
+            name=EXPERIMENT,
+            storage_path=str(out.absolute()),
+            stop={"training_iteration": plan.epochs // plan.interval},
+            failure_config=tune.FailureConfig(fail_fast="raise"),
+            callbacks=[_Recorder(out.absolute() / "reports.jsonl")],
+            progress_reporter=tune.CLIReporter(),  # silent by `verbose`; that of notebooks is not
+            verbose=0,
+        ),
+    )
     _listeners.append(listener)
     try:
         with ExitStack() as stack:
@@ -267,6 +273,7 @@ def run_trials(
             warnings.filterwarnings("ignore", message="fail_fast='raise'")  # Ray does clean up
             tuner.fit()
     except (RayError, tune.TuneError) as error:
-        raise RuntimeError(f"A member of the population ended with an error: {error}") from None
+        reason = str(error).strip().splitlines()[-1:]  # the last line of what a worker has printed
+        raise PopulationError(f"A member of the population ended with an error: {' '.join(reason)}") from None
     finally:
         _listeners.remove(listener)

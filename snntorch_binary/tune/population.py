@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,18 +11,20 @@ from typing import Any
 import lightning as L
 
 from snntorch_binary._errors import expected
+from snntorch_binary._files import RunFolder, digest, remove_parts, write_json
 from snntorch_binary.lightning.hyperparameters import check_names
-from snntorch_binary.lightning.settings import OutputError, write_text
-from snntorch_binary.tune.engine import EXPERIMENT, Resources, ray_started, run_trials
+from snntorch_binary.lightning.settings import OutputError, values_by_name
+from snntorch_binary.tune.engine import EXPERIMENT, MEMBERS, Resources, ray_started, run_trials
 from snntorch_binary.tune.fingerprint import fingerprint
-from snntorch_binary.tune.interval import CHECKPOINT, ModuleFactory, Note
-from snntorch_binary.tune.lineage import Report, complete, line_of, read_reports, schedule_of, winner
+from snntorch_binary.tune.interval import CHECKPOINT, ModuleFactory, files_of
+from snntorch_binary.tune.lineage import PopulationError, Report, complete, line_of, read_reports, schedule_of, winner
 from snntorch_binary.tune.one_batch import OneBatch, available_memory, try_one_batch
 from snntorch_binary.tune.plan import Plan
 from snntorch_binary.tune.replay import write_replay
 from snntorch_binary.tune.space import Range, Space, first_values, read_space
 
 _GIB = 2**30
+_WINNER, _REPORTS, _PLAN = "winner.ckpt", "reports.jsonl", "plan.json"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Population:
     @property
     def checkpoint(self) -> Path:
         """The winner's checkpoint."""
-        return self.folder / "winner.ckpt"
+        return self.folder / _WINNER
 
 
 def population_based_training(
@@ -75,6 +76,7 @@ def population_based_training(
     resources: Resources | None = None,
     config: Mapping[str, Any] | None = None,
     listener: Callable[[Report], None] = lambda report: None,
+    say: Callable[[str], None] = print,
 ) -> Population:
     """Train a population on Ray Tune, whose worse members copy better ones and change their hyper-parameters.
 
@@ -89,8 +91,8 @@ def population_based_training(
     Interrupted or killed, the same call goes on; finished, it reads what there is. Calls are the same with equal plan
     and space, and equal sections of ``config``, wherever the data lie. Where a section is missing, classes and saved
     hyper-parameters (Lightning's ``save_hyperparameters``) of module and data are compared, and the module's layers.
-    Ray's own files are below ``out`` until the end. To go on, Ray reads a pickle among them: never start in a folder
-    that came from somebody else.
+    What members have done is below ``out`` until the end, as tensors and plain values, from which a killed population
+    goes on. Ray's own files, which are pickles, are there while it runs, and are never read by another call.
 
     Args:
         module_factory: makes the module, with new weights from torch's random numbers; it is pickled. The module says
@@ -103,12 +105,13 @@ def population_based_training(
         config: sections of a configuration of ``snntorch-binary fit`` that ``schedule.yaml`` is to have, too: ``model``
             and ``data``.
         listener: is called with every report.
+        say: is told in a sentence of each result that is damaged, or of another population, and is made anew.
 
     Raises:
         ValueError: before anything starts: the space names a hyper-parameter that the module lacks, a range reaches
             beyond what is allowed, the metric is never logged, or trials need more memory than there is.
         OutputError: the folder cannot be written to, or holds results of another call.
-        RuntimeError: a member ended with an error, or the loss of all members became NaN or infinite.
+        PopulationError: a member ended with an error, or the loss of all members became NaN or infinite.
         KeyboardInterrupt: there was an interrupt.
 
     Example:
@@ -120,23 +123,44 @@ def population_based_training(
     out, resources, ranges = Path(out), resources or Resources(), read_space(space)
     now = fingerprint(module_factory, data, ranges, plan, config or {})
     _check_output(out, now)
-    if not finished(out, plan):
+    files = files_of(out, digest(now))
+    if not _is_finished(RunFolder(out, files.run, say), plan):
         tried = prepare(module_factory, data, ranges, plan, resources)
         _start_output(out, now)
-        _run(module_factory, data, ranges, plan, resources, out, listener, tried)
-    reports = read_reports(out / "reports.jsonl")
-    if not complete(reports, plan):
-        raise RuntimeError("Not every member of the population came to the end of training; the same call goes on.")
+        _run(module_factory, data, ranges, plan, resources, out, digest(now), listener, tried)
+        reports = read_reports(out / _REPORTS)
+        if not complete(reports, plan):
+            raise PopulationError(
+                "Not every member of the population came to the end of training; the same call goes on."
+            )
+        _keep(files, winner(reports, plan))
+    reports = read_reports(out / _REPORTS)
     found = Population(plan, ranges, reports, line_of(winner(reports, plan), reports), out)
-    if not found.checkpoint.exists():
-        _keep_winner(found)
     write_replay(out / "schedule.yaml", found.schedule, found.seed, plan.seed, plan.epochs, config or {})
+    for name in (MEMBERS, EXPERIMENT):
+        shutil.rmtree(out / name, ignore_errors=True)
     return found
 
 
 def finished(out: Path, plan: Plan) -> bool:
     """Say whether the population in a folder has come to its end, with all of its members."""
-    return (out / "winner.ckpt").exists() and complete(read_reports(out / "reports.jsonl"), plan)
+    try:
+        return _is_finished(result_files(out), plan)
+    except OutputError:
+        return False
+
+
+def result_files(out: Path) -> RunFolder:
+    """Return the files of a population's results.
+
+    Raises:
+        OutputError: there is no plan, or it is damaged.
+    """
+    return files_of(out, digest(values_by_name(out / _PLAN)))
+
+
+def _is_finished(files: RunFolder, plan: Plan) -> bool:
+    return _WINNER in files and _REPORTS in files and complete(read_reports(files.path / _REPORTS), plan)
 
 
 def prepare(
@@ -184,15 +208,12 @@ def check(tried: OneBatch, space: Space, plan: Plan, resources: Resources) -> No
 
 
 def _check_output(out: Path, now: Mapping[str, Any]) -> None:
-    path = out / "plan.json"
+    path = out / _PLAN
     if out.exists() and not out.is_dir():
         raise OutputError(f"The results cannot be written to {out}: it is no folder.")
     if not path.exists():
         return
-    try:
-        before = dict(json.loads(path.read_text()))
-    except (ValueError, TypeError):
-        raise OutputError(f"{path} is damaged; give another folder or remove it.") from None
+    before = values_by_name(path)
     other = ", ".join(name for name in now if before.get(name) != now[name])
     if other:
         raise OutputError(f"{out} holds a population with another {other}; give another folder or remove it.")
@@ -201,9 +222,10 @@ def _check_output(out: Path, now: Mapping[str, Any]) -> None:
 def _start_output(out: Path, now: Mapping[str, Any]) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write_text(out / "plan.json", json.dumps(now, indent=2) + "\n")
-        # The best of some members is not the winner.
-        for name in ("winner.ckpt", "answers.pt"):
+        remove_parts(out)
+        write_json(out / _PLAN, now)
+        # The best of some members is not the winner, and reports come again.
+        for name in (_WINNER, "answers.pt", _REPORTS):
             (out / name).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"The results cannot be written to {out}: {error.strerror}.") from None
@@ -216,24 +238,20 @@ def _run(
     plan: Plan,
     resources: Resources,
     out: Path,
+    population: str,
     listener: Callable[[Report], None],
     tried: OneBatch,
 ) -> None:
-    """Run the trials, having told the listener of what was done before."""
-    for report in read_reports(out / "reports.jsonl"):
-        listener(report)
     values = first_values(space, list(plan.start), plan.population, plan.seed)
     with ray_started(resources, tried.data_bytes):
-        run_trials(module_factory, data, space, plan, values, resources, out, listener)
+        run_trials(module_factory, data, space, plan, values, resources, out, population, listener)
 
 
-def _keep_winner(found: Population) -> None:
-    """Keep the winner's checkpoint, and nothing else of Ray's files."""
-    for path in (found.folder / EXPERIMENT).rglob(CHECKPOINT):
-        if Note.read(path.parent).id == found.line[-1].id:
-            temporary = found.folder / ".winner"
-            shutil.copyfile(path, temporary)
-            temporary.replace(found.checkpoint)
-            shutil.rmtree(found.folder / EXPERIMENT)
-            return
-    raise RuntimeError(f"The winner's checkpoint is not below {found.folder / EXPERIMENT}.")
+def _keep(files: RunFolder, best: Report) -> None:
+    """Keep the reports and the winner's checkpoint."""
+    winning = RunFolder(files.path / MEMBERS / best.id, files.run)
+    content = winning.read(CHECKPOINT)
+    if content is None:
+        raise PopulationError(f"The winner's checkpoint is not in {winning.path}; the same call goes on.")
+    files.write(_REPORTS, (files.path / _REPORTS).read_bytes())
+    files.write(_WINNER, content)

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from snntorch_binary.lightning.settings import write_text
+from snntorch_binary._files import write_text
 
 
 def replay_config(

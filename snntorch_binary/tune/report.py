@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,19 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from snntorch_binary.lightning.report import write_json
+from snntorch_binary._files import write_json
+from snntorch_binary.lightning.plain_checkpoints import read_checkpoint
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.metrics import differences_table, evaluate, paired_differences, results_table
 from snntorch_binary.metrics.plots import PopulationSegment, population_history
 from snntorch_binary.tune.interval import ModuleFactory
 from snntorch_binary.tune.lineage import line_of, winner
-from snntorch_binary.tune.population import Population
+from snntorch_binary.tune.population import Population, result_files
 from snntorch_binary.tune.settings import ModuleOf, TuneSettings, data_of
 from snntorch_binary.weights import binary_layers
 
 PBT, FIXED = "PBT", "best fixed"
+_ANSWERS = "answers.pt"
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,9 @@ class Tested:
 def test_winner(settings: TuneSettings, found: Population) -> Tested | None:
     """Return the winner's answers to the test part, read once and kept; ``None`` where there are no classes to tell."""
     config = settings.config_of(found.plan.seed)
-    path = found.folder / "answers.pt"
-    if not path.exists():
+    files = result_files(found.folder)
+    kept = files.read_tensors(_ANSWERS)
+    if kept is None or kept.keys() != {field.name for field in fields(Tested)}:
         module, data = _trained(ModuleOf(config["model"]), found), data_of(config.get("data"))
         if not isinstance(module, SpikingModule) or data is None or module.task.score != "accuracy":
             return None
@@ -63,15 +65,14 @@ def test_winner(settings: TuneSettings, found: Population) -> Tested | None:
         binary = bool(binary_layers(module.net))
         members = getattr(module, "num_test_samples", 1)
         bits = {name: (1.0 if binary else 32.0) * (members if name == "ensemble" else 1) for name in answers}
-        temporary = path.with_name(f".{path.name}")
-        torch.save({"probabilities": answers, "labels": labels, "bits": bits, "credit": module.credit}, temporary)
-        os.replace(temporary, path)
-    return Tested(**torch.load(path, weights_only=True))
+        kept = {"probabilities": answers, "labels": labels, "bits": bits, "credit": module.credit}
+        files.write_tensors(_ANSWERS, kept)
+    return Tested(**kept)
 
 
 def _trained(module_factory: ModuleFactory, found: Population) -> Any:
     module = module_factory()
-    module.load_state_dict(torch.load(found.checkpoint, map_location="cpu", weights_only=True)["state_dict"])
+    module.load_state_dict(read_checkpoint(found.checkpoint)["state_dict"])
     return module.eval()
 
 

@@ -1,4 +1,4 @@
-"""Ray Tune's population based training, clipped to its ranges, repeatable, and able to go on after a kill."""
+"""Ray Tune's population based training, clipped to its ranges and repeatable."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def clipped(space: dict[str, Range], config: dict[str, Any]) -> dict[str, Any]:
 class SeededPopulationBasedTraining(PopulationBasedTraining):
     """Truncation selection whose random choices are a function of the seed and of how far the population is.
 
-    Ray takes them from Python's global random numbers, and forgets its state when a killed run is restored: both are
-    made good here. A trial reports once in each interval, so its iterations are intervals.
+    Ray takes them from Python's global random numbers. A trial reports once in each interval, so its iterations are
+    intervals.
 
     Args:
         plan: what the population does.
@@ -49,20 +49,6 @@ class SeededPopulationBasedTraining(PopulationBasedTraining):
             synch=plan.synchronous,
         )
         self._plan = plan
-
-    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """Take up a restored trial where it was."""
-        super().on_trial_add(tune_controller, trial)
-        # It goes on from there, be its last report a later one, whose checkpoint Ray has not taken up.
-        saved = trial.latest_checkpoint_result
-        if saved:
-            done = int(saved.metrics[_TIME])
-            state = self._trial_state[trial]
-            self._save_trial_state(state, done, trial.last_result, trial)
-            state.last_perturbation_time = done
-            state.last_checkpoint = trial.checkpoint
-        # Members that are behind have still to come to the ranking that others wait for.
-        self._next_perturbation_sync = 1 + min(int(of.last_train_time) for of in self._trial_state.values())
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Rank, copy and perturb, with random numbers of this moment's own."""

@@ -14,12 +14,13 @@ from snntorch_binary.lightning.hyperparameters import (
     learning_rate,
     of_objects,
 )
+from snntorch_binary.lightning.plain_checkpoints import LoadsPlainly
 
 _MAXIMUM = 1.2
 _START = 0.9
 
 
-class Quadratic(L.LightningModule):
+class Quadratic(LoadsPlainly, L.LightningModule):
     r"""Learns θ by the surrogate :math:`\hat Q = 1.2 - h_0 \theta_0^2 - h_1 \theta_1^2`; logged is the true Q.
 
     .. math:: Q(\theta) = 1.2 - \theta_0^2 - \theta_1^2

@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -36,8 +35,6 @@ class Kill:
 
     def __call__(self, report):
         self.left -= 1
-        if self.left == 2:
-            time.sleep(1.5)  # Ray keeps its state every second, and these intervals are short
         if self.left == 0:
             noted = {"listening": listening(), "processes": [child.pid for child in below()]}
             (self.folder / "noted.json").write_text(json.dumps(noted))

@@ -12,7 +12,9 @@ from torch import nn
 from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule, SpikingMLP
 from snntorch_binary.lightning.settings import OutputError
 from snntorch_binary.tune import Plan, Quadratic, Range, population, population_based_training
+from snntorch_binary.tune.engine import MEMBERS
 from snntorch_binary.tune.fingerprint import fingerprint
+from snntorch_binary.tune.interval import CHECKPOINT, files_of
 from snntorch_binary.tune.lineage import Report, write_report
 
 PLAN = Plan("Q", "max", epochs=4, interval=2, population=2)
@@ -39,18 +41,22 @@ class HasAnObject(Quadratic):
         self.save_hyperparameters()
 
 
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 @pytest.mark.parametrize("by_config", [True, False])
 @pytest.mark.parametrize("killed", [True, False])
 def test_another_model_does_not_get_the_results_of_the_first(by_config, killed, tmp_path, monkeypatch):
     """Whether the first one has come to its end or not."""
 
-    def run(module_factory, data, space, plan, resources, out, listener, tried):
+    def run(module_factory, data, space, plan, resources, out, of_population, listener, tried):
         for member in range(plan.population):
             name, values = str(member), {"h0": 0.5}
             write_report(out / "reports.jsonl", Report(name, None, member, 0, plan.epochs, values, {"Q": 1.0}, 0.1))
+            files_of(out / MEMBERS / name, of_population).write_tensors(CHECKPOINT, {})
         if killed:
             raise KeyboardInterrupt
-        torch.save({}, out / "winner.ckpt")
 
     monkeypatch.setattr(population, "_run", run)
 
@@ -67,10 +73,10 @@ def test_another_model_does_not_get_the_results_of_the_first(by_config, killed, 
         train(4)
         monkeypatch.setattr(population, "_run", None)
         train(4)  # is read, not trained
-    before = {path.name: path.read_text("latin-1") for path in (tmp_path / "out").iterdir()}
+    before = contents(tmp_path / "out")
     with pytest.raises(OutputError, match=r"out holds a population with another model; give another folder or remove"):
         train(400)
-    assert {path.name: path.read_text("latin-1") for path in (tmp_path / "out").iterdir()} == before
+    assert contents(tmp_path / "out") == before
 
 
 def test_sections_are_compared_wherever_the_data_lie():

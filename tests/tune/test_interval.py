@@ -13,7 +13,7 @@ import yaml
 pytest.importorskip("ray.tune", reason="Ray is not installed")
 
 from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule, SpikingMLP
-from snntorch_binary.tune.interval import Note, train_interval
+from snntorch_binary.tune.interval import kept_report, train_interval
 from snntorch_binary.tune.lineage import line_of, schedule_of
 from snntorch_binary.tune.one_batch import available_memory, try_one_batch
 from snntorch_binary.tune.plan import Plan
@@ -92,7 +92,8 @@ def test_a_report_says_where_it_came_from(data, tmp_path):
     copied = train_interval(adam, data, PLAN, 1, {"lr": 0.25}, tmp_path / "a", tmp_path / "b")
     assert (first.parent, first.member, first.begin, first.epoch) == (None, 0, 0, 1)
     assert (copied.parent, copied.member, copied.begin, copied.epoch) == (first.id, 1, 1, 2)
-    assert Note.read(tmp_path / "b") == Note(copied.id, 2, False)
+    assert kept_report(tmp_path / "b") == copied
+    assert kept_report(tmp_path / "b", "another population") is None
     assert "val_ensemble_nll" in copied.scores
 
 

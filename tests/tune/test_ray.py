@@ -138,7 +138,7 @@ def test_what_is_left(ran):
     folder, *_ = ran
     results = folder / "out" / "seed3" / "pbt"
     assert {path.name for path in results.iterdir()} == {
-        "plan.json", "population.png", "reports.jsonl", "schedule.yaml", "winner.ckpt",
+        "plan.json", "population.png", "record.json", "reports.jsonl", "schedule.yaml", "winner.ckpt",
     }  # fmt: skip
     home = folder / "home"
     assert not (home / ".ray").exists()

@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from snntorch_binary._errors import expected, require
+from snntorch_binary._files import write_bytes
 
 # Okabe and Ito's palette: told apart with any colour vision, and ordered to differ in lightness too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -88,9 +89,4 @@ def write(figure: Any, path: str | os.PathLike[str]) -> None:
         raise FileNotFoundError(expected("path", "a file in a folder that exists", repr(str(path))))
     image = io.BytesIO()
     figure.savefig(image, format=path.suffix.lstrip(".") or "png")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(image.getvalue())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(path, image.getvalue())

@@ -1,0 +1,101 @@
+"""Killed at any file event, told to end, or on a full disk: the same command ends with the unbroken run's results."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("lightning")
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="faults come to processes that are forked")
+
+COMPARE = ["compare", "digits", "--rules", "bayes", "--seeds", "0", "--epochs", "2", "--limit-per-class", "2"]
+FIT = [
+    *("fit", "--config", "digits-bayes", "--model.init_args.net.init_args.hidden_sizes", "[8]"),
+    *("--data.limit_per_class", "2", "--trainer.max_epochs", "3"),
+]
+COMMANDS = {"compare": [*COMPARE, "--out", "out"], "fit": FIT, "tune": ["population"]}
+
+
+def struck(folder, fault, step, command):
+    """Run a command with faults; return what was seen."""
+    if command == "tune":
+        pytest.importorskip("ray.tune")
+    program = [sys.executable, str(Path(__file__).with_name("faults.py")), str(folder), fault, str(step)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([*program, *COMMANDS[command]], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads((folder / "faults.json").read_text())
+
+
+def results(folder, command):
+    """What a command has come to, without the time it took."""
+    if command == "fit":
+        last = max(folder.rglob("last.ckpt"), key=lambda path: int(path.parts[-3].removeprefix("version_")))
+        found = {"last": torch.load(last, weights_only=True)}
+    else:
+        found = {
+            str(path.relative_to(folder)): torch.load(path, weights_only=True)
+            for path in sorted(
+                (*folder.rglob("predictions.pt"), *folder.rglob("last.ckpt"), *folder.rglob("winner.ckpt"))
+            )
+        }
+    plain = {}
+    for name, contents in found.items():
+        kept = contents.get("state_dict", contents)
+        plain[name] = {key: value for key, value in kept.items() if key != "train_seconds"}
+    for path in folder.rglob("*.json"):
+        if path.name in ("results.json", "differences.json", "intervals.json"):
+            plain[path.name] = re.sub(r'"train_seconds": [0-9.e-]+', "", path.read_text())
+    return plain
+
+
+def assert_same(one, other, where):
+    assert one.keys() == other.keys(), where
+    for name, value in one.items():
+        if isinstance(value, dict):
+            assert_same(value, other[name], f"{where} {name}")
+        elif isinstance(value, torch.Tensor):
+            assert torch.equal(value, other[name]), (where, name)
+        else:
+            assert value == other[name], (where, name)
+
+
+def check(folder, fault, command, seen):
+    unbroken = results(folder / "unbroken", command)
+    assert unbroken
+    for run in seen["runs"]:
+        code, said = run["first"]
+        where = (run["at"], run["event"], said)
+        if fault == "kill":
+            assert code == -9, where
+        elif fault == "full":
+            assert code in (0, 1), where
+            assert "Traceback" not in said, where
+            assert (code == 0) or "No space left on device" in said, where
+        assert "Traceback" not in run["again"][1], (where, run["again"])
+        assert run["again"][0] == 0, (where, run["again"])
+        assert_same(unbroken, results(folder / str(run["at"]), command), where)
+        assert not [path for path in (folder / str(run["at"])).rglob(".*.part")], where
+
+
+@pytest.mark.parametrize(
+    ("command", "fault", "step"),
+    [("compare", "kill", 19), ("fit", "full", 19), ("tune", "kill", 9), ("tune", "full", 19), ("compare", "term", 29)],
+)
+def test_some_faults(command, fault, step, tmp_path):
+    check(tmp_path, fault, command, struck(tmp_path, fault, step, command))
+
+
+@pytest.mark.repeated
+@pytest.mark.parametrize("fault", ["kill", "full", "term"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_all_faults(command, fault, tmp_path):
+    seen = struck(tmp_path, fault, 1, command)
+    print(f"{command}, {fault}: {len(seen['runs'])} events")
+    check(tmp_path, fault, command, seen)
