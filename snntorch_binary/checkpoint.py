@@ -92,8 +92,10 @@ def _options(contents: dict[str, Any], path: Path) -> dict[str, Any]:
     arguments = contents.get("hyper_parameters")
     arguments = arguments if isinstance(arguments, dict) else {}
     options = {name: value for name, value in arguments.items() if type(value) in (bool, int, float, str)}
+    if isinstance(arguments.get("rule"), dict):
+        options["rule"] = arguments["rule"]
     readout, scale = options.get("readout", "membrane"), options.get("readout_scale", 1.0)
-    if readout not in ("membrane", "rate") or type(scale) not in (int, float) or not 0 < scale < 1e30:
+    if readout not in ("auto", "membrane", "rate") or type(scale) not in (int, float) or not 0 < scale < 1e30:
         raise CheckpointError(f"{path} is damaged: it has a readout that there is not ({readout!r} times {scale!r}).")
     return options
 

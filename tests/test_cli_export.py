@@ -200,7 +200,10 @@ def with_change(runs, change):
         (lambda c: c["state_dict"].update({"net.2.reset_mechanism_val": torch.tensor(9)}), ["net.2"]),
         (lambda c: c["state_dict"].update({"net.3.weight": torch.zeros(10)}), ["net.3"]),
         (lambda c: c["state_dict"].update({"net.9.weight": torch.zeros(2, 2)}), ["another network"]),
-        (lambda c: c["state_dict"].update({"net.3.weight": torch.zeros(10, 99)}), ["do not fit together"]),
+        (
+            lambda c: c["state_dict"].update({"net.3.weight": torch.zeros(10, 99), "net.3.weight_draw": torch.ones(2)}),
+            ["do not fit together"],
+        ),
         (lambda c: c["hyper_parameters"]["rule"].update(prior=2.0), ["net.1", "`prior`"]),
     ],
 )

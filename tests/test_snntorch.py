@@ -155,8 +155,8 @@ def test_it_trains_and_predicts(name):
                 assert parameter.grad is not None, key
                 assert parameter.grad.isfinite().all(), key
         optimizer.step()
-    for name in binary_layers(net):
-        assert not torch.equal(net.get_submodule(name).latent, before[f"{name}.weight"]), name
+    for layer in binary_layers(net):
+        assert not torch.equal(net.get_submodule(layer).latent, before[f"{layer}.weight"]), layer
 
     prediction = sb.predict(net, x, num_samples=3, step=False, readout="membrane")
     assert prediction.samples.shape == (3, 8, 4)

@@ -274,17 +274,17 @@ def test_hostile_tensors_with_a_right_checksum(tmp_path):
     path = tmp_path / "net.safetensors"
     sb.save_weights(trained(sb.Bernoulli()), path)
     tensors, description = load_file(path), json.loads(path.with_suffix(".json").read_text())
-    latent, state, prior = tensors["0.latent"], tensors["0._extra_state"], tensors["0.prior_latent"]
+    latent, state, prior = tensors["0.weight"], tensors["0.weight_draw"], tensors["0.prior_latent"]
     for changed in (
-        {"0.latent": latent.to(torch.int64)},
-        {"0.latent": latent.to(torch.complex64)},
-        {"0.latent": latent > 0},
-        {"0.latent": latent.flatten().clone()},
-        {"0.latent": latent[:0].clone()},
-        {"0._extra_state": state.float() + 0.5},
-        {"0._extra_state": torch.zeros(3, dtype=torch.int64)},
-        {"0._extra_state": torch.zeros((), dtype=torch.int64)},
-        {"0._extra_state": torch.zeros(0, dtype=torch.int64)},
+        {"0.weight": latent.to(torch.int64)},
+        {"0.weight": latent.to(torch.complex64)},
+        {"0.weight": latent > 0},
+        {"0.weight": latent.flatten().clone()},
+        {"0.weight": latent[:0].clone()},
+        {"0.weight_draw": state.float() + 0.5},
+        {"0.weight_draw": torch.zeros(4, dtype=torch.int64)},
+        {"0.weight_draw": torch.zeros((), dtype=torch.int64)},
+        {"0.weight_draw": torch.zeros(0, dtype=torch.int64)},
         {"0.prior_latent": prior.expand(2).clone()},
         {"1.num_batches_tracked": torch.tensor(1.5)},
         {"more": torch.zeros(1)},
@@ -296,10 +296,10 @@ def test_hostile_tensors_with_a_right_checksum(tmp_path):
             sb.load_weights_(net, path)
         assert len(str(raised.value)) < 1000
         assert type(net[0]) is nn.Conv2d
-    write(path, {**tensors, "0.latent": latent.double()}, description)  # another precision of the same numbers is none
+    write(path, {**tensors, "0.weight": latent.double()}, description)  # another precision of the same numbers is none
     assert torch.equal(sb.load_weights_(float_net(), path)[0].latent, latent)
-    write(path, tensors, {**description, "aliases": {"0.latent": "0.latent"}})
-    with pytest.raises(WeightsFileError, match=r"'0\.latent' is saved, and said to be another"):
+    write(path, tensors, {**description, "aliases": {"0.weight": "0.weight"}})
+    with pytest.raises(WeightsFileError, match=r"'0\.weight' is saved, and said to be another"):
         sb.load_weights_(float_net(), path)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.federated.aggregation import Aggregation, fixed_names, require_aggregation, shared_state
+from snntorch_binary.federated.aggregation import Aggregation, fixed_names, load_moved, require_aggregation, shared_state
 from snntorch_binary.federated.averaging import State, why_refused, with_noise, without_stragglers
 from snntorch_binary.federated.exchange import Update
 from snntorch_binary.kernels.noise import mix
@@ -89,7 +89,7 @@ class NetworkCoordinator:
             self._trial = deepcopy(self.net)
         same = {name: tensor for name, tensor in arrays.items() if name in own and tensor.shape == own[name].shape}
         try:
-            self._trial.load_state_dict({**own, **same})
+            load_moved(self._trial, same)
         except (RuntimeError, ValueError, TypeError, LookupError) as error:  # whatever a layer says of its values
             return f"its values are none of this network ({error})"
         return None

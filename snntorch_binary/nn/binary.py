@@ -66,11 +66,10 @@ _NOT_TAKEN_APART = (
 
 
 def _sum_of_bits(latent: Tensor) -> int:
-    """Return a sum over the bits of a tensor, or 0 where they cannot be looked at."""
-    if type(latent) not in (Tensor, nn.Parameter) or latent.is_meta or not latent.numel():
+    """Return a sum over the bits of a tensor in float32, or 0 where they cannot be looked at."""
+    if type(latent) not in (Tensor, nn.Parameter) or latent.is_meta or not latent.is_floating_point():
         return 0
-    integers = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[latent.element_size()]
-    return int(latent.detach().contiguous().view(integers).sum(dtype=torch.int64))
+    return int(latent.detach().float().contiguous().view(torch.int32).sum(dtype=torch.int64))
 
 
 class BinaryLayer(nn.Module):

@@ -20,7 +20,7 @@ def test_the_first_network_is_a_function_of_seed_and_fold(rule):
     def first(seed, fold):
         torch.rand(7)  # whatever came before
         state = compare._make(settings, rule, seed, fold, splits).net.state_dict()
-        return torch.cat([state[name].flatten() for name in sorted(state) if name.endswith(("weight", "latent"))])
+        return torch.cat([state[name].flatten() for name in sorted(state) if name.endswith("weight")])
 
     networks = {place: first(*place) for place in [(0, 0), (0, 1), (1, 0), (1, 1)]}
     for place, network in networks.items():
@@ -51,7 +51,7 @@ def test_the_first_network_of_split_mnist_is_a_function_of_the_seed(monkeypatch,
         torch.rand(7)
         with pytest.raises(Stop):
             _run(settings, splits, "bayes", seed, None, None)
-    first, other, again = (module.net.state_dict()["1.latent"].sign() for module in found)
+    first, other, again = (module.net.state_dict()["1.weight"].sign() for module in found)
     assert torch.equal(first, again)
     assert (first == other).float().mean() < 0.75
 

@@ -287,7 +287,7 @@ def test_other_parameters_of_a_cell_stay_real_and_are_named():
     assert report.skipped == {"": "LIFMCRecurrentCell has no binary form: g_coupling stays real"}
 
 
-def test_weights_are_assigned_tied_and_protected():
+def test_weights_are_assigned_tied_and_written():
     first, second = norse.LIFRecurrentCell(6, 9), norse.LIFRecurrentCell(6, 9)
     sb.binarize_(first, sb.Bernoulli(init_scale=0.1))
     sb.binarize_(second, sb.Bernoulli(init_scale=0.1))
@@ -298,8 +298,12 @@ def test_weights_are_assigned_tied_and_protected():
     second.input_weights = -torch.ones(9, 6)
     second.eval()
     assert (second.input_weights < 0).all()
-    with pytest.raises(RuntimeError, match="cannot be written in place"):
-        nn.init.normal_(second.input_weights)
+    nn.init.ones_(second.input_weights)
+    assert (second.input_weights > 0).all()
+    nn.init.normal_(second.recurrent_weights)  # tied, and without autapses
+    assert torch.equal(first.eval().recurrent_weights, second.recurrent_weights)
+    assert not second.recurrent_weights.diagonal().any()
+    assert torch.equal(second.synapses["recurrent_weights"].latent.diagonal(), torch.zeros(9))
     shared = norse.LIFRecurrentCell(6, 9)
     pair = nn.ModuleList([shared, norse.LIFRecurrentCell(6, 9, input_weights=shared.input_weights)])
     sb.binarize_(pair, sb.Sign())

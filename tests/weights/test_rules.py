@@ -53,7 +53,8 @@ def test_bad_arguments_get_one_sentence(make, message):
 @pytest.mark.parametrize(("straight_through", "passed"), [("clipped", [0, 1, 1, 1, 0]), ("identity", [1] * 5)])
 def test_straight_through(straight_through, passed):
     layer = sb.nn.BinaryLinear(5, 1, bias=False, weight=sb.Sign(straight_through), scale=1.0)
-    layer.weight = torch.tensor([[-1.5, -1.0, 0.0, 0.3, 1.1]])
+    with pytest.warns(UserWarning, match="1 of 5 weights are exactly 0"):
+        layer.weight = torch.tensor([[-1.5, -1.0, 0.0, 0.3, 1.1]])
     assert layer.weight.tolist() == [[-1, -1, 1, 1, 1]]  # sign(0) = +1
     layer(torch.full((1, 5), 2.0)).sum().backward()
     assert layer.latent.grad.tolist() == [[2.0 * p for p in passed]]
