@@ -34,8 +34,8 @@ class Update:
 
     Attributes:
         arrays: tensors by name.
-        num_examples: how many examples it learned from, at least 1.
-        metrics: numbers to report, such as its loss.
+        num_examples: how many examples it learned from, at least 1 and no more than in its first answer that counted.
+        metrics: finite numbers to report, such as its loss.
         learned: names of the tensors that learning moves, the same for all clients; ``None`` is all. It is not sent.
     """
 

@@ -155,7 +155,8 @@ def _whole(what: str, value: object, least: int, most: int) -> int:
 
 
 def _number(name: str, value: object) -> float:
-    if type(value) not in (int, float) or not -_LARGEST <= value <= _LARGEST:  # type: ignore[operator]  # numbers only
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not -_LARGEST <= value <= _LARGEST:  # type: ignore[operator]  # a number
         raise UnfitError(f"its {name} is {_value(value)} and not a finite number")
     return float(value)  # type: ignore[arg-type]  # a number
 
