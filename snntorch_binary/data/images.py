@@ -63,9 +63,7 @@ def _read_by_pillow(file: Path) -> Iterator[None]:
     with damage_named(f"The image {file}", "cannot be read"), warnings.catch_warnings():
         for category in (UserWarning, RuntimeWarning):  # of damage that Pillow reads over, and of very many pixels
             warnings.simplefilter("error", category)
-        warnings.filterwarnings(
-            "ignore", ".*malformed MPO"
-        )  # the first picture of some telephones is there all the same
+        warnings.filterwarnings("ignore", ".*malformed MPO")  # telephones that miscount: the first picture is right
         yield
 
 
