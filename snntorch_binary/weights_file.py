@@ -22,6 +22,7 @@ from snntorch_binary.weights import WeightRule, binary_layers
 
 FORMAT = "snntorch_binary.weights"
 VERSION = 1
+_LARGEST_SCALE = 1e30  # of float32 the largest number is 3e38, and sums are scaled
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -251,6 +252,10 @@ def _described(path: Path) -> tuple[dict[str, Any], dict[str, str], str]:
 def _layer(name: str, values: dict[str, Any], path: Path) -> tuple[str, WeightRule, Any]:
     try:
         kind, scale = str(values.pop("type")), check_scale(values.pop("scale"))
+        if not isinstance(scale, str):
+            scale = float(scale)
+            if scale > _LARGEST_SCALE:
+                raise ValueError(expected("scale", f"at most {_LARGEST_SCALE:g}", scale))
         return kind, WeightRule.from_json(values), scale
     except (KeyError, TypeError, ValueError) as error:
         reason = f"layer {name[:80]!r} has no known rule or scale ({_shortly(error)})"
