@@ -24,6 +24,7 @@ def check_finite(name: str, values: Tensor, shape: str) -> Tensor:
     if not isinstance(values, Tensor) or not values.is_floating_point():
         got = str(values.dtype) if isinstance(values, Tensor) else type(values).__name__
         raise TypeError(expected(name, "a floating-point tensor", got))
+    _check_dense(name, values)
     dimensions = shape.strip("[]").split(", ")
     least = [2 if dimension == "C" else 1 for dimension in dimensions]
     if values.ndim != len(least) or any(size < fewest for size, fewest in zip(values.shape, least, strict=True)):
@@ -34,6 +35,13 @@ def check_finite(name: str, values: Tensor, shape: str) -> Tensor:
     if not values.isfinite().all():
         raise ValueError(expected(name, "finite", "NaN or infinite values"))
     return values
+
+
+def _check_dense(name: str, values: Tensor) -> None:
+    if values.layout != torch.strided or values.is_meta:
+        raise ValueError(
+            expected(name, "a dense tensor with data", "a meta tensor" if values.is_meta else values.layout)
+        )
 
 
 def check_probabilities(name: str, probabilities: Tensor, shape: str) -> Tensor:
@@ -54,6 +62,7 @@ def check_labels(labels: Tensor, num_examples: int, num_classes: int) -> Tensor:
     if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.dtype == torch.bool:
         got = str(labels.dtype) if isinstance(labels, Tensor) else type(labels).__name__
         raise TypeError(expected("labels", "an integer tensor", got))
+    _check_dense("labels", labels)
     if labels.shape != (num_examples,):
         raise ValueError(expected("labels", f"of shape [{num_examples}]", list(labels.shape)))
     labels = labels.detach().to("cpu", torch.int64)

@@ -103,6 +103,15 @@ def test_a_stream_has_no_number_of_examples():
     make_trainer(max_steps=2, epochs=None).fit(BayesBiSNN(SpikingMLP(IN, [12], 3), 3, rho=0.01), data)
 
 
+def test_answers_without_data_are_refused():
+    probabilities, labels = torch.full((4, 2), 0.5), torch.zeros(4, dtype=torch.long)
+    for wrong in (probabilities.to_sparse(), probabilities.to("meta")):
+        with pytest.raises(ValueError, match="`probabilities` to be a dense tensor with data"):
+            evaluate(wrong, labels)
+    with pytest.raises(ValueError, match="`labels` to be a dense tensor with data, but got a meta tensor"):
+        evaluate(probabilities, labels.to("meta"))
+
+
 @pytest.mark.parametrize(("dtype", "scale"), [(torch.bfloat16, 4), (torch.float16, 1)])
 def test_answers_in_half_precision_are_evaluated(dtype, scale):
     probabilities = (scale * torch.randn(500, 7, generator=torch.Generator().manual_seed(0))).softmax(-1)
