@@ -123,7 +123,7 @@ def binarize_(
                 + (f"\n{report}" if report.rows else "")
             )
         for module in chosen:
-            zeros = None if hasattr(module, "autapses") else describes_zeros(module.weight.detach())  # type: ignore[operator,union-attr]
+            zeros = None if hasattr(module, "autapses") else describes_zeros(module.weight.detach())  # type: ignore[operator]
             if zeros is not None:
                 warnings.warn(f"{type(module).__name__}: {zeros}: they start as +1.", UserWarning, stacklevel=2)
         # Before any layer changes: tied layers share what the gain is computed from.
@@ -131,9 +131,8 @@ def binarize_(
         for module, gain in zip(chosen, gains, strict=True):
             convert_(module, rule, scale, gain)
     if report.left_real:
-        _log.warning(
-            "binarize_ leaves real: %s", "; ".join(f"{name} ({why})" for name, why in report.left_real.items())
-        )
+        left = "; ".join(f"{name} ({why})" for name, why in report.left_real.items())
+        _log.warning("binarize_ leaves real: %s", left)
     return report
 
 

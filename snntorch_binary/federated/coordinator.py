@@ -9,7 +9,13 @@ import torch
 from torch import nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.federated.aggregation import Aggregation, fixed_names, load_moved, require_aggregation, shared_state
+from snntorch_binary.federated.aggregation import (
+    Aggregation,
+    fixed_names,
+    load_moved,
+    require_aggregation,
+    shared_state,
+)
 from snntorch_binary.federated.averaging import State, why_refused, with_noise, without_stragglers
 from snntorch_binary.federated.exchange import Update
 from snntorch_binary.kernels.noise import mix

@@ -223,12 +223,18 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         """Stop before a network with NaN weights is validated."""
         self._check_parameters()
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Stop before a network with NaN weights replaces the last good checkpoint; say who wrote this one."""
+        self._check_parameters()
+        checkpoint["snntorch_binary"] = {"format": FORMAT, "version": snntorch_binary.__version__}
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of an earlier version whose weights had another rule.
+        """Take plain values from a checkpoint, no classes, functions or paths.
 
         Raises:
-            ValueError: they had.
+            ValueError: it is of an earlier version, and its weights had another rule.
         """
+        make_plain_(checkpoint)
         rules = [layer.rule for layer in binary_layers(self.net).values()]
         before = checkpoint.get("hyper_parameters") or {}
         if "rule" in before:
@@ -236,15 +242,6 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         for name, value in rules[0].to_json().items() if rules else ():
             if before.get(name, value) != value:  # it was an argument of the module
                 raise ValueError(expected("rule", f"one with {name}={before[name]!r}, as in the file", repr(rules[0])))
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Stop before a network with NaN weights replaces the last good checkpoint; say who wrote this one."""
-        self._check_parameters()
-        checkpoint["snntorch_binary"] = {"format": FORMAT, "version": snntorch_binary.__version__}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take numbers and words from a checkpoint, no classes, functions or paths."""
-        make_plain_(checkpoint)
 
     def _check_parameters(self) -> None:
         # The loss need not tell: a neuron whose membrane potential is NaN is silent.

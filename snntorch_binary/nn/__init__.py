@@ -1,4 +1,4 @@
-"""A stand-in for `torch.nn`: its Linear and Conv layers, lazy ones too, have binary weights, every other name is torch's.
+"""A stand-in for `torch.nn`: its Linear and Conv layers have binary weights, every other name is torch's.
 
 ``from snntorch_binary import nn`` in place of ``import torch.nn as nn`` is the one changed line for ST-BiSNN.
 Beside torch's names stand the layers and neurons of this package.

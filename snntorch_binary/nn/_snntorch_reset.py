@@ -1,7 +1,7 @@
 """snnTorch's `utils.reset(net)` reaches the neurons of this package.
 
-Up to version 1.0, it looks for snnTorch's own classes by name, and so leaves the membrane potentials of any other neuron
-at what the last sequence made of them, in silence; later versions call ``reset_mem()`` of every module of the network.
+Up to version 1.0, it looks for snnTorch's own classes by name, and so leaves the membrane potentials of any other
+neuron at what the last sequence made of them, in silence; later versions call ``reset_mem()`` of every module.
 """
 
 from __future__ import annotations

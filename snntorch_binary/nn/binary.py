@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from snntorch_binary._errors import expected
 from snntorch_binary.kernels.product import scaled, scaled_linear
-from snntorch_binary.nn.view import WeightView, describes_zeros
+from snntorch_binary.nn.view import PLACE_OF_THE_GRADIENT, WeightView, describes_zeros
 from snntorch_binary.weights.draw import Draw, new_seed
 from snntorch_binary.weights.registry import owner_of, register
 from snntorch_binary.weights.rule import WeightRule
@@ -76,22 +76,23 @@ class BinaryLayer(nn.Module):
     r"""What every binary layer shares. It comes before torch's class among a layer's bases.
 
     The layer owns one real Parameter per synapse, its ``latent``: the real-valued weight of ST-BiSNN, the natural
-    parameter w_r of Bayes-BiSNN. The attribute ``weight`` is scale · (±1), the effective weight now in force. The product
-    is taken with ±1 and scaled afterwards: with spikes as input it is an exact integer. (In float16, whose sums would
-    overflow, the scale goes into the weight first.) The bias is real and not scaled.
+    parameter w_r of Bayes-BiSNN. The attribute ``weight`` is scale · (±1), the effective weight now in force. The
+    product is taken with ±1 and scaled afterwards: with spikes as input it is an exact integer. (In float16, whose sums
+    would overflow, the scale goes into the weight first.) The bias is real and not scaled.
 
     The scale is 1/sqrt(fan_in) for ``"fan_in"``, that times a learnable ``gain`` per output channel for ``"channel"``,
     or the number given.
 
     The weight is read like any tensor, and written to like torch's: an assignment, ``torch.nn.init``, ``copy_``, or a
     write through ``weight.data`` starts the latent anew from the values written, as the rule says.
-    ``weight.requires_grad = False`` freezes the latent. Its gradient, and the place for hooks, is at ``latent``.
+    ``weight.requires_grad = False`` freezes the latent. ``weight.grad`` is the gradient of the weight in force until an
+    optimizer steps; the gradient that learning has, and the place for hooks, is at ``latent``.
 
     Among ``named_parameters()`` and in a ``state_dict`` the latent has the name ``weight``, so that whoever chooses
     parameters by that word (weight decay, part of a checkpoint) finds it. Beside it stand ``bias``, ``gain`` (for
     ``"channel"``), ``prior_latent`` (for :class:`Bernoulli`: the prior's natural parameter, one for all or one per
-    weight) and ``weight_draw``, the draw's seed and counter, by which a latent is told from a real-valued weight: without
-    it ``weight`` is that of a full-precision checkpoint, and learning starts from it as the rule says.
+    weight) and ``weight_draw``, the draw's seed and counter, by which a latent is told from a real-valued weight:
+    without it ``weight`` is that of a full-precision checkpoint, and learning starts from it as the rule says.
     """
 
     gain: nn.Parameter | None
@@ -212,6 +213,26 @@ class BinaryLayer(nn.Module):
             scale = scale.reshape(-1, *(1,) * (self.latent.dim() - 1))
         return self.in_force() * scale
 
+    def _gradient_of_weight(self) -> Tensor | None:
+        """Return the gradient of the weight in force, scale included.
+
+        Raises:
+            RuntimeError: that of the latent is another one by now: scaled, clipped, or of weights that were in force.
+        """
+        gradient, held = self.latent.grad, self.draw.held
+        if gradient is None:
+            return None
+        own = None if held is None else held.gradient
+        if own is None or held is None:
+            raise RuntimeError(PLACE_OF_THE_GRADIENT)
+        passed = own if held.derivative is None else own * held.derivative
+        if not torch.allclose(passed.to(gradient), gradient, rtol=1e-4, atol=1e-4 * float(gradient.abs().mean())):
+            raise RuntimeError(PLACE_OF_THE_GRADIENT)
+        scale = self._scale()
+        if isinstance(scale, Tensor):
+            scale = scale.detach().reshape(-1, *(1,) * (self.latent.dim() - 1))
+        return own / scale
+
     def __setattr__(self, name: str, value: Any) -> None:
         # Module.__setattr__ bypasses properties, so `weight` and `latent` are routed here.
         if name in ("weight", "latent"):
@@ -253,7 +274,7 @@ class BinaryLayer(nn.Module):
             self._rebind()
 
     def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
-        """Add a parameter, as torch does it; refuse the parts that other tools make of a weight they have taken away."""
+        """Add a parameter, as torch does it; refuse the parts that others make of a weight they have taken away."""
         if name.startswith("weight_") and "draw" in self.__dict__:
             self._parameters.setdefault("weight", self.draw.latent)  # taken away just before
             raise TypeError(f"Expected a layer of real weights, but got a {type(self).__name__}. {_NOT_TAKEN_APART}")

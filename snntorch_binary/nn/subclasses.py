@@ -1,4 +1,4 @@
-"""The binary form of any Linear or Conv class, and back: subclasses that leave what the weight does to torch's class."""
+"""The binary form of a Linear or Conv class, and back: of subclasses that leave the weight to torch's class."""
 
 from __future__ import annotations
 

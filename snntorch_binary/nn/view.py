@@ -1,4 +1,4 @@
-"""What `layer.weight` is: the weight in force, to read as a tensor, and to write to as one writes to torch's weights."""
+"""What `layer.weight` is: the weight in force, to read as a tensor, and to write to as to torch's weights."""
 
 from __future__ import annotations
 
@@ -27,15 +27,19 @@ _OVERWRITES = {
 _RESHAPES = {"as_strided_", "resize_", "resize_as_", "set_", "squeeze_", "swapaxes_", "swapdims_", "t_"}
 _RESHAPES |= {"transpose_", "unsqueeze_"}
 _HOOKS = {"register_hook", "register_post_accumulate_grad_hook", "retain_grad"}
-_PLACE_OF_THE_GRADIENT = "The weight of a binary layer is computed from its latent: its gradient, and the place for hooks, is at `layer.latent`."
+PLACE_OF_THE_GRADIENT = (
+    "The weight of a binary layer is computed from its latent: the gradient that learning has, and the place for "
+    "hooks, is at `layer.latent`."
+)
 
 
 class WeightView(torch.Tensor):
     """A weight in force, scale included, as an ordinary tensor.
 
     A write to it, or to a part or an alias of it (``.data``, ``.detach()``, ``weight[0]``), starts the latent anew from
-    the values written: ``torch.nn.init``, ``copy_`` and ``fill_`` all of it, masks, clamps and products the weights that
-    they change. ``requires_grad`` is that of the latent. What is read from it by arithmetic is the reader's own.
+    the values written: ``torch.nn.init``, ``copy_`` and ``fill_`` all of it, masks, clamps and products the weights
+    that they change. ``requires_grad`` is that of the latent, ``grad`` the gradient of the weight in force.
+    What is read from it by arithmetic is the reader's own.
 
     ``owner`` is the layer it belongs to, so that ``b.weight = a.weight`` can tie two layers; a part of the weight has
     none.
@@ -80,8 +84,10 @@ class WeightView(torch.Tensor):
             name += "." + getattr(getattr(func, "__self__", None), "__name__", "")
         targets = [view for view in _targets(name, args, kwargs) if view._layer is not None]
         first = args[0] if args and isinstance(args[0], WeightView) and args[0]._layer is not None else None
-        if first is not None and (name in _HOOKS or name == "__get__.grad"):
-            raise RuntimeError(_PLACE_OF_THE_GRADIENT)
+        if first is not None and name == "__get__.grad":
+            return None if first.owner is None else first.owner._gradient_of_weight()
+        if first is not None and name in _HOOKS:
+            raise RuntimeError(PLACE_OF_THE_GRADIENT)
         if first is not None and (name == "requires_grad_" or name.startswith("__set__.")):
             return _set(first, name, *args[1:], **kwargs)
         if targets:
@@ -141,7 +147,7 @@ def _set(view: WeightView, name: str, value: Any = True, *_: Any, **kwargs: Any)
             return own.requires_grad_(bool(value))
     if name == "__set__.grad":
         if value is not None or view.owner is None:
-            raise RuntimeError(_PLACE_OF_THE_GRADIENT)
+            raise RuntimeError(PLACE_OF_THE_GRADIENT)
         view.owner.latent.grad = None
         return None
     if name == "__set__.data":

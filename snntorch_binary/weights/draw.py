@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -44,8 +45,10 @@ class _HeldWeight(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, derivative: Tensor | None, latent: Tensor) -> Tensor:
-        ctx.derivative = derivative
+    def forward(
+        ctx: Any, value: Tensor, derivative: Tensor | None, latent: Tensor, heard: Callable[[Tensor], None]
+    ) -> Tensor:
+        ctx.derivative, ctx.heard = derivative, heard
         ctx.value, ctx.version = value, value._version
         return value.data  # the same memory, and no view, which autograd would not let a kernel write to
 
@@ -55,9 +58,10 @@ class _HeldWeight(torch.autograd.Function):
             raise RuntimeError(
                 "An optimizer step has drawn new weights since this output was computed; call backward() before step()."
             )
-        if ctx.derivative is not None:
-            grad = grad * ctx.derivative.to(grad.dtype)
-        return None, None, grad
+        ctx.heard(grad.detach())
+        # A tensor of its own: autograd gives it to the latent, whose gradient others scale and clip in place.
+        grad = grad.clone() if ctx.derivative is None else grad * ctx.derivative.to(grad.dtype)
+        return None, None, grad, None
 
 
 class _NoGradient(torch.autograd.Function):
@@ -107,13 +111,18 @@ class _TransformedUniform(torch.autograd.Function):
 
 @dataclass
 class Held:
-    """A weight in force and its derivative, outside any graph, and the same as a node of the autograd graph."""
+    """A weight in force and its derivative, outside any graph, and the same as a node of the autograd graph.
+
+    Attributes:
+        gradient: what has come to the weight, since the latent's gradient was last none or zero.
+    """
 
     key: tuple[Any, ...]
     kind: Kind
     value: Tensor
     derivative: Tensor | None
     node: Tensor
+    gradient: Tensor | None = None
 
 
 @dataclass(eq=False)
@@ -387,9 +396,23 @@ class Draw:
 
     def _hold(self, latent: Tensor, key: tuple[Any, ...], kind: Kind, value: Tensor, derivative: Tensor | None) -> Held:
         # Whoever looks first may be in no_grad or inference mode; those who come later need the graph.
+        holder: list[weakref.ref[Held]] = []  # weakly: the node is part of what is held
+        of = weakref.ref(latent)
+
+        def heard(gradient: Tensor) -> None:
+            held, latent = holder[0](), of()
+            if held is None or latent is None:
+                return
+            before = None if latent.grad is None or not bool(latent.grad.any()) else held.gradient
+            held.gradient = gradient if before is None else before + gradient
+
+        def node_of(value: Tensor, derivative: Tensor | None, latent: Tensor) -> Tensor:
+            return _HeldWeight.apply(value, derivative, latent, heard)
+
         with torch.inference_mode(False), torch.enable_grad():
-            node = self._as_node(_HeldWeight.apply, value, derivative, latent, kind)
+            node = self._as_node(node_of, value, derivative, latent, kind)
         held, forced = Held(key, kind, value, derivative, node), self.forced
+        holder.append(weakref.ref(held))
         if forced is None:
             self._held = held
         else:

@@ -21,9 +21,13 @@ from snntorch_binary.weights.rule import WeightRule
 class Owner(Protocol):
     """What the other rooms need of a binary layer."""
 
-    latent: nn.Parameter
     prior_latent: Tensor
     draw: Draw
+
+    @property
+    def latent(self) -> nn.Parameter:
+        """The real Parameter that learns."""
+        ...
 
     @property
     def rule(self) -> WeightRule:

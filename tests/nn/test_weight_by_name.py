@@ -189,16 +189,49 @@ def test_a_network_that_starts_its_own_weights_under_the_changed_import(where):
     assert binary[2].latent.abs().max() <= 1
 
 
-def test_where_the_gradient_is():
+@pytest.mark.parametrize("scale", ["fan_in", "channel"])
+@pytest.mark.parametrize("rule", [sb.Sign(), sb.Sign("identity"), *RULES], ids=repr)
+def test_the_gradient_of_the_weight_in_force(rule, scale):
+    """That of a real layer with the same weights, over steps, sums of backward passes and both kinds of zero."""
+    torch.manual_seed(0)
+    layer = sb.nn.BinaryLinear(6, 5, weight=rule, scale=scale)
+    assert layer.weight.grad is None
+    with torch.no_grad():
+        layer.latent.copy_(torch.randn(5, 6))
+    real = sb.freeze(layer)
+    real.weight.requires_grad_().data.copy_(layer.weight.detach())
+    for accumulate in (False, True):
+        for to_none in (True, False):
+            layer.zero_grad(to_none)
+            real.zero_grad(to_none)
+            for _ in range(1 + accumulate):
+                x = torch.randn(4, 6)
+                for net in (layer, real):
+                    hidden = net(x)
+                    (net(hidden.sum() + x) * hidden.cos()).sum().backward()
+            torch.testing.assert_close(layer.weight.grad, real.weight.grad)
+            assert layer.weight.data.grad is None
+    layer.zero_grad(False)
+    with pytest.raises(RuntimeError, match=r"at `layer\.latent`"):
+        layer.weight.grad  # noqa: B018
+    layer(x).square().sum().backward()
+    torch.optim.SGD([layer.latent], lr=0.1).step()
+    with pytest.raises(RuntimeError, match=r"at `layer\.latent`"):
+        layer.weight.grad  # noqa: B018
+
+
+def test_where_hooks_are():
     layer = binary_net(sb.Sign("identity"))[0]
     layer(torch.ones(2, 6)).sum().backward()
     for look in (
-        lambda: layer.weight.grad,
+        lambda: layer.latent.grad.mul_(0.5) is None or layer.weight.grad,  # as clipping does
         lambda: layer.weight.register_hook(print),
         lambda: layer.weight.retain_grad(),
         lambda: setattr(layer.weight, "grad", torch.ones(5, 6)),
     ):
-        with pytest.raises(RuntimeError, match=r"its gradient, and the place for hooks, is at `layer\.latent`"):
+        with pytest.raises(
+            RuntimeError, match=r"the gradient that learning has, and the place for hooks, is at `layer\.latent`"
+        ):
             look()
     assert layer.latent.grad is not None
     layer.weight.grad = None
@@ -269,7 +302,7 @@ def test_a_batch_norm_folds_into_a_layer_with_gains_or_a_frozen_one(fold):
 def test_what_would_take_the_weight_away_is_refused_and_leaves_the_layer_as_it_was(take):
     layer, x = sb.nn.BinaryLinear(4, 3), torch.ones(2, 4)
     latent, before = layer.latent, layer(x)
-    with pytest.raises(TypeError, match="use them on a real layer, or on snntorch_binary.freeze"):
+    with pytest.raises(TypeError, match=r"use them on a real layer, or on snntorch_binary\.freeze"):
         take(layer)
     assert layer.latent is latent
     assert type(layer) is sb.nn.BinaryLinear
