@@ -47,14 +47,22 @@ def make_plain_(checkpoint: dict[str, Any]) -> None:
 
 
 def plain_arguments(arguments: Any) -> dict[str, Any]:
-    """Return those of a constructor's arguments that are numbers, words, or lists of them; no nested ones."""
+    """Return those of a constructor's arguments that are numbers, words, or lists of them, and the weight rule's own."""
     if not isinstance(arguments, Mapping):
         return {}
     return {
         name: value
         for name, value in arguments.items()
-        if isinstance(name, str) and name.isidentifier() and not name.startswith("_") and _is_plain(value)
+        if isinstance(name, str)
+        and name.isidentifier()
+        and not name.startswith("_")
+        and (_is_plain(value) or (name == "rule" and _is_rule(value)))
     }
+
+
+def _is_rule(value: Any) -> bool:
+    """Whether this is a rule as JSON, which :meth:`WeightRule.from_json` looks up among those that there are."""
+    return isinstance(value, Mapping) and all(isinstance(key, str) and _is_plain(each) for key, each in value.items())
 
 
 def _is_plain(value: Any) -> bool:

@@ -237,7 +237,9 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         make_plain_(checkpoint)
         rules = [layer.rule for layer in binary_layers(self.net).values()]
         before = checkpoint.get("hyper_parameters") or {}
-        if "rule" in before:
+        if isinstance(before.get("rule"), dict):
+            if rules and before["rule"] != rules[0].to_json():
+                raise ValueError(expected("rule", f"{before['rule']!r}, as in the file", repr(rules[0])))
             return
         for name, value in rules[0].to_json().items() if rules else ():
             if before.get(name, value) != value:  # it was an argument of the module
