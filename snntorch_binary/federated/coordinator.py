@@ -63,7 +63,9 @@ class NetworkCoordinator:
         self.stragglers = stragglers
         self.gradient_noise = gradient_noise
         self._like = aggregation.like(net)
-        self._fixed = fixed_names(net) if keep_fixed else set()
+        own = shared_state(net)  # an upload has bits in the place of some of it
+        as_they_are = {name for name, like in self._like.items() if name in own and like.dtype == own[name].dtype}
+        self._fixed = fixed_names(net) & as_they_are if keep_fixed else set()
         self._trial: nn.Module | None = None  # tries on what clients send
 
     def arrays(self) -> State:

@@ -576,6 +576,25 @@ def test_values_that_no_network_has_are_left_out(change, words, keep_fixed, grad
         torch.testing.assert_close(net.state_dict()[name], tensor)
 
 
+@pytest.mark.parametrize("method", ["average", "product", "one-bit", "one-bit-change"])
+def test_what_nobody_learns_may_be_a_whole_layer(method):
+    """Its latents travel as bits, or as they are."""
+    net = make_net()
+    net[0].latent.requires_grad_(False)
+    coordinator, reports = NetworkCoordinator(net, METHODS[method], keep_fixed=True), []
+
+    class Honest(Mover):
+        def train(self, arrays, task, memory):
+            update = super().train(arrays, task, memory)
+            if update.arrays["0.latent"].shape == arrays["0.latent"].shape:
+                update.arrays["0.latent"] = arrays["0.latent"]
+            return update
+
+    server = server_app(coordinator, 1, 3, on_round=reports.append)
+    run_in_process(server, InProcessGrid(client_app(Honest(METHODS[method])), 3))
+    assert sorted(reports[0].used) == [0, 1, 2]
+
+
 def test_a_mean_variance_is_not_negative():
     net = neurons()
     run_in_process(

@@ -157,6 +157,7 @@ HOSTILE = {
     "keys: a ciphertext more": (KEYS, put(Key.CIPHERTEXT_LIST, lambda sent: [*sent, b"x"]), NO_SHARES),
     "keys: one client twice": (KEYS, put(Key.DESTINATION_LIST, lambda sent: [sent[0], sent[0], *sent[2:]]), NO_SHARES),
     "keys: for nobody": (KEYS, put(Key.DESTINATION_LIST, lambda sent: [999, *sent[1:]]), NO_SHARES),
+    "keys: for nobody but itself": (KEYS, put(Key.DESTINATION_LIST, lambda sent: [ROGUE + 2, *sent[1:]]), NO_SHARES),
     "keys: for words": (KEYS, put(Key.DESTINATION_LIST, ["2"]), "its dsts are missing or no list of int"),
     "keys: for 1.5": (KEYS, put(Key.DESTINATION_LIST, [1.5]), "its dsts are missing or no list of int"),
     "keys: ciphertexts are words": (KEYS, put(Key.CIPHERTEXT_LIST, ["x"]), "its ctxts are missing or no list of bytes"),

@@ -61,7 +61,8 @@ def read_stage(asked: Mapping[int, Config], replies: Iterable[Message], num_valu
     configs: dict[int, Config] = {}
     for node, reply in one_each(replies, asked).items():
         size = _size(reply)
-        config = size if isinstance(size, Refused) else _config(asked[node], cast(Message, reply), num_values)
+        of_others = {name: value for name, value in asked[node].items() if name != str(node)}  # without its own keys
+        config = size if isinstance(size, Refused) else _config(of_others, cast(Message, reply), num_values)
         num_bytes = 0 if isinstance(size, Refused) else size
         if isinstance(config, Refused):
             found[node] = StageAnswer(config, num_bytes)
@@ -116,12 +117,9 @@ def _public_keys(asked: Config, given: Config, num_values: int) -> Config:
 
 
 def _key_shares(asked: Config, given: Config, num_values: int) -> Config:
-    others = {int(node) for node in asked.keys() - {Key.STAGE}}
-    nodes = _list(given, Key.DESTINATION_LIST, int)
-    ciphertexts = _list(given, Key.CIPHERTEXT_LIST, bytes)
-    missing = others - set(nodes)
-    # All but itself: its own shares it keeps.
-    if len(missing) > 1 or len(nodes) != len(others) - 1 or not set(nodes) <= others or len(ciphertexts) != len(nodes):
+    others = [int(node) for node in asked if node != Key.STAGE]
+    nodes, ciphertexts = _list(given, Key.DESTINATION_LIST, int), _list(given, Key.CIPHERTEXT_LIST, bytes)
+    if sorted(nodes) != sorted(others) or len(ciphertexts) != len(nodes):
         raise UnfitError("it did not send one share of its keys to each of the others")
     return {Key.DESTINATION_LIST: nodes, Key.CIPHERTEXT_LIST: ciphertexts}
 
