@@ -17,6 +17,7 @@ from snntorch_binary.federated.one_bit import moved_by_bits, pack_bits, sample_b
 from snntorch_binary.federated.one_bit_change import change_bits, moved_by_change_bits
 from snntorch_binary.kernels.noise import mix
 from snntorch_binary.weights import require_binary_layers
+from snntorch_binary.weights.rule import sign
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,10 @@ class _BitUploads(Aggregation):
     def _latents(self, net: nn.Module) -> dict[str, _Means]:
         layers = require_binary_layers(net)
         for name, layer in layers.items():
-            if not layer.rule.takes_signs:
-                raise ValueError(expected("net", "a network of ±1 weights", f"{layer.rule!r} in {name!r}"))
+            mode, _ = layer.rule.weight_and_derivative(layer.latent.detach(), "mode", None)
+            if not layer.rule.takes_signs or not torch.equal(mode, sign(layer.latent.detach())):
+                what = "a network of ±1 weights, the signs of their latents"
+                raise ValueError(expected("net", what, f"{layer.rule!r} in {name!r}"))
         return {
             key_of(name, "weight"): _Means(layer.rule.prior_latent is not None, self.limit)
             for name, layer in layers.items()

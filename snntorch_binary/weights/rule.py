@@ -37,8 +37,8 @@ class WeightRule:
     Attributes:
         name: by which files know the rule; a subclass without one of its own is not saved.
         training_kind: the kind of weights in force while training.
-        levels: the values that its ``"mode"`` and ``"binary"`` weights take; ``None``, which is what a rule that says
-            nothing has: any number.
+        levels: the values that its ``"mode"`` and ``"binary"`` weights take; ``None``, which is what a class has that
+            makes weights of its own and does not say: any number.
 
     Example:
         >>> from dataclasses import dataclass
@@ -59,12 +59,15 @@ class WeightRule:
     levels: ClassVar[tuple[float, ...] | None] = None
 
     def __init_subclass__(cls) -> None:
-        levels: Any = cls.__dict__.get("levels")
-        if levels is not None and not isinstance(levels, property):
+        own = cls.__dict__
+        levels: Any = own.get("levels")
+        if "levels" not in own and ("weight_and_derivative" in own or "drawn" in own):
+            cls.levels = None  # what its base says of other weights says nothing of these
+        elif levels is not None and not isinstance(levels, property):
             cls.levels = tuple(sorted({float(level) for level in levels}))
             if not cls.levels or not all(map(math.isfinite, cls.levels)):
                 raise ValueError(expected("levels", "finite numbers, or None", levels))
-        name = cls.__dict__.get("name")
+        name = own.get("name")
         if not isinstance(name, str) or not name:
             return
         known = _RULES.get(name)

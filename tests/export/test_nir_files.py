@@ -181,7 +181,7 @@ def test_files_that_were_tampered_with(path, change, word):
 def test_whatever_bytes_change_there_is_a_network_or_one_sentence(path):
     whole, rng = path.read_bytes(), random.Random(0)
     refused = []
-    for trial in range(60):
+    for trial in range(18):
         damaged = bytearray(whole)
         if trial % 3 == 0:
             damaged = damaged[: rng.randrange(len(damaged))]
@@ -193,7 +193,7 @@ def test_whatever_bytes_change_there_is_a_network_or_one_sentence(path):
             sb.export.from_nir(path)
         except NIRFileError as error:
             refused.append(str(error))
-    assert len(refused) > 25
+    assert len(refused) > 7
     assert "\n" not in "".join(refused)
 
 

@@ -59,10 +59,23 @@ class Scaled(sb.Bernoulli):
     """A posterior of one's own, whose draws no kernel of this package makes."""
 
     name = "scaled of the tests"
+    levels = (-1.0, 1.0)
 
     def weight_and_derivative(self, latent, kind, uniform, *, paper_exact=False):
         weight, slope = super().weight_and_derivative(latent, kind, uniform, paper_exact=paper_exact)
         return -weight, -slope
+
+
+@dataclass(frozen=True, repr=False)
+class TernarySign(sb.Sign):
+    """Makes other weights than its base and does not say which."""
+
+    def weight_and_derivative(self, latent, kind, uniform, *, paper_exact=False):
+        return latent.clamp(-1, 1).round(), None
+
+
+class Finer(sb.Sign):
+    """Adds nothing to its weights."""
 
 
 OTHERS = [Ternary(), OnOff(), Real()]
@@ -89,6 +102,8 @@ def test_levels_and_bits():
         (Real(), None, 32),
         (Silent(), None, 32),
         (Scaled(), (-1, 1), 1),
+        (TernarySign(), None, 32),
+        (Finer(), (-1, 1), 1),
     ):
         assert (rule.levels, rule.bits) == (levels, bits)
         assert rule.takes_signs == (levels == (-1, 1))
@@ -146,6 +161,7 @@ def test_summary_counts_what_a_rule_says():
         (OnOff(), weights, 0, biases, 1),
         (Real(), 0, 0, biases + weights, 32),
         (Silent(), 0, 0, biases + weights, 32),
+        (TernarySign(), 0, 0, biases + weights, 32),
     ):
         found = sb.summary(network(rule))
         assert (found.binary_weights, found.other_weights, found.real_parameters) == (binary, others, real)
@@ -168,11 +184,11 @@ def test_energy_counts_what_a_rule_says():
         assert row.bytes_moved == pytest.approx((read + 9 * 70 + 2 * 32 * 9 * 70) / 8)
 
 
-@pytest.mark.parametrize("rule", OTHERS, ids=repr)
+@pytest.mark.parametrize("rule", [*OTHERS, TernarySign(), Scaled()], ids=repr)
 @pytest.mark.parametrize("upload", [OneBit(), OneBitChange()])
 def test_one_bit_uploads_are_refused(rule, upload):
     net = network(rule)
-    with pytest.raises(ValueError, match=rf"a network of ±1 weights, but got {type(rule).__name__}\(\) in '0'"):
+    with pytest.raises(ValueError, match=rf"a network of ±1 weights, .* but got {type(rule).__name__}\(\) in '0'"):
         upload.like(net)
 
 
