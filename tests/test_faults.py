@@ -85,8 +85,7 @@ def check(folder, fault, command, seen):
 
 
 @pytest.mark.parametrize(
-    ("command", "fault", "step"),
-    [("compare", "kill", 19), ("fit", "full", 19), ("tune", "kill", 9), ("tune", "full", 19), ("compare", "term", 29)],
+    ("command", "fault", "step"), [("compare", "kill", 23), ("fit", "full", 23), ("tune", "kill", 41)]
 )
 def test_some_faults(command, fault, step, tmp_path):
     check(tmp_path, fault, command, struck(tmp_path, fault, step, command))
