@@ -57,7 +57,10 @@ def form_of(net: nn.Module, x: Any, step: bool | None = None, time_dim: int | No
         ValueError: it cannot be told whether a call is one time step, or a module keeps a state that nothing resets.
     """
     net = getattr(net, "_orig_mod", net)  # of a compiled network
-    known = known_step(net)
+    found, state = _FOUND.setdefault(net, {}), _fingerprint(net)
+    if state not in found:
+        found[state] = known_step(net)
+    known = found[state]
     if known is not None:
         step = known if step is None else step
         return Form(step, 0 if time_dim is None else time_dim)
@@ -65,20 +68,28 @@ def form_of(net: nn.Module, x: Any, step: bool | None = None, time_dim: int | No
         return Form(bool(step), 0 if time_dim is None else time_dim)
     if step is not None and (step or time_dim is not None) and not _unsure_resets(net):
         return Form(step, 0 if time_dim is None else time_dim)
-    found = _FOUND.setdefault(net, {})
-    key = (x.dim(), step, _fingerprint(net))
+    key = (x.dim(), step, state)
     if key not in found:
         found[key] = _Probe(net, x).form(step)
     form = found[key]
     return form if time_dim is None else Form(form.step, time_dim, form.resets)
 
 
-_FOUND: WeakKeyDictionary[nn.Module, dict[Any, Form]] = WeakKeyDictionary()
+_FOUND: WeakKeyDictionary[nn.Module, dict[Any, Any]] = WeakKeyDictionary()
+"""What was found out about networks, by what it may depend on."""
 
 
 def known_step(net: nn.Module) -> bool | None:
-    """Say whether a network takes one time step a call, as far as what it is made of tells; else ``None``."""
+    """Say whether a network takes one time step a call, as far as what it is made of tells; else ``None``.
+
+    Raises:
+        ValueError: it is layers in a row, some of which take one time step and some a sequence.
+    """
     open_rooms(net)
+    return _known_step(net)
+
+
+def _known_step(net: nn.Module) -> bool | None:
     net = getattr(net, "_orig_mod", net)
     if isinstance(net, (EachStep, SpikingNetwork)):  # go through the steps by themselves
         return False
@@ -87,7 +98,7 @@ def known_step(net: nn.Module) -> bool | None:
         return known
     if is_chain(net):
         layers = dict(flattened(net))
-        found = {name: known_step(layer) for name, layer in layers.items()}
+        found = {name: _known_step(layer) for name, layer in layers.items()}
         whole = [name for name, layer in layers.items() if takes_one_step(layer) is False]
         if whole and any(found.values()):
             one = next(name for name, step in found.items() if step)
@@ -95,21 +106,20 @@ def known_step(net: nn.Module) -> bool | None:
             raise ValueError(expected("net", what, f"one step in {one!r} and a sequence in {whole[0]!r}"))
         return None if None in found.values() else any(found.values())
     of_torch = type(net).__module__.startswith("torch.nn.")
-    if of_torch and any(known_step(child) is not False for child in net.children()):
+    if of_torch and any(_known_step(child) is not False for child in net.children()):
         return None  # one of torch's modules around a network of another
     return False if of_torch or type(net).__module__.startswith("snntorch_binary.") else None
 
 
 def _fingerprint(net: nn.Module) -> tuple[Any, ...]:
     """Return what a network's form may depend on, for as long as its code does not change."""
-    return tuple(
-        (
-            type(module),
-            *(pair for pair in vars(module).items() if type(pair[1]) in (bool, str) and pair[0] != "training"),
-        )
-        for module in net.modules()
-        if not type(module).__module__.startswith("torch.nn.")
-    )
+    found: list[Any] = []
+    for module in net.modules():
+        found.append(type(module))
+        if not type(module).__module__.startswith("torch.nn."):
+            values = vars(module).items()
+            found += [(key, value) for key, value in values if value.__class__ in (bool, str) and key != "training"]
+    return tuple(found)
 
 
 def _unsure_resets(net: nn.Module) -> list[str]:
