@@ -123,7 +123,8 @@ def binarize_(
                 + (f"\n{report}" if report.rows else "")
             )
         for module in chosen:
-            zeros = None if hasattr(module, "autapses") else describes_zeros(module.weight.detach())  # type: ignore[operator]
+            free = hasattr(module, "autapses") or not rule.takes_signs
+            zeros = None if free else describes_zeros(module.weight.detach())  # type: ignore[operator]
             if zeros is not None:
                 warnings.warn(f"{type(module).__name__}: {zeros}: they start as +1.", UserWarning, stacklevel=2)
         # Before any layer changes: tied layers share what the gain is computed from.

@@ -14,6 +14,7 @@ from snntorch_binary.convert import reset
 from snntorch_binary.nn._neuron import Neuron
 from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.nn.leaky import Leaky
+from snntorch_binary.nn.subclasses import leaves_forward
 from snntorch_binary.nn.surrogate import ArcTan, FastSigmoid, Surrogate
 from snntorch_binary.nn.synaptic import Synaptic
 from snntorch_binary.nn.time_first import TimeFirst
@@ -155,7 +156,8 @@ def flattened(net: nn.Module | Iterable[nn.Module], prefix: str = "") -> Iterabl
 def _time_first(layer: nn.Module, is_last: bool) -> tuple[nn.Module, str]:
     """Return the time-first form of a layer and what to say of it."""
     kind = type(layer).__name__
-    if isinstance(layer, (BinaryLayer, TimeFirst)) or type(layer) in _ANY_LEADING_DIMENSIONS:
+    own_forward = isinstance(layer, BinaryLayer) and not leaves_forward(type(layer))
+    if (isinstance(layer, (BinaryLayer, TimeFirst)) and not own_forward) or type(layer) in _ANY_LEADING_DIMENSIONS:
         return layer, f"{kind}, as it is"
     if isinstance(layer, Neuron):
         if not layer.one_step:

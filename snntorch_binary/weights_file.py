@@ -16,7 +16,8 @@ import snntorch_binary
 from snntorch_binary._errors import expected, require
 from snntorch_binary._json import read_json
 from snntorch_binary.convert import convert_, copy_model
-from snntorch_binary.nn.binary import BINARY_TWINS, check_scale
+from snntorch_binary.nn.binary import check_scale
+from snntorch_binary.nn.subclasses import binary_class
 from snntorch_binary.rooms import taken_apart
 from snntorch_binary.weights import WeightRule, binary_layers
 
@@ -278,7 +279,7 @@ def _make_binary_(net: nn.Module, layers: dict[str, tuple[str, WeightRule, Any]]
                 raise ValueError(expected("net", what, f"{of_net} of scale {there[name].scale!r}"))
             continue
         module: Any = modules.get(name)
-        twin = BINARY_TWINS.get(type(module))
+        twin = binary_class(type(module)) if isinstance(module, nn.Module) else None
         if twin is None or twin.__name__ != kind:
             got = "none of that name" if module is None else f"a {type(module).__name__}"
             raise ValueError(expected("net", f"a network whose {name!r} can become a {kind}", got))

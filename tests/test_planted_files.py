@@ -150,7 +150,7 @@ def test_a_good_checkpoint_is_loaded(checkpoint, here, capsys):
 
 def test_what_a_checkpoint_was_trained_with_is_said_where_it_is_not_used(checkpoint, here, capsys):
     assert main(["test", *CONFIG, "--model.init_args.readout", "rate", "--ckpt_path", str(checkpoint)]) == 0
-    note = f"{checkpoint} was trained with readout='membrane'; used with readout='rate', as the configuration says."
+    note = f"{checkpoint} was trained with readout='auto'; used with readout='rate', as the configuration says."
     assert capsys.readouterr().err == f"snntorch-binary: note: {note}\n"
 
 

@@ -47,7 +47,7 @@ def make_plain_(checkpoint: dict[str, Any]) -> None:
 
 
 def plain_arguments(arguments: Any) -> dict[str, Any]:
-    """Return those of a constructor's arguments that are numbers, words, or lists of them, and the weight rule's own."""
+    """Return those of a constructor's arguments that are numbers, words, or lists of them, and the weight rule."""
     if not isinstance(arguments, Mapping):
         return {}
     return {

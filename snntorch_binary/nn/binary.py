@@ -159,7 +159,7 @@ class BinaryLayer(nn.Module):
             self.gain[outputs] = gain_like(weight).to(self.gain)[outputs]
 
     def _warn_of_zeros(self, weight: Tensor) -> None:
-        zeros = describes_zeros(weight)
+        zeros = describes_zeros(weight) if self.rule.takes_signs else None
         if zeros is not None:
             warnings.warn(f"{zeros}: they start as +1.", UserWarning, stacklevel=4)
 

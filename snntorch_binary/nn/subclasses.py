@@ -49,6 +49,11 @@ def plain_class(kind: type[nn.Module]) -> type[nn.Module] | None:
     return plain_class(base) if empty and issubclass(base, BinaryLayer) else None
 
 
+def leaves_forward(kind: type[BinaryLayer]) -> bool:
+    """Say whether a binary class computes as this package's own does, in [T, B, ...] too."""
+    return any(kind.forward is binary.forward for binary in BINARY_TWINS.values())
+
+
 def _torch_class(kind: type[nn.Module]) -> type[nn.Module] | None:
     if kind.__module__.startswith("torch.") or issubclass(kind, (BinaryLayer, LazyModuleMixin)):
         return None  # such as the projection of an attention, which reads its weight by itself
