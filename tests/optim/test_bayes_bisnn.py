@@ -240,7 +240,7 @@ CYCLES = {
         ({"betas": (0.8, 0.95)}, lambda p: torch.optim.Adam(p, lr=0.01, betas=(0.8, 0.95))),
         ({}, lambda p: torch.optim.Adam(p, lr=0.01)),
     ],
-    ids=str,
+    ids=["plain", "momentum", "betas", "default"],
 )
 def test_cycling_schedules_move_what_they_move_in_torchs_own(variant, reference, cycle):
     """Learning rate, and momentum or beta1: of the latents as in SGD or Adam, of the biases as in Adam."""
