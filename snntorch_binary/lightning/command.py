@@ -80,7 +80,7 @@ def run(arguments: list[str], commands: dict[str, str]) -> None:
 def sentence(error: Exception) -> str:
     """Return what a user can act on: of an optional class, not that it might have been None instead."""
     text = in_one_line(str(error))
-    return text.split(" - Expected a <class 'NoneType'>")[0].split(" Errors: - ")[-1]
+    return text.split(" - Expected a <class '")[0].split(" Errors: - ")[-1]
 
 
 def shipped_configs() -> dict[str, Path]:
