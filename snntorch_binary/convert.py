@@ -15,7 +15,15 @@ from torch import Tensor, nn
 from snntorch_binary._errors import expected
 from snntorch_binary._text import table
 from snntorch_binary.neurons import to_rest
-from snntorch_binary.nn.binary import BINARY_TWINS, BinaryLayer, Scale, check_rule, check_scale, gain_like
+from snntorch_binary.nn.binary import (
+    BINARY_TWINS,
+    DEFAULT_SCALE,
+    BinaryLayer,
+    Scale,
+    check_rule,
+    check_scale,
+    gain_like,
+)
 from snntorch_binary.nn.subclasses import binary_class, plain_class
 from snntorch_binary.nn.view import describes_zeros
 from snntorch_binary.rooms import taken_apart
@@ -72,7 +80,7 @@ def binarize_(
     rule: WeightRule,
     filter_fn: Callable[[nn.Module, str], bool] | None = None,
     *,
-    scale: Scale = "fan_in",
+    scale: Scale = DEFAULT_SCALE,
 ) -> ConversionReport:
     """Give every Linear and Conv layer of a model binary weights, in place.
 

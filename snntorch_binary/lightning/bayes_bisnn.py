@@ -14,6 +14,7 @@ from snntorch_binary.inference.readout import DEFAULT_READOUT, NUM_SAMPLES, Read
 from snntorch_binary.lightning.hyperparameters import Group, Hyperparameter, of_posterior
 from snntorch_binary.lightning.rule_of_network import give_rule_, rule_of
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
+from snntorch_binary.nn.binary import DEFAULT_SCALE
 from snntorch_binary.optim import BayesBiSNN as BayesBiSNNOptimizer
 from snntorch_binary.optim.bayes_bisnn import Betas
 from snntorch_binary.weights import LATENT_LIMIT, Bernoulli, WeightRule, binary_layers, disarm_loss, resample_
@@ -71,7 +72,7 @@ class BayesBiSNN(SpikingModule):
         betas: Betas = "auto",
         momentum: float = 0.0,
         rule: Bernoulli | dict[str, Any] | None = None,
-        scale: Literal["fan_in", "channel"] | float = "channel",
+        scale: Literal["fan_in", "channel"] | float = DEFAULT_SCALE,
         num_train_samples: int = 1,
         num_validation_samples: int = 3,
         num_test_samples: int = NUM_SAMPLES,

@@ -323,7 +323,9 @@ def make_module(rule: str, net: nn.Module, splits: Splits, used: Recipe, credit:
     if rule == "full-precision":
         return SpikingModule(net, num_classes, used.lr, readout_scale=scale, credit=credit)
     if rule == "st":
-        return STBiSNN(net, num_classes, used.st_base_lr, used.st_lr, readout_scale=scale, credit=credit)
+        return STBiSNN(
+            net, num_classes, used.st_base_lr, used.st_lr, scale="channel", readout_scale=scale, credit=credit
+        )
     return BayesBiSNN(
         net,
         num_classes,
@@ -331,6 +333,7 @@ def make_module(rule: str, net: nn.Module, splits: Splits, used: Recipe, credit:
         used.rho,
         used.bayes_base_lr,
         rule=Bernoulli(init_scale=used.init_scale),
+        scale="channel",
         limit=used.limit,
         num_test_samples=used.num_members,
         readout_scale=scale,

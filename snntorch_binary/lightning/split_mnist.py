@@ -196,7 +196,7 @@ def make_module(rule: str, used: SplitRecipe) -> SpikingModule:
     if real:
         return SpikingModule(net, 10, used.lr, readout_scale=used.readout_scale)
     if rule.startswith("st"):
-        return STBiSNN(net, 10, used.base_lr, used.st_lr, readout_scale=used.readout_scale)
+        return STBiSNN(net, 10, used.base_lr, used.st_lr, scale="channel", readout_scale=used.readout_scale)
     return BayesBiSNN(
         net,
         10,
@@ -204,6 +204,7 @@ def make_module(rule: str, used: SplitRecipe) -> SpikingModule:
         used.rho,
         used.base_lr,
         rule=Bernoulli(init_scale=used.init_scale),
+        scale="channel",
         num_test_samples=NUM_MEMBERS,
         readout_scale=used.readout_scale,
     )

@@ -12,6 +12,7 @@ from snntorch_binary.inference.readout import DEFAULT_READOUT, ReadoutName
 from snntorch_binary.lightning.hyperparameters import Group
 from snntorch_binary.lightning.rule_of_network import give_rule_, rule_of
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
+from snntorch_binary.nn.binary import DEFAULT_SCALE
 from snntorch_binary.weights import Sign, binary_layers
 
 
@@ -55,7 +56,7 @@ class STBiSNN(SpikingModule):
         lr: float = 1e-3,
         latent_lr: float = 3e-3,
         rule: Sign | dict[str, Any] | None = None,
-        scale: Literal["fan_in", "channel"] | float = "channel",
+        scale: Literal["fan_in", "channel"] | float = DEFAULT_SCALE,
         readout: ReadoutName = DEFAULT_READOUT,
         readout_scale: float | None = None,
         step: bool | None = None,

@@ -21,6 +21,14 @@ from snntorch_binary.weights.sign import Sign
 
 Scale = Literal["fan_in", "channel"] | float
 
+DEFAULT_SCALE: Literal["fan_in", "channel"] | float = "fan_in"
+"""The scale of layers, of :func:`snntorch_binary.binarize_` and of the LightningModules: the paper's.
+
+Learnable gains (``"channel"``) have not been seen to learn better. Validation accuracy on digits, three seeds, without
+and with them: 64-128-10, ST-BiSNN .893 ± .018 and .893 ± .015, Bayes-BiSNN .907 ± .015 and .890 ± .028; convolutions
+with batch norm .862 ± .048 and .879 ± .066, .834 ± .020 and .848 ± .035.
+"""
+
 
 def check_rule(rule: object) -> WeightRule:
     """Return the rule, or say what a rule is.
@@ -479,7 +487,7 @@ class BinaryLinear(BinaryLayer, nn.Linear):  # type: ignore[override]
         dtype: Any = None,
         *,
         weight: WeightRule | None = None,
-        scale: Scale = "fan_in",
+        scale: Scale = DEFAULT_SCALE,
     ) -> None:
         rule, scale = check_rule(Sign() if weight is None else weight), check_scale(scale)
         super().__init__(in_features, out_features, bias, device, dtype)
@@ -499,7 +507,9 @@ class _BinaryConv(BinaryLayer):
     spatial: int
     in_channels: int
 
-    def __init__(self, *args: Any, weight: WeightRule | None = None, scale: Scale = "fan_in", **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, weight: WeightRule | None = None, scale: Scale = DEFAULT_SCALE, **kwargs: Any
+    ) -> None:
         rule, scale = check_rule(Sign() if weight is None else weight), check_scale(scale)
         super().__init__(*args, **kwargs)
         self._become_binary(rule, scale)

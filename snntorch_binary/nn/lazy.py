@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from snntorch_binary.nn.binary import (
+    DEFAULT_SCALE,
     BinaryConv1d,
     BinaryConv2d,
     BinaryConv3d,
@@ -25,7 +26,9 @@ class _Lazy:
 
     binary: ClassVar[type[Any]]
 
-    def __init__(self, *args: Any, weight: WeightRule | None = None, scale: Scale = "fan_in", **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, weight: WeightRule | None = None, scale: Scale = DEFAULT_SCALE, **kwargs: Any
+    ) -> None:
         rule, scale = check_rule(Sign() if weight is None else weight), check_scale(scale)
         super().__init__(*args, **kwargs)
         self._rule_and_scale = rule, scale

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from snntorch_binary._errors import expected
 from snntorch_binary.kernels.noise import mix
 from snntorch_binary.nn.basis import Basis, RaisedCosine
-from snntorch_binary.nn.binary import BinaryLinear, Scale, check_rule
+from snntorch_binary.nn.binary import DEFAULT_SCALE, BinaryLinear, Scale, check_rule
 from snntorch_binary.nn.wta_circuits import CircuitStep, WTACircuits, draw_symbols, symbol_log_probs
 from snntorch_binary.nn.wta_memory import WTAMemory
 from snntorch_binary.weights import WeightRule
@@ -109,7 +109,7 @@ class WTANetwork(nn.Module):
         feedback: Feedback = "all",
         mask: Tensor | None = None,
         weight: WeightRule | None = None,
-        scale: Scale = "fan_in",
+        scale: Scale = DEFAULT_SCALE,
         init: float = 0.05,
     ) -> None:
         super().__init__()
