@@ -32,6 +32,8 @@ def backpropagation(dataset, rule):
         "num_classes": num_classes,
         "readout_scale": used.readout_scale,
     }
+    if rule != "full-precision":
+        init_args |= {"scale": "channel"}
     if rule == "full-precision":
         init_args |= {"lr": used.lr}
     elif rule == "st":
