@@ -282,7 +282,7 @@ def test_hostile_tensors_with_a_right_checksum(tmp_path):
         {"0.weight": latent.flatten().clone()},
         {"0.weight": latent[:0].clone()},
         {"0.weight_draw": state.float() + 0.5},
-        {"0.weight_draw": torch.zeros(4, dtype=torch.int64)},
+        {"0.weight_draw": torch.zeros(3, dtype=torch.int64)},
         {"0.weight_draw": torch.zeros((), dtype=torch.int64)},
         {"0.weight_draw": torch.zeros(0, dtype=torch.int64)},
         {"0.prior_latent": prior.expand(2).clone()},

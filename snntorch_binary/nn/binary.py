@@ -80,6 +80,20 @@ def _sum_of_bits(latent: Tensor) -> int:
     return int(latent.detach().float().contiguous().view(torch.int32).sum(dtype=torch.int64))
 
 
+def _mean_size(latent: Tensor) -> int:
+    """Return the mean absolute value of a tensor in units of 1e-9, or 0 where there is none."""
+    if type(latent) not in (Tensor, nn.Parameter) or latent.is_meta or not latent.numel():
+        return 0
+    mean = float(latent.detach().float().abs().mean())
+    return int(1e9 * mean) if mean < 1e9 else 0
+
+
+# A tensor that has taken the latent's place in a state dict is a latent too (an average, a copy in half precision) if its
+# mean size is at least half of the latent's, and a real-valued weight if it is less than a tenth: torch starts weights at
+# .01 to .3, natural parameters start at 3.
+_ALIKE, _UNLIKE = 0.5, 0.1
+
+
 class BinaryLayer(nn.Module):
     r"""What every binary layer shares. It comes before torch's class among a layer's bases.
 
@@ -352,9 +366,14 @@ class BinaryLayer(nn.Module):
 
     @property
     def weight_draw(self) -> Tensor:
-        """The draw's seed and counter, and a sum over the latent's bits, int64 [3]: what a state dict keeps of it."""
+        """What a state dict keeps of the draw, int64 [4].
+
+        Its seed and counter; a sum over the latent's bits, and its mean size in units of 1e-9, by which the latent is
+        known again.
+        """
         self.refresh()  # takes notice of an update that nobody has looked at yet
-        return torch.tensor([self.draw.seed, self.draw.counter, _sum_of_bits(self.latent)], dtype=torch.int64)
+        about = [_sum_of_bits(self.latent), _mean_size(self.latent)]
+        return torch.tensor([self.draw.seed, self.draw.counter, *about], dtype=torch.int64)
 
     def set_draw(self, state: Tensor) -> None:
         """Take up the draw where a checkpoint left it: its seed and counter come first in ``state``."""
@@ -384,11 +403,15 @@ class BinaryLayer(nn.Module):
         elif weight is not None and draw is None and older is None:
             self._load_weight(state_dict, prefix, weight)
         elif draw is not None and weight is not None and self._is_another(weight, draw):
-            error_msgs.append(
-                f"The values of {key!r} are not those that '{key}_draw' was saved with: drop '{key}_draw' if they are "
-                f"real-valued weights to start from, or give them the name '{prefix}latent' if they are latents."
-            )
-            return
+            ratio = _mean_size(weight) / max(int(draw[3]), 1)
+            if _UNLIKE < ratio < _ALIKE:
+                error_msgs.append(
+                    f"The values of {key!r} are not those that '{key}_draw' was saved with: drop '{key}_draw' if they "
+                    f"are real-valued weights to start from, or give them the name '{prefix}latent' if they are latents."
+                )
+                return
+            if ratio <= _UNLIKE:
+                self._load_weight(state_dict, prefix, weight)
         prior = state_dict.get(prefix + "prior_latent")
         if prior is not None and prior.shape != self.prior_latent.shape and prior.shape in ((), self.latent.shape):
             self.prior_latent = self.prior_latent.new_empty(prior.shape)
@@ -401,10 +424,10 @@ class BinaryLayer(nn.Module):
         finally:
             del self.__dict__["_loading"]
         draw = older if draw is None else draw
-        if draw is not None and draw.numel() in (2, 3):
+        if draw is not None and draw.numel() in (2, 4):
             self.set_draw(draw)
         elif draw is not None:
-            error_msgs.append(f"Expected '{key}_draw' to be 3 integers, but got shape {tuple(draw.shape)}.")
+            error_msgs.append(f"Expected '{key}_draw' to be 4 integers, but got shape {tuple(draw.shape)}.")
         self.draw.forget()
         if self.latent is not before:  # loaded with assign=True
             self._rebind()
@@ -423,7 +446,7 @@ class BinaryLayer(nn.Module):
 
     def _is_another(self, weight: Tensor, draw: Tensor) -> bool:
         """Whether it matters if a tensor is a latent or a real-valued weight, and it is not the latent saved here."""
-        if draw.dtype != torch.int64 or draw.numel() != 3 or weight.shape != self.latent.shape:
+        if draw.dtype != torch.int64 or draw.numel() != 4 or weight.shape != self.latent.shape:
             return False  # a whole state dict has been computed with, or the shape will be refused
         return int(draw[2]) not in (0, _sum_of_bits(weight)) and not torch.equal(
             self.rule.initial_latent(weight), weight

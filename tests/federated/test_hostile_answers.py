@@ -586,8 +586,8 @@ def test_what_nobody_learns_may_be_a_whole_layer(method):
     class Honest(Mover):
         def train(self, arrays, task, memory):
             update = super().train(arrays, task, memory)
-            if update.arrays["0.latent"].shape == arrays["0.latent"].shape:
-                update.arrays["0.latent"] = arrays["0.latent"]
+            if update.arrays["0.weight"].shape == arrays["0.weight"].shape:
+                update.arrays["0.weight"] = arrays["0.weight"]
             return update
 
     server = server_app(coordinator, 1, 3, on_round=reports.append)

@@ -74,8 +74,37 @@ def test_weights_of_a_binary_checkpoint_chosen_by_that_word_stay_latents(rule):
     assert torch.equal(net.train()[0].in_force(), source.train()[0].in_force())
 
 
+@each_rule
+def test_a_part_of_a_float_checkpoint_loads_through_the_networks_own_state(rule):
+    """Three lines of many tutorials: filter, update, load."""
+    net, source = binary_net(rule), float_net(1).state_dict()
+    for value in source.values():
+        value.mul_(0.2)
+    state = net.state_dict()
+    state.update({key: value for key, value in source.items() if key in state and key.startswith("0.")})
+    other = net[2].latent.detach().clone()
+    net.load_state_dict(state)
+    assert torch.equal(net[0].latent, rule.initial_latent(source["0.weight"]))
+    assert torch.equal(net[2].latent, other)
+
+
+@each_rule
+def test_averages_of_latents_load_through_the_networks_own_state(rule):
+    net, clients = binary_net(rule), [binary_net(rule), binary_net(rule)]
+    with torch.no_grad():
+        for client in clients:
+            client[0].latent.add_(0.3 * torch.randn(5, 6))
+    mean = (clients[0][0].latent.detach() + clients[1][0].latent.detach()) / 2
+    net.load_state_dict({**net.state_dict(), "0.weight": mean})
+    assert torch.equal(net[0].latent, mean)
+    half = {key: value.half() if value.is_floating_point() else value for key, value in clients[0].state_dict().items()}
+    net.load_state_dict(half)
+    assert torch.equal(net[0].latent, clients[0][0].latent.half().float())
+
+
 def test_a_weight_put_beside_another_draw_is_refused_where_it_can_be_two_things():
     net, source = binary_net(sb.Bernoulli()), float_net(1).state_dict()
+    source["0.weight"].mul_(2)  # a quarter of the latent's mean size
     before = net[0].latent.detach().clone()
     with pytest.raises(RuntimeError, match=r"'0\.weight' are not those that '0\.weight_draw' was saved with: drop"):
         net.load_state_dict({**net.state_dict(), **source})
@@ -119,7 +148,7 @@ def test_checkpoints_of_older_versions_load(rule):
 
 def test_a_draw_that_is_none():
     state = {**binary_net(sb.Sign()).state_dict(), "0.weight_draw": torch.zeros(7, dtype=torch.int64)}
-    with pytest.raises(RuntimeError, match=r"Expected '0\.weight_draw' to be 3 integers, but got shape \(7,\)"):
+    with pytest.raises(RuntimeError, match=r"Expected '0\.weight_draw' to be 4 integers, but got shape \(7,\)"):
         binary_net(sb.Sign()).load_state_dict(state)
 
 
