@@ -131,7 +131,7 @@ def binarize_(
                 + (f"\n{report}" if report.rows else "")
             )
         for module in chosen:
-            free = hasattr(module, "autapses") or not rule.takes_signs
+            free = getattr(module, "zeros_are_masked", False) or not rule.takes_signs
             zeros = None if free else describes_zeros(module.weight.detach())  # type: ignore[operator]
             if zeros is not None:
                 warnings.warn(f"{type(module).__name__}: {zeros}: they start as +1.", UserWarning, stacklevel=2)

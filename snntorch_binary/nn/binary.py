@@ -88,9 +88,9 @@ def _mean_size(latent: Tensor) -> int:
     return int(1e9 * mean) if mean < 1e9 else 0
 
 
-# A tensor that has taken the latent's place in a state dict is a latent too (an average, a copy in half precision) if its
-# mean size is at least half of the latent's, and a real-valued weight if it is less than a tenth: torch starts weights at
-# .01 to .3, natural parameters start at 3.
+# A tensor that has taken the latent's place in a state dict is a latent too (an average, a copy in half precision) if
+# its mean size is at least half of the latent's, and a real-valued weight if it is less than a tenth: torch starts
+# weights at .01 to .3, natural parameters start at 3.
 _ALIKE, _UNLIKE = 0.5, 0.1
 
 
@@ -181,7 +181,8 @@ class BinaryLayer(nn.Module):
             self.gain[outputs] = gain_like(weight).to(self.gain)[outputs]
 
     def _warn_of_zeros(self, weight: Tensor) -> None:
-        zeros = describes_zeros(weight) if self.rule.takes_signs else None
+        free = getattr(self, "zeros_are_masked", False) or not self.rule.takes_signs
+        zeros = None if free else describes_zeros(weight)
         if zeros is not None:
             warnings.warn(f"{zeros}: they start as +1.", UserWarning, stacklevel=4)
 
@@ -407,7 +408,7 @@ class BinaryLayer(nn.Module):
             if _UNLIKE < ratio < _ALIKE:
                 error_msgs.append(
                     f"The values of {key!r} are not those that '{key}_draw' was saved with: drop '{key}_draw' if they "
-                    f"are real-valued weights to start from, or give them the name '{prefix}latent' if they are latents."
+                    f"are real-valued weights to start from, or name them '{prefix}latent' if they are latents."
                 )
                 return
             if ratio <= _UNLIKE:

@@ -93,6 +93,7 @@ class WTACircuits(nn.Module):
         self.register_buffer("mask", masked, persistent=False)
         self.num_circuits, self.num_symbols = len(mask), num_symbols
         self.linear: nn.Linear = nn.Linear(connected.shape[1], connected.shape[0])
+        self.linear.zeros_are_masked = True  # type: ignore[assignment]  # where there is no connection, whatever the weights are
         self.feedback = nn.Parameter(torch.empty(len(mask), num_symbols, num_feedback)) if num_feedback else None
         with torch.no_grad():
             self.linear.weight.uniform_(-init, init).mul_(connected)

@@ -26,6 +26,11 @@ class Synapses(nn.Module):
         self.register_parameter("bias", None)
         self.autapses = autapses
 
+    @property
+    def zeros_are_masked(self) -> bool:
+        """Whether the diagonal is zero, whatever the weights are."""
+        return not self.autapses
+
     def extra_repr(self) -> str:  # noqa: D102
         outputs, inputs = self.weight.shape
         return f"{inputs}, {outputs}, autapses={self.autapses}"
@@ -64,10 +69,6 @@ class BinarySynapses(BinaryLayer, Synapses):  # type: ignore[misc]
         self._know_nothing_of_autapses()
         self.draw.forget()
         self.refresh()
-
-    def _warn_of_zeros(self, weight: Tensor) -> None:
-        if self.autapses:
-            super()._warn_of_zeros(weight)
 
     def _load_weight(self, state_dict: dict[str, Any], prefix: str, weight: Tensor) -> None:
         super()._load_weight(state_dict, prefix, weight)

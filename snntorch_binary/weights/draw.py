@@ -401,7 +401,7 @@ class Draw:
 
         def heard(gradient: Tensor) -> None:
             held, latent = holder[0](), of()
-            if held is None or latent is None:
+            if held is None or latent is None or not latent.is_leaf:
                 return
             before = None if latent.grad is None or not bool(latent.grad.any()) else held.gradient
             held.gradient = gradient if before is None else before + gradient

@@ -139,7 +139,7 @@ HOSTILE = {
         lambda n, p: replace(n, "edges", np.array([[b"input", b"nowhere"]])),
         "does not hold together",
     ),
-    "no edges": (lambda n, p: n.__delitem__("edges"), "does not hold together"),
+    "no edges": (lambda n, p: n.__delitem__("edges"), "does not hold together|inputs, and a network here has one"),
     "edges of numbers": (lambda n, p: replace(n, "edges", np.ones((3, 2))), "does not hold together"),
     "edges in a row": (lambda n, p: replace(n, "edges", np.array([b"input", b"output"])), "does not hold together"),
     "no nodes": (lambda n, p: n.__delitem__("nodes"), "is no NIRGraph"),
