@@ -10,6 +10,7 @@ from snntorch_binary.inference.form import form_of, known_step
 from snntorch_binary.inference.predict import Prediction
 from snntorch_binary.inference.readout import Readout, scores_as
 from snntorch_binary.inference.run import check_input
+from snntorch_binary.inference.turns import taking_turns
 from snntorch_binary.inference.wrapped import answering
 
 
@@ -76,6 +77,7 @@ class Ensemble(nn.Module):
             ValueError: x is not finite.
         """
         check_input(x)
-        prediction = Prediction(self(x).softmax(-1))
-        reset(self)
+        with taking_turns(self):
+            prediction = Prediction(self(x).softmax(-1))
+            reset(self)
         return prediction

@@ -9,6 +9,7 @@ from snntorch_binary.inference.evaluated import evaluated
 from snntorch_binary.inference.kept_state import state_put_back
 from snntorch_binary.inference.readout import Readout, class_scores
 from snntorch_binary.inference.run import check_input
+from snntorch_binary.inference.turns import taking_turns
 from snntorch_binary.inference.wrapped import answering
 from snntorch_binary.weights import require_binary_layers, sampled
 
@@ -61,7 +62,7 @@ def sample_scores(
     def scores() -> Tensor:
         return class_scores(net, x, own.readout, own.readout_scale, own.step, own.time_dim)
 
-    with evaluated(net), state_put_back(net):
+    with taking_turns(net), evaluated(net), state_put_back(net):
         with sampled(net, "mode"):
             mode = scores()
         samples = []

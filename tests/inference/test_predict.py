@@ -1,6 +1,7 @@
 """`predict` against the exact posterior predictive, for every style of network, leaving no trace."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import snntorch as snn
@@ -283,3 +284,46 @@ def test_a_prediction_is_one_line_when_printed():
     net = sb.nn.Sequential(sb.nn.Linear(6, 3, weight=sb.Bernoulli()), sb.nn.Leaky(beta=0.9))
     prediction = sb.predict(net, torch.rand(5, 4, 6).round(), num_samples=2)
     assert repr(prediction) == "Prediction(2 members, 4 examples, 3 classes)"
+
+
+class LoopInside(nn.Module):
+    """A network whose neuron keeps its state, and which goes through time by itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.lif = nn.Linear(16, 3), snn.Leaky(beta=0.9, init_hidden=True, output=True)
+
+    def forward(self, x):
+        self.lif.reset_mem()
+        spikes, potentials = zip(*(self.lif(self.fc(x_t)) for x_t in x), strict=True)
+        return torch.stack(spikes), torch.stack(potentials)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Sequential(nn.Linear(16, 3), snn.Leaky(beta=0.9, init_hidden=True)),
+        lambda: nn.Sequential(nn.Linear(16, 3), sb.nn.Leaky(beta=0.9)),
+        LoopInside,
+    ],
+    ids=["one step", "time-first", "loop inside"],
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_threads_get_the_answers_that_they_get_alone(make, training):
+    torch.manual_seed(0)
+    net = make()
+    sb.binarize_(net, sb.Bernoulli(init_scale=0.5))
+    net.train(training)
+    xs = [3 * torch.rand(6, 4, 16) for _ in range(8)]
+    ensemble = sb.Ensemble(net, 3)
+
+    def ask(i):
+        own = torch.Generator().manual_seed(i)
+        return sb.predict(net, xs[i], 4, generator=own).samples, ensemble.predict(xs[i]).samples
+
+    alone = [ask(i) for i in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        for one, other in zip(alone, pool.map(ask, range(8)), strict=True):
+            assert torch.equal(one[0], other[0])
+            assert torch.equal(one[1], other[1])
+    assert net.training == training
