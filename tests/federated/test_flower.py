@@ -67,6 +67,7 @@ def make_fast_bayes():
         rho=0.0,
         base_lr=1e-2,
         rule=sb.Bernoulli(init_scale=1.0),
+        scale="channel",
         readout_scale=3.0,
     )
 

@@ -30,7 +30,11 @@ def conv_net():
 
 def modules():
     """A LightningModule of each rule, as it is before its checkpoint is loaded."""
-    return {"st": STBiSNN(SpikingMLP(12, [8], 3), 3), "bayes": BayesBiSNN(SpikingMLP(12, [8], 3), 3, rho=0.01)}
+    given = {"scale": "channel", "readout": "membrane"}  # the defaults of 0.1.0
+    return {
+        "st": STBiSNN(SpikingMLP(12, [8], 3), 3, **given),
+        "bayes": BayesBiSNN(SpikingMLP(12, [8], 3), 3, rho=0.01, **given),
+    }
 
 
 def write(folder):
