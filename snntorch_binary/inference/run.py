@@ -60,7 +60,7 @@ def run(net: nn.Module, x: Tensor, step: bool | None = None) -> Any:
             time step at a time.
         x: the input; [T, B, ...] for a stepwise network.
         step: whether the network takes one time step at a time. By default what its layers are says so, or a few
-            short runs (see :mod:`snntorch_binary.inference.form`).
+            short runs (see ``snntorch_binary.inference.form``).
 
     Returns:
         What ``net(x)`` returns; of a stepwise network the outputs stacked over time, [T, ...] each, in the structure in

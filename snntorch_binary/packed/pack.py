@@ -32,7 +32,7 @@ def pack(net: nn.Module, *, real_input: Collection[str] = ()) -> nn.Module:
     traces, averages or currents holds its weights at one bit, too, and unpacks them for a product of real numbers.
     Every other module stays as it is and gets float spikes or currents; ``print(packed)`` shows what became of each. A
     binary layer that cannot be packed stays as well, and a warning is logged that says why: its rule has other weights
-    than ±1 (:attr:`snntorch_binary.weights.WeightRule.levels`), it is of a class of its own, it is no float32. A module
+    than ±1 (``WeightRule.levels``), it is of a class of its own, it is no float32. A module
     that reads ``layer.weight``, ``layer.bias`` or a size finds them on the packed layer.
 
     A sequence of layers and snnTorch's neurons, or of ours with ``init_hidden=True``, takes one time step at a time. It
