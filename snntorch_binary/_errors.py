@@ -11,13 +11,16 @@ def expected(name: str, what: str, got: object) -> str:
     return f"Expected argument `{name}` to be {what}, but got {got}."
 
 
-def in_one_line(text: str, length: int = 1_000) -> str:
+def in_one_line(said: str | BaseException, length: int = 1_000) -> str:
     """Return what can be shown of a text, be it a stranger's: one line of printable characters.
+
+    Of an error that says nothing, this is its kind.
 
     >>> in_one_line("two" + chr(10) + "lines" + chr(27))
     'two lines?'
     """
-    text = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+    words = str(said).split() or ([type(said).__name__] if isinstance(said, BaseException) else [])
+    text = "".join(letter if letter.isprintable() else "?" for letter in " ".join(words))
     return text if len(text) <= length else f"{text[:length]} ..."
 
 

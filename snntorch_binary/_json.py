@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from typing import Any, NoReturn
 
-_DEEPEST = 64
+MAX_DEPTH = 64
+"""Values within values within values: no file of this package has more."""
 
 
-def read_json(text: str) -> Any:
+def parse_json(text: str | bytes, finite: bool = True) -> Any:
     """Return the value of a JSON text.
 
+    Args:
+        text: the text.
+        finite: refuse NaN and infinite numbers, which are none of JSON, and which Python writes.
+
     Raises:
-        ValueError: it is no JSON, is nested more than 64 deep, has a key twice in one object, or a number that is no
-            finite float.
+        ValueError: it is no JSON, is nested more than 64 deep, has a key twice in one object, or a number that is too
+            large or, where ``finite``, no number.
 
     Example:
-        >>> read_json('{"scale": 1e999}')
+        >>> parse_json('{"scale": 1e999}')
         Traceback (most recent call last):
             ...
         ValueError: the number 1e999 is too large
     """
     try:
+        constant = _no_number if finite else None
         value = json.loads(
-            text, object_pairs_hook=_unique, parse_int=_integer, parse_float=_float, parse_constant=_no_number
+            text, object_pairs_hook=_unique, parse_int=_integer, parse_float=_float, parse_constant=constant
         )
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     level = [value]
-    for _ in range(_DEEPEST):
+    for _ in range(MAX_DEPTH):
         level = [inside for outer in level for inside in _inside(outer)]
         if not level:
             return value
@@ -43,8 +50,7 @@ def _inside(value: Any) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise ValueError(f"the key {twice[:80]!r} stands twice in one object")
     return found
 

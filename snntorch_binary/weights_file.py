@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import snntorch_binary
 from snntorch_binary._errors import expected, require
-from snntorch_binary._json import read_json
+from snntorch_binary._json import parse_json
 from snntorch_binary.convert import convert_, copy_model
 from snntorch_binary.nn.binary import check_scale
 from snntorch_binary.nn.subclasses import binary_class
@@ -227,7 +227,7 @@ def _checksum_of_description(content: dict[str, Any]) -> str:
 def _described(path: Path) -> tuple[dict[str, Any], dict[str, str], str]:
     """Return binary layers, aliases and checksum from the JSON file."""
     try:
-        content = read_json(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise WeightsFileError(f"{path} is no readable JSON file: {error}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:

@@ -19,8 +19,3 @@ class NIRFileError(ValueError):
     def of(cls, name: str, what: str) -> NIRFileError:
         """Return the sentence that a node is not what it has to be."""
         return cls(f"The node {name!r} of the NIR graph {what}.")
-
-
-def in_one_line(error: BaseException) -> str:
-    """Return what an error of another library says, or its kind where it says nothing."""
-    return " ".join(str(error).split()) or type(error).__name__

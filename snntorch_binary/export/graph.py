@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from snntorch_binary.export.errors import NIRExportError, in_one_line
+from snntorch_binary._errors import in_one_line
+from snntorch_binary.export.errors import NIRExportError
 from snntorch_binary.export.neurons import neuron_node, recurrent_bias
 from snntorch_binary.export.place import Place, is_neuron
 from snntorch_binary.export.shaping import SHAPING, shaping_nodes

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from snntorch_binary._json import read_json
-from snntorch_binary.export.errors import NIRFileError, in_one_line
+from snntorch_binary._errors import in_one_line
+from snntorch_binary._json import parse_json
+from snntorch_binary.export.errors import NIRFileError
 from snntorch_binary.nn.binary import BinaryConv1d, BinaryConv2d, BinaryLayer, BinaryLinear
 from snntorch_binary.nn.leaky import Leaky
 from snntorch_binary.nn.synaptic import Synaptic
@@ -118,8 +119,8 @@ def _filled(
 
 def _with_latent(name: str, node: Any, binary: type[nn.Module], options: dict[str, Any], weight: Tensor) -> nn.Module:
     try:
-        rule = WeightRule.from_json(read_json(node.metadata["rule"]))
-        scale = read_json(node.metadata["scale"])
+        rule = WeightRule.from_json(parse_json(node.metadata["rule"]))
+        scale = parse_json(node.metadata["scale"])
         layer: Any = binary(**options, weight=rule, scale=scale)
     except (LookupError, ValueError, TypeError, ArithmeticError) as error:
         raise NIRFileError.of(name, f"has damaged metadata: {in_one_line(error)}") from None

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from snntorch_binary._errors import expected
-from snntorch_binary.export.errors import NIRFileError, in_one_line
+from snntorch_binary._errors import expected, in_one_line
+from snntorch_binary.export.errors import NIRFileError
 from snntorch_binary.export.modules import Form, conv, flatten, linear, neuron, pool
 from snntorch_binary.export.to_nir import DT
 from snntorch_binary.nn.recurrent import Recurrent

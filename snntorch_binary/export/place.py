@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snntorch_binary._errors import expected
+from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary.convert import copy_model
-from snntorch_binary.export.errors import NIRExportError, in_one_line
+from snntorch_binary.export.errors import NIRExportError
 from snntorch_binary.fuse import EachStep, flattened, is_chain
 from snntorch_binary.nn._neuron import Neuron
 from snntorch_binary.nn.time_first import TimeFirst

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from snntorch_binary.export.errors import NIRFileError, in_one_line
+from snntorch_binary._errors import in_one_line
+from snntorch_binary.export.errors import NIRFileError
 from snntorch_binary.export.hdf5 import read_hdf5
 
 _MOST_NODES = 1000  # NIR looks for each among all edges

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,9 +11,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from snntorch_binary._files import write_json
 from snntorch_binary.federated.online_run import OnlineRun
 from snntorch_binary.federated.online_settings import OnlineSettings
-from snntorch_binary.lightning.settings import write_text
 from snntorch_binary.metrics import evaluate
 from snntorch_binary.metrics.plots import load_curve
 
@@ -52,7 +51,7 @@ def online_rows(settings: OnlineSettings, runs: Sequence[OnlineRun]) -> list[Row
 def report_online(settings: OnlineSettings, runs: Sequence[OnlineRun], out: Path, console: Console) -> None:
     """Print the table, draw the picture and write results.json."""
     rows = online_rows(settings, runs)
-    write_text(out / "results.json", json.dumps(rows, indent=2) + "\n")
+    write_json(out / "results.json", rows)
     console.print(online_table(rows))
     single = [row for row in rows if row["prediction"] == "single"]
     curves: dict[str, dict[float, list[float]]] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -13,9 +12,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from snntorch_binary._files import write_json
 from snntorch_binary.federated.run import FederatedRun
 from snntorch_binary.federated.settings import FederationSettings
-from snntorch_binary.lightning.settings import write_text
 from snntorch_binary.metrics import Difference, differences_table, evaluate, paired_differences, reliability_diagram
 from snntorch_binary.metrics.plots import rounds_curve
 
@@ -49,13 +48,13 @@ def rows_of(settings: FederationSettings, runs: Sequence[FederatedRun]) -> list[
 def report(settings: FederationSettings, runs: list[FederatedRun], out: Path, console: Console) -> None:
     """Print the table, draw the pictures and write results.json."""
     rows = rows_of(settings, runs)
-    write_text(out / "results.json", json.dumps(rows, indent=2) + "\n")
+    write_json(out / "results.json", rows)
     console.print(federation_table(rows))
     differences = compared(runs)
     if differences:
         console.print(differences_table(differences))
     plain = {pair: {name: asdict(value) for name, value in of.items()} for pair, of in differences.items()}
-    write_text(out / "differences.json", json.dumps(plain, indent=2) + "\n")
+    write_json(out / "differences.json", plain)
     rounds_curve(_curves(runs, lambda run: range(1, len(run.history) + 1)), out / "rounds.png")
     rounds_curve(_curves(runs, _sent), out / "bytes.png", x="uplink of all clients (MB)", logarithmic=True)
     reliability_diagram(

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary._files import DamagedFileError, read_json, remove_parts, write_json
-from snntorch_binary._files import write_text as write_text
 from snntorch_binary.data.registry import EVENT_SETS
 from snntorch_binary.lightning.recipes import (
     ALL_RULES,

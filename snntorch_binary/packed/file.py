@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected, require
-from snntorch_binary._json import read_json
+from snntorch_binary._json import parse_json
 from snntorch_binary.packed.ensemble import PackedEnsemble
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.record import Allowance, PackedFileError, Record
@@ -136,7 +136,7 @@ def _checksum(structure: str, tensors: dict[str, Tensor]) -> str:
 
 def _network(structure: str, tensors: dict[str, Tensor]) -> nn.Module:
     try:
-        values = read_json(structure)
+        values = parse_json(structure)
     except ValueError as error:
         raise PackedFileError(f"The structure of the network is no JSON: {error}.") from None
     size = len(structure) + sum(tensor.nbytes for tensor in tensors.values())
