@@ -24,7 +24,8 @@ DEFAULT_SCALE: Literal["fan_in", "channel"] | float = "fan_in"
 
 Learnable gains (``"channel"``) have not been seen to learn better. Validation accuracy on digits, three seeds, without
 and with them: 64-128-10, ST-BiSNN .893 ± .018 and .893 ± .015, Bayes-BiSNN .907 ± .015 and .890 ± .028; convolutions
-with batch norm .862 ± .048 and .879 ± .066, .834 ± .020 and .848 ± .035.
+with batch norm .862 ± .048 and .879 ± .066, .834 ± .020 and .848 ± .035
+(``python tests/benchmarks/defaults.py scale``).
 """
 
 

@@ -28,8 +28,8 @@ def is_latent(weight: Tensor, draw: Tensor | None, rule: WeightRule) -> bool | N
 
     Args:
         weight: the tensor.
-        draw: what was saved as ``weight_draw`` beside it: seed, counter, and :func:`marks_of` the latent; there is none,
-            ``None``, beside a weight in full precision.
+        draw: what was saved as ``weight_draw`` beside it: seed, counter, and :func:`marks_of` the latent. There is
+            none, ``None``, beside a weight in full precision.
         rule: of the layer that it is for.
     """
     if draw is None:
