@@ -260,14 +260,42 @@ def test_settings_of_a_folder(content, here, capsys):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_federate(kind, here, marker, planted_pickle, capsys):
+    """In place of every file of a run that has ended: it is made anew, with the same results, or refused."""
     pytest.importorskip("flwr")
-    runs = here / "out" / "runs"
-    for method in ("bayes", "st", "full-precision", "product", "one-bit"):
-        plant(runs / f"{method}-seed0", {}, kind, marker, planted_pickle, ["predictions.pt", "last.pt"])
-        (runs / f"{method}-seed0" / "method.json").write_bytes(planted_pickle(marker))
-    arguments = ["--rounds", "1", "--clients", "2", "--seeds", "0", "--out", "out"]
-    with contextlib.suppress(Exception, SystemExit):
-        main(["federate", "digits-5-clients", *arguments])
+    arguments = ["federate", "digits-5-clients", "--methods", "bayes-product", "--rounds", "1", "--seeds", "0"]
+    arguments += ["--limit-per-class", "10", "--out", "out"]
+    assert main(arguments) == 0
+
+    def results():
+        rows = json.loads((here / "out" / "results.json").read_text())
+        return [{name: value for name, value in row.items() if "seconds" not in name} for row in rows]
+
+    before = results()
+    capsys.readouterr()
+    (folder,) = (here / "out" / "runs").iterdir()
+    run = json.loads((folder / "record.json").read_text())["run"]
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {"predictions.pt", "last.pt", "record.json", "method.json"} <= {path.name for path in files}
+    for path in files:
+        if path.name == "method.json":
+            continue
+        path.unlink()
+        if kind == "pickle":
+            path.write_bytes(planted_pickle(marker))
+        elif path.suffix == ".pt":
+            RunFolder(path.parent, run).write(path.name, tensor_bytes({"state": names_of_classes(marker)}))
+        else:
+            path.write_text(json.dumps(names_of_classes(str(marker))))
+    assert main(arguments) == 0
+    assert results() == before
+    said = capsys.readouterr()
+    assert "madeanew" in "".join((said.out + said.err).split())
+    method = json.dumps(names_of_classes(str(marker))).encode() if kind != "pickle" else planted_pickle(marker)
+    (folder / "method.json").write_bytes(method)
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.endswith("give another --out or remove the folder.\n")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -19,8 +19,8 @@ DEFAULT_READOUT: ReadoutName = "auto"
 """Spike counts where a network returns spikes first, else the mean of what it returns first.
 
 Counts need no scale, and networks that return spikes only have nothing else. They do not learn better everywhere: of a
-64-128-10 network of (spikes, membrane potentials) on digits, validation accuracy after 8 epochs, three seeds, was .937 ±
-.007 by counts and .935 ± .011 by mean potentials with ST-BiSNN, .855 ± .059 and .916 ± .000 with Bayes-BiSNN
+64-128-10 network of (spikes, membrane potentials) on digits, validation accuracy after 8 epochs, three seeds, was
+.937 ± .007 by counts and .935 ± .011 by mean potentials with ST-BiSNN, .855 ± .059 and .916 ± .000 with Bayes-BiSNN
 (``python tests/benchmarks/defaults.py readout``).
 """
 NUM_SAMPLES = 10
