@@ -132,7 +132,7 @@ def binarize_(
             )
         for module in chosen:
             free = getattr(module, "zeros_are_masked", False) or not rule.takes_signs
-            zeros = None if free else describes_zeros(module.weight.detach())  # type: ignore[operator]
+            zeros = None if free else describes_zeros(module.weight.detach())  # type: ignore[operator]  # a Linear's or Conv's
             if zeros is not None:
                 warnings.warn(f"{type(module).__name__}: {zeros}: they start as +1.", UserWarning, stacklevel=2)
         # Before any layer changes: tied layers share what the gain is computed from.
@@ -294,9 +294,9 @@ def _plain(weight: Tensor) -> Tensor:
     return weight.detach().as_subclass(Tensor).clone()
 
 
-def _plain_class(layer: object) -> type[nn.Module]:
+def _plain_class(layer: Any) -> type[nn.Module]:
     """Return torch's class of a binary layer."""
-    plain = plain_class(type(layer))  # type: ignore[arg-type]
+    plain = plain_class(type(layer))
     if plain is None:
         own = ", ".join(binary.__name__ for binary in BINARY_TWINS.values())
         raise TypeError(expected("model", f"one whose binary layers are {own}", f"a {type(layer).__name__}"))

@@ -144,7 +144,7 @@ def _zip_members(archive: Path) -> Iterator[_Member]:
                 info.file_size,
                 refused,
                 info.is_dir(),
-                lambda info=info: opened.open(info),  # type: ignore[misc]
+                lambda info=info: opened.open(info),  # type: ignore[misc]  # mypy infers no default's type
             )
 
 
@@ -174,7 +174,7 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
 
     with _unpacked(archive) as stream, tarfile.open(fileobj=stream, mode="r|", tarinfo=Header) as opened:
         while (member := opened.next()) is not None:
-            opened.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
+            opened.members.clear()  # type: ignore[attr-defined]  # public, not in typeshed; else it keeps them all
             if member.size < 0:
                 raise tarfile.ReadError(f"the member {member.name[:200]!r} has a negative length")
             refused = ""
@@ -187,7 +187,7 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
                 member.size,
                 refused,
                 member.isdir(),
-                lambda member=member: opened.extractfile(member),  # type: ignore[misc, arg-type]
+                lambda member=member: opened.extractfile(member),  # type: ignore[misc, arg-type]  # None of folders only
             )
         # tarfile takes a damaged header and a cut between two members for the end.
         assert opened.fileobj is not None
@@ -214,7 +214,7 @@ class _Bounded(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed's buffer has no len()
         chunk = self._stream.read(len(buffer))
         self._left -= len(chunk)
         if self._left < 0:
