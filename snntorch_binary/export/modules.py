@@ -166,10 +166,11 @@ def neuron(nir: Any, name: str, node: Any, form: Form) -> Leaky | Synaptic:
     if not (gain > 0).all() or not (threshold >= 0).all():
         raise NIRFileError.of(name, "has a resistance or input weight that is not positive, or a negative threshold")
     if alpha is not None:
-        return Synaptic(_tidy(alpha), _tidy(beta), _tidy(threshold / gain), reset_delay=False, **options)
+        constants = (_tidy(name, values) for values in (alpha, beta, threshold / gain))
+        return Synaptic(*constants, reset_delay=False, **options)
     # A potential that is set to zero before it decays is zero as well, and a delayed reset is one scan.
     delay = bool(node.metadata.get("reset_delay", True))
-    return Leaky(_tidy(beta), _tidy(threshold / gain), reset_delay=delay, **options)
+    return Leaky(_tidy(name, beta), _tidy(name, threshold / gain), reset_delay=delay, **options)
 
 
 def _leak(name: str, node: Any, constant: str, dt: float) -> Any:
@@ -179,9 +180,11 @@ def _leak(name: str, node: Any, constant: str, dt: float) -> Any:
     return np.minimum(dt / tau, 1.0)
 
 
-def _tidy(values: Any) -> Any:
+def _tidy(name: str, values: Any) -> Any:
     """Return constants as one number where they are alike, else as a float32 tensor."""
     tensor = torch.from_numpy(np.asarray(values)).float()
+    if not bool(torch.isfinite(tensor).all()):
+        raise NIRFileError.of(name, "has constants that are infinite in float32")
     return float(tensor.flatten()[0]) if bool((tensor == tensor.flatten()[0]).all()) else tensor
 
 
@@ -213,9 +216,10 @@ def _tensor(value: Any) -> Tensor | None:
 
 def _numbers(name: str, node: Any, attribute: str) -> Tensor:
     tensor = _tensor(np.asarray(getattr(node, attribute)))
-    if tensor is None or not tensor.numel() or not bool(torch.isfinite(tensor).all()):
+    numbers = None if tensor is None else tensor.float()  # a large double is infinite here
+    if numbers is None or not numbers.numel() or not bool(torch.isfinite(numbers).all()):
         raise NIRFileError.of(name, f"has a {attribute} that is empty, infinite or no number")
-    return tensor.float()
+    return numbers
 
 
 def _constants(name: str, node: Any, attribute: str) -> Any:

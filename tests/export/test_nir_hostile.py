@@ -148,6 +148,14 @@ HOSTILE = {
         lambda n, p: n["nodes/0_linear/weight"].__setitem__((0, 0), np.nan),
         "'0_linear'.*weight that is empty, infinite or no number",
     ),
+    "biases too large for float32": (
+        lambda n, p: replace(n, "nodes/0_linear/bias", np.array([1e300, 0.0, 0.0, 0.0])),
+        "'0_linear'.*bias that is empty, infinite or no number",
+    ),
+    "a threshold too large for float32": (
+        lambda n, p: n["nodes/1_rleaky/nodes/lif/v_threshold"].__setitem__(..., 1e300),
+        "'1_rleaky.lif'.*constants that are infinite in float32",
+    ),
     "latents that are NaN": (
         lambda n, p: n["nodes/0_linear/metadata/latent"].__setitem__((0, 0), np.nan),
         "'0_linear'.*'latent' is damaged",
