@@ -146,6 +146,7 @@ def _scale(weight: Tensor) -> float | Tensor | None:
     return float(size[0, 0]) if bool((size == size[0, 0]).all()) else size[:, 0].clone()
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is infinite then is found
 def neuron(nir: Any, name: str, node: Any, form: Form) -> Leaky | Synaptic:
     """Return the neurons of a LIF, IF or CubaLIF node."""
     threshold = _constants(name, node, "v_threshold")
