@@ -8,6 +8,7 @@ was seen. The processes are forks of one that has imported everything.
 """
 
 import errno
+import importlib
 import json
 import os
 import signal
@@ -102,8 +103,21 @@ def population(out="out"):
     return 0
 
 
+def import_all():
+    """Import what commands import when they run, so that their processes need not."""
+    import matplotlib.pyplot  # noqa: F401
+    import sklearn.datasets  # noqa: F401
+
+    import snntorch_binary.lightning
+
+    for path in Path(snntorch_binary.lightning.__file__).parent.glob("*.py"):
+        importlib.import_module(f"snntorch_binary.lightning.{path.stem}")
+
+
 def main(folder, fault, step, arguments):
     from snntorch_binary.cli import main as command_line
+
+    import_all()
 
     def run_command(*more):
         return population() if arguments == ["population"] else command_line([*arguments, *more])
