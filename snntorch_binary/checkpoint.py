@@ -51,7 +51,7 @@ def load_trained(path: str | Path) -> tuple[nn.Sequential, dict[str, Any]]:
     path = path / "last.ckpt" if path.is_dir() else path
     if not path.exists():
         raise ValueError(expected("CHECKPOINT", "an existing checkpoint", repr(str(path))))
-    checkpoint = _contents(path)
+    checkpoint = contents_of(path)
     check_format(checkpoint, path)
     parts = _parts(checkpoint["state_dict"], path)
     options = _options(checkpoint, path)
@@ -70,7 +70,7 @@ def load_trained(path: str | Path) -> tuple[nn.Sequential, dict[str, Any]]:
     return nn.Sequential(*layers).eval(), options
 
 
-def _contents(path: Path) -> dict[str, Any]:
+def contents_of(path: Path) -> dict[str, Any]:
     try:
         contents = read_tensors(path)
     except DamagedFileError as error:

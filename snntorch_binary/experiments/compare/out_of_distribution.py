@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,9 +15,11 @@ from snntorch_binary._errors import expected
 from snntorch_binary._files import write_json
 from snntorch_binary.data import SpikeDataset, Splits, load
 from snntorch_binary.data.registry import EVENT_SETS
-from snntorch_binary.lightning.compare import Run, in_batches, load_data, load_module
-from snntorch_binary.lightning.report import label_of
-from snntorch_binary.lightning.settings import Settings
+from snntorch_binary.experiments.answers import answers
+from snntorch_binary.experiments.compare.comparison import Comparison
+from snntorch_binary.experiments.compare.report import label_of
+from snntorch_binary.experiments.data import ShippedData, in_order
+from snntorch_binary.experiments.experiment import Experiment
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.metrics import (
     Difference,
@@ -34,20 +34,21 @@ Scored = dict[tuple[str, str], dict[int, tuple[Uncertainty, Uncertainty]]]
 """Uncertainty in and out of distribution by (rule, prediction) and seed."""
 
 
-def check_ood(settings: Settings, other: str) -> None:
+def check_ood(experiment: Experiment, other: str) -> None:
     """Say before anything is trained why another data set cannot be answered.
 
     Raises:
         ValueError: it is unknown or has inputs of another shape, or this set is cross-validated or a regression.
         DataNotFoundError: its files are not where they should be.
     """
-    if settings.folds or settings.regression:
-        raise ValueError(expected("--ood", "left out where a set is cross-validated or a regression", repr(other)))
-    splits = load_data(settings, settings.seeds[0], 0).splits
-    assert splits is not None
-    shape = tuple(_outside(settings, other, splits)[0][0].shape[1:])
-    if not _can_fit(shape, splits.input_shape):
-        what = f"a data set with inputs of shape {splits.input_shape}, as {settings.dataset} has"
+    source = experiment.data
+    data = experiment.load(experiment.seeds[0])
+    if experiment.num_folds or data.regression or not isinstance(source, ShippedData) or data.splits is None:
+        what = "left out where a set is cross-validated, a regression or of your own"
+        raise ValueError(expected("--ood", what, repr(other)))
+    shape = tuple(_outside(source, other, data.splits)[0][0].shape[1:])
+    if not _can_fit(shape, data.input_shape):
+        what = f"a data set with inputs of shape {data.input_shape}, as {source.name} has"
         raise ValueError(expected("--ood", what, f"{other} with {shape}"))
 
 
@@ -66,23 +67,24 @@ def fit_frame(x: Tensor, height: int, width: int) -> Tensor:
     return x
 
 
-def _outside(settings: Settings, other: str, splits: Splits) -> SpikeDataset:
-    one_symbol = settings.vowel and other in EVENT_SETS
+def _outside(source: ShippedData, other: str, splits: Splits) -> SpikeDataset:
+    one_symbol = source.one_symbol and other in EVENT_SETS
     return load(
-        other, settings.data_dir, num_steps=splits.num_steps, download=settings.download, one_symbol=one_symbol
+        other, source.data_dir, num_steps=splits.num_steps, download=source.download, one_symbol=one_symbol
     ).test
 
 
-def report_ood(settings: Settings, other: str, runs: list[Run], out: Path, console: Console) -> None:
+def report_ood(comparison: Comparison, other: str) -> None:
     """Answer another data set with the trained networks; print the table, write ood.json and ood.png.
 
     The other set's test part is encoded as its own reader does, with as many time steps; frames of an event camera
     of another size are cut or padded around their middle.
     """
-    scored = _score(settings, other, runs)
-    rows = _rows(settings, other, scored)
+    scored = _score(comparison, other)
+    rows = _rows(comparison.experiment, other, scored)
     compared = _differences(scored)
-    write_json(out / "ood.json", {"rows": rows, "auroc_differences": {k: vars(v) for k, v in compared.items()}})
+    values = {"rows": rows, "auroc_differences": {k: vars(v) for k, v in compared.items()}}
+    write_json(comparison.out / "ood.json", values)
     ood_histogram(
         {
             label_of(key): tuple(  # type: ignore[misc]
@@ -90,22 +92,25 @@ def report_ood(settings: Settings, other: str, runs: list[Run], out: Path, conso
             )
             for key, by_seed in scored.items()
         },
-        out / "ood.png",
+        comparison.out / "ood.png",
     )
-    console.print()
-    console.print(_table(settings, other, rows, compared))
-    console.print(f"Written to {out}: ood.json, ood.png", highlight=False, markup=False, soft_wrap=True)
+    comparison.console.print()
+    comparison.console.print(_table(comparison.experiment.name, other, rows, compared))
+    comparison.written("ood.json", "ood.png")
 
 
 @torch.no_grad()
-def _score(settings: Settings, other: str, runs: list[Run]) -> Scored:
+def _score(comparison: Comparison, other: str) -> Scored:
     scored: Scored = {}
-    for run in runs:
-        module, splits = load_module(settings, run)
-        outside = _outside(settings, other, splits)
+    source = comparison.experiment.data
+    assert isinstance(source, ShippedData)
+    for run in comparison.runs:
+        module, data = comparison.load(run)
+        assert data.splits is not None
+        outside = _outside(source, other, data.splits)
         for name in module.predictions:
             scored.setdefault((run.rule, name), {})
-        for name, pair in _uncertain(module, splits.test, outside, splits.input_shape).items():
+        for name, pair in _uncertain(module, data.splits.test, outside, data.input_shape).items():
             scored[(run.rule, name)][run.seed] = pair
     return scored
 
@@ -113,20 +118,17 @@ def _score(settings: Settings, other: str, runs: list[Run]) -> Scored:
 def _uncertain(
     module: SpikingModule, inside: SpikeDataset, outside: SpikeDataset, shape: tuple[int, ...]
 ) -> dict[str, tuple[Uncertainty, Uncertainty]]:
-    found: dict[str, list[Uncertainty]] = {}
-    for dataset in (inside, outside):
-        parts: dict[str, list[Tensor]] = {}
-        for x, _ in in_batches(dataset):
-            if tuple(x.shape[2:]) != shape:
-                x = fit_frame(x, *shape[-2:])
-            for name, scores in module.scores(x, final=True).items():
-                parts.setdefault(name, []).append(scores.softmax(-1))
-        for name, samples in parts.items():
-            found.setdefault(name, []).append(uncertainty_scores(torch.cat(samples, 1)))
-    return {name: (pair[0], pair[1]) for name, pair in found.items()}
+    def of_members(x: Tensor) -> dict[str, Tensor]:
+        x = x if tuple(x.shape[2:]) == shape else fit_frame(x, *shape[-2:])
+        return {name: scores.softmax(-1) for name, scores in module.scores(x, final=True).items()}
+
+    both = [answers(in_order(dataset), of_members, dim=1) for dataset in (inside, outside)]
+    return {
+        name: (uncertainty_scores(both[0][name]), uncertainty_scores(both[1][name])) for name in module.predictions
+    }
 
 
-def _rows(settings: Settings, other: str, scored: Scored) -> list[dict[str, Any]]:
+def _rows(experiment: Experiment, other: str, scored: Scored) -> list[dict[str, Any]]:
     rows = []
     for (rule, prediction), by_seed in scored.items():
         for seed, (inside, outside) in by_seed.items():
@@ -136,10 +138,10 @@ def _rows(settings: Settings, other: str, scored: Scored) -> list[dict[str, Any]
                 found = ood_scores(getattr(inside, score), getattr(outside, score))
                 rows.append(
                     {
-                        "dataset": settings.dataset,
+                        "dataset": experiment.name,
                         "ood": other,
                         "rule": rule,
-                        "credit": settings.credit,
+                        "credit": experiment.credit,
                         "prediction": prediction,
                         "seed": seed,
                         "score": score,
@@ -165,13 +167,13 @@ def _differences(scored: Scored) -> dict[str, Difference]:
     }
 
 
-def _table(settings: Settings, other: str, rows: list[dict[str, Any]], compared: Mapping[str, Difference]) -> Table:
+def _table(name: str, other: str, rows: list[dict[str, Any]], compared: Mapping[str, Difference]) -> Table:
     lines = [
         f"{pair}: AUROC {100 * d.difference:+.2f} ({100 * d.low:+.2f} to {100 * d.high:+.2f})"
         for pair, d in compared.items()
     ]
     caption = "mean ± standard deviation over seeds; " + "; ".join([*lines, "95 % paired bootstrap"])
-    table = Table(title=f"{settings.dataset} against {other}", caption=caption, caption_justify="left")
+    table = Table(title=f"{name} against {other}", caption=caption, caption_justify="left")
     for heading in ("rule", "score"):
         table.add_column(heading)
     for heading in ("AUROC (%)", "FPR95 (%)"):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from snntorch_binary._files import write_json
-from snntorch_binary.lightning.compare import Run
-from snntorch_binary.lightning.recipes import ALL_RULES, SOFT_LIF_RULES, VOWEL_RULES
-from snntorch_binary.lightning.settings import Settings
+from snntorch_binary.experiments.compare.comparison import Comparison, Run
+from snntorch_binary.experiments.rules import RULES
 from snntorch_binary.metrics import (
     Difference,
     adaptive_calibration_error,
@@ -32,19 +31,38 @@ from snntorch_binary.metrics import (
 )
 
 SCALED = "temperature-scaled"
-BITS = {rule: 1.0 if rule.endswith(("st", "bayes")) else 32.0 for rule in (*ALL_RULES, SCALED)}
+"""Full precision whose class scores are divided by a temperature that was fitted on validation data."""
+_OF = "full-precision"
+
+_PAIRS: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = (
+    (("bayes", "ensemble"), (_OF, "single")),
+    (("bayes", "ensemble"), (SCALED, "single")),
+    (("bayes", "ensemble"), ("st", "single")),
+    (("bayes", "mode"), ("bayes", "ensemble")),
+    (("st", "single"), (_OF, "single")),
+    (("bayes", "mode"), ("st", "single")),
+    (("vowel-wta", "ensemble"), ("vowel-binary", "ensemble")),
+    (("vowel-wta", "ensemble"), ("bayes", "ensemble")),
+    (("vowel-binary", "ensemble"), ("bayes", "ensemble")),
+    (("softlif", "spiking"), ("softlif", "single")),
+    (("softlif-st", "single"), ("softlif", "single")),
+    (("softlif-st", "spiking"), ("softlif-st", "single")),
+    (("softlif-bayes", "ensemble"), ("softlif", "single")),
+    (("softlif-bayes", "spiking ensemble"), ("softlif-bayes", "ensemble")),
+)
+"""The differences that the papers' claims are about, by (rule, prediction)."""
 
 Answers = dict[tuple[str, str], dict[int, Tensor]]
 """Test probabilities [N, C] by (rule, prediction) and seed; folds joined in their order."""
 
 
-def gather(runs: list[Run]) -> tuple[Answers, Tensor]:
+def gather(runs: Sequence[Run]) -> tuple[Answers, Tensor]:
     """Join the folds of every rule, prediction and seed; full precision also with temperature scaling."""
     answers: dict[tuple[str, str], dict[int, list[Tensor]]] = {}
-    for run in sorted(runs, key=lambda run: (ALL_RULES.index(run.rule), run.fold)):
+    for run in sorted(runs, key=lambda run: (RULES[run.rule].order, run.fold)):
         for prediction, probabilities in run.probabilities.items():
             answers.setdefault((run.rule, prediction), {}).setdefault(run.seed, []).append(probabilities)
-        if run.rule == "full-precision":
+        if run.rule == _OF:
             temperature = fit_temperature(run.validation_logits, run.validation_labels)
             scaled = apply_temperature(run.test_logits, temperature).float()
             answers.setdefault((SCALED, "single"), {}).setdefault(run.seed, []).append(scaled)
@@ -56,20 +74,19 @@ def gather(runs: list[Run]) -> tuple[Answers, Tensor]:
     return joined, labels
 
 
-def make_rows(settings: Settings, runs: list[Run], answers: Answers, labels: Tensor) -> list[dict[str, Any]]:
+def make_rows(comparison: Comparison, answers: Answers, labels: Tensor) -> list[dict[str, Any]]:
     """Return the rows of results.json, one for every rule, prediction and seed."""
-    rows = []
-    for (rule, prediction), by_seed in answers.items():
-        trained_as = "full-precision" if rule == SCALED else rule
+    experiment, rows = comparison.experiment, []
+    for (name, prediction), by_seed in answers.items():
+        rule = experiment.rule(_OF if name == SCALED else name)
         for seed, probabilities in by_seed.items():
             scores = evaluate(probabilities, labels)
-            members = rule.endswith("bayes") and prediction.endswith("ensemble")  # each has weights of its own
-            seconds = sum(run.train_seconds for run in runs if (run.rule, run.seed) == (trained_as, seed))
+            seconds = sum(run.train_seconds for run in comparison.runs if (run.rule, run.seed) == (rule.name, seed))
             rows.append(
                 {
-                    "dataset": settings.dataset,
-                    "rule": rule,
-                    "credit": "online" if rule in VOWEL_RULES else settings.credit,
+                    "dataset": experiment.name,
+                    "rule": name,
+                    "credit": rule.credit or experiment.credit,
                     "prediction": prediction,
                     "seed": seed,
                     "accuracy": scores.accuracy,
@@ -78,10 +95,9 @@ def make_rows(settings: Settings, runs: list[Run], answers: Answers, labels: Ten
                     "brier": scores.brier,
                     "adaptive_ece": adaptive_calibration_error(probabilities, labels),
                     "classwise_ece": classwise_calibration_error(probabilities, labels),
-                    "bits_per_weight": BITS[rule] * (settings.recipe.num_members if members else 1),
+                    "bits_per_weight": rule.bits(prediction),
                     "train_seconds": round(seconds, 1),
-                    "epochs": settings.epochs or settings.recipe.epochs,
-                    **({} if settings.hidden is None else {"hidden": settings.hidden}),
+                    "epochs": experiment.epochs,
                 }
             )
     return rows
@@ -89,20 +105,11 @@ def make_rows(settings: Settings, runs: list[Run], answers: Answers, labels: Ten
 
 def differences(answers: Answers, labels: Tensor) -> dict[str, dict[str, Difference]]:
     """Return paired bootstrap intervals of the differences that the paper's claims are about."""
-    ensemble, mode, st = ("bayes", "ensemble"), ("bayes", "mode"), ("st", "single")
-    full, scaled = ("full-precision", "single"), (SCALED, "single")
-    signed, unsigned = ((rule, "ensemble") for rule in VOWEL_RULES)
-    pairs = [(ensemble, full), (ensemble, scaled), (ensemble, st), (mode, ensemble), (st, full), (mode, st)]
-    pairs += [(signed, unsigned), (signed, ensemble), (unsigned, ensemble)]
-    soft, soft_st, soft_bayes = SOFT_LIF_RULES
-    pairs += [((soft, "spiking"), (soft, "single")), ((soft_st, "single"), (soft, "single"))]
-    pairs += [((soft_st, "spiking"), (soft_st, "single")), ((soft_bayes, "ensemble"), (soft, "single"))]
-    pairs += [((soft_bayes, "spiking ensemble"), (soft_bayes, "ensemble"))]
     return {
         f"{label_of(a)} - {label_of(b)}": paired_differences(
             _over_seeds(answers[a]), _over_seeds(answers[b]), labels, seed=index
         )
-        for index, (a, b) in enumerate(pairs)
+        for index, (a, b) in enumerate(_PAIRS)
         if a in answers and b in answers
     }
 
@@ -136,10 +143,11 @@ def label_of(key: tuple[str, str]) -> str:
     return rule if prediction == "single" else f"{rule} {prediction}"
 
 
-def report(settings: Settings, runs: list[Run], out: Path, console: Console) -> None:
-    """Print the tables and write results.json, differences.json, intervals.json and the two pictures."""
+def report(comparison: Comparison) -> None:
+    """Print the tables and write results.json, differences.json, intervals.json and the pictures."""
+    runs, out, console = comparison.runs, comparison.out, comparison.console
     answers, labels = gather(runs)
-    rows = make_rows(settings, runs, answers, labels)
+    rows = make_rows(comparison, answers, labels)
     compared, scores = differences(answers, labels), intervals(answers, labels)
     write_json(out / "results.json", rows)
     write_json(out / "differences.json", _plain(compared, "difference"))
@@ -163,18 +171,15 @@ def report(settings: Settings, runs: list[Run], out: Path, console: Console) -> 
     # A test part of folds is small, and what it says is shown with its intervals.
     shown = {label: {name: of[name] for name in ("nll", "brier")} for label, of in scores.items()}
     console.print()
-    console.print(results_table(rows, shown if settings.folds else None))
+    console.print(results_table(rows, shown if comparison.experiment.num_folds else None))
     main = {pair: of_score for pair, of_score in compared.items() if pair != "bayes mode - st"}
     if main:
         console.print()
         console.print(differences_table(main))
-    console.print(f"\n{_files(out)}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _files(out: Path) -> str:
-    return (
-        f"Written to {out}: results.json, differences.json, intervals.json,\n"
-        "reliability.png, rejection.png, learning_curve.png, and a checkpoint of every run in runs/"
+    console.print()
+    comparison.written(
+        "results.json, differences.json, intervals.json,\nreliability.png, rejection.png, learning_curve.png, "
+        "and a checkpoint of every run in runs/"
     )
 
 
@@ -194,7 +199,7 @@ def _plain(found: dict[str, dict[str, Difference]], middle: str) -> dict[str, An
     }
 
 
-def write_curve(runs: list[Run], path: Path, score: str = "accuracy") -> None:
+def write_curve(runs: Sequence[Run], path: Path, score: str = "accuracy") -> None:
     """Write the picture of validation scores by epoch."""
     curves: dict[str, list[tuple[list[int], list[float]]]] = {}
     for run in runs:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from snntorch_binary._errors import expected
 from snntorch_binary._files import write_json
+from snntorch_binary.experiments.answers import answers
+from snntorch_binary.experiments.compare.comparison import Comparison
+from snntorch_binary.experiments.compare.report import label_of
+from snntorch_binary.experiments.data import Batches
+from snntorch_binary.experiments.experiment import Experiment
 from snntorch_binary.inference import run as run_network
 from snntorch_binary.inference import sample_scores
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
-from snntorch_binary.lightning.compare import Run, in_batches, load_module
-from snntorch_binary.lightning.report import label_of
-from snntorch_binary.lightning.settings import Settings
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.metrics import EarlyExit, Scores, anytime_curve, anytime_scores, early_exit, running_probabilities
 
@@ -27,34 +27,35 @@ _THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.4)
 Key = tuple[str, str]
 
 
-def check_anytime(settings: Settings) -> None:
+def check_anytime(experiment: Experiment) -> None:
     """Say before anything is trained why answers cannot be scored by time step.
 
     Raises:
         ValueError: the set is cross-validated or a regression, or a rule has no answers by time step.
     """
-    if settings.folds or settings.regression:
+    if experiment.num_folds or experiment.load(experiment.seeds[0]).regression:
         raise ValueError(expected("--anytime", "left out where a set is cross-validated or a regression", "it given"))
-    if settings.vowel:
+    if any(rule.sees_symbols for rule in experiment.rules):
         raise ValueError(expected("--anytime", "left out with VOWEL's rules", "it given"))
-    if settings.soft_lif:
+    if any(rule.spiking is not None for rule in experiment.rules):
         raise ValueError(expected("--anytime", "left out with rates, which take one time step", "it given"))
 
 
-def report_anytime(settings: Settings, runs: list[Run], out: Path, console: Console) -> None:
+def report_anytime(comparison: Comparison) -> None:
     """Answer the test part after each time step; print the table, write anytime.json and anytime.png."""
+    name, out = comparison.experiment.name, comparison.out
     curves: dict[Key, list[list[Scores]]] = {}
     exits: dict[Key, list[list[EarlyExit]]] = {}
     rows: list[dict[str, Any]] = []
-    for run in runs:
-        module, splits = load_module(settings, run)
-        for prediction, probabilities in _by_time(module, splits.test).items():
+    for run in comparison.runs:
+        module, data = comparison.load(run)
+        for prediction, probabilities in _by_time(module, data.test()).items():
             key = (run.rule, prediction)
             scores = anytime_scores(probabilities, run.labels)
             stops = early_exit(probabilities, run.labels, _THRESHOLDS)
             curves.setdefault(key, []).append(scores)
             exits.setdefault(key, []).append(stops)
-            head = {"dataset": settings.dataset, "rule": run.rule, "prediction": prediction, "seed": run.seed}
+            head = {"dataset": name, "rule": run.rule, "prediction": prediction, "seed": run.seed}
             rows += [{**head, "steps": t + 1, **vars(score)} for t, score in enumerate(scores)]
             rows += [{**head, "threshold": s.threshold, "steps": s.mean_steps, **vars(s.scores)} for s in stops]
     write_json(out / "anytime.json", rows)
@@ -63,30 +64,28 @@ def report_anytime(settings: Settings, runs: list[Run], out: Path, console: Cons
         label_of(key): [_mean_exit(group) for group in zip(*of_seeds, strict=True)] for key, of_seeds in exits.items()
     }
     anytime_curve(labelled, out / "anytime.png", exits=mean_exits)
-    console.print()
-    console.print(_table(settings, labelled, mean_exits))
-    console.print(f"Written to {out}: anytime.json, anytime.png", highlight=False, markup=False, soft_wrap=True)
+    comparison.console.print()
+    comparison.console.print(_table(name, labelled, mean_exits))
+    comparison.written("anytime.json", "anytime.png")
 
 
-@torch.no_grad()
-def _by_time(module: SpikingModule, dataset: Any) -> dict[str, Tensor]:
+def _by_time(module: SpikingModule, batches: Batches) -> dict[str, Tensor]:
     """Return the class probabilities [T, N, C] of each prediction after each time step."""
     scale = 1.0 if module.readout_scale is None else module.readout_scale
 
     def outputs(output: Any) -> Tensor:
         return output[-1] if isinstance(output, tuple) else output
 
-    parts: dict[str, list[Tensor]] = {}
-    for x, _ in in_batches(dataset):
+    def by_time(x: Tensor) -> dict[str, Tensor]:
         if not isinstance(module, BayesBiSNN):
-            answers = {"single": outputs(run_network(module.net, x, module.step))[None]}
+            found = {"single": outputs(run_network(module.net, x, module.step))[None]}
         else:
             generator = torch.Generator().manual_seed(0)
             mode, members = sample_scores(module.net, x, module.num_test_samples, readout=outputs, generator=generator)
-            answers = {"mode": mode[None], "ensemble": members}
-        for name, values in answers.items():
-            parts.setdefault(name, []).append(running_probabilities(values, scale))
-    return {name: torch.cat(values, 1) for name, values in parts.items()}
+            found = {"mode": mode[None], "ensemble": members}
+        return {name: running_probabilities(values, scale) for name, values in found.items()}
+
+    return {name: values for name, values in answers(batches, by_time, dim=1).items() if name != "labels"}
 
 
 def _mean_exit(group: tuple[EarlyExit, ...]) -> EarlyExit:
@@ -96,9 +95,9 @@ def _mean_exit(group: tuple[EarlyExit, ...]) -> EarlyExit:
     return EarlyExit(group[0].threshold, sum(e.mean_steps for e in group) / count, Scores(**mean))
 
 
-def _table(settings: Settings, curves: dict[str, list[list[Scores]]], exits: dict[str, list[EarlyExit]]) -> Table:
+def _table(name: str, curves: dict[str, list[list[Scores]]], exits: dict[str, list[EarlyExit]]) -> Table:
     caption = "mean over seeds; an exit is taken when the predictive entropy falls below the threshold (nats)"
-    table = Table(title=f"{settings.dataset}, answers before the end", caption=caption, caption_justify="left")
+    table = Table(title=f"{name}, answers before the end", caption=caption, caption_justify="left")
     table.add_column("rule")
     for heading in ("threshold", "time steps", "accuracy (%)", "ECE (%)"):
         table.add_column(heading, justify="right")

@@ -8,21 +8,23 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from snntorch_binary.data import SpikeDataset, collate
-from snntorch_binary.lightning.recipes import SoftLIFRecipe
+from snntorch_binary._errors import expected
+from snntorch_binary.data import collate
+from snntorch_binary.experiments.data import Batches
+from snntorch_binary.experiments.rules import Presentation
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.to_spiking import SpikingNetwork, to_spiking
 
 _BATCH_SIZE = 4  # so many examples over hundreds of time steps fit into memory that is not new at every layer
 
 
-def in_spikes(net: nn.Module, given: SoftLIFRecipe) -> SpikingNetwork:
-    """Return a network in spikes, as the recipe shows it images."""
+def in_spikes(net: nn.Module, given: Presentation) -> SpikingNetwork:
+    """Return a network in spikes, as it is shown images."""
     return to_spiking(net, tau_syn=given.tau_syn, presentation=given.presentation, scoring=given.scoring)
 
 
 @contextmanager
-def running_in_spikes(module: SpikingModule, given: SoftLIFRecipe) -> Iterator[None]:
+def running_in_spikes(module: SpikingModule, given: Presentation) -> Iterator[None]:
     """Let a module's network run in spikes as long as the context lasts."""
     net = module.net
     module.net = in_spikes(net, given)
@@ -32,11 +34,9 @@ def running_in_spikes(module: SpikingModule, given: SoftLIFRecipe) -> Iterator[N
         module.net = net
 
 
-def small_batches(dataset: SpikeDataset) -> DataLoader[tuple[Tensor, Tensor]]:
+def in_small_batches(batches: Batches) -> DataLoader[tuple[Tensor, Tensor]]:
     """Return a data set in its order."""
+    dataset = getattr(batches, "dataset", None)
+    if dataset is None:
+        raise TypeError(expected("data", "a data set of images for networks that run in spikes", type(batches).__name__))
     return DataLoader(dataset, batch_size=_BATCH_SIZE, collate_fn=collate)
-
-
-def prediction_in_spikes(name: str) -> str:
-    """Return what a prediction is called when its network runs in spikes."""
-    return "spiking" if name == "single" else f"spiking {name}"

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from torch import Tensor, nn
 
 from snntorch_binary._files import write_json
-from snntorch_binary.lightning.compare import Run, load_module
-from snntorch_binary.lightning.in_spikes import in_spikes
-from snntorch_binary.lightning.recipes import SoftLIFRecipe
-from snntorch_binary.lightning.settings import Settings
+from snntorch_binary.experiments.compare.comparison import Comparison
+from snntorch_binary.experiments.compare.in_spikes import in_spikes
+from snntorch_binary.experiments.rules import Presentation
 from snntorch_binary.metrics import raster, rate_curve, rates_against_spikes, spiking_energy
 from snntorch_binary.nn.soft_lif import SoftLIF
 from snntorch_binary.nn.spiking_lif import SpikingLIF
@@ -22,23 +20,24 @@ from snntorch_binary.to_spiking import to_spiking
 
 
 @torch.no_grad()
-def draw_spikes(settings: Settings, runs: list[Run], out: Path, console: Console) -> None:
+def draw_spikes(comparison: Comparison) -> None:
     """Print the energy of the first run of each rule; write energy.json and, of the first run, three pictures."""
-    given = settings.recipe.soft_lif
-    assert given is not None
     energies: dict[str, Any] = {}
-    for rule in settings.rules:
-        module, splits = load_module(settings, next(run for run in runs if run.rule == rule))
-        x = splits.test.__getitems__(list(range(min(20, len(splits.test)))))[0]
-        found = spiking_energy(in_spikes(module.net, given), x)
-        energies[rule] = {**asdict(found), "efficiency": found.efficiency}
-        console.print(f"{rule}: {found}", highlight=False, markup=False)
-    write_json(out / "energy.json", energies)
-    module, _ = load_module(settings, runs[0])
-    _draw_rates(module.net, out / "rates.png")
-    _draw_example(module.net, given, x[:, :1], out)
-    written = "energy.json, rates.png, spikes.png, rates_against_spikes.png"
-    console.print(f"Written to {out}: {written}", highlight=False, markup=False, soft_wrap=True)
+    for rule in comparison.experiment.rules:
+        module, data = comparison.load(next(run for run in comparison.runs if run.rule == rule.name))
+        assert rule.spiking is not None and data.splits is not None
+        test = data.splits.test
+        x = test.__getitems__(list(range(min(20, len(test)))))[0]
+        found = spiking_energy(in_spikes(module.net, rule.spiking), x)
+        energies[rule.name] = {**asdict(found), "efficiency": found.efficiency}
+        comparison.console.print(f"{rule.name}: {found}", highlight=False, markup=False)
+    write_json(comparison.out / "energy.json", energies)
+    module, _ = comparison.load(comparison.runs[0])
+    given = comparison.experiment.rule(comparison.runs[0].rule).spiking
+    assert given is not None
+    _draw_rates(module.net, comparison.out / "rates.png")
+    _draw_example(module.net, given, x[:, :1], comparison.out)
+    comparison.written("energy.json", "rates.png", "spikes.png", "rates_against_spikes.png")
 
 
 def _draw_rates(net: nn.Module, path: Path) -> None:
@@ -51,7 +50,7 @@ def _draw_rates(net: nn.Module, path: Path) -> None:
     rate_curve(x, curves, path, num_dots=int(constants.noise > 0))
 
 
-def _draw_example(net: nn.Module, given: SoftLIFRecipe, x: Tensor, out: Path) -> None:
+def _draw_example(net: nn.Module, given: Presentation, x: Tensor, out: Path) -> None:
     """Draw the spikes of the last layer of neurons at one image, and all layers' rates against their spikes."""
     rates = _outputs(net, SoftLIF, x)
     spikes = _outputs(to_spiking(net, tau_syn=0.0, presentation=given.presentation, scoring=0.0).net, SpikingLIF, x)

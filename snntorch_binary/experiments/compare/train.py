@@ -1,0 +1,196 @@
+"""One run of a comparison: a network trained under a rule, and what it answers."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from snntorch_binary._files import RunFolder
+from snntorch_binary.experiments.answers import answers
+from snntorch_binary.experiments.compare.spikes import in_small_batches, running_in_spikes
+from snntorch_binary.experiments.data import Batches, LoadedData
+from snntorch_binary.experiments.description import RunDescription, weights_of
+from snntorch_binary.experiments.experiment import Experiment
+from snntorch_binary.experiments.progress import RunProgress
+from snntorch_binary.experiments.rules import Rule, in_spikes
+from snntorch_binary.experiments.runs import LAST
+from snntorch_binary.kernels.noise import mix
+from snntorch_binary.lightning.plain_checkpoints import RecordedCheckpoints, Restored, read_checkpoint, restoring
+from snntorch_binary.lightning.quiet import quiet
+from snntorch_binary.lightning.seeded_steps import SeededSteps
+from snntorch_binary.lightning.spiking_module import SpikingModule
+
+
+def train_one(
+    experiment: Experiment, name: str, seed: int, fold: int, folder: RunFolder, progress: RunProgress
+) -> dict[str, Any]:
+    """Train a network under a rule, go on with it where the folder has a checkpoint, and test it.
+
+    Returns:
+        Test ``probabilities`` of each prediction by name [N, C] (of a regression mean and standard deviation [N, 2]),
+        ``labels`` [N], ``validation_answers``, ``validation_labels``, scores of the weights in force
+        (``validation_logits``, ``test_logits``), ``history`` (the validation score after each epoch by prediction) and
+        ``train_seconds``.
+
+    Raises:
+        NonFiniteLossError: the loss became NaN or infinite; checkpoints before that are kept.
+        OSError: a file cannot be written.
+    """
+    rule = experiment.rule(name)
+    data = experiment.load(seed, fold)
+    module = experiment.make_module(rule, data, seed, fold)
+    describe(experiment, rule, data, module, seed).write(folder.path)
+    history, restored = _History(progress, folder.path.name), Restored()
+    checkpoint = ModelCheckpoint(
+        dirpath=folder.path,
+        filename=Path(LAST).stem,
+        save_top_k=1,
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+    with quiet():
+        trainer = L.Trainer(
+            max_epochs=experiment.epochs,
+            devices=1,
+            default_root_dir=folder.path,
+            plugins=[RecordedCheckpoints(folder)],
+            callbacks=[history, restored, checkpoint, SeededSteps(seed, fold)],
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        last = str(folder.path / LAST) if LAST in folder else None
+        train = _in_seeded_order(data.train(experiment.batch_size, seed), seed, fold, trainer)
+        with restoring(last, restored):
+            trainer.fit(module, train, data.validation(), ckpt_path=last, weights_only=True)
+    progress.say(f"{folder.path.name}  testing")
+    module.eval()
+    return {**_tested(module, rule, data, partial(progress.say, f"{folder.path.name}  testing in spikes")),
+            "history": history.scores, "train_seconds": history.seconds}
+
+
+def _tested(module: SpikingModule, rule: Rule, data: LoadedData, say: Any) -> dict[str, Any]:
+    def all_answers(x: Tensor) -> dict[str, Tensor]:
+        x = x.to(module.device)
+        return {"logits": module(x), **module.answers(x, final=True)}
+
+    with torch.no_grad():
+        validation, test = answers(data.validation(), all_answers), answers(data.test(), all_answers)
+        probabilities = {name: test[name] for name in module.predictions}
+        if rule.spiking is not None:
+            say()
+            with running_in_spikes(module, rule.spiking):
+                batches = in_small_batches(data.test())
+                spiking = answers(batches, lambda x: module.answers(x.to(module.device), final=True))
+            probabilities |= {in_spikes(name): spiking[name] for name in module.predictions}
+    return {
+        "probabilities": probabilities,
+        "labels": test["labels"],
+        "validation_logits": validation["logits"],
+        "validation_labels": validation["labels"],
+        "validation_answers": {name: validation[name] for name in module.predictions},
+        "test_logits": test["logits"],
+    }
+
+
+def describe(experiment: Experiment, rule: Rule, data: LoadedData, module: SpikingModule, seed: int) -> RunDescription:
+    """Return what is written beside the weights of a run."""
+    return RunDescription(
+        experiment.network_of(rule).filled("network", {**data.offered(), "seed": seed}),
+        rule.name,
+        weights_of(module.net, getattr(rule, "scale", "fan_in")),
+        data.num_classes,
+        data.class_names,
+        experiment.data.plain(),
+        data.input_shape,
+        data.num_steps,
+        {name: getattr(experiment, name) for name in ("readout", "readout_scale", "step", "time_dim")},
+        getattr(rule, "num_members", 1),
+    )
+
+
+def load_module(experiment: Experiment, name: str, seed: int, fold: int, folder: Path) -> tuple[SpikingModule, LoadedData]:
+    """Return the trained module of a run, in evaluation mode, and the data it learned from."""
+    data = experiment.load(seed, fold)
+    module = experiment.make_module(experiment.rule(name), data, seed, fold)
+    module.load_state_dict(read_checkpoint(folder / LAST)["state_dict"])
+    return module.eval(), data
+
+
+class _SeededOrder:
+    """A user's loader, whose order in an epoch is the same when a training goes on there."""
+
+    def __init__(self, loader: DataLoader[Any], seed: int, fold: int, trainer: L.Trainer) -> None:
+        self.dataset = loader.dataset
+        self._loader, self._seed, self._fold, self._trainer = loader, seed, fold, trainer
+
+    def __iter__(self) -> Iterator[Any]:
+        noise = mix(self._seed, self._fold, self._trainer.current_epoch) >> 1
+        torch.manual_seed(noise)
+        random.seed(noise)
+        return iter(self._loader)
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+
+def _in_seeded_order(loader: Batches, seed: int, fold: int, trainer: L.Trainer) -> Batches:
+    if isinstance(loader, DataLoader) and not hasattr(loader.sampler, "set_epoch"):
+        return _SeededOrder(loader, seed, fold, trainer)
+    return loader
+
+
+class _History(L.Callback):
+    """Keeps validation scores by epoch and the seconds spent, across interruptions."""
+
+    def __init__(self, progress: RunProgress, label: str) -> None:
+        self.scores: dict[str, list[float]] = {}
+        self.seconds = 0.0
+        self._progress = progress
+        self._label = label
+        self._since = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"accuracy": self.scores, "seconds": self.seconds + time.perf_counter() - self._since}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.scores, self.seconds = state_dict["accuracy"], state_dict["seconds"]
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._since = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+        batch = trainer.fit_loop.epoch_loop.batch_idx + 1
+        self._progress.step(trainer.current_epoch + batch / trainer.num_training_batches)
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, SpikingModule)
+        for name in pl_module.predictions:
+            value = float(trainer.callback_metrics[f"val_{name}_{pl_module.task.score}"])
+            self.scores.setdefault(name, []).append(value)
+        self._progress.say(validation_line(self._label, self.scores, pl_module.task.score))
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.seconds += time.perf_counter() - self._since
+
+
+def validation_line(name: str, history: dict[str, list[float]], score: str) -> str:
+    """Return the last validation score of every prediction of a run."""
+    several = len(history) > 1
+    values = {
+        prediction: f"{100 * of[-1]:.1f} %" if score == "accuracy" else f"{of[-1]:.3f}"
+        for prediction, of in history.items()
+    }
+    shown = [f"{prediction + ' ' if several else ''}{value}" for prediction, value in values.items()]
+    return f"{name:<22} validation {score} {', '.join(shown)}"

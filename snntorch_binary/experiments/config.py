@@ -1,0 +1,143 @@
+"""Experiments as YAML files: those that ship, and a user's."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser
+
+from snntorch_binary._errors import expected, in_one_line
+from snntorch_binary.experiments.experiment import Experiment, make_experiment
+
+_SHIPPED = Path(__file__).parent / "configs"
+
+
+def shipped() -> dict[str, Path]:
+    """Return the experiments that ship, by name."""
+    return {path.stem: path for path in sorted(_SHIPPED.glob("*.yaml"))}
+
+
+def _file(
+    network: dict[str, Any] | str,
+    data: dict[str, Any] | str,
+    rules: list[dict[str, Any] | str] | dict[str, Any] | None = None,
+    name: str | None = None,
+    epochs: int = 20,
+    batch_size: int = 50,
+    seeds: list[int] = [0, 1, 2],  # noqa: B006  # a signature only, of what a file may say
+    num_folds: int | None = None,
+    credit: str = "through-time",
+    readout: str = "auto",
+    readout_scale: float | None = None,
+    step: bool | None = None,
+    time_dim: int | None = None,
+    pictures: list[str] = [],  # noqa: B006
+) -> None:
+    """What a file may say."""
+
+
+def read_file(path: str | Path) -> dict[str, Any]:
+    """Return what a YAML file says of an experiment.
+
+    Raises:
+        ValueError: it is no such file, or has unknown keys or values of another type.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(expected("--config", "a YAML file", repr(str(path))))
+    parser = ArgumentParser(exit_on_error=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of jsonargparse, about its own future
+        parser.add_function_arguments(_file, fail_untyped=False)
+        try:
+            found = parser.parse_string(path.read_text(encoding="utf8"))
+        except Exception as error:  # of jsonargparse and of YAML, which have several
+            raise ValueError(expected("--config", "an experiment", f"{path}: {in_one_line(error, 300)}")) from None
+    values: dict[str, Any] = found.as_dict()
+    return values
+
+
+def read_experiment(path: str | Path, rules: Sequence[str] | None = None, **data: Any) -> Experiment:
+    """Return the experiment of a YAML file.
+
+    Args:
+        path: the file.
+        rules: those of its rules that are wanted, by name; others that there are come with their defaults.
+        **data: arguments of its data set that are given elsewhere, such as ``data_dir``; ``None`` is none.
+
+    Raises:
+        ValueError: it is no such file, or a value is unknown or out of its range.
+
+    Example:
+        >>> experiment = read_experiment(shipped()["digits"])
+        >>> experiment.name, [rule.name for rule in experiment.rules]
+        ('digits', ['full-precision', 'st', 'bayes'])
+    """
+    values = read_file(path)
+    if rules is not None:
+        there = _by_name(values["rules"])
+        values["rules"] = {name: there.get(name) for name in rules}
+        if len(values["rules"]) != len(rules):
+            raise ValueError(expected("rules", "different rules, at least one", ", ".join(rules)))
+    more = {name: value for name, value in data.items() if value is not None}
+    if more:
+        values["data"] = _with(values["data"], more)
+    folder = str(Path(path).absolute().parent)
+    ships = Path(path).parent == _SHIPPED
+    try:
+        return make_experiment(**values, folder=None if ships else folder)
+    except ValueError as error:
+        if ships:
+            raise
+        raise ValueError(f"{path}: {error}") from error
+
+
+def find(name: str, rules: Sequence[str] | None, credit: str) -> Path:
+    """Return the shipped experiment of a data set that has all of the rules and this credit.
+
+    Args:
+        name: a shipped experiment, or the data set that its name begins with.
+        rules: the rules that are wanted, or ``None`` for those it has.
+        credit: ``"through-time"``, ``"local"`` or ``"online"``.
+
+    Raises:
+        ValueError: there is none.
+    """
+    known = shipped()
+    if name not in known:
+        raise ValueError(expected("NAME", f"one of {', '.join(known)}, or left out with --config", repr(name)))
+    if rules is None and credit == "through-time":
+        return known[name]
+    wanted = set(rules or ())
+    for candidate, path in known.items():
+        if candidate != name and not candidate.startswith(f"{name}-"):
+            continue
+        values = read_file(path)
+        local = values["credit"] != "through-time"
+        if wanted <= _by_name(values["rules"]).keys() and (local == (credit != "through-time") or candidate == name):
+            if candidate == name and local != (credit != "through-time"):
+                continue
+            return path
+    what = f"rules that one of the experiments {', '.join(each for each in known if each.startswith(name))} has"
+    raise ValueError(expected("--rules", f"{what} with --credit {credit}", ", ".join(rules or ())))
+
+
+def _by_name(rules: Any) -> dict[str, Any]:
+    if rules is None or isinstance(rules, Mapping):
+        return dict(rules or {})
+    found: dict[str, Any] = {}
+    for each in rules:
+        found.update(each if isinstance(each, Mapping) else {str(each): None})
+    return found
+
+
+def _with(data: Any, more: Mapping[str, Any]) -> Any:
+    if isinstance(data, str) and "." not in data:
+        return {"name": data, **more}
+    if isinstance(data, Mapping) and "name" in data:
+        return {**data, **more}
+    what = f"left out with data of your own: give it in init_args ({', '.join(more)})"
+    raise ValueError(expected("--data-dir, --classes, --limit-per-class or --download", what, in_one_line(repr(data), 80)))

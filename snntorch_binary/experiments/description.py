@@ -1,0 +1,247 @@
+"""What a run's weights are of, in a file beside them; and the network it says, with these weights."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import snntorch_binary
+from snntorch_binary import checkpoint as old_checkpoints
+from snntorch_binary._errors import expected, in_one_line
+from snntorch_binary._files import DamagedFileError, read_json, write_json
+from snntorch_binary.checkpoint import CheckpointError, check_format, contents_of
+from snntorch_binary.convert import binarize_
+from snntorch_binary.experiments.named import Named
+from snntorch_binary.weights import WeightRule, binary_layers
+
+FILE = "description.json"
+FORMAT = 1
+_OURS = ("snntorch_binary.models.", "snntorch_binary.nn.")
+_TOO_LARGE = 2.0  # a network has at most so many numbers more than its file
+
+
+@dataclass(frozen=True)
+class RunDescription:
+    """What a run is: enough to make its network anew, and to answer other data with it.
+
+    Attributes:
+        network: its class and arguments.
+        rule: what it learned by.
+        weights: its weight rule and scale as JSON, or ``None`` in full precision.
+        num_classes: classes C, or ``None`` for real targets.
+        class_names: C names, or none.
+        data: what it learned from, as plain values.
+        input_shape: shape of an example in one time step.
+        num_steps: time steps T.
+        reading: ``readout``, ``readout_scale``, ``step`` and ``time_dim``; see :class:`SpikingModule`.
+        num_members: members of its ensemble.
+    """
+
+    network: Named
+    rule: str
+    weights: Mapping[str, Any] | None
+    num_classes: int | None
+    class_names: tuple[str, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+    input_shape: tuple[int, ...] = ()
+    num_steps: int | None = None
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    num_members: int = 10
+
+    def write(self, folder: Path) -> None:
+        """Write it to a run's folder.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        values = {key: value for key, value in vars(self).items() if key != "network"}
+        about = {"format": FORMAT, "version": snntorch_binary.__version__, "network": self.network.plain()}
+        write_json(folder / FILE, {**about, **values})
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A trained network, in evaluation mode, and what its run says of itself."""
+
+    net: nn.Module
+    description: RunDescription
+    path: Path
+
+
+def weights_of(net: nn.Module, scale: Any) -> dict[str, Any] | None:
+    """Return how a network's weights are binary, or ``None`` where they are not."""
+    layers = binary_layers(net)
+    return {"rule": next(iter(layers.values())).rule.to_json(), "scale": scale} if layers else None
+
+
+def load_run(path: str | Path, network: Any = None, folder: str | None = None) -> TrainedRun:
+    """Return the network of a run of ``compare``, ``fit``, ``federate`` or ``tune`` with its weights.
+
+    A file chooses no class: that is one of this package, or the one that is named here.
+
+    Args:
+        path: a run's folder, or its checkpoint.
+        network: the class or function that made the network, or its name, where it is none of this package.
+        folder: where it is looked for beside Python's path.
+
+    Raises:
+        CheckpointError: the files are none of a run, damaged, or of another network.
+        ValueError: there is no such file, or the network has no such name.
+
+    Example:
+        >>> run = load_run("results/digits/runs/bayes-seed0")  # doctest: +SKIP
+        >>> run.net  # doctest: +SKIP
+    """
+    checkpoint, described = _files(Path(path))
+    if described is None:
+        return _before_descriptions(checkpoint)
+    description = read_description(described)
+    named = _allowed(description.network, network, folder, described)
+    contents = contents_of(checkpoint)
+    check_format(contents, checkpoint)
+    state = {key.removeprefix("net."): value for key, value in contents["state_dict"].items() if key.startswith("net.")}
+    try:
+        net = _float_network(named, state, network is None)
+        if description.weights is not None:
+            rule = WeightRule.from_json(description.weights.get("rule"))  # type: ignore[arg-type]  # looked at there
+            binarize_(net, rule, scale=description.weights.get("scale", "fan_in"))
+        net.load_state_dict(state)
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever values of a stranger's file make of a constructor
+        why = in_one_line(f"{error}", 200)
+        raise CheckpointError(f"{checkpoint} does not fit the network of {described}, or is damaged: {why}") from None
+    return TrainedRun(net.eval(), replace(description, network=named), checkpoint)
+
+
+def _files(path: Path) -> tuple[Path, Path | None]:
+    """Return a run's checkpoint and its description; that of ``fit`` is a folder above."""
+    if not path.exists():
+        raise ValueError(expected("RUN", "the folder of a run, or its checkpoint", repr(str(path))))
+    places = ("last.ckpt", "checkpoints/last.ckpt", "winner.ckpt")
+    if path.is_dir():
+        found = next((path / place for place in places if (path / place).is_file()), None)
+        if found is None:
+            runs = sorted(each.name for each in (path / "runs").glob("*/last.ckpt")) if (path / "runs").is_dir() else []
+            what = f"the folder of one run, as {path / 'runs'}/..." if runs or (path / "runs").is_dir() else "a run"
+            raise ValueError(expected("RUN", f"{what}, with {' or '.join(places)}", repr(str(path))))
+        path = found
+    above = (path.parent, path.parent.parent) if path.parent.name == "checkpoints" else (path.parent,)
+    return path, next((folder / FILE for folder in above if (folder / FILE).is_file()), None)
+
+
+def read_description(path: Path) -> RunDescription:
+    """Return what a file says of a run; nothing in it is imported or run.
+
+    Raises:
+        CheckpointError: it is damaged, or of a newer version.
+    """
+    try:
+        values = read_json(path)
+        if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+            raise ValueError("it has another format")
+        values.pop("version", None)
+        network = Named.of("network", values.pop("network"))
+        found = RunDescription(network=network, **values)
+        _check(found)
+    except (DamagedFileError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{path} is damaged, or of another version: {in_one_line(error, 150)}") from None
+    shape, names = tuple(found.input_shape), tuple(found.class_names)
+    return replace(found, input_shape=shape, class_names=names)
+
+
+def _check(found: RunDescription) -> None:
+    def whole(value: Any, low: int, high: int) -> bool:
+        return type(value) is int and low <= value <= high
+
+    reading = found.reading
+    fits = [
+        isinstance(found.rule, str),
+        found.weights is None or isinstance(found.weights, dict),
+        found.num_classes is None or whole(found.num_classes, 2, 2**20),
+        found.num_steps is None or whole(found.num_steps, 1, 2**20),
+        whole(found.num_members, 1, 10_000),
+        isinstance(found.data, dict),
+        all(isinstance(name, str) for name in found.class_names),
+        all(whole(size, 0, 2**24) for size in found.input_shape),
+        isinstance(reading, dict) and reading.keys() <= {"readout", "readout_scale", "step", "time_dim"},
+        reading.get("readout", "auto") in ("auto", "rate", "membrane"),
+        reading.get("step") in (None, True, False),
+        reading.get("time_dim") is None or whole(reading["time_dim"], 0, 8),
+    ]
+    scale = reading.get("readout_scale")
+    fits.append(scale is None or (type(scale) in (int, float) and 0 < scale < 1e30))
+    if not all(fits):
+        raise ValueError("a value is of another type or out of its range")
+
+
+def _allowed(recorded: Named, given: Any, folder: str | None, path: Path) -> Named:
+    """Return the network of a description with a class that the user has named, or that is of this package."""
+    if not _is_plain(recorded.init_args):
+        raise CheckpointError(f"{path} is refused: arguments of its network name a class that is none of this package.")
+    if given is not None:
+        named = Named.of("network", given, folder)
+        return Named(named.class_path, {**recorded.init_args, **named.init_args}, named.folder, named.target)
+    if is_ours(recorded.class_path):
+        return Named(recorded.class_path, recorded.init_args)
+    name = in_one_line(recorded.class_path, 80)
+    raise CheckpointError(
+        f"{path} is of the network {name}, which is none of this package, and a file chooses no class: "
+        f"name it yourself, as --network {name}"
+    )
+
+
+def is_ours(class_path: str) -> bool:
+    """Say whether a name is that of a public network, or a part of one, of this package."""
+    if not isinstance(class_path, str) or not class_path.startswith(_OURS):
+        return False
+    room, _, name = class_path.rpartition(".")
+    if room not in (each.rstrip(".") for each in _OURS) or name.startswith("_") or not name.isidentifier():
+        return False
+    found = getattr(__import__(room, fromlist=["_"]), name, None)
+    return (inspect.isclass(found) or inspect.isfunction(found)) and found.__module__.startswith(_OURS)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        named = value.get("class_path")
+        return (named is None or is_ours(named)) and all(map(_is_plain, value.values()))
+    return all(map(_is_plain, value)) if isinstance(value, (list, tuple)) else True
+
+
+def _float_network(named: Named, state: Mapping[str, Any], of_stranger: bool) -> nn.Module:
+    """Return the network, having made sure that it is not much larger than the file that it is for."""
+    if of_stranger:
+        with torch.device("meta"):
+            sizes = sum(parameter.numel() for parameter in named.call("network").parameters())
+        there = sum(value.numel() for value in state.values())
+        if sizes > _TOO_LARGE * there + 1_000:
+            raise CheckpointError(f"The description asks for {sizes:,} parameters, and the checkpoint has {there:,}.")
+    net = named.call("network")
+    if not isinstance(net, nn.Module):
+        raise ValueError(expected("network", "a class or function that makes a torch.nn.Module", type(net).__name__))
+    return net
+
+
+def _before_descriptions(path: Path) -> TrainedRun:
+    """Return a `SpikingMLP` from a checkpoint that has no description, from the names of its tensors."""
+    net, arguments = old_checkpoints.load_trained(path)
+    layers = [module for module in net if isinstance(module, nn.Linear)]
+    reading = {"readout": arguments.get("readout", "membrane"), "readout_scale": arguments.get("readout_scale")}
+    described = RunDescription(
+        Named("snntorch_binary.models.SpikingMLP"),
+        "",
+        weights_of(net, "fan_in"),
+        layers[-1].out_features,
+        input_shape=(layers[0].in_features,),
+        num_steps=10,
+        reading=reading,
+    )
+    return TrainedRun(net, described, path)

@@ -1,0 +1,192 @@
+"""One experiment: a network, data, the rules it learns by, and how long; the same in Python and in a YAML file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from snntorch_binary._errors import expected
+from snntorch_binary.experiments.data import LoadedData, ShippedData, Source, UserData, data_of
+from snntorch_binary.experiments.named import Named
+from snntorch_binary.experiments.rules import Rule, rules_of
+from snntorch_binary.inference.readout import DEFAULT_READOUT, ReadoutName, check_readout, check_time_dim
+from snntorch_binary.lightning.spiking_module import CREDITS, Credit, SpikingModule
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is trained and tested. Equal experiments mean equal results.
+
+    Attributes:
+        network: makes the float network; parameters of it named ``input_shape``, ``input_size``, ``num_steps``,
+            ``num_classes`` or ``num_outputs`` that are not given are those of the data, and ``seed`` that of a run.
+        data: what it learns from.
+        rules: what it learns by.
+        name: what the results are called.
+        epochs: passes over the training part.
+        batch_size: examples per step.
+        seeds: one run of every rule each.
+        num_folds: cross-validate with so many folds.
+        credit: ``"through-time"``, ``"local"`` or ``"online"``, see :class:`SpikingModule`.
+        readout: see :func:`snntorch_binary.inference.logits`; so are the next three.
+        readout_scale: scores are that many times the mean over time.
+        step: whether the network takes one time step at a time.
+        time_dim: dimension of time in the network's outputs.
+        pictures: further pictures by name.
+    """
+
+    network: Named
+    data: Source
+    rules: tuple[Rule, ...]
+    name: str
+    epochs: int = 20
+    batch_size: int = 50
+    seeds: tuple[int, ...] = (0, 1, 2)
+    num_folds: int | None = None
+    credit: Credit = "through-time"
+    readout: ReadoutName = DEFAULT_READOUT
+    readout_scale: float | None = None
+    step: bool | None = None
+    time_dim: int | None = None
+    pictures: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise ValueError(expected(name, "a positive integer", value))
+        whole = all(type(seed) is int and seed >= 0 for seed in self.seeds)
+        if not self.seeds or not whole or len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(expected("seeds", "different integers of at least 0", self.seeds))
+        if self.credit not in CREDITS:
+            raise ValueError(expected("credit", f"one of {', '.join(CREDITS)}", repr(self.credit)))
+        if self.readout_scale is not None and not self.readout_scale > 0:
+            raise ValueError(expected("readout_scale", "a positive float", self.readout_scale))
+        check_readout(self.readout)
+        check_time_dim(self.time_dim, self.step)
+
+    def load(self, seed: int, fold: int = 0) -> LoadedData:
+        """Return the data of one run."""
+        return self.data.load(seed, fold, self.num_folds)
+
+    def rule(self, name: str) -> Rule:
+        """Return one of the rules by its name."""
+        return next(rule for rule in self.rules if rule.name == name)
+
+    def network_of(self, rule: Rule) -> Named:
+        """Return the network that a rule starts from."""
+        if "class_path" in rule.network:
+            return Named.of(f"rules.{rule.name}.network", rule.network, self.network.folder)
+        return self.network.with_arguments(rule.network)
+
+    def make_network(self, rule: Rule, data: LoadedData, seed: int, fold: int = 0) -> nn.Module:
+        """Return the float network of a run; the same for all rules, up to what a rule has otherwise.
+
+        Raises:
+            ValueError: it cannot be made, or is no module.
+        """
+        named = self.network_of(rule)
+        torch.manual_seed(1_000 * seed + fold)
+        net = named.call("network", {**data.offered(), "seed": seed})
+        if not isinstance(net, nn.Module):
+            what = "a class or function that makes a torch.nn.Module"
+            raise ValueError(expected("network", what, f"{type(net).__name__} from {named.class_path}"))
+        return net
+
+    def make_module(self, rule: Rule, data: LoadedData, seed: int, fold: int = 0) -> SpikingModule:
+        """Return the LightningModule of a run, untrained."""
+        options: dict[str, Any] = {"readout": self.readout, "readout_scale": self.readout_scale, "step": self.step}
+        options |= {"time_dim": self.time_dim, "credit": self.credit}
+        if rule.sees_symbols:
+            options["polarities"] = len(data.input_shape) == 3 and data.input_shape[0] == 2
+        return rule.module(self.make_network(rule, data, seed, fold), data.num_classes, **options)
+
+    def plain(self) -> dict[str, Any]:
+        """Return what all runs depend on as plain values: all but rules and seeds, of which there can be more later."""
+        shared = ("epochs", "batch_size", "num_folds", "credit", "readout", "readout_scale", "step", "time_dim")
+        found = {"network": self.network.plain(), "data": self.data.plain()}
+        return as_plain({**found, **{name: getattr(self, name) for name in shared}})
+
+    def with_changes(self, **changes: Any) -> Experiment:
+        """Return the same experiment with other values, where they are not ``None``."""
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+
+
+def make_experiment(
+    network: Any,
+    data: Any,
+    rules: Any = None,
+    name: str | None = None,
+    epochs: int = 20,
+    batch_size: int = 50,
+    seeds: Sequence[int] = (0, 1, 2),
+    num_folds: int | None = None,
+    credit: str = "through-time",
+    readout: str = DEFAULT_READOUT,
+    readout_scale: float | None = None,
+    step: bool | None = None,
+    time_dim: int | None = None,
+    pictures: Sequence[str] = (),
+    folder: str | None = None,
+) -> Experiment:
+    """Return an experiment from what a user writes; see :class:`Experiment`.
+
+    Args:
+        network: a class or function, its name, or a mapping of ``class_path`` and ``init_args``.
+        data: see :func:`snntorch_binary.experiments.data.data_of`.
+        rules: see :func:`snntorch_binary.experiments.rules.rules_of`.
+        folder: where the YAML file lies, beside which modules and files are looked for.
+
+    The other arguments are those of :class:`Experiment`.
+
+    Raises:
+        ValueError: a value is unknown or out of its range.
+    """
+    source = data_of(data, folder)
+    chosen = rules_of(rules)
+    if isinstance(source, ShippedData) and any(rule.sees_symbols for rule in chosen):
+        source = _with_one_symbol(source)  # every rule then sees what VOWEL sees
+    named = Named.of("network", network, folder)
+    return Experiment(
+        named,
+        source,
+        chosen,
+        source.label if name is None else name,
+        epochs,
+        batch_size,
+        tuple(seeds),
+        num_folds,
+        credit,  # type: ignore[arg-type]  # the constructor looks at it
+        readout,  # type: ignore[arg-type]  # as above
+        readout_scale,
+        step,
+        time_dim,
+        tuple(pictures),
+    )
+
+
+def _with_one_symbol(source: ShippedData) -> ShippedData:
+    from snntorch_binary.data.registry import EVENT_SETS
+
+    return replace(source, one_symbol=source.name in EVENT_SETS)
+
+
+def as_plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return plain values as they are after they were written and read.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    try:
+        found: dict[str, Any] = json.loads(json.dumps(dict(values)))
+    except (TypeError, ValueError) as error:
+        raise ValueError(expected("init_args", "numbers, words, and lists and mappings of them", error)) from None
+    return found
+
+
+__all__ = ["Experiment", "UserData", "as_plain", "make_experiment"]

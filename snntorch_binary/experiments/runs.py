@@ -1,0 +1,258 @@
+"""A plan of runs: those that are done are not done again, and several can be trained at once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty
+from typing import Any, Protocol
+
+import torch
+
+from snntorch_binary._errors import expected, in_one_line
+from snntorch_binary._files import DamagedFileError, RunFolder, digest, read_json, remove_parts, write_json
+from snntorch_binary.experiments.progress import RunProgress, RunsProgress, Sender
+
+FORMAT = 2
+"""Format of folders of results."""
+SETTINGS = "settings.json"
+LAST = "last.ckpt"
+
+
+class OutputError(RuntimeError):
+    """The results cannot be written where they should go."""
+
+
+class Train(Protocol):
+    """Trains one run in its folder and returns its result; sent to another process, it is pickled."""
+
+    def __call__(self, folder: RunFolder, progress: RunProgress) -> dict[str, Any]:
+        """Train, or go on with what the folder holds."""
+        ...
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run.
+
+    Attributes:
+        name: of its folder below ``runs``.
+        key: what its result depends on, as plain values.
+        train: makes the result.
+        result: the file of the result, which is there when the run is done.
+        has: the names of the values in the result.
+    """
+
+    name: str
+    key: Mapping[str, Any]
+    train: Train
+    result: str
+    has: frozenset[str]
+
+    def folder(self, out: Path, say: Callable[[str], None] = lambda _: None) -> RunFolder:
+        """Return its folder."""
+        return RunFolder(out / "runs" / self.name, {"run": self.name, "settings": digest(dict(self.key))}, say)
+
+    def finished(self, folder: RunFolder) -> dict[str, Any] | None:
+        """Return the result, or ``None`` where the run is to be trained (on)."""
+        done = folder.read_tensors(self.result)
+        if done is None or done.keys() != self.has:
+            return None
+        # Somebody may have removed it, but other pictures than these results are not made of a damaged one.
+        return done if LAST in folder or not (folder.path / LAST).exists() else None
+
+
+def carry_out(
+    plan: Sequence[PlannedRun],
+    out: Path,
+    progress: RunsProgress,
+    say_of: Callable[[str, dict[str, Any]], str],
+    jobs: int = 1,
+) -> list[dict[str, Any]]:
+    """Train what is not done already; return the results of all runs in their order.
+
+    Args:
+        plan: the runs.
+        out: the folder of results.
+        progress: shows how far they are.
+        say_of: makes a line of a finished run's name and result.
+        jobs: how many are trained at once, each in a process of its own; the results are the same. All runs are
+            trained with one thread on a processor.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    folders = {run.name: run.folder(out, progress.note) for run in plan}
+    results = {run.name: run.finished(folders[run.name]) for run in plan}
+    todo = [run for run in plan if results[run.name] is None]
+    if jobs > 1 and len(todo) > 1:
+        for run in plan:
+            done = results[run.name]
+            if done is not None:
+                progress.finish(say_of(run.name, done), run.name)
+        for run, done in _several(todo, out, progress, min(jobs, len(todo))):
+            results[run.name] = done
+            progress.finish(say_of(run.name, done), run.name)
+    else:
+        for run in plan:
+            done = results[run.name]
+            if done is None:
+                done = results[run.name] = _one(run, folders[run.name], progress.of(run.name))
+            progress.finish(say_of(run.name, done), run.name)
+    return [found for run in plan if (found := results[run.name]) is not None]
+
+
+def _one(run: PlannedRun, folder: RunFolder, progress: RunProgress) -> dict[str, Any]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the order of sums is then that of every machine and of every number of jobs
+    try:
+        result = run.train(folder, progress)
+    finally:
+        torch.set_num_threads(threads)
+    folder.write_tensors(run.result, result)
+    return result
+
+
+# ---- several at once -------------------------------------------------------------------------------------------------
+
+_queue: Any = None
+
+
+def _several(todo: Sequence[PlannedRun], out: Path, progress: RunsProgress, jobs: int) -> Any:
+    """Train runs in processes of their own; yield each with its result as it is done."""
+    # A process that is forked from one with threads can hang.
+    context = multiprocessing.get_context("spawn")
+    queue = context.Manager().Queue()
+    pool = ProcessPoolExecutor(jobs, context, _begin, (queue, list(sys.path)))
+    waiting: dict[Future[dict[str, Any]], PlannedRun] = {}
+    try:
+        waiting = {pool.submit(_in_process, run, out): run for run in todo}
+        while waiting:
+            done, _ = wait(waiting, timeout=0.2, return_when="FIRST_COMPLETED")
+            _listen(queue, progress)
+            for future in done:
+                yield waiting.pop(future), future.result()
+    finally:
+        for process in list((getattr(pool, "_processes", None) or {}).values()):
+            if waiting:
+                process.terminate()
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin(queue: Any, path: list[str]) -> None:
+    global _queue
+    _queue = queue
+    sys.path[:] = path
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that waits is interrupted, and ends the others
+
+
+def _in_process(run: PlannedRun, out: Path) -> dict[str, Any]:
+    sender = Sender(run.name, lambda *said: _queue.put(said))
+    return _one(run, run.folder(out, sender.note), sender)
+
+
+def _listen(queue: Any, progress: RunsProgress) -> None:
+    while True:
+        try:
+            progress.take(*queue.get_nowait())
+        except Empty:
+            return
+
+
+def default_jobs() -> int:
+    """Return half the number of cores, at least one."""
+    return max(1, (os.cpu_count() or 1) // 2)
+
+
+def check_jobs(jobs: int) -> None:
+    """Raise the house sentence unless this is a number of processes."""
+    if type(jobs) is not int or jobs < 1:
+        raise ValueError(expected("jobs", "a positive integer", jobs))
+
+
+# ---- the folder of results -------------------------------------------------------------------------------------------
+
+
+def check_output(out: Path, settings: Mapping[str, Any]) -> None:
+    """Say, before anything is trained, why results could not be written or mixed with those already there.
+
+    Args:
+        out: the folder.
+        settings: what all of its results depend on, as plain values; what is below ``"rules"`` is compared for those
+            rules that are there in both.
+
+    Raises:
+        OutputError: the folder cannot be written to, or holds runs made with other settings.
+    """
+    nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not nearest.is_dir():
+        raise OutputError(f"The results cannot be written to {out}: {nearest} is no folder.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise OutputError(f"The results cannot be written to {out}: no permission to write to {nearest}.")
+    path = out / SETTINGS
+    if not path.exists():
+        return
+    before = settings_in(out)
+    if not (out / "runs").is_dir():
+        return
+    way_out = "give another --out or remove the folder"
+    if before.pop("format", None) != FORMAT:
+        raise OutputError(f"{out} holds runs of another version of this package; {way_out}.")
+    was, now = _by_name(before), _by_name(settings)
+    changed = sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key) and _in_both(key, was, now))
+    if changed:
+        others = in_one_line(", ".join(changed), 200)
+        raise OutputError(f"{out} holds runs with other settings ({others}); {way_out}.")
+
+
+def _by_name(settings: Mapping[str, Any]) -> dict[str, Any]:
+    rules = settings.get("rules")
+    found = {key: value for key, value in settings.items() if key != "rules"}
+    return found | {f"rules.{name}": of for name, of in rules.items()} if isinstance(rules, Mapping) else found
+
+
+def _in_both(key: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    return not key.startswith("rules.") or (key in was and key in now)
+
+
+def settings_in(out: Path) -> dict[str, Any]:
+    """Return what a folder of results says of itself.
+
+    Raises:
+        OutputError: it is damaged.
+    """
+    path = out / SETTINGS
+    try:
+        values = read_json(path)
+    except DamagedFileError:
+        values = None
+    if not isinstance(values, dict):
+        raise OutputError(f"{path} is damaged; give another --out or remove the folder.")
+    return values
+
+
+def write_settings(out: Path, settings: Mapping[str, Any]) -> None:
+    """Make the folder of results, and note in it what :func:`check_output` will compare.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    path = out / SETTINGS
+    rules: dict[str, Any] = {}
+    if path.exists() and (out / "runs").is_dir():
+        before = settings_in(out).get("rules")
+        rules = before if isinstance(before, dict) else {}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        remove_parts(out)
+        merged = {**settings, "rules": {**rules, **settings["rules"]}} if "rules" in settings else dict(settings)
+        write_json(path, {"format": FORMAT, **merged})
+    except OSError as error:
+        raise OutputError(f"The results cannot be written to {out}: {error.strerror}.") from None
