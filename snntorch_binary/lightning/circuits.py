@@ -16,7 +16,7 @@ from snntorch_binary.lightning.recipes import VOWEL_RULES
 from snntorch_binary.lightning.report import label_of, report
 from snntorch_binary.lightning.settings import Settings
 from snntorch_binary.lightning.vowel import VOWEL
-from snntorch_binary.metrics import size_curve, symbol_raster
+from snntorch_binary.plots import size_curve, symbol_raster
 
 
 @torch.no_grad()

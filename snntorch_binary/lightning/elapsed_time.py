@@ -19,7 +19,8 @@ from snntorch_binary.lightning.compare import Run, in_batches, load_module
 from snntorch_binary.lightning.report import label_of
 from snntorch_binary.lightning.settings import Settings
 from snntorch_binary.lightning.spiking_module import SpikingModule
-from snntorch_binary.metrics import EarlyExit, Scores, anytime_curve, anytime_scores, early_exit, running_probabilities
+from snntorch_binary.metrics import EarlyExit, Scores, anytime_scores, early_exit, running_probabilities
+from snntorch_binary.plots import anytime_curve
 
 _THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.4)
 """Predictive entropies, in nats, below which an answer is given."""

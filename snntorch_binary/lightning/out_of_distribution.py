@@ -21,14 +21,8 @@ from snntorch_binary.lightning.compare import Run, in_batches, load_data, load_m
 from snntorch_binary.lightning.report import label_of
 from snntorch_binary.lightning.settings import Settings
 from snntorch_binary.lightning.spiking_module import SpikingModule
-from snntorch_binary.metrics import (
-    Difference,
-    Uncertainty,
-    ood_histogram,
-    ood_scores,
-    paired_auroc_difference,
-    uncertainty_scores,
-)
+from snntorch_binary.metrics import Difference, Uncertainty, ood_scores, paired_auroc_difference, uncertainty_scores
+from snntorch_binary.plots import ood_histogram
 
 Scored = dict[tuple[str, str], dict[int, tuple[Uncertainty, Uncertainty]]]
 """Uncertainty in and out of distribution by (rule, prediction) and seed."""

@@ -16,7 +16,8 @@ from snntorch_binary.data import SpikeDataset, regression_1d
 from snntorch_binary.lightning.compare import Run, load_data
 from snntorch_binary.lightning.report import BITS, label_of, write_curve
 from snntorch_binary.lightning.settings import Settings
-from snntorch_binary.metrics import evaluate_regression, fit_noise, predictive_band
+from snntorch_binary.metrics import evaluate_regression, fit_noise
+from snntorch_binary.plots import predictive_band
 
 
 def report_regression(settings: Settings, runs: list[Run], out: Path, console: Console) -> None:

@@ -22,14 +22,12 @@ from snntorch_binary.metrics import (
     evaluate,
     example_scores,
     fit_temperature,
-    learning_curve,
     paired_bootstrap,
     paired_differences,
-    rejection_curve,
-    reliability_diagram,
     results_table,
     retained_accuracy,
 )
+from snntorch_binary.plots import learning_curve, rejection_curve, reliability_diagram
 
 SCALED = "temperature-scaled"
 BITS = {rule: 1.0 if rule.endswith(("st", "bayes")) else 32.0 for rule in (*ALL_RULES, SCALED)}

@@ -15,13 +15,8 @@ from torch import Tensor
 from snntorch_binary._files import write_json
 from snntorch_binary.lightning.split_mnist import NUM_MEMBERS, Runs
 from snntorch_binary.lightning.split_mnist_settings import DATASET, TASKS, SplitSettings
-from snntorch_binary.metrics import (
-    Difference,
-    continual_curve,
-    differences_table,
-    paired_differences,
-    results_table,
-)
+from snntorch_binary.metrics import Difference, differences_table, paired_differences, results_table
+from snntorch_binary.plots import continual_curve
 
 TASK_NAMES = tuple(f"{first}/{second}" for first, second in TASKS)
 _SCORES = ("accuracy", "ece", "nll", "brier")

@@ -11,7 +11,7 @@ from snntorch_binary.data import SpikeDataset
 from snntorch_binary.lightning.compare import Run, in_batches, load_module
 from snntorch_binary.lightning.report import label_of
 from snntorch_binary.lightning.settings import Settings
-from snntorch_binary.metrics import decision_surface, plane
+from snntorch_binary.plots import decision_surface, plane
 
 _RESOLUTION = 60
 

@@ -1,4 +1,4 @@
-"""Calibration, uncertainty and energy: scores, their comparison, temperature scaling, plots and tables.
+"""Calibration, uncertainty and energy: scores, their comparison, temperature scaling, and tables.
 
 Everything takes plain tensors: probabilities of a predictor [N, C], of the members of an ensemble [K, N, C],
 scores of every time step [T, N, C], uncertainty scores [N], labels [N]. The metrics of other libraries take
@@ -25,25 +25,6 @@ from snntorch_binary.metrics.energy_table import LayerEnergy as LayerEnergy
 from snntorch_binary.metrics.out_of_distribution import OODScores as OODScores
 from snntorch_binary.metrics.out_of_distribution import ood_scores as ood_scores
 from snntorch_binary.metrics.out_of_distribution import paired_auroc_difference as paired_auroc_difference
-from snntorch_binary.metrics.plots import PopulationSegment as PopulationSegment
-from snntorch_binary.metrics.plots import anytime_curve as anytime_curve
-from snntorch_binary.metrics.plots import continual_curve as continual_curve
-from snntorch_binary.metrics.plots import decision_surface as decision_surface
-from snntorch_binary.metrics.plots import estimator_bias as estimator_bias
-from snntorch_binary.metrics.plots import learning_curve as learning_curve
-from snntorch_binary.metrics.plots import load_curve as load_curve
-from snntorch_binary.metrics.plots import ood_histogram as ood_histogram
-from snntorch_binary.metrics.plots import plane as plane
-from snntorch_binary.metrics.plots import population_history as population_history
-from snntorch_binary.metrics.plots import predictive_band as predictive_band
-from snntorch_binary.metrics.plots import raster as raster
-from snntorch_binary.metrics.plots import rate_curve as rate_curve
-from snntorch_binary.metrics.plots import rates_against_spikes as rates_against_spikes
-from snntorch_binary.metrics.plots import rejection_curve as rejection_curve
-from snntorch_binary.metrics.plots import reliability_diagram as reliability_diagram
-from snntorch_binary.metrics.plots import rounds_curve as rounds_curve
-from snntorch_binary.metrics.plots import size_curve as size_curve
-from snntorch_binary.metrics.plots import symbol_raster as symbol_raster
 from snntorch_binary.metrics.regression import RegressionExampleScores as RegressionExampleScores
 from snntorch_binary.metrics.regression import RegressionScores as RegressionScores
 from snntorch_binary.metrics.regression import evaluate_regression as evaluate_regression

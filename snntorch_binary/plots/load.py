@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from snntorch_binary._errors import expected
-from snntorch_binary.metrics.plots import style
+from snntorch_binary.plots import style
 
 
 def load_curve(

@@ -9,10 +9,9 @@ import matplotlib.image
 import pytest
 import torch
 
-from snntorch_binary.metrics import (
-    EarlyExit,
+from snntorch_binary.metrics import EarlyExit, Scores, retained_accuracy
+from snntorch_binary.plots import (
     PopulationSegment,
-    Scores,
     anytime_curve,
     continual_curve,
     decision_surface,
@@ -28,12 +27,11 @@ from snntorch_binary.metrics import (
     rates_against_spikes,
     rejection_curve,
     reliability_diagram,
-    retained_accuracy,
     rounds_curve,
     size_curve,
+    style,
     symbol_raster,
 )
-from snntorch_binary.metrics.plots import style
 
 generator = torch.Generator().manual_seed(0)
 logits = 3 * torch.randn(200, 5, generator=generator)
@@ -137,7 +135,7 @@ def test_a_folder_that_is_not_there(tmp_path):
 def test_pyplot_and_a_display_are_not_needed(tmp_path):
     program = (
         "import sys, torch\n"
-        "from snntorch_binary.metrics import raster\n"
+        "from snntorch_binary.plots import raster\n"
         f"raster(torch.eye(5), {str(tmp_path / 'raster.png')!r})\n"
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )

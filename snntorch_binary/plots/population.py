@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from snntorch_binary._errors import expected
-from snntorch_binary.metrics.plots import style
+from snntorch_binary.plots import style
 
 
 class PopulationSegment(NamedTuple):

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from snntorch_binary.metrics import decision_surface, plane
+from snntorch_binary.plots import decision_surface, plane
 
 POINTS, LABELS = torch.tensor([[0.2, 0.9], [0.8, 0.1]]), torch.tensor([0, 1])
 

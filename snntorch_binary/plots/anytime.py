@@ -9,8 +9,8 @@ import torch
 
 from snntorch_binary._errors import expected
 from snntorch_binary.metrics.anytime import EarlyExit
-from snntorch_binary.metrics.plots import style
 from snntorch_binary.metrics.scores import Scores
+from snntorch_binary.plots import style
 
 
 def anytime_curve(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from snntorch_binary._errors import expected
-from snntorch_binary.metrics.plots import style
+from snntorch_binary.plots import style
 
 
 def learning_curve(

@@ -12,8 +12,8 @@ from torch import Tensor
 from snntorch_binary._errors import expected
 from snntorch_binary.metrics.calibration import NUM_BINS, confidence_bins, expected_calibration_error
 from snntorch_binary.metrics.checks import check_predictions
-from snntorch_binary.metrics.plots import style
 from snntorch_binary.metrics.scores import example_scores
+from snntorch_binary.plots import style
 
 _BAR, _GAP = "#56B4E9", "#D55E00"
 _PANELS_PER_ROW = 4

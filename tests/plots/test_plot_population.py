@@ -1,7 +1,6 @@
 import pytest
 
-from snntorch_binary.metrics import PopulationSegment, population_history
-from snntorch_binary.metrics.plots import style
+from snntorch_binary.plots import PopulationSegment, population_history, style
 
 SEGMENTS = [
     PopulationSegment(0, None, 0, 2, {"lr": 0.1, "rho": 0.0}, 0.5, winning=True),

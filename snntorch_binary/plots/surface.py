@@ -13,7 +13,7 @@ from torch import Tensor
 from snntorch_binary._errors import expected, require
 from snntorch_binary.inference.predict import entropy
 from snntorch_binary.metrics.checks import check_count, check_finite, check_labels, check_probabilities
-from snntorch_binary.metrics.plots import style
+from snntorch_binary.plots import style
 
 _UNSURE = "#F7F7F7"
 

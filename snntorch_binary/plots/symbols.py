@@ -7,7 +7,7 @@ import os
 from torch import Tensor
 
 from snntorch_binary._errors import expected
-from snntorch_binary.metrics.plots import style
+from snntorch_binary.plots import style
 
 _MARKERS = ("|", "o", "^", "s", "D", "v")
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from snntorch_binary.metrics import raster
+from snntorch_binary.plots import raster
 
 SPIKES = (torch.rand(20, 30, generator=torch.Generator().manual_seed(0)) < 0.2).float()
 

@@ -1,6 +1,6 @@
 import pytest
 
-from snntorch_binary.metrics import learning_curve
+from snntorch_binary.plots import learning_curve
 
 CURVES = {
     "st": [([1, 2, 3], [0.5, 0.7, 0.8]), ([1, 2, 3, 4], [0.6, 0.8, 0.9, 0.9])],

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from snntorch_binary._errors import expected
-from snntorch_binary.metrics.plots import style
 from snntorch_binary.metrics.rejection import RejectionCurve
+from snntorch_binary.plots import style
 
 # Beyond, the accuracy is one of a handful of examples.
 _LARGEST_SHARE = 0.95

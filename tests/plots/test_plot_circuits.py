@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from snntorch_binary.metrics import load_curve, size_curve, symbol_raster
+from snntorch_binary.plots import load_curve, size_curve, symbol_raster
 
 
 def test_symbol_raster_has_one_mark_for_each_symbol(figures, tmp_path):

@@ -5,7 +5,8 @@ import itertools
 import pytest
 import torch
 
-from snntorch_binary.metrics import ood_histogram, ood_scores, predictive_band
+from snntorch_binary.metrics import ood_scores
+from snntorch_binary.plots import ood_histogram, predictive_band
 
 X = torch.linspace(-1, 5, 7)
 TRAIN = torch.tensor([0.0, 2.0])

@@ -3,15 +3,8 @@
 import pytest
 import torch
 
-from snntorch_binary.metrics import (
-    EarlyExit,
-    RejectionCurve,
-    Scores,
-    anytime_curve,
-    continual_curve,
-    estimator_bias,
-    rejection_curve,
-)
+from snntorch_binary.metrics import EarlyExit, RejectionCurve, Scores
+from snntorch_binary.plots import anytime_curve, continual_curve, estimator_bias, rejection_curve
 
 
 def scores(accuracy, ece):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from snntorch_binary.metrics import expected_calibration_error, reliability_diagram
+from snntorch_binary.metrics import expected_calibration_error
+from snntorch_binary.plots import reliability_diagram
 
 
 def predictions(num_examples=400, num_classes=5, seed=0):

@@ -11,7 +11,7 @@ from torch import Tensor
 from snntorch_binary._errors import expected
 from snntorch_binary.metrics.checks import check_finite
 from snntorch_binary.metrics.out_of_distribution import ood_scores
-from snntorch_binary.metrics.plots import style
+from snntorch_binary.plots import style
 
 _NUM_BARS = 30
 

@@ -1,6 +1,6 @@
 import pytest
 
-from snntorch_binary.metrics.plots import style
+from snntorch_binary.plots import style
 
 
 @pytest.fixture
