@@ -20,7 +20,6 @@ from snntorch_binary.data import DirectEncoder, SpikeDataset, Splits, collate
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.data import SpikeDataModule
 from snntorch_binary.lightning.in_spikes import prediction_in_spikes, running_in_spikes, small_batches
-from snntorch_binary.lightning.networks import LocalSpikingMLP, SpikingMLP, has_polarities, symbol_network
 from snntorch_binary.lightning.plain_checkpoints import (
     RecordedCheckpoints,
     Restored,
@@ -32,10 +31,11 @@ from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.lightning.recipes import VOWEL_RULES, Recipe
 from snntorch_binary.lightning.seeded_steps import SeededSteps
 from snntorch_binary.lightning.settings import Settings, check_output, write_settings
-from snntorch_binary.lightning.soft_lif_networks import SoftLIFConvNet
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
 from snntorch_binary.lightning.st_bisnn import STBiSNN
 from snntorch_binary.lightning.vowel import VOWEL
+from snntorch_binary.models import LocalSpikingMLP, SoftLIFConvNet, SpikingMLP, symbol_network
+from snntorch_binary.models.winner_take_all import has_polarities
 from snntorch_binary.nn import RaisedCosine, WTANetwork
 from snntorch_binary.weights import Bernoulli
 

@@ -72,7 +72,7 @@ class Recipe:
         hidden_sizes: neurons of the hidden layers.
         epochs: passes over the training part.
         batch_size: examples per step.
-        drive: start of the weights in full precision, see :class:`SpikingMLP`.
+        drive: start of the weights in full precision, see :class:`snntorch_binary.models.SpikingMLP`.
         binary_drive: the same under both binary rules, where it sets the first gain (half of it).
         readout_scale: class scores are that many times the last layer's mean input current.
         lr: Adam's learning rate of all parameters in full precision.

@@ -24,7 +24,6 @@ from snntorch_binary.learning.continual import Coreset, posterior_to_prior_
 from snntorch_binary.learning.elastic_weight_consolidation import ElasticWeightConsolidation
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.data import SeededSampler
-from snntorch_binary.lightning.networks import SpikingMLP
 from snntorch_binary.lightning.plain_checkpoints import Restored, restoring
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
@@ -33,6 +32,7 @@ from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.lightning.split_mnist_settings import TASKS, SplitRecipe, SplitSettings
 from snntorch_binary.lightning.st_bisnn import STBiSNN
 from snntorch_binary.metrics import Scores, evaluate
+from snntorch_binary.models import SpikingMLP
 from snntorch_binary.weights import Bernoulli
 
 NUM_MEMBERS = 10

@@ -19,7 +19,7 @@ class SplitRecipe:
     Attributes:
         hidden_size: neurons of the hidden layer.
         batch_size: examples per step.
-        drive: start of the weights in full precision, see :class:`SpikingMLP`.
+        drive: start of the weights in full precision, see :class:`snntorch_binary.models.SpikingMLP`.
         binary_drive: the same under the binary rules.
         readout_scale: class scores are that many times the last layer's mean input current.
         lr: Adam's learning rate in full precision.

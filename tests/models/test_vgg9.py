@@ -6,9 +6,9 @@ from torch import nn
 from torch.nn import functional as F
 
 import snntorch_binary as sb
-from snntorch_binary.federated.vgg9 import VGG9, SpikingVGG9
 from snntorch_binary.inference.readout import logits
 from snntorch_binary.metrics import energy, spike_rate_energy
+from snntorch_binary.models import VGG9, SpikingVGG9
 from snntorch_binary.nn import BatchNormThroughTime, SoftReset
 
 SMALL = {"num_steps": 3, "width": 1 / 32}
