@@ -17,11 +17,13 @@ from snntorch_binary.metrics.bootstrap import paired_differences as paired_diffe
 from snntorch_binary.metrics.calibration import adaptive_calibration_error as adaptive_calibration_error
 from snntorch_binary.metrics.calibration import classwise_calibration_error as classwise_calibration_error
 from snntorch_binary.metrics.calibration import expected_calibration_error as expected_calibration_error
+from snntorch_binary.metrics.energy import Energy as Energy
+from snntorch_binary.metrics.energy import LayerEnergy as LayerEnergy
+from snntorch_binary.metrics.energy import SpikeRateEnergy as SpikeRateEnergy
+from snntorch_binary.metrics.energy import SpikingEnergy as SpikingEnergy
 from snntorch_binary.metrics.energy import energy as energy
-from snntorch_binary.metrics.energy_by_rate import SpikeRateEnergy as SpikeRateEnergy
-from snntorch_binary.metrics.energy_by_rate import spike_rate_energy as spike_rate_energy
-from snntorch_binary.metrics.energy_table import Energy as Energy
-from snntorch_binary.metrics.energy_table import LayerEnergy as LayerEnergy
+from snntorch_binary.metrics.energy import spike_rate_energy as spike_rate_energy
+from snntorch_binary.metrics.energy import spiking_energy as spiking_energy
 from snntorch_binary.metrics.out_of_distribution import OODScores as OODScores
 from snntorch_binary.metrics.out_of_distribution import ood_scores as ood_scores
 from snntorch_binary.metrics.out_of_distribution import paired_auroc_difference as paired_auroc_difference
@@ -39,8 +41,6 @@ from snntorch_binary.metrics.scores import brier_score as brier_score
 from snntorch_binary.metrics.scores import evaluate as evaluate
 from snntorch_binary.metrics.scores import example_scores as example_scores
 from snntorch_binary.metrics.scores import negative_log_likelihood as negative_log_likelihood
-from snntorch_binary.metrics.spiking_energy import SpikingEnergy as SpikingEnergy
-from snntorch_binary.metrics.spiking_energy import spiking_energy as spiking_energy
 from snntorch_binary.metrics.table import differences_table as differences_table
 from snntorch_binary.metrics.table import results_table as results_table
 from snntorch_binary.metrics.temperature import apply_temperature as apply_temperature

@@ -10,7 +10,7 @@ from torch import nn
 import snntorch_binary as sb
 from snntorch_binary.kernels import use_engine
 from snntorch_binary.metrics import energy, spike_rate_energy
-from snntorch_binary.metrics.operations import contributions
+from snntorch_binary.metrics.energy.operations import contributions
 from snntorch_binary.models import LocalSpikingMLP
 from snntorch_binary.packed import SpikeBits
 

@@ -13,9 +13,9 @@ from snntorch_binary._errors import expected
 from snntorch_binary.inference.ensemble import Ensemble
 from snntorch_binary.inference.form import form_of
 from snntorch_binary.inference.run import run, state_put_back
-from snntorch_binary.metrics.energy_meter import Meter
-from snntorch_binary.metrics.energy_table import Energy
-from snntorch_binary.metrics.operations import unseen
+from snntorch_binary.metrics.energy.meter import Meter
+from snntorch_binary.metrics.energy.operations import unseen
+from snntorch_binary.metrics.energy.table import Energy
 from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.packed import PackedEnsemble, SpikeBits
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from snntorch_binary.metrics.energy_table import LayerEnergy
-from snntorch_binary.metrics.operations import (
+from snntorch_binary.metrics.energy.operations import (
     are_spikes,
     bits_of_weight,
     contributions,
@@ -21,6 +20,7 @@ from snntorch_binary.metrics.operations import (
     num_weights,
     update_operations,
 )
+from snntorch_binary.metrics.energy.table import LayerEnergy
 from snntorch_binary.packed import PackedLayer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from snntorch_binary._errors import expected
-from snntorch_binary.metrics.energy_table import FLOAT_ADDITION_PJ, MAC_PJ, Energy
+from snntorch_binary.metrics.energy.table import FLOAT_ADDITION_PJ, MAC_PJ, Energy
 
 
 @dataclass(frozen=True)
