@@ -37,7 +37,7 @@ def load_trained(path: str | Path) -> tuple[nn.Sequential, dict[str, Any]]:
     """Return the network of a checkpoint, in evaluation mode, and the arguments of the LightningModule around it.
 
     Its layers are read off the names and shapes of its tensors: fully connected ones, in full precision, of ST-BiSNN or
-    of Bayes-BiSNN, with ``Leaky`` neurons between them (``snntorch_binary.lightning.SpikingMLP``). Nothing in the file
+    of Bayes-BiSNN, with ``Leaky`` neurons between them (``snntorch_binary.models.SpikingMLP``). Nothing in the file
     is run, and Lightning is not needed.
 
     Args:
@@ -71,6 +71,11 @@ def load_trained(path: str | Path) -> tuple[nn.Sequential, dict[str, Any]]:
 
 
 def contents_of(path: Path) -> dict[str, Any]:
+    """Return a checkpoint's tensors and plain values.
+
+    Raises:
+        CheckpointError: it is none.
+    """
     try:
         contents = read_tensors(path)
     except DamagedFileError as error:

@@ -16,7 +16,8 @@ from snntorch_binary.checkpoint import load_network
 from snntorch_binary.cli import main
 from snntorch_binary.data.unlabelled import read_unlabelled
 from snntorch_binary.inference import logits
-from snntorch_binary.lightning import SpikingMLP, STBiSNN
+from snntorch_binary.lightning import STBiSNN
+from snntorch_binary.models import SpikingMLP
 
 # Lightning's advice about DataLoader workers and TensorBoard, and a deprecated call of its own.
 pytestmark = pytest.mark.filterwarnings(
@@ -71,7 +72,8 @@ def run(*arguments, capsys):
 
 def trained(folder):
     """The network as Lightning has trained it, by the module that wrote the checkpoint."""
-    from snntorch_binary.lightning import BayesBiSNN, SpikingMLP, SpikingModule, STBiSNN
+    from snntorch_binary.lightning import BayesBiSNN, SpikingModule, STBiSNN
+    from snntorch_binary.models import SpikingMLP
 
     kinds = {"full-precision": SpikingModule, "st": STBiSNN, "bayes": BayesBiSNN}
     kind = kinds[folder.name.removesuffix("-seed0")]

@@ -37,7 +37,7 @@ import sys
 import torch
 before = set(sys.modules)
 import snntorch_binary
-from snntorch_binary import inference, nn, optim, weights
+from snntorch_binary import inference, models, nn, optim, weights
 new = {{name.split(".")[0] for name in set(sys.modules) - before}}
 outside = new - {{"snntorch_binary", "torch"}} - set(sys.stdlib_module_names)
 assert not outside, f"importing brings {{sorted(outside)}}"

@@ -8,8 +8,8 @@ import torch
 
 import snntorch_binary as sb
 from snntorch_binary.inference import sample_scores
-from snntorch_binary.lightning import SoftLIFConvNet
 from snntorch_binary.metrics import spiking_energy
+from snntorch_binary.models import SoftLIFConvNet
 
 SHORT = {"tau_syn": 0.002, "presentation": 0.05, "scoring": 0.02}
 

@@ -53,12 +53,12 @@ def run_command(options: argparse.Namespace) -> None:
     require("snntorch_binary.federated.flower", "federated")
     from rich.console import Console
 
+    from snntorch_binary.experiments.progress import RunsProgress
+    from snntorch_binary.experiments.provenance import write_csv
     from snntorch_binary.federated.online_settings import is_online
     from snntorch_binary.federated.report import report
     from snntorch_binary.federated.run import run_all
     from snntorch_binary.federated.settings import chosen_settings
-    from snntorch_binary.lightning.progress import ComparisonProgress
-    from snntorch_binary.lightning.provenance import write_csv
 
     out = options.out or Path("results") / Path(options.config).stem
     console = Console()
@@ -74,7 +74,7 @@ def run_command(options: argparse.Namespace) -> None:
         num_rounds=options.rounds,
         engine=options.engine,
     )
-    progress = ComparisonProgress(console, len(settings.methods) * len(settings.seeds), settings.num_rounds)
+    progress = RunsProgress(console, len(settings.methods) * len(settings.seeds), settings.num_rounds)
     report(settings, run_all(settings, out, progress), out, console)
     write_csv(out, options.arguments)
 
@@ -86,12 +86,12 @@ def _run_online(options: argparse.Namespace, out: Path, console: Any) -> None:
         ValueError: the file or an option is wrong.
         OutputError: the results cannot be written, or mixed with those already there.
     """
+    from snntorch_binary.experiments.progress import RunsProgress
+    from snntorch_binary.experiments.provenance import write_csv
     from snntorch_binary.federated.online_report import report_online
     from snntorch_binary.federated.online_run import run_online
     from snntorch_binary.federated.online_settings import read_online_settings
     from snntorch_binary.federated.settings import seeds_of
-    from snntorch_binary.lightning.progress import ComparisonProgress
-    from snntorch_binary.lightning.provenance import write_csv
 
     for name in ("rounds", "engine"):
         if getattr(options, name) is not None:
@@ -103,6 +103,6 @@ def _run_online(options: argparse.Namespace, out: Path, console: Any) -> None:
         seeds=None if options.seeds is None else seeds_of(options.seeds),
         limit_per_class=options.limit_per_class,
     )
-    progress = ComparisonProgress(console, len(settings.methods) * len(settings.seeds), 1)
+    progress = RunsProgress(console, len(settings.methods) * len(settings.seeds), 1)
     report_online(settings, run_online(settings, out, progress), out, console)
     write_csv(out, options.arguments)

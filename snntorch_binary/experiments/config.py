@@ -140,4 +140,6 @@ def _with(data: Any, more: Mapping[str, Any]) -> Any:
     if isinstance(data, Mapping) and "name" in data:
         return {**data, **more}
     what = f"left out with data of your own: give it in init_args ({', '.join(more)})"
-    raise ValueError(expected("--data-dir, --classes, --limit-per-class or --download", what, in_one_line(repr(data), 80)))
+    raise ValueError(
+        expected("--data-dir, --classes, --limit-per-class or --download", what, in_one_line(repr(data), 80))
+    )

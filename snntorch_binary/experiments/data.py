@@ -132,7 +132,9 @@ class UserData:
             ValueError: the function cannot be called, or returns something else.
         """
         if num_folds is not None:
-            raise ValueError(expected("num_folds", "left out with data of your own, which come in three parts", num_folds))
+            raise ValueError(
+                expected("num_folds", "left out with data of your own, which come in three parts", num_folds)
+            )
         found = self.named.call("data", {"seed": seed})
         return of_user(found, self.time)
 
@@ -169,7 +171,9 @@ def data_of(given: Any, folder: str | None = None) -> Source:
         return UserData(Named.of("data", given, folder))
     if isinstance(given, Splits | L.LightningDataModule | Sequence | Mapping):
         return UserData(Named("given", {}, None, lambda: given))
-    raise ValueError(expected("data", "a data set by name, or a function that returns one", in_one_line(repr(given), 100)))
+    raise ValueError(
+        expected("data", "a data set by name, or a function that returns one", in_one_line(repr(given), 100))
+    )
 
 
 def _options(time: Literal["first", "batch-first", "none"] = "first") -> None:

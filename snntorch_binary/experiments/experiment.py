@@ -136,13 +136,10 @@ def make_experiment(
 ) -> Experiment:
     """Return an experiment from what a user writes; see :class:`Experiment`.
 
-    Args:
-        network: a class or function, its name, or a mapping of ``class_path`` and ``init_args``.
-        data: see :func:`snntorch_binary.experiments.data.data_of`.
-        rules: see :func:`snntorch_binary.experiments.rules.rules_of`.
-        folder: where the YAML file lies, beside which modules and files are looked for.
-
-    The other arguments are those of :class:`Experiment`.
+    ``network`` is a class or function, its name, or a mapping of ``class_path`` and ``init_args``; for ``data`` see
+    :func:`snntorch_binary.experiments.data.data_of`, for ``rules``
+    :func:`snntorch_binary.experiments.rules.rules_of`. ``folder`` is where the YAML file lies, beside which modules and
+    files are looked for. The other arguments are those of :class:`Experiment`.
 
     Raises:
         ValueError: a value is unknown or out of its range.

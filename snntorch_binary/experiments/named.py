@@ -97,7 +97,9 @@ class Named:
     def filled(self, argument: str, offered: Mapping[str, Any]) -> Named:
         """Return the same with values for those parameters of these names that are not given."""
         target = self.find(argument)
-        return self.with_arguments({key: value for key, value in offered.items() if _takes(target, key, self.init_args)})
+        return self.with_arguments(
+            {key: value for key, value in offered.items() if _takes(target, key, self.init_args)}
+        )
 
     def call(self, argument: str, offered: Mapping[str, Any] | None = None) -> Any:
         """Return what the class or function makes of its arguments, whose types are looked at before.

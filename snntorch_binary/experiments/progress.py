@@ -121,4 +121,3 @@ class Sender:
     def note(self, text: str) -> None:
         """Leave a line."""
         self._send(self._name, "note", text)
-

@@ -199,7 +199,7 @@ def check_output(out: Path, settings: Mapping[str, Any]) -> None:
     path = out / SETTINGS
     if not path.exists():
         return
-    before = settings_in(out)
+    before = settings_in(path)
     if not (out / "runs").is_dir():
         return
     way_out = "give another --out or remove the folder"
@@ -222,13 +222,12 @@ def _in_both(key: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     return not key.startswith("rules.") or (key in was and key in now)
 
 
-def settings_in(out: Path) -> dict[str, Any]:
-    """Return what a folder of results says of itself.
+def settings_in(path: Path) -> dict[str, Any]:
+    """Return what a file in a folder of results says of it.
 
     Raises:
         OutputError: it is damaged.
     """
-    path = out / SETTINGS
     try:
         values = read_json(path)
     except DamagedFileError:
@@ -247,7 +246,7 @@ def write_settings(out: Path, settings: Mapping[str, Any]) -> None:
     path = out / SETTINGS
     rules: dict[str, Any] = {}
     if path.exists() and (out / "runs").is_dir():
-        before = settings_in(out).get("rules")
+        before = settings_in(path).get("rules")
         rules = before if isinstance(before, dict) else {}
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -36,5 +36,3 @@ from snntorch_binary.federated.selection import chosen_clients as chosen_clients
 from snntorch_binary.federated.selection import round_seed as round_seed
 from snntorch_binary.federated.selective import Share as Share
 from snntorch_binary.federated.selective import num_selected as num_selected
-from snntorch_binary.federated.vgg9 import VGG9 as VGG9
-from snntorch_binary.federated.vgg9 import SpikingVGG9 as SpikingVGG9

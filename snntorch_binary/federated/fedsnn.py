@@ -20,7 +20,7 @@ class FedSNN(SpikingModule):
     on Signal Processing 69, 2021, arXiv 2106.06579.
 
     Args:
-        net: the network, such as :class:`SpikingVGG9` or its twin :class:`VGG9`.
+        net: the network, such as :class:`snntorch_binary.models.SpikingVGG9` or its twin ``VGG9``.
         num_classes: number of classes C.
         lr: learning rate.
         momentum: of SGD, in [0, 1); the paper has 0.95, its published code 0.9.
@@ -31,7 +31,7 @@ class FedSNN(SpikingModule):
         ValueError: an argument is out of its range.
 
     Example:
-        >>> from snntorch_binary.federated.vgg9 import VGG9
+        >>> from snntorch_binary.models import VGG9
         >>> FedSNN(VGG9(width=0.125), num_classes=10)(torch.zeros(1, 4, 3, 32, 32)).shape
         torch.Size([4, 10])
     """

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from snntorch_binary._files import DamagedFileError, RunFolder, digest, read_json, write_json
-from snntorch_binary.lightning.settings import OutputError
+from snntorch_binary.experiments.runs import OutputError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

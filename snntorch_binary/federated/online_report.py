@@ -15,7 +15,7 @@ from snntorch_binary._files import write_json
 from snntorch_binary.federated.online_run import OnlineRun
 from snntorch_binary.federated.online_settings import OnlineSettings
 from snntorch_binary.metrics import evaluate
-from snntorch_binary.metrics.plots import load_curve
+from snntorch_binary.plots import load_curve
 
 Row = dict[str, Any]
 

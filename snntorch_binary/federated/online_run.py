@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from snntorch_binary.data import SpikeDataset, Splits, load, unsigned_symbols
+from snntorch_binary.experiments.progress import RunsProgress
+from snntorch_binary.experiments.runs import check_output, write_settings
 from snntorch_binary.federated.method_file import check_method, finished, keep_finished, keep_method, run_folder
 from snntorch_binary.federated.online_device import CountedSince, OnlineDevice, exchange_
 from snntorch_binary.federated.online_settings import ExchangeMethod, OnlineSettings
 from snntorch_binary.kernels.noise import mix
 from snntorch_binary.learning import OnlineGLM
-from snntorch_binary.lightning.progress import ComparisonProgress
-from snntorch_binary.lightning.settings import check_output, write_settings
 from snntorch_binary.nn import WTANetwork, layered_mask
 from snntorch_binary.nn.wta_circuits import draw_symbols
 
@@ -52,21 +52,21 @@ class OnlineRun:
     train_seconds: float
 
 
-def run_online(settings: OnlineSettings, out: Path, progress: ComparisonProgress) -> list[OnlineRun]:
+def run_online(settings: OnlineSettings, out: Path, progress: RunsProgress) -> list[OnlineRun]:
     """Run every method and seed that has not been run already.
 
     Raises:
         ValueError: something in the settings is wrong.
         OutputError: the folder cannot be written to, or holds runs made with other settings.
     """
-    check_output(out, settings)
+    check_output(out, settings.fingerprint())
     splits = load(**settings.data)
     parts = {name: _spikes(getattr(splits, name), splits, settings.join) for name in ("train", "validation", "test")}
     for name, method in settings.methods.items():  # a mistake in the last one is found out before the first has learned
         make_devices(settings, method, settings.seeds[0], *parts["train"])
         for seed in settings.seeds:
             check_method(_folder(out, name, seed), method)
-    write_settings(out, settings)
+    write_settings(out, settings.fingerprint())
     runs = []
     with progress:
         for seed in settings.seeds:

@@ -8,13 +8,13 @@ from dataclasses import asdict
 from typing import Any
 
 from snntorch_binary.data import collate
+from snntorch_binary.experiments.progress import RunsProgress
 from snntorch_binary.federated.checkpoint import RoundCheckpoint
 from snntorch_binary.federated.evaluation import Evaluator
 from snntorch_binary.federated.federation import Federation
 from snntorch_binary.federated.flower.grid import InProcessGrid
 from snntorch_binary.federated.flower.strategy import RoundReport
 from snntorch_binary.federated.settings import FederationSettings
-from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.metrics import evaluate
 
 log = logging.getLogger("snntorch_binary.federated")
@@ -37,7 +37,7 @@ class RoundRecord:
         checkpoint: RoundCheckpoint | None,
         settings: FederationSettings,
         name: str = "",
-        progress: ComparisonProgress | None = None,
+        progress: RunsProgress | None = None,
     ) -> None:
         self.federation = federation
         self.checkpoint = checkpoint

@@ -15,8 +15,8 @@ from rich.table import Table
 from snntorch_binary._files import write_json
 from snntorch_binary.federated.run import FederatedRun
 from snntorch_binary.federated.settings import FederationSettings
-from snntorch_binary.metrics import Difference, differences_table, evaluate, paired_differences, reliability_diagram
-from snntorch_binary.metrics.plots import rounds_curve
+from snntorch_binary.metrics import Difference, differences_table, evaluate, paired_differences
+from snntorch_binary.plots import reliability_diagram, rounds_curve
 
 
 def rows_of(settings: FederationSettings, runs: Sequence[FederatedRun]) -> list[dict[str, Any]]:

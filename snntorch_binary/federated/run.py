@@ -10,6 +10,8 @@ from torch import Tensor
 
 from snntorch_binary._files import RunFolder
 from snntorch_binary.data import Splits, collate
+from snntorch_binary.experiments.progress import RunsProgress
+from snntorch_binary.experiments.runs import check_output, write_settings
 from snntorch_binary.federated.checkpoint import RoundCheckpoint
 from snntorch_binary.federated.evaluation import Evaluator
 from snntorch_binary.federated.federation import make_federation, read_data, try_network
@@ -20,9 +22,7 @@ from snntorch_binary.federated.flower.strategy import TooFewClientsError
 from snntorch_binary.federated.method_file import check_method, finished, keep_finished, keep_method, run_folder
 from snntorch_binary.federated.record import RoundRecord, round_line
 from snntorch_binary.federated.settings import FederationSettings
-from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
-from snntorch_binary.lightning.settings import check_output, write_settings
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,14 @@ class FederatedRun:
     train_seconds: float
 
 
-def run_all(settings: FederationSettings, out: Path, progress: ComparisonProgress) -> list[FederatedRun]:
+def run_all(settings: FederationSettings, out: Path, progress: RunsProgress) -> list[FederatedRun]:
     """Run every method and seed that has not been run already.
 
     Raises:
         ValueError: something in the settings is wrong, no client's answer ever counted, or what is learned answers NaN.
         OutputError: the folder cannot be written to, or holds runs made with other settings.
     """
-    check_output(out, settings)
+    check_output(out, settings.fingerprint())
     folders = {
         (method, seed): out / "runs" / f"{method}-seed{seed}" for seed in settings.seeds for method in settings.methods
     }
@@ -70,7 +70,7 @@ def run_all(settings: FederationSettings, out: Path, progress: ComparisonProgres
     for method, seed in missing:  # a mistake in the last method is found out before the first has learned
         if seed == missing[0][1]:
             try_network(make_federation(settings, method, seed, data.of(method, seed)), method)
-    write_settings(out, settings)
+    write_settings(out, settings.fingerprint())
     runs = []
     with quiet(), progress:
         for (method, seed), found in done.items():
@@ -110,7 +110,7 @@ def _run(
     seed: int,
     data: tuple[Splits, list[Tensor]],
     files: RunFolder,
-    progress: ComparisonProgress,
+    progress: RunsProgress,
 ) -> dict[str, Any]:
     """Return what is kept of a run: all of its class that its folder does not say."""
     folder = files.path

@@ -9,13 +9,8 @@ from snntorch_binary.lightning.annealing import AnnealRho as AnnealRho  # noqa: 
 from snntorch_binary.lightning.annealing import AnnealTau as AnnealTau  # noqa: E402
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN as BayesBiSNN  # noqa: E402
 from snntorch_binary.lightning.data import SpikeDataModule as SpikeDataModule  # noqa: E402
-from snntorch_binary.lightning.networks import LocalSpikingMLP as LocalSpikingMLP  # noqa: E402
-from snntorch_binary.lightning.networks import SpikingMLP as SpikingMLP  # noqa: E402
-from snntorch_binary.lightning.networks import symbol_network as symbol_network  # noqa: E402
 from snntorch_binary.lightning.schedule import HyperparameterSchedule as HyperparameterSchedule  # noqa: E402
 from snntorch_binary.lightning.seeded_steps import SeededSteps as SeededSteps  # noqa: E402
-from snntorch_binary.lightning.soft_lif_networks import SoftLIFConvNet as SoftLIFConvNet  # noqa: E402
-from snntorch_binary.lightning.soft_lif_networks import SoftLIFLocalNet as SoftLIFLocalNet  # noqa: E402
 from snntorch_binary.lightning.spiking_module import NonFiniteLossError as NonFiniteLossError  # noqa: E402
 from snntorch_binary.lightning.spiking_module import SpikingModule as SpikingModule  # noqa: E402
 from snntorch_binary.lightning.st_bisnn import STBiSNN as STBiSNN  # noqa: E402

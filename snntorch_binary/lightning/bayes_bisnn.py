@@ -54,7 +54,8 @@ class BayesBiSNN(SpikingModule):
 
     Example:
         >>> import torch
-        >>> from snntorch_binary.lightning import BayesBiSNN, SpikingMLP
+        >>> from snntorch_binary.lightning import BayesBiSNN
+        >>> from snntorch_binary.models import SpikingMLP
         >>> module = BayesBiSNN(SpikingMLP(64, [32], 10), num_classes=10)
         >>> sorted(module.eval().answers(torch.ones(10, 2, 64), final=True))
         ['ensemble', 'mode']

@@ -43,7 +43,8 @@ class STBiSNN(SpikingModule):
 
     Example:
         >>> import torch, snntorch_binary as sb
-        >>> from snntorch_binary.lightning import SpikingMLP, STBiSNN
+        >>> from snntorch_binary.lightning import STBiSNN
+        >>> from snntorch_binary.models import SpikingMLP
         >>> module = STBiSNN(SpikingMLP(64, [32], 10), num_classes=10)
         >>> module(torch.ones(10, 2, 64)).shape
         torch.Size([2, 10])

@@ -1,4 +1,4 @@
-"""Calibration, uncertainty and energy: scores, their comparison, temperature scaling, plots and tables.
+"""Calibration, uncertainty and energy: scores, their comparison, temperature scaling, and tables.
 
 Everything takes plain tensors: probabilities of a predictor [N, C], of the members of an ensemble [K, N, C],
 scores of every time step [T, N, C], uncertainty scores [N], labels [N]. The metrics of other libraries take
@@ -17,33 +17,16 @@ from snntorch_binary.metrics.bootstrap import paired_differences as paired_diffe
 from snntorch_binary.metrics.calibration import adaptive_calibration_error as adaptive_calibration_error
 from snntorch_binary.metrics.calibration import classwise_calibration_error as classwise_calibration_error
 from snntorch_binary.metrics.calibration import expected_calibration_error as expected_calibration_error
+from snntorch_binary.metrics.energy import Energy as Energy
+from snntorch_binary.metrics.energy import LayerEnergy as LayerEnergy
+from snntorch_binary.metrics.energy import SpikeRateEnergy as SpikeRateEnergy
+from snntorch_binary.metrics.energy import SpikingEnergy as SpikingEnergy
 from snntorch_binary.metrics.energy import energy as energy
-from snntorch_binary.metrics.energy_by_rate import SpikeRateEnergy as SpikeRateEnergy
-from snntorch_binary.metrics.energy_by_rate import spike_rate_energy as spike_rate_energy
-from snntorch_binary.metrics.energy_table import Energy as Energy
-from snntorch_binary.metrics.energy_table import LayerEnergy as LayerEnergy
+from snntorch_binary.metrics.energy import spike_rate_energy as spike_rate_energy
+from snntorch_binary.metrics.energy import spiking_energy as spiking_energy
 from snntorch_binary.metrics.out_of_distribution import OODScores as OODScores
 from snntorch_binary.metrics.out_of_distribution import ood_scores as ood_scores
 from snntorch_binary.metrics.out_of_distribution import paired_auroc_difference as paired_auroc_difference
-from snntorch_binary.metrics.plots import PopulationSegment as PopulationSegment
-from snntorch_binary.metrics.plots import anytime_curve as anytime_curve
-from snntorch_binary.metrics.plots import continual_curve as continual_curve
-from snntorch_binary.metrics.plots import decision_surface as decision_surface
-from snntorch_binary.metrics.plots import estimator_bias as estimator_bias
-from snntorch_binary.metrics.plots import learning_curve as learning_curve
-from snntorch_binary.metrics.plots import load_curve as load_curve
-from snntorch_binary.metrics.plots import ood_histogram as ood_histogram
-from snntorch_binary.metrics.plots import plane as plane
-from snntorch_binary.metrics.plots import population_history as population_history
-from snntorch_binary.metrics.plots import predictive_band as predictive_band
-from snntorch_binary.metrics.plots import raster as raster
-from snntorch_binary.metrics.plots import rate_curve as rate_curve
-from snntorch_binary.metrics.plots import rates_against_spikes as rates_against_spikes
-from snntorch_binary.metrics.plots import rejection_curve as rejection_curve
-from snntorch_binary.metrics.plots import reliability_diagram as reliability_diagram
-from snntorch_binary.metrics.plots import rounds_curve as rounds_curve
-from snntorch_binary.metrics.plots import size_curve as size_curve
-from snntorch_binary.metrics.plots import symbol_raster as symbol_raster
 from snntorch_binary.metrics.regression import RegressionExampleScores as RegressionExampleScores
 from snntorch_binary.metrics.regression import RegressionScores as RegressionScores
 from snntorch_binary.metrics.regression import evaluate_regression as evaluate_regression
@@ -58,8 +41,6 @@ from snntorch_binary.metrics.scores import brier_score as brier_score
 from snntorch_binary.metrics.scores import evaluate as evaluate
 from snntorch_binary.metrics.scores import example_scores as example_scores
 from snntorch_binary.metrics.scores import negative_log_likelihood as negative_log_likelihood
-from snntorch_binary.metrics.spiking_energy import SpikingEnergy as SpikingEnergy
-from snntorch_binary.metrics.spiking_energy import spiking_energy as spiking_energy
 from snntorch_binary.metrics.table import differences_table as differences_table
 from snntorch_binary.metrics.table import results_table as results_table
 from snntorch_binary.metrics.temperature import apply_temperature as apply_temperature

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from snntorch_binary.lightning.progress import ComparisonProgress
-from snntorch_binary.lightning.provenance import write_csv
+from snntorch_binary.experiments.progress import RunsProgress
+from snntorch_binary.experiments.provenance import write_csv
 from snntorch_binary.tune.engine import ray_started
 from snntorch_binary.tune.lineage import Report
 from snntorch_binary.tune.plan import Plan
@@ -33,7 +33,7 @@ def run(settings: TuneSettings, out: Path, console: Console, arguments: Sequence
     epochs = settings.plan.population * settings.plan.epochs
     started = False
     with ExitStack() as stack:
-        progress = stack.enter_context(ComparisonProgress(console, len(kinds) * len(settings.seeds), epochs))
+        progress = stack.enter_context(RunsProgress(console, len(kinds) * len(settings.seeds), epochs))
         for seed in settings.seeds:
             config = settings.config_of(seed)
             module_factory, data = ModuleOf(config["model"]), data_of(config.get("data"))
@@ -65,7 +65,7 @@ def run(settings: TuneSettings, out: Path, console: Console, arguments: Sequence
 class _Listener:
     """Shows how far a population is, and its best score so far."""
 
-    def __init__(self, progress: ComparisonProgress, label: str, plan: Plan) -> None:
+    def __init__(self, progress: RunsProgress, label: str, plan: Plan) -> None:
         self.progress, self.label, self.plan = progress, label, plan
         self.epochs, self.best = 0, plan.worst
 

@@ -12,8 +12,8 @@ import lightning as L
 
 from snntorch_binary._errors import expected
 from snntorch_binary._files import RunFolder, digest, remove_parts, write_json
+from snntorch_binary.experiments.runs import OutputError, settings_in
 from snntorch_binary.lightning.hyperparameters import check_names
-from snntorch_binary.lightning.settings import OutputError, values_by_name
 from snntorch_binary.tune.engine import EXPERIMENT, MEMBERS, Resources, ray_started, run_trials
 from snntorch_binary.tune.fingerprint import fingerprint
 from snntorch_binary.tune.interval import CHECKPOINT, ModuleFactory, files_of
@@ -156,7 +156,7 @@ def result_files(out: Path) -> RunFolder:
     Raises:
         OutputError: there is no plan, or it is damaged.
     """
-    return files_of(out, digest(values_by_name(out / _PLAN)))
+    return files_of(out, digest(settings_in(out / _PLAN)))
 
 
 def _is_finished(files: RunFolder, plan: Plan) -> bool:
@@ -213,7 +213,7 @@ def _check_output(out: Path, now: Mapping[str, Any]) -> None:
         raise OutputError(f"The results cannot be written to {out}: it is no folder.")
     if not path.exists():
         return
-    before = values_by_name(path)
+    before = settings_in(path)
     other = ", ".join(name for name in now if before.get(name) != now[name])
     if other:
         raise OutputError(f"{out} holds a population with another {other}; give another folder or remove it.")

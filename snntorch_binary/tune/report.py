@@ -17,7 +17,7 @@ from snntorch_binary._files import write_json
 from snntorch_binary.lightning.plain_checkpoints import read_checkpoint
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.metrics import differences_table, evaluate, paired_differences, results_table
-from snntorch_binary.metrics.plots import PopulationSegment, population_history
+from snntorch_binary.plots import PopulationSegment, population_history
 from snntorch_binary.tune.interval import ModuleFactory
 from snntorch_binary.tune.lineage import line_of, winner
 from snntorch_binary.tune.population import Population, result_files

@@ -19,9 +19,10 @@ import torch
 
 from snntorch_binary import to_spiking
 from snntorch_binary.data import DirectEncoder
-from snntorch_binary.lightning import SoftLIFConvNet, SpikeDataModule, SpikingModule
+from snntorch_binary.lightning import SpikeDataModule, SpikingModule
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.metrics import paired_bootstrap
+from snntorch_binary.models import SoftLIFConvNet
 
 WINDOW = {"tau_syn": 0.0, "scoring": 0.02, "presentation": 0.06}  # seconds
 

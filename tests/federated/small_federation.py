@@ -11,7 +11,7 @@ from snntorch_binary.federated.settings import read_settings
 from snntorch_binary.lightning.progress import ComparisonProgress
 
 NET = {
-    "class_path": "snntorch_binary.lightning.SpikingMLP",
+    "class_path": "snntorch_binary.models.SpikingMLP",
     "init_args": {"input_size": 64, "hidden_sizes": [4], "num_classes": 10},
 }
 

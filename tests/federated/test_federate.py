@@ -22,7 +22,7 @@ from snntorch_binary.federated.settings import FederationSettings, build, read_s
 from snntorch_binary.optim import BayesBiSNN
 
 MLP = {
-    "class_path": "snntorch_binary.lightning.SpikingMLP",
+    "class_path": "snntorch_binary.models.SpikingMLP",
     "init_args": {"input_size": 64, "hidden_sizes": [16], "num_classes": 10},
 }
 
@@ -54,7 +54,7 @@ SMALL = {
 # A plain network with noise of torch's own, dropout and that of its neurons.
 DROPOUT = {
     "model": {
-        "class_path": "snntorch_binary.lightning.SoftLIFConvNet",
+        "class_path": "snntorch_binary.models.SoftLIFConvNet",
         "init_args": {
             "image_shape": [1, 8, 8], "num_classes": 10, "channels": [2, 2], "hidden_size": 8, "noise": 10.0
         },
@@ -67,7 +67,7 @@ PRIVATE = {"local_privacy": {"clipping_norm": 1.0, "sensitivity": 0.1, "epsilon"
 PRIVATE_NOISE = {"clipping_norm": 1.0, "sensitivity": 1.0, "epsilon": 1.0, "delta": 1e-5}
 FEW = {"name": "digits", "num_steps": 1, "limit_per_class": 15}
 LOCAL = {
-    "class_path": "snntorch_binary.lightning.LocalSpikingMLP",
+    "class_path": "snntorch_binary.models.LocalSpikingMLP",
     "init_args": {"input_size": 64, "hidden_sizes": [16], "num_outputs": 10},
 }
 ONLINE = method("SpikingModule", net=LOCAL, credit="online")

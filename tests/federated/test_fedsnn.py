@@ -8,7 +8,7 @@ from snntorch_binary.data import SignedRateEncoder, SpikeDataset, collate
 from snntorch_binary.federated import IID, Average, NetworkCoordinator, Task, Update, round_seed
 from snntorch_binary.federated.fedsnn import FedSNN
 from snntorch_binary.federated.participant import NetworkParticipant
-from snntorch_binary.federated.vgg9 import VGG9, SpikingVGG9
+from snntorch_binary.models import VGG9, SpikingVGG9
 from snntorch_binary.nn import BatchNormThroughTime
 
 

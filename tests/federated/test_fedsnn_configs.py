@@ -12,8 +12,8 @@ from snntorch_binary.federated.federation import make_federation, read_data
 from snntorch_binary.federated.fedsnn import FedSNN
 from snntorch_binary.federated.run import run_all
 from snntorch_binary.federated.settings import Method, build, chosen_settings, shipped_configs
-from snntorch_binary.federated.vgg9 import VGG9, SpikingVGG9
 from snntorch_binary.lightning.progress import ComparisonProgress
+from snntorch_binary.models import VGG9, SpikingVGG9
 
 NAMES = [name for name in shipped_configs() if name.startswith("fedsnn-")]
 

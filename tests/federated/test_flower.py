@@ -33,7 +33,8 @@ from snntorch_binary.federated.aggregation import shared_state
 from snntorch_binary.federated.flower import InProcessGrid, TooFewClientsError, client_app, run_in_process, server_app
 from snntorch_binary.federated.flower.records import from_record, to_record
 from snntorch_binary.federated.participant import NetworkParticipant, as_module
-from snntorch_binary.lightning import BayesBiSNN, LocalSpikingMLP, SpikingMLP, SpikingModule, STBiSNN
+from snntorch_binary.lightning import BayesBiSNN, SpikingModule, STBiSNN
+from snntorch_binary.models import LocalSpikingMLP, SpikingMLP
 
 CLIENTS = 4
 

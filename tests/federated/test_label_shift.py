@@ -10,7 +10,8 @@ from snntorch_binary.federated import Average, Dirichlet, NetworkCoordinator, Ta
 from snntorch_binary.federated.evaluation import Evaluator
 from snntorch_binary.federated.label_shift import ShiftedClassification, label_shares, require_label_shift
 from snntorch_binary.federated.participant import NetworkParticipant
-from snntorch_binary.lightning import LocalSpikingMLP, SpikingMLP, SpikingModule
+from snntorch_binary.lightning import SpikingModule
+from snntorch_binary.models import LocalSpikingMLP, SpikingMLP
 
 
 def test_it_is_bayes_rule_for_the_clients_labels():

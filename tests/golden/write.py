@@ -10,8 +10,9 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import snntorch_binary as sb
-from snntorch_binary.lightning import BayesBiSNN, SpikingMLP, STBiSNN
+from snntorch_binary.lightning import BayesBiSNN, STBiSNN
 from snntorch_binary.lightning.quiet import quiet
+from snntorch_binary.models import SpikingMLP
 
 
 def spikes(*shape):

@@ -8,8 +8,9 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 from training import make_trainer
 
-from snntorch_binary.lightning import BayesBiSNN, SpikingMLP, STBiSNN
+from snntorch_binary.lightning import BayesBiSNN, STBiSNN
 from snntorch_binary.lightning.quiet import quiet
+from snntorch_binary.models import SpikingMLP
 from snntorch_binary.weights import Bernoulli
 
 BATCH = 8

@@ -6,9 +6,10 @@ import torch
 from training import Stop, checkpoint_in, make_trainer
 
 import snntorch_binary as sb
-from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule, SpikingMLP, STBiSNN
+from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule, STBiSNN
 from snntorch_binary.lightning.annealing import AnnealRho, AnnealTau
 from snntorch_binary.lightning.quiet import quiet
+from snntorch_binary.models import SpikingMLP
 from snntorch_binary.weights import binary_layers
 
 pytestmark = [

@@ -28,7 +28,7 @@ def backpropagation(dataset, rule):
         "drive": used.start(rule),
     }
     init_args = {
-        "net": {"class_path": "snntorch_binary.lightning.SpikingMLP", "init_args": net},
+        "net": {"class_path": "snntorch_binary.models.SpikingMLP", "init_args": net},
         "num_classes": num_classes,
         "readout_scale": used.readout_scale,
     }
@@ -68,7 +68,7 @@ def winner_take_all(dataset):
         "init": given.init,
     }
     init_args = {
-        "net": {"class_path": "snntorch_binary.lightning.symbol_network", "init_args": net},
+        "net": {"class_path": "snntorch_binary.models.symbol_network", "init_args": net},
         "num_classes": len(classes),
         "lr": given.lr,
         "hidden_lr": given.hidden_lr,
@@ -94,7 +94,7 @@ def soft_lif(dataset):
     else:
         name, net = "SoftLIFLocalNet", {"crop": 24, "noise": given.noise}
     init_args = {
-        "net": {"class_path": f"snntorch_binary.lightning.{name}", "init_args": net},
+        "net": {"class_path": f"snntorch_binary.models.{name}", "init_args": net},
         "num_classes": 10,
         "lr": used.lr,
     }

@@ -11,7 +11,8 @@ import snntorch_binary as sb
 from snntorch_binary.data import collate, load
 from snntorch_binary.inference import logits, sample_scores
 from snntorch_binary.inference.readout import DEFAULT_READOUT, NUM_SAMPLES
-from snntorch_binary.lightning import VOWEL, BayesBiSNN, SpikingMLP, SpikingModule, STBiSNN
+from snntorch_binary.lightning import VOWEL, BayesBiSNN, SpikingModule, STBiSNN
+from snntorch_binary.models import SpikingMLP
 from snntorch_binary.optim import BayesBiSNN as Optimizer
 from snntorch_binary.packed import PackedEnsemble
 from snntorch_binary.weights import binary_layers

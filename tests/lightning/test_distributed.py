@@ -10,8 +10,9 @@ import torch
 from lightning.pytorch.strategies import FSDPStrategy
 from training import make_trainer
 
-from snntorch_binary.lightning import SpikingMLP, STBiSNN
+from snntorch_binary.lightning import STBiSNN
 from snntorch_binary.lightning.processes import check_processes
+from snntorch_binary.models import SpikingMLP
 
 pytestmark = pytest.mark.ddp
 

@@ -7,15 +7,9 @@ from training import RULES, SnnTorchNet, checkpoint_in, init_hidden_net, make_tr
 
 import snntorch_binary as sb
 from snntorch_binary.inference import logits
-from snntorch_binary.lightning import (
-    BayesBiSNN,
-    NonFiniteLossError,
-    SpikeDataModule,
-    SpikingMLP,
-    SpikingModule,
-    STBiSNN,
-)
+from snntorch_binary.lightning import BayesBiSNN, NonFiniteLossError, SpikeDataModule, SpikingModule, STBiSNN
 from snntorch_binary.metrics import evaluate
+from snntorch_binary.models import SpikingMLP
 from snntorch_binary.weights import binary_layers
 
 pytestmark = [

@@ -4,16 +4,9 @@ import torch
 from torch import nn
 from training import checkpoint_in, make_trainer
 
-from snntorch_binary.lightning import (
-    VOWEL,
-    BayesBiSNN,
-    HyperparameterSchedule,
-    SpikeDataModule,
-    SpikingMLP,
-    SpikingModule,
-    STBiSNN,
-)
+from snntorch_binary.lightning import VOWEL, BayesBiSNN, HyperparameterSchedule, SpikeDataModule, SpikingModule, STBiSNN
 from snntorch_binary.lightning.quiet import quiet
+from snntorch_binary.models import SpikingMLP
 from snntorch_binary.nn import SoftLIF, WTANetwork
 from snntorch_binary.weights import Bernoulli, binary_layers
 

@@ -5,8 +5,9 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from training import make_trainer
 
-from snntorch_binary.lightning import BayesBiSNN, LocalSpikingMLP, SpikingMLP, SpikingModule, STBiSNN
+from snntorch_binary.lightning import BayesBiSNN, SpikingModule, STBiSNN
 from snntorch_binary.metrics import evaluate
+from snntorch_binary.models import LocalSpikingMLP, SpikingMLP
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning"),

@@ -12,8 +12,9 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
 
-from snntorch_binary.lightning import BayesBiSNN, LocalSpikingMLP, SpikeDataModule, SpikingMLP, SpikingModule, STBiSNN
+from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule, SpikingModule, STBiSNN
 from snntorch_binary.lightning.quiet import quiet
+from snntorch_binary.models import LocalSpikingMLP, SpikingMLP
 
 RULES = {
     "full-precision": lambda net, **more: SpikingModule(net, 10, 1e-2, **more),

@@ -9,9 +9,9 @@ from torch import nn
 
 import snntorch_binary as sb
 from snntorch_binary.kernels import use_engine
-from snntorch_binary.lightning.networks import LocalSpikingMLP
 from snntorch_binary.metrics import energy, spike_rate_energy
-from snntorch_binary.metrics.operations import contributions
+from snntorch_binary.metrics.energy.operations import contributions
+from snntorch_binary.models import LocalSpikingMLP
 from snntorch_binary.packed import SpikeBits
 
 COUNTS = ("dense_macs", "macs", "synaptic_operations", "update_macs", "update_additions", "input_density", "spikes")

@@ -12,7 +12,7 @@ from torch import nn
 import snntorch_binary as sb
 from snntorch_binary.inference import logits, run
 from snntorch_binary.learning import LocalNetwork
-from snntorch_binary.lightning.networks import LocalSpikingMLP, SpikingMLP
+from snntorch_binary.models import LocalSpikingMLP, SpikingMLP
 from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.packed import PackedFlatten, PackedLayer, PackedMaxPool, SpikeBits
 

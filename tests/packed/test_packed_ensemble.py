@@ -8,7 +8,7 @@ from torch import nn
 
 import snntorch_binary as sb
 from snntorch_binary.inference import logits
-from snntorch_binary.lightning.networks import SpikingMLP
+from snntorch_binary.models import SpikingMLP
 from snntorch_binary.packed import PackedEnsemble, SpikeBits
 
 

@@ -19,7 +19,7 @@ from random_spikes import spikes
 from torch import nn
 
 import snntorch_binary as sb
-from snntorch_binary.lightning.networks import LocalSpikingMLP
+from snntorch_binary.models import LocalSpikingMLP
 from snntorch_binary.packed import PackedFileError, PackedFileVersionError, PackedLayer, SpikeBits, file
 from snntorch_binary.packed.record import MOST_AT_ALL, MOST_PER_BYTE, Record
 

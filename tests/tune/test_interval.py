@@ -12,7 +12,8 @@ import yaml
 
 pytest.importorskip("ray.tune", reason="Ray is not installed")
 
-from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule, SpikingMLP
+from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule
+from snntorch_binary.models import SpikingMLP
 from snntorch_binary.tune.interval import kept_report, train_interval
 from snntorch_binary.tune.lineage import line_of, schedule_of
 from snntorch_binary.tune.one_batch import available_memory, try_one_batch
@@ -30,7 +31,7 @@ MODEL = {
     "class_path": "snntorch_binary.lightning.BayesBiSNN",
     "init_args": {
         "net": {
-            "class_path": "snntorch_binary.lightning.SpikingMLP",
+            "class_path": "snntorch_binary.models.SpikingMLP",
             "init_args": {"input_size": 64, "hidden_sizes": [16], "num_classes": 10},
         },
         "num_classes": 10,
@@ -42,7 +43,7 @@ NOISY = {  # torch's own noise, which is in no checkpoint: of the neurons, and d
     "class_path": "snntorch_binary.lightning.SpikingModule",
     "init_args": {
         "net": {
-            "class_path": "snntorch_binary.lightning.SoftLIFConvNet",
+            "class_path": "snntorch_binary.models.SoftLIFConvNet",
             "init_args": {"image_shape": [1, 8, 8], "channels": [4], "hidden_size": 16, "noise": 10.0},
         },
         "num_classes": 10,

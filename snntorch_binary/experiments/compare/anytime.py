@@ -19,7 +19,8 @@ from snntorch_binary.inference import run as run_network
 from snntorch_binary.inference import sample_scores
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.spiking_module import SpikingModule
-from snntorch_binary.metrics import EarlyExit, Scores, anytime_curve, anytime_scores, early_exit, running_probabilities
+from snntorch_binary.metrics import EarlyExit, Scores, anytime_scores, early_exit, running_probabilities
+from snntorch_binary.plots import anytime_curve
 
 _THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.4)
 """Predictive entropies, in nats, below which an answer is given."""

@@ -6,7 +6,7 @@ import torch
 
 from snntorch_binary.experiments.compare.comparison import Comparison
 from snntorch_binary.lightning.vowel import VOWEL
-from snntorch_binary.metrics import symbol_raster
+from snntorch_binary.plots import symbol_raster
 
 
 @torch.no_grad()

@@ -130,7 +130,7 @@ def _planned(experiment: Experiment, name: str, seed: int, fold: int) -> Planned
     key = as_plain({**experiment.plain(), "rule": rule.plain(), "seed": seed, "fold": fold})
     label = f"{name}-seed{seed}" + (f"-fold{fold}" if experiment.num_folds else "")
     has = frozenset(of.name for of in fields(Run)) - {"rule", "seed", "fold", "folder"}
-    train = partial(train_one, experiment, name=name, seed=seed, fold=fold)
+    train = partial(train_one, experiment=experiment, name=name, seed=seed, fold=fold)
     return PlannedRun(label, key, train, RESULT, has)
 
 

@@ -38,5 +38,7 @@ def in_small_batches(batches: Batches) -> DataLoader[tuple[Tensor, Tensor]]:
     """Return a data set in its order."""
     dataset = getattr(batches, "dataset", None)
     if dataset is None:
-        raise TypeError(expected("data", "a data set of images for networks that run in spikes", type(batches).__name__))
+        raise TypeError(
+            expected("data", "a data set of images for networks that run in spikes", type(batches).__name__)
+        )
     return DataLoader(dataset, batch_size=_BATCH_SIZE, collate_fn=collate)

@@ -21,14 +21,8 @@ from snntorch_binary.experiments.compare.report import label_of
 from snntorch_binary.experiments.data import ShippedData, in_order
 from snntorch_binary.experiments.experiment import Experiment
 from snntorch_binary.lightning.spiking_module import SpikingModule
-from snntorch_binary.metrics import (
-    Difference,
-    Uncertainty,
-    ood_histogram,
-    ood_scores,
-    paired_auroc_difference,
-    uncertainty_scores,
-)
+from snntorch_binary.metrics import Difference, Uncertainty, ood_scores, paired_auroc_difference, uncertainty_scores
+from snntorch_binary.plots import ood_histogram
 
 Scored = dict[tuple[str, str], dict[int, tuple[Uncertainty, Uncertainty]]]
 """Uncertainty in and out of distribution by (rule, prediction) and seed."""
@@ -123,9 +117,7 @@ def _uncertain(
         return {name: scores.softmax(-1) for name, scores in module.scores(x, final=True).items()}
 
     both = [answers(in_order(dataset), of_members, dim=1) for dataset in (inside, outside)]
-    return {
-        name: (uncertainty_scores(both[0][name]), uncertainty_scores(both[1][name])) for name in module.predictions
-    }
+    return {name: (uncertainty_scores(both[0][name]), uncertainty_scores(both[1][name])) for name in module.predictions}
 
 
 def _rows(experiment: Experiment, other: str, scored: Scored) -> list[dict[str, Any]]:

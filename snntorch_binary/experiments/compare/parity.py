@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -23,12 +24,11 @@ from torch.utils.data import DataLoader
 from snntorch_binary._errors import expected
 from snntorch_binary._files import RunFolder, write_json
 from snntorch_binary.data import SpikeDataset, Splits, collate, load
+from snntorch_binary.experiments.progress import RunsProgress
 from snntorch_binary.learning import LocalNetwork
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.data import SeededSampler
-from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
-from snntorch_binary.lightning.settings import Settings
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.lightning.st_bisnn import STBiSNN
 from snntorch_binary.metrics import accuracy, expected_calibration_error
@@ -93,7 +93,7 @@ def _module(rule: str, net: nn.Module) -> SpikingModule:
 class _Watch(L.Callback):
     """Measures the network at the epochs of the table."""
 
-    def __init__(self, test: SpikeDataset, progress: ComparisonProgress) -> None:
+    def __init__(self, test: SpikeDataset, progress: RunsProgress) -> None:
         self.curves: dict[str, dict[int, tuple[float, float]]] = {}
         self._test = test
         self._progress = progress
@@ -123,20 +123,18 @@ class _Plan:
         return f"{self.rule}-seed{self.seed}"
 
 
-def run_parity(settings: Settings, out: Path, console: Console) -> None:
+def run_parity(rules: Sequence[str], seeds: Sequence[int], epochs: int | None, out: Path, console: Console) -> None:
     """Train with the published arithmetic, print ours next to the reference's curves, and write parity.json.
 
     Raises:
-        ValueError: the data set is not two-moons, or only full precision is asked for.
+        ValueError: only full precision is asked for.
     """
-    if settings.dataset != "two-moons":
-        raise ValueError(expected("paper-exact", "used with two-moons, whose reference is known", settings.dataset))
-    plans = [_Plan(rule, seed) for seed in settings.seeds for rule in ("st", "bayes") if rule in settings.rules]
+    plans = [_Plan(rule, seed) for seed in seeds for rule in ("st", "bayes") if rule in rules]
     if not plans:
-        raise ValueError(expected("rules", "st or bayes with --paper-exact", settings.rules))
-    num_epochs = settings.epochs or max(EPOCHS)
+        raise ValueError(expected("rules", "st or bayes with --paper-exact", ", ".join(rules)))
+    num_epochs = epochs or max(EPOCHS)
     ours: dict[tuple[str, str], Curve] = {}
-    with quiet(), ComparisonProgress(console, len(plans), num_epochs) as progress:
+    with quiet(), RunsProgress(console, len(plans), num_epochs) as progress:
         for plan in plans:
             run = {"rule": plan.rule, "seed": plan.seed, "epochs": num_epochs}
             folder = RunFolder(out / "runs" / f"{plan.name}-{num_epochs}", run, progress.note)
@@ -156,7 +154,7 @@ def run_parity(settings: Settings, out: Path, console: Console) -> None:
     console.print(f"Written to {out}: parity.json", highlight=False, markup=False, soft_wrap=True)
 
 
-def _train(plan: _Plan, num_epochs: int, progress: ComparisonProgress) -> dict[str, Any]:
+def _train(plan: _Plan, num_epochs: int, progress: RunsProgress) -> dict[str, Any]:
     splits = load("two-moons")
     # The reference draws its spikes once.
     train = SpikeDataset(

@@ -14,7 +14,8 @@ from snntorch_binary._files import write_json
 from snntorch_binary.data import SpikeDataset, Splits, regression_1d
 from snntorch_binary.experiments.compare.comparison import Comparison, Run
 from snntorch_binary.experiments.compare.report import label_of, write_curve
-from snntorch_binary.metrics import evaluate_regression, fit_noise, predictive_band
+from snntorch_binary.metrics import evaluate_regression, fit_noise
+from snntorch_binary.plots import predictive_band
 
 
 def report_regression(comparison: Comparison) -> None:

@@ -21,14 +21,12 @@ from snntorch_binary.metrics import (
     evaluate,
     example_scores,
     fit_temperature,
-    learning_curve,
     paired_bootstrap,
     paired_differences,
-    rejection_curve,
-    reliability_diagram,
     results_table,
     retained_accuracy,
 )
+from snntorch_binary.plots import learning_curve, rejection_curve, reliability_diagram
 
 SCALED = "temperature-scaled"
 """Full precision whose class scores are divided by a temperature that was fitted on validation data."""

@@ -12,7 +12,7 @@ from snntorch_binary._files import read_json, write_json
 from snntorch_binary.experiments.compare.report import label_of
 from snntorch_binary.experiments.experiment import Experiment
 from snntorch_binary.experiments.rules import RULES, Rule
-from snntorch_binary.metrics import size_curve
+from snntorch_binary.plots import size_curve
 
 _SIZES: dict[str, Callable[[int], Any]] = {
     "hidden_sizes": lambda size: [size] if size else [],

@@ -13,9 +13,10 @@ from snntorch_binary._files import write_json
 from snntorch_binary.experiments.compare.comparison import Comparison
 from snntorch_binary.experiments.compare.in_spikes import in_spikes
 from snntorch_binary.experiments.rules import Presentation
-from snntorch_binary.metrics import raster, rate_curve, rates_against_spikes, spiking_energy
+from snntorch_binary.metrics import spiking_energy
 from snntorch_binary.nn.soft_lif import SoftLIF
 from snntorch_binary.nn.spiking_lif import SpikingLIF
+from snntorch_binary.plots import raster, rate_curve, rates_against_spikes
 from snntorch_binary.to_spiking import to_spiking
 
 
@@ -25,7 +26,8 @@ def draw_spikes(comparison: Comparison) -> None:
     energies: dict[str, Any] = {}
     for rule in comparison.experiment.rules:
         module, data = comparison.load(next(run for run in comparison.runs if run.rule == rule.name))
-        assert rule.spiking is not None and data.splits is not None
+        assert rule.spiking is not None
+        assert data.splits is not None
         test = data.splits.test
         x = test.__getitems__(list(range(min(20, len(test)))))[0]
         found = spiking_energy(in_spikes(module.net, rule.spiking), x)

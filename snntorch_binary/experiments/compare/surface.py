@@ -10,7 +10,7 @@ from snntorch_binary.experiments.answers import answers
 from snntorch_binary.experiments.compare.comparison import Comparison
 from snntorch_binary.experiments.compare.report import label_of
 from snntorch_binary.experiments.data import in_order
-from snntorch_binary.metrics import decision_surface, plane
+from snntorch_binary.plots import decision_surface, plane
 
 _RESOLUTION = 60
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from snntorch_binary._files import RunFolder
 from snntorch_binary.experiments.answers import answers
-from snntorch_binary.experiments.compare.spikes import in_small_batches, running_in_spikes
+from snntorch_binary.experiments.compare.in_spikes import in_small_batches, running_in_spikes
 from snntorch_binary.experiments.data import Batches, LoadedData
 from snntorch_binary.experiments.description import RunDescription, weights_of
 from snntorch_binary.experiments.experiment import Experiment
@@ -32,7 +32,7 @@ from snntorch_binary.lightning.spiking_module import SpikingModule
 
 
 def train_one(
-    experiment: Experiment, name: str, seed: int, fold: int, folder: RunFolder, progress: RunProgress
+    folder: RunFolder, progress: RunProgress, *, experiment: Experiment, name: str, seed: int, fold: int
 ) -> dict[str, Any]:
     """Train a network under a rule, go on with it where the folder has a checkpoint, and test it.
 
@@ -76,8 +76,11 @@ def train_one(
             trainer.fit(module, train, data.validation(), ckpt_path=last, weights_only=True)
     progress.say(f"{folder.path.name}  testing")
     module.eval()
-    return {**_tested(module, rule, data, partial(progress.say, f"{folder.path.name}  testing in spikes")),
-            "history": history.scores, "train_seconds": history.seconds}
+    return {
+        **_tested(module, rule, data, partial(progress.say, f"{folder.path.name}  testing in spikes")),
+        "history": history.scores,
+        "train_seconds": history.seconds,
+    }
 
 
 def _tested(module: SpikingModule, rule: Rule, data: LoadedData, say: Any) -> dict[str, Any]:
@@ -120,7 +123,9 @@ def describe(experiment: Experiment, rule: Rule, data: LoadedData, module: Spiki
     )
 
 
-def load_module(experiment: Experiment, name: str, seed: int, fold: int, folder: Path) -> tuple[SpikingModule, LoadedData]:
+def load_module(
+    experiment: Experiment, name: str, seed: int, fold: int, folder: Path
+) -> tuple[SpikingModule, LoadedData]:
     """Return the trained module of a run, in evaluation mode, and the data it learned from."""
     data = experiment.load(seed, fold)
     module = experiment.make_module(experiment.rule(name), data, seed, fold)

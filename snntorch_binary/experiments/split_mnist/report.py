@@ -13,15 +13,10 @@ from rich.table import Table
 from torch import Tensor
 
 from snntorch_binary._files import write_json
-from snntorch_binary.lightning.split_mnist import NUM_MEMBERS, Runs
-from snntorch_binary.lightning.split_mnist_settings import DATASET, TASKS, SplitSettings
-from snntorch_binary.metrics import (
-    Difference,
-    continual_curve,
-    differences_table,
-    paired_differences,
-    results_table,
-)
+from snntorch_binary.experiments.split_mnist.run import NUM_MEMBERS, Runs
+from snntorch_binary.experiments.split_mnist.settings import DATASET, RULES, TASKS, SplitSettings
+from snntorch_binary.metrics import Difference, differences_table, paired_differences, results_table
+from snntorch_binary.plots import continual_curve
 
 TASK_NAMES = tuple(f"{first}/{second}" for first, second in TASKS)
 _SCORES = ("accuracy", "ece", "nll", "brier")
@@ -34,7 +29,7 @@ def make_rows(settings: SplitSettings, runs: Runs) -> list[Row]:
     rows = []
     for (rule, seed), stages in sorted(runs.items(), key=lambda run: (settings.rules.index(run[0][0]), run[0][1])):
         for prediction in stages[0].probabilities:
-            bits = 32.0 if rule.startswith("full-precision") else 1.0
+            bits = float(RULES[rule].weight_bits)
             for after, stage in enumerate(stages):
                 for task, scores in zip(TASK_NAMES, stage.scores(prediction), strict=False):
                     rows.append(

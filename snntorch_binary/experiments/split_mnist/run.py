@@ -20,20 +20,21 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from snntorch_binary._errors import expected
 from snntorch_binary._files import RunFolder, digest
 from snntorch_binary.data import SpikeDataset, Splits, collate, load
+from snntorch_binary.experiments.answers import answers
+from snntorch_binary.experiments.data import in_order
+from snntorch_binary.experiments.progress import RunsProgress
+from snntorch_binary.experiments.rules import make_rule
+from snntorch_binary.experiments.runs import check_output, write_settings
+from snntorch_binary.experiments.split_mnist.settings import RULES, TASKS, SplitRecipe, SplitSettings
 from snntorch_binary.learning.continual import Coreset, posterior_to_prior_
 from snntorch_binary.learning.elastic_weight_consolidation import ElasticWeightConsolidation
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.data import SeededSampler
-from snntorch_binary.lightning.networks import SpikingMLP
 from snntorch_binary.lightning.plain_checkpoints import Restored, restoring
-from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.quiet import quiet
-from snntorch_binary.lightning.settings import check_output, write_settings
 from snntorch_binary.lightning.spiking_module import SpikingModule
-from snntorch_binary.lightning.split_mnist_settings import TASKS, SplitRecipe, SplitSettings
-from snntorch_binary.lightning.st_bisnn import STBiSNN
 from snntorch_binary.metrics import Scores, evaluate
-from snntorch_binary.weights import Bernoulli
+from snntorch_binary.models import SpikingMLP
 
 NUM_MEMBERS = 10
 """Members of the Bayesian ensemble whose test results are reported."""
@@ -70,7 +71,7 @@ Runs = dict[tuple[str, int], list[Stage]]
 """The stages of every run by (rule, seed), one after each task."""
 
 
-def train_all(settings: SplitSettings, out: Path, progress: ComparisonProgress) -> Runs:
+def train_all(settings: SplitSettings, out: Path, progress: RunsProgress) -> Runs:
     """Learn the tasks under every rule and seed; what has been done in an earlier call is not done again.
 
     Raises:
@@ -78,9 +79,9 @@ def train_all(settings: SplitSettings, out: Path, progress: ComparisonProgress) 
         OutputError: the folder cannot be written to, or holds runs made with other settings.
         NonFiniteLossError: a loss became NaN or infinite; tasks before it are kept.
     """
-    check_output(out, settings)
+    check_output(out, settings.fingerprint())
     training_sets(_load(settings).train, settings.coreset)  # bad data or a large coreset are found out now
-    write_settings(out, settings)
+    write_settings(out, settings.fingerprint())
     runs: Runs = {}
     with quiet(), progress:
         for seed in settings.seeds:
@@ -131,7 +132,7 @@ class _TaskCallback(L.Callback):
         train: SpikeDataset,
         epochs_before: int,
         consolidation: ElasticWeightConsolidation | None,
-        progress: ComparisonProgress,
+        progress: RunsProgress,
     ) -> None:
         self._train = train
         self._epochs_before = epochs_before
@@ -151,16 +152,15 @@ class _TaskCallback(L.Callback):
 
 
 def _run(
-    settings: SplitSettings, splits: Splits, rule: str, seed: int, folder: RunFolder, progress: ComparisonProgress
+    settings: SplitSettings, splits: Splits, rule: str, seed: int, folder: RunFolder, progress: RunsProgress
 ) -> list[Stage]:
     """Learn all tasks in their order, going on after the last one whose file, and all before it, are there."""
     used = settings.recipe
     torch.manual_seed(1_000 * seed)  # every rule starts from the same float network, up to its drive
     module = make_module(rule, used)
     consolidation = None
-    if rule.endswith("-ewc"):
-        strength = used.strength if rule == "full-precision-ewc" else used.st_strength
-        consolidation = ElasticWeightConsolidation(module.net, strength)
+    if RULES[rule].consolidated is not None:
+        consolidation = ElasticWeightConsolidation(module.net, getattr(used, str(RULES[rule].consolidated)))
     stages: list[Stage] = []
     going_on = True
     for index, (task, examples) in enumerate(training_sets(splits.train, settings.coreset, seed)):
@@ -189,25 +189,17 @@ def _run(
     return stages
 
 
-def make_module(rule: str, used: SplitRecipe) -> SpikingModule:
+def make_module(name: str, used: SplitRecipe) -> SpikingModule:
     """Return a network of 784 inputs and 10 outputs with the LightningModule of a rule around it."""
-    real = rule.startswith("full-precision")
-    net = SpikingMLP(784, (used.hidden_size,), 10, drive=used.drive if real else used.binary_drive)
-    if real:
-        return SpikingModule(net, 10, used.lr, readout_scale=used.readout_scale)
-    if rule.startswith("st"):
-        return STBiSNN(net, 10, used.base_lr, used.st_lr, scale="channel", readout_scale=used.readout_scale)
-    return BayesBiSNN(
-        net,
-        10,
-        used.bayes_lr,
-        used.rho,
-        used.base_lr,
-        rule=Bernoulli(init_scale=used.init_scale),
-        scale="channel",
-        num_test_samples=NUM_MEMBERS,
-        readout_scale=used.readout_scale,
-    )
+    settings: dict[str, dict[str, Any]] = {
+        "full-precision": {"lr": used.lr},
+        "st": {"latent_lr": used.st_lr, "lr": used.base_lr},
+        "bayes": {"lr": used.bayes_lr, "base_lr": used.base_lr, "rho": used.rho, "init_scale": used.init_scale},
+    }
+    learns_by = RULES[name].learns_by
+    drive = used.drive if learns_by == "full-precision" else used.binary_drive
+    net = SpikingMLP(784, (used.hidden_size,), 10, drive=drive)
+    return make_rule(learns_by, settings[learns_by]).module(net, 10, readout_scale=used.readout_scale)
 
 
 def _learn(module: SpikingModule, examples: Examples, settings: SplitSettings, seed: int, callback: L.Callback) -> None:
@@ -238,22 +230,14 @@ def _consolidate(
         consolidation.consolidate(module, (x.to(module.device) for x, _ in one_by_one), generator)
 
 
-@torch.no_grad()
 def _answers(module: SpikingModule, test: SpikeDataset, index: int) -> dict[str, Any]:
     """Return the probabilities of every prediction, and the labels, of the test examples of all tasks so far."""
     module.eval()
-    parts: dict[str, list[Tensor]] = {}
-    seen = Subset(test, of_tasks(test.labels, TASKS[: index + 1]))
-    labels = []
-    for x, y in DataLoader(seen, batch_size=500, collate_fn=collate):
-        labels.append(y)
-        for name, values in module.answers(x.to(module.device), final=True).items():
-            parts.setdefault(name, []).append(values.cpu())
+    seen: Examples = Subset(test, of_tasks(test.labels, TASKS[: index + 1]))
+    found = answers(in_order(seen), lambda x: module.answers(x.to(module.device), final=True))
     module.train()
-    return {
-        "probabilities": {name: torch.cat(values) for name, values in parts.items()},
-        "labels": torch.cat(labels),
-    }
+    labels = found.pop("labels")
+    return {"probabilities": found, "labels": labels}
 
 
 def _after_all(stage: Stage) -> str:

@@ -9,7 +9,30 @@ from snntorch_binary._errors import expected
 
 DATASET = "split-mnist"
 TASKS: tuple[tuple[int, int], ...] = ((0, 1), (2, 3), (4, 5), (6, 7), (8, 9))
-RULES: tuple[str, ...] = ("full-precision", "full-precision-ewc", "st", "st-ewc", "bayes")
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """What a network learns by, and whether elastic weight consolidation holds it.
+
+    Attributes:
+        learns_by: the rule.
+        consolidated: the name of its strength in :class:`SplitRecipe`, or ``None``.
+        weight_bits: bits a weight.
+    """
+
+    learns_by: str
+    consolidated: str | None = None
+    weight_bits: int = 1
+
+
+RULES: dict[str, SplitRule] = {
+    "full-precision": SplitRule("full-precision", weight_bits=32),
+    "full-precision-ewc": SplitRule("full-precision", "strength", 32),
+    "st": SplitRule("st"),
+    "st-ewc": SplitRule("st", "st_strength"),
+    "bayes": SplitRule("bayes"),
+}
 
 
 @dataclass(frozen=True)
@@ -19,7 +42,7 @@ class SplitRecipe:
     Attributes:
         hidden_size: neurons of the hidden layer.
         batch_size: examples per step.
-        drive: start of the weights in full precision, see :class:`SpikingMLP`.
+        drive: start of the weights in full precision, see :class:`snntorch_binary.models.SpikingMLP`.
         binary_drive: the same under the binary rules.
         readout_scale: class scores are that many times the last layer's mean input current.
         lr: Adam's learning rate in full precision.
@@ -63,7 +86,7 @@ class SplitSettings:
     """
 
     data_dir: str | None = None
-    rules: tuple[str, ...] = RULES
+    rules: tuple[str, ...] = tuple(RULES)
     coreset: int = 960
     limit_per_class: int | None = None
     epochs: int = 10
