@@ -1,4 +1,4 @@
-"""`snntorch-binary`: `compare`; `fit`, `validate`, `test`, `predict` from YAML files; `export`, `summary`, `tune`."""
+"""`snntorch-binary`: `compare`; `fit`, `validate`, `test` from YAML files; what reads a run; `federate`, `tune`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import NoReturn
 
 from snntorch_binary import __version__
 from snntorch_binary._errors import MissingPackageError, in_one_line, require
-from snntorch_binary.commands import compare, export, federate, predict, summary, tune
+from snntorch_binary.commands import compare, evaluate, export, federate, predict, summary, tune
 
 _LIGHTNING_COMMANDS = {
     "fit": "train the network of a YAML file",
     "validate": "measure a checkpoint on validation data",
     "test": "measure a checkpoint on test data",
-    "predict": "write a checkpoint's answers to test data to a CSV file",
 }
 _EPILOG = """examples:
   snntorch-binary compare digits
@@ -41,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        if _is_of_lightning(arguments):
+        if arguments and arguments[0] in _LIGHTNING_COMMANDS:
             _run_lightning(arguments)
         else:
             options = _parser().parse_args(arguments, argparse.Namespace(arguments=arguments))
@@ -58,13 +57,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _user_errors() as error:
         return _fail(error)
     return 0
-
-
-def _is_of_lightning(arguments: Sequence[str]) -> bool:
-    """Whether a command is one of Lightning's; `predict` is ours where its first word is a checkpoint."""
-    if not arguments or arguments[0] not in _LIGHTNING_COMMANDS:
-        return False
-    return arguments[0] != "predict" or any(word.split("=")[0] in ("-c", "--config") for word in arguments)
 
 
 def _fail(error: BaseException) -> int:
@@ -111,9 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     compare.add_to(commands)
     for name, what in _LIGHTNING_COMMANDS.items():
-        if name != "predict":
-            commands.add_parser(name, help=what, add_help=False)
+        commands.add_parser(name, help=what, add_help=False)
     predict.add_to(commands)
+    evaluate.add_to(commands)
     federate.add_to(commands)
     export.add_to(commands)
     summary.add_to(commands)

@@ -1,18 +1,21 @@
-"""`snntorch-binary export --to FORMAT CHECKPOINT OUT`: a trained network for use elsewhere."""
+"""`snntorch-binary export --to FORMAT RUN OUT`: a trained network for use elsewhere."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from snntorch_binary._errors import expected, require
 from snntorch_binary._files import replacing, tensor_bytes
-from snntorch_binary.checkpoint import load_trained
+from snntorch_binary.commands import trained
 from snntorch_binary.weights import binary_layers
+
+if TYPE_CHECKING:
+    from snntorch_binary.experiments.description import TrainedRun
 
 _EPILOG = """formats:
   nir     a NIR graph for Norse, snnTorch, nirtorch and neuromorphic hardware; NIR has no soft reset: train with
@@ -30,13 +33,13 @@ def add_to(commands: Any) -> None:
     """Add the command to a parser's commands."""
     parser = commands.add_parser(
         "export",
-        help="write a checkpoint's network as a NIR graph, 1 bit per weight, or plain torch",
-        description="Write the SpikingMLP of a checkpoint that compare or fit wrote, for use without training.",
+        help="write the network of a run as a NIR graph, 1 bit per weight, or plain torch",
+        description="Write the network of a run, for use without training.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--to", choices=tuple(_WRITERS), required=True, help="what to write, see below")
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a .ckpt file, or the folder of a run of compare")
+    trained.add_run(parser)
     parser.add_argument("out", metavar="OUT", type=Path, help="file to write; one that is there is replaced")
     parser.add_argument(
         "--weights",
@@ -50,14 +53,14 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("--allow-lossy", action="store_true", help="nir: put hard resets in place of soft ones")
     parser.add_argument("--quiet", action="store_true", help="print nothing")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run_command)
 
 
-def run(options: argparse.Namespace) -> None:
-    """Read the checkpoint, write the file, and say what it holds.
+def run_command(options: argparse.Namespace) -> None:
+    """Read the run, write the file, and say what it holds.
 
     Raises:
-        ValueError: the checkpoint is none, the network cannot be written in this format, or options do not fit.
+        ValueError: the run is none, the network cannot be written in this format, or options do not fit.
         OSError: the file cannot be written.
     """
     if options.members is not None and (options.to != "packed" or options.members < 1 or options.weights != "mode"):
@@ -68,50 +71,57 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError(expected("--allow-lossy", "left out", f"--to {options.to}"))
     if options.out.is_dir() or not options.out.absolute().parent.is_dir():
         raise ValueError(expected("OUT", "a file in a folder that exists", repr(str(options.out))))
-    net, arguments = load_trained(options.checkpoint)
+    run = trained.load(options)
     with replacing(options.out) as temporary:
-        what = _WRITERS[options.to](net, arguments, temporary, options)
+        what = _WRITERS[options.to](run, temporary, options)
     if not options.quiet:
         print(f"Written to {options.out}: {what}, {options.out.stat().st_size:,} bytes")
 
 
-def _to_nir(net: nn.Sequential, arguments: dict[str, Any], path: Path, options: argparse.Namespace) -> str:
+def _to_nir(run: TrainedRun, path: Path, options: argparse.Namespace) -> str:
     nir = require("nir", "export")
     from snntorch_binary.export import NIRExportError, to_nir
 
-    first = net[1]
-    assert isinstance(first, nn.Linear)
-    sample = torch.zeros(1, 1, first.in_features)
     try:
-        graph = to_nir(net, sample, options.weights, allow_lossy=options.allow_lossy)
+        graph = to_nir(run.net, _sample(run), options.weights, allow_lossy=options.allow_lossy)
     except NIRExportError as error:
         raise NIRExportError(str(error).replace("allow_lossy=True", "--allow-lossy")) from None
     nir.write(path, graph)
     return f"a NIR graph of {len(graph.nodes)} nodes, which Norse loads with dt=1e-4"
 
 
-def _to_packed(net: nn.Sequential, arguments: dict[str, Any], path: Path, options: argparse.Namespace) -> str:
+def _sample(run: TrainedRun) -> Tensor:
+    """Return a batch of one, of one time step where the network takes several."""
+    described = run.description
+    if described.num_steps is None:
+        return torch.zeros(1, *described.input_shape)
+    return torch.zeros(1, 1, *described.input_shape)
+
+
+def _to_packed(run: TrainedRun, path: Path, options: argparse.Namespace) -> str:
     from snntorch_binary import Ensemble, pack, save_packed
 
+    net, reading = run.net, dict(run.description.reading)
     if not binary_layers(net):
-        raise ValueError(expected("CHECKPOINT", "one of binary weights for --to packed", "one in full precision"))
+        raise ValueError(expected("RUN", "one of binary weights for --to packed", "one in full precision"))
     if options.weights == "mean":
         raise ValueError(expected("--weights", "mode or a seed for --to packed", "mean, which is not two-valued"))
     if options.members is not None:
         if options.members > 1 and not any(layer.rule.needs_noise("binary") for layer in binary_layers(net).values()):
             what = "left out for a network without a posterior (ST-BiSNN), which has one member"
             raise ValueError(expected("--members", what, options.members))
-        readout, scale = arguments.get("readout", "membrane"), arguments.get("readout_scale")
-        ensemble = Ensemble(net, num_members=options.members, seed=0, readout=readout, readout_scale=scale)
+        ensemble = Ensemble(net, num_members=options.members, seed=0, **reading)
         save_packed(pack(ensemble), path)
         return f"{options.members} members of 1 bit per weight, for snntorch_binary.load_packed"
     save_packed(pack(net if options.weights == "mode" else _frozen(net, options.weights)), path)
     return "1 bit per weight, for snntorch_binary.load_packed"
 
 
-def _to_torch(net: nn.Sequential, arguments: dict[str, Any], path: Path, options: argparse.Namespace) -> str:
-    plain = _frozen(net, options.weights) if binary_layers(net) else net
+def _to_torch(run: TrainedRun, path: Path, options: argparse.Namespace) -> str:
+    plain = _frozen(run.net, options.weights) if binary_layers(run.net) else run.net
     path.write_bytes(tensor_bytes(plain.state_dict()))
+    if type(plain) is not nn.Sequential:
+        return f"a state dict of {run.description.network.class_path} in float"
     names = [
         f"Linear({layer.in_features}, {layer.out_features})" if isinstance(layer, nn.Linear) else type(layer).__name__
         for layer in plain
@@ -119,7 +129,7 @@ def _to_torch(net: nn.Sequential, arguments: dict[str, Any], path: Path, options
     return f"a state dict of Sequential({', '.join(names)})"
 
 
-def _frozen(net: nn.Sequential, weights: str | int) -> nn.Sequential:
+def _frozen(net: nn.Module, weights: str | int) -> nn.Module:
     from snntorch_binary import freeze
 
     if isinstance(weights, int):

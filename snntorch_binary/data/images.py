@@ -1,4 +1,4 @@
-"""Image files as grey values: right, or refused in a sentence."""
+"""Image files as grey values or colours: right, or refused in a sentence."""
 
 from __future__ import annotations
 
@@ -43,6 +43,29 @@ def read_grey(file: Path, num_pixels: int | None = None) -> Tensor:
             through, or values of which the file does not say which are black and white (32 bits, floats).
         MissingPackageError: Pillow is not installed.
     """
+    return torch.from_numpy(np.array(_image(file, num_pixels).convert("L")))
+
+
+def read_color(file: Path, height: int, width: int) -> Tensor:
+    """Return the red, green and blue values of an image; otherwise as :func:`read_grey`.
+
+    Returns:
+        uint8 [3, height, width].
+
+    Raises:
+        ValueError: the image has another size.
+        CorruptDataError: see there.
+        MissingPackageError: Pillow is not installed.
+    """
+    image = _image(file, height * width)
+    if (image.height, image.width) != (height, width):
+        what = f"images of {width} x {height} pixels, as the network takes them"
+        raise ValueError(expected("folder", what, f"{image.width} x {image.height} in {file}"))
+    return torch.from_numpy(np.array(image.convert("RGB"))).movedim(-1, 0).contiguous()
+
+
+def _image(file: Path, num_pixels: int | None) -> Any:
+    """Return an image of Pillow's that one cannot see through, with eight bits a value."""
     pillow, ops = require("PIL.Image", "lightning"), require("PIL.ImageOps", "lightning")
     with _read_by_pillow(file), pillow.open(file, formats=_FORMATS) as image:
         size, format, several = image.size, image.format, getattr(image, "n_frames", 1)
@@ -55,7 +78,7 @@ def read_grey(file: Path, num_pixels: int | None = None) -> Tensor:
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):
             _check_depth(file, image)
         image.load()  # turns a TIFF file, which says no orientation any more
-        return torch.from_numpy(_grey(file, ops.exif_transpose(image)))
+        return _opaque(file, ops.exif_transpose(image))
 
 
 @contextmanager
@@ -78,13 +101,13 @@ def _check_depth(file: Path, image: Any) -> None:
         raise _refused(file, "its values are not of 16 bits from black to white")
 
 
-def _grey(file: Path, image: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _opaque(file: Path, image: Any) -> Any:
     seen_through = "one can see through some of its pixels, to something that is not there; save it without alpha"
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64)
         if "transparency" in image.info and (values == image.info["transparency"]).any():
             raise _refused(file, seen_through)
-        return ((values + 128) // 257).astype(np.uint8)
+        return require("PIL.Image", "lightning").fromarray(((values + 128) // 257).astype(np.uint8))
     if image.mode in _WITH_ALPHA or "transparency" in image.info:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema()[0] < 255:
@@ -92,7 +115,7 @@ def _grey(file: Path, image: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
         image = image.convert("RGB")
     if image.mode not in _WITHOUT_ALPHA:
         raise _refused(file, f"its colours are of the kind {image.mode}; save it in grey or RGB")
-    return np.array(image.convert("L"))
+    return image
 
 
 def _check_size(file: Path, size: tuple[int, int], num_pixels: int | None) -> None:

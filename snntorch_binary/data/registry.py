@@ -235,6 +235,19 @@ def _check_classes(classes: Classes, num_classes: int) -> tuple[int, ...]:
     raise ValueError(expected("classes", what, repr(classes)))
 
 
+def encoder_of(name: str) -> Encoder | None:
+    """Return an encoder by its name, or that of a set of images by the set's; ``None`` for recordings.
+
+    Raises:
+        ValueError: there is no such encoder or set.
+    """
+    if name in EVENT_SETS or name in ("two-moons", "regression-1d"):
+        return None
+    if name in _SETS:
+        return SignedRateEncoder() if name in ("cifar10", "cifar100") else RateEncoder()
+    return _encoder(name)
+
+
 def _encoder(name: str) -> Encoder:
     if name not in _ENCODERS:
         raise ValueError(expected("encoder", f"one of {', '.join(_ENCODERS)}", repr(name)))

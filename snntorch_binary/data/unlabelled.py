@@ -1,55 +1,88 @@
-"""A folder of images or recordings that nobody has labelled, as spikes."""
+"""A folder of images, recordings or arrays that nobody has labelled, as spikes."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from snntorch_binary._errors import expected
+from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary.data import images
 from snntorch_binary.data.archives import is_left_by_a_desktop
 from snntorch_binary.data.dataset import SpikeDataset
-from snntorch_binary.data.encoders import RateEncoder, check_num_steps
-from snntorch_binary.data.errors import DataNotFoundError
+from snntorch_binary.data.encoders import Encoder, check_num_steps
+from snntorch_binary.data.errors import CorruptDataError, DataNotFoundError
 from snntorch_binary.data.events import read_nmnist_events, read_poker_events
 from snntorch_binary.data.frames import read_frames
 
-_SENSORS = {(".bin",): (34, read_nmnist_events), (".npy", ".aedat"): (35, read_poker_events)}
+_SENSORS = {".bin": (34, read_nmnist_events), ".npy": (35, read_poker_events), ".aedat": (35, read_poker_events)}
+_MAX_NUMBERS = 2**28
 
 
 def read_unlabelled(
-    folder: str | PathLike[str], num_steps: int, num_features: int | None = None
-) -> tuple[SpikeDataset, list[Path]]:
-    """Read all images, or all recordings, in a folder and below it, in the order of their names.
+    folder: str | PathLike[str],
+    input_shape: Sequence[int],
+    num_steps: int | None,
+    encoder: Encoder | None = None,
+    arrays: bool = False,
+) -> tuple[SpikeDataset | Tensor, list[Path]]:
+    """Read all images, recordings or arrays in a folder and below it, in the order of their names.
 
-    Images become grey values, see :func:`snntorch_binary.data.images.read_grey`, and Bernoulli rates, as MNIST's do;
-    ``.bin`` files are read as N-MNIST's recordings and ``.npy`` and ``.aedat`` files as POKER-DVS's, each over
-    ``num_steps`` bins. The noise of an image is a function of its place, the same at every call. Hidden files and what
-    macOS and Windows put beside the files of a user are passed over.
+    Images become grey values, or colours where the network takes three planes, and what the encoder makes of them.
+    ``.bin`` files are read as N-MNIST's recordings, ``.npy`` and ``.aedat`` files as POKER-DVS's, each over
+    ``num_steps`` bins; with ``arrays``, ``.npy`` files hold the network's inputs as they are. The noise of an image is
+    a function of its place, the same at every call. Hidden files and what macOS and Windows put beside the files of a
+    user are passed over.
 
     Args:
         folder: the folder.
-        num_steps: number T of time steps.
-        num_features: inputs of the network that is to answer; images must have so many pixels, in a square where the
-            number is one, and frames of recordings so many values.
+        input_shape: shape of the network's input in one time step; images must have so many pixels, in a square where
+            the number is one, and frames of recordings so many values.
+        num_steps: number T of time steps; ``None`` where inputs have none.
+        encoder: makes spikes of images; ``None`` where that is not known.
+        arrays: whether ``.npy`` files are inputs of the shape [T, *input_shape].
 
     Returns:
-        The spikes, with the label 0 for all; and their files.
+        The spikes with the label 0 for all, or a tensor of arrays [N, ...]; and their files.
 
     Raises:
         ValueError: an argument is out of its range, files of several kinds are there, or sizes do not fit the network
             or each other.
-        DataNotFoundError: there is no such folder, or no image or recording in it.
+        DataNotFoundError: there is no such folder, or no image, recording or array in it.
         CorruptDataError: a file is truncated, not what its name says or refused.
         MissingPackageError: a reader is not installed (Pillow for images, Tonic for ``.bin``).
     """
-    check_num_steps(num_steps)
-    root = Path(folder)
+    if num_steps is not None:
+        check_num_steps(num_steps)
+    files, suffix = _files(Path(folder))
+    if suffix in images.SUFFIXES:
+        if encoder is None or num_steps is None:
+            what = "of arrays (.npy), as the network takes them: how it is shown images is not known here"
+            raise ValueError(expected("folder", what, f"images as {files[0].name}"))
+        inputs = _images(files, tuple(input_shape))
+    elif arrays and suffix == ".npy":
+        shape = tuple(input_shape) if num_steps is None else (num_steps, *input_shape)
+        return torch.stack([_array(file, shape) for file in files]), files
+    else:
+        size, read_events = _SENSORS[suffix]
+        if math.prod(input_shape) != 2 * size * size:
+            got = f"{math.prod(input_shape)}, and {files[0]} is of a sensor of 2 polarities and {size} x {size} pixels"
+            raise ValueError(expected("input_shape", f"{2 * size * size} values", got))
+        inputs, encoder = read_frames(files, read_events, num_steps or 1, size), None
+    labels = torch.zeros(len(files), dtype=torch.int64)
+    return SpikeDataset(inputs, labels, num_steps=num_steps or 1, encoder=encoder, seed=1, fixed=True), files
+
+
+def _files(root: Path) -> tuple[list[Path], str]:
+    """Return the files of the one kind that a folder has, and the ending of the first."""
     if not root.is_dir():
-        raise DataNotFoundError(expected("folder", "an existing folder", repr(str(folder))))
-    kinds = {suffix: kind for kind in (images.SUFFIXES, *_SENSORS) for suffix in kind}
+        raise DataNotFoundError(expected("folder", "an existing folder", repr(str(root))))
+    kinds: dict[str, object] = {**dict.fromkeys(images.SUFFIXES, images), **_SENSORS}
     files = [
         file
         for file in sorted(root.rglob("*"))
@@ -57,26 +90,37 @@ def read_unlabelled(
     ]
     if not files:
         raise DataNotFoundError(
-            f"{folder} has no images ({', '.join(images.SUFFIXES)}) or recordings (.bin, .npy, .aedat)."
+            f"{root} has no images ({', '.join(images.SUFFIXES)}) or recordings (.bin, .npy, .aedat)."
         )
     several = sorted({file.suffix.lower() for file in files})
     if len({kinds[suffix] for suffix in several}) > 1:
         raise ValueError(expected("folder", "one of images or recordings of one kind", f"files {', '.join(several)}"))
-    kind = kinds[several[0]]
-    labels = torch.zeros(len(files), dtype=torch.int64)
-    if kind is images.SUFFIXES:
-        grey = [images.read_grey(file, num_features) for file in files]
-        for file, image in zip(files, grey, strict=True):
-            if image.shape != grey[0].shape:
-                (height, width), (first_height, first_width) = image.shape, grey[0].shape
-                what = f"images of one size, {first_width} x {first_height} pixels as {files[0]}"
-                raise ValueError(expected("folder", what, f"{width} x {height} in {file}"))
-        return SpikeDataset(
-            torch.stack(grey).flatten(1), labels, num_steps=num_steps, encoder=RateEncoder(), seed=1, fixed=True
-        ), files
-    size, read_events = _SENSORS[kind]
-    if num_features not in (None, 2 * size * size):
-        got = f"{num_features}, and {files[0]} is of a sensor of 2 polarities and {size} x {size} pixels"
-        raise ValueError(expected("num_features", str(2 * size * size), got))
-    frames = read_frames(files, read_events, num_steps, size)
-    return SpikeDataset(frames, labels, num_steps=num_steps, fixed=True), files
+    return files, several[0]
+
+
+def _images(files: list[Path], shape: tuple[int, ...]) -> Tensor:
+    if len(shape) == 3 and shape[0] == 3:
+        return torch.stack([images.read_color(file, *shape[1:]) for file in files])
+    grey = [images.read_grey(file, math.prod(shape)) for file in files]
+    for file, image in zip(files, grey, strict=True):
+        if image.shape != grey[0].shape:
+            (height, width), (first_height, first_width) = image.shape, grey[0].shape
+            what = f"images of one size, {first_width} x {first_height} pixels as {files[0]}"
+            raise ValueError(expected("folder", what, f"{width} x {height} in {file}"))
+    return torch.stack(grey).reshape(len(files), *shape)
+
+
+def _array(file: Path, shape: tuple[int, ...]) -> Tensor:
+    try:
+        values = np.load(file, mmap_mode="r", allow_pickle=False)
+        if values.dtype.kind not in "fiub" or values.size > _MAX_NUMBERS:
+            raise ValueError(f"it holds {values.dtype}")
+    except (ValueError, OSError, EOFError, SyntaxError, AttributeError) as error:
+        raise CorruptDataError(f"{file} is damaged or no array of numbers: {in_one_line(error, 100)}.") from None
+    if values.shape != shape:
+        what = f"of arrays of the shape {list(shape)}, as the network takes them"
+        raise ValueError(expected("folder", what, f"{list(values.shape)} in {file}"))
+    found = torch.from_numpy(np.array(values, dtype=np.float32))
+    if not bool(found.isfinite().all()):
+        raise CorruptDataError(f"{file} holds NaN or infinite values.")
+    return found

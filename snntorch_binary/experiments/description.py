@@ -12,10 +12,9 @@ import torch
 from torch import nn
 
 import snntorch_binary
-from snntorch_binary import checkpoint as old_checkpoints
 from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary._files import DamagedFileError, read_json, write_json
-from snntorch_binary.checkpoint import CheckpointError, check_format, contents_of
+from snntorch_binary.checkpoint import CheckpointError, check_format, contents_of, load_trained
 from snntorch_binary.convert import binarize_
 from snntorch_binary.experiments.named import Named
 from snntorch_binary.weights import WeightRule, binary_layers
@@ -119,6 +118,17 @@ def load_run(path: str | Path, network: Any = None, folder: str | None = None) -
         why = in_one_line(f"{error}", 200)
         raise CheckpointError(f"{checkpoint} does not fit the network of {described}, or is damaged: {why}") from None
     return TrainedRun(net.eval(), replace(description, network=named), checkpoint)
+
+
+def read_rule(path: str | Path) -> str | None:
+    """Return the name of the rule of a run, where it has a description.
+
+    Raises:
+        CheckpointError: its description is damaged.
+        ValueError: there is no such run.
+    """
+    _, described = _files(Path(path))
+    return None if described is None else read_description(described).rule
 
 
 def _files(path: Path) -> tuple[Path, Path | None]:
@@ -232,7 +242,7 @@ def _float_network(named: Named, state: Mapping[str, Any], of_stranger: bool) ->
 
 def _before_descriptions(path: Path) -> TrainedRun:
     """Return a `SpikingMLP` from a checkpoint that has no description, from the names of its tensors."""
-    net, arguments = old_checkpoints.load_trained(path)
+    net, arguments = load_trained(path)
     layers = [module for module in net if isinstance(module, nn.Linear)]
     reading = {"readout": arguments.get("readout", "membrane"), "readout_scale": arguments.get("readout_scale")}
     described = RunDescription(
