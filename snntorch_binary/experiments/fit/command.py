@@ -1,23 +1,21 @@
-"""`fit`, `validate`, `test` and `predict`: Lightning's own command line around this package's modules."""
+"""`fit`, `validate` and `test`: Lightning's own command line around this package's modules."""
 
 from __future__ import annotations
 
-import csv
 import sys
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from jsonargparse import ArgumentError
 from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.cli import LightningCLI
-from torch import Tensor
 
 from snntorch_binary._errors import expected, in_one_line
-from snntorch_binary._files import replacing
 from snntorch_binary.checkpoint import check_format
+from snntorch_binary.experiments.description import RunDescription, weights_of
+from snntorch_binary.experiments.named import Named
 from snntorch_binary.lightning.data import SpikeDataModule
 from snntorch_binary.lightning.plain_checkpoints import (
     PlainCheckpoints,
@@ -140,6 +138,17 @@ class _Progress(RichProgressBar):
             print("  ".join(words), flush=True)
 
 
+class _Description(L.Callback):
+    """Writes what a network is beside its first checkpoint, when the logger has made its folder."""
+
+    def __init__(self, described: RunDescription) -> None:
+        self._described = described
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.log_dir is not None and trainer.is_global_zero:
+            self._described.write(Path(trainer.log_dir))
+
+
 class _CommandLine(LightningCLI):
     """Lightning's command line, which says where it left its files, and takes a checkpoint for data.
 
@@ -185,6 +194,12 @@ class _CommandLine(LightningCLI):
             if different:
                 print(f"snntorch-binary: note: {path} was {different}, as the configuration says.", file=sys.stderr)
 
+    def before_fit(self) -> None:
+        """Have it written beside the weights what they are of."""
+        described = describe(self.model, self.config["fit"], self.datamodule)
+        callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
+        callbacks.insert(0, _Description(described))
+
     def _run_subcommand(self, subcommand: str) -> None:
         with restoring(self.config[subcommand].get("ckpt_path"), self._restored):
             super()._run_subcommand(subcommand)
@@ -194,22 +209,6 @@ class _CommandLine(LightningCLI):
         checkpoint = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
         if checkpoint and self.trainer.is_global_zero:
             print(f"Checkpoint for --ckpt_path: {_short(checkpoint)}")
-
-    def after_predict(self) -> None:
-        found = self.trainer.predict_loop.predictions
-        if not self.trainer.is_global_zero or not found or self.trainer.log_dir is None:
-            return
-        answers = {name: torch.cat([batch[name] for batch in found]) for name in found[0]}
-        path = Path(self.trainer.log_dir) / "predictions.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_predictions(answers, path)
-        size = len(next(iter(answers.values())))
-        for name, probabilities in answers.items():
-            counts = probabilities.argmax(-1).bincount(minlength=probabilities.shape[1]).tolist()
-            confidence = probabilities.amax(-1).mean()
-            classes = " ".join(map(str, counts))
-            print(f"{name}: mean confidence {confidence:.3f}; answers of each class: {classes}")
-        print(f"{size} answers with class, confidence and probabilities: {_short(path)}")
 
     def _say_where(self, files: str) -> None:
         if self.trainer.log_dir is not None and self.trainer.is_global_zero:
@@ -222,18 +221,34 @@ def _short(path: str | Path) -> str:
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
-def _write_predictions(answers: dict[str, Tensor], path: Path) -> None:
-    """Write one line for every example: class, confidence and class probabilities of each prediction."""
-    header = ["example"]
-    for name, probabilities in answers.items():
-        header += [f"{name}_class", f"{name}_confidence"]
-        header += [f"{name}_probability_{label}" for label in range(probabilities.shape[1])]
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        for example in range(len(next(iter(answers.values())))):
-            line: list[Any] = [example]
-            for probabilities in answers.values():
-                row = probabilities[example]
-                line += [int(row.argmax()), *(f"{value:.6g}" for value in [float(row.max()), *row.tolist()])]
-            writer.writerow(line)
+def describe(module: SpikingModule, config: Any, data: SpikeDataModule) -> RunDescription:
+    """Return what a run of `fit` is of, from its configuration."""
+    network = config["model"]["init_args"].get("net")
+    assert data.splits is not None
+    splits = data.splits
+    scale = config["model"]["init_args"].get("scale", "fan_in")
+    return RunDescription(
+        Named.of("model.init_args.net", network.as_dict() if hasattr(network, "as_dict") else network),
+        _RULES.get(type(module).__name__, type(module).__name__),
+        weights_of(module.net, scale),
+        None if splits.regression else splits.num_classes,
+        splits.class_names,
+        _data_of(data),
+        splits.input_shape,
+        splits.num_steps,
+        {name: getattr(module, name) for name in ("readout", "readout_scale", "step", "time_dim")},
+        getattr(module, "num_test_samples", 1),
+    )
+
+
+_RULES = {"SpikingModule": "full-precision", "STBiSNN": "st", "BayesBiSNN": "bayes"}
+
+
+def _data_of(data: SpikeDataModule) -> dict[str, Any]:
+    """Return the data set as plain values; an encoder by its name, where it is one that has a name."""
+    encoders = {"RateEncoder": "rate", "SignedRateEncoder": "signed-rate", "LatencyEncoder": "latency"}
+    name = {**encoders, "DirectEncoder": "direct"}.get(type(data.encoder).__name__)
+    shared = ("num_steps", "limit_per_class", "one_symbol")
+    found: dict[str, Any] = {key: getattr(data, key) for key in shared}
+    classes = data.classes if isinstance(data.classes, str) else list(data.classes)
+    return {"name": data.dataset, "classes": classes, "encoder": name, **found}
