@@ -15,8 +15,7 @@ from torch.nn import functional as F
 
 from snntorch_binary._errors import expected
 from snntorch_binary._files import write_json
-from snntorch_binary.data import SpikeDataset, Splits, load
-from snntorch_binary.data.registry import EVENT_SETS
+from snntorch_binary.data import SpikeDataset, Splits, describe, load
 from snntorch_binary.lightning.compare import Run, in_batches, load_data, load_module
 from snntorch_binary.lightning.report import label_of
 from snntorch_binary.lightning.settings import Settings
@@ -61,7 +60,7 @@ def fit_frame(x: Tensor, height: int, width: int) -> Tensor:
 
 
 def _outside(settings: Settings, other: str, splits: Splits) -> SpikeDataset:
-    one_symbol = settings.vowel and other in EVENT_SETS
+    one_symbol = settings.vowel and describe(other).polarities
     return load(
         other, settings.data_dir, num_steps=splits.num_steps, download=settings.download, one_symbol=one_symbol
     ).test

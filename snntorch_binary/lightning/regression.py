@@ -12,7 +12,8 @@ from rich.table import Table
 from torch import Tensor
 
 from snntorch_binary._files import write_json
-from snntorch_binary.data import SpikeDataset, regression_1d
+from snntorch_binary.data import SpikeDataset
+from snntorch_binary.data.sets import regression_1d
 from snntorch_binary.lightning.compare import Run, load_data
 from snntorch_binary.lightning.report import BITS, label_of, write_curve
 from snntorch_binary.lightning.settings import Settings

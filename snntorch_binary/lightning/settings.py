@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary._files import DamagedFileError, read_json, remove_parts, write_json
-from snntorch_binary.data.registry import EVENT_SETS
+from snntorch_binary.data import describe
 from snntorch_binary.lightning.recipes import (
     ALL_RULES,
     RECIPES,
@@ -79,7 +79,7 @@ class Settings:
         if self.epochs is not None and self.epochs < 1:
             raise ValueError(expected("epochs", "a positive integer", self.epochs))
 
-        if "vowel-wta" in self.rules and self.dataset not in EVENT_SETS:
+        if "vowel-wta" in self.rules and not describe(self.dataset).polarities:
             what = f"without vowel-wta for {self.dataset}, whose spikes have no sign"
             raise ValueError(expected("rules", what, self.rules))
         if self.vowel and (self.regression or self.credit != "through-time"):
@@ -118,12 +118,12 @@ class Settings:
     @property
     def one_symbol(self) -> bool:
         """Whether a pixel has one polarity only in a time step: every rule sees what VOWEL sees."""
-        return self.vowel and self.dataset in EVENT_SETS
+        return self.vowel and describe(self.dataset).polarities
 
     @property
     def regression(self) -> bool:
         """Whether targets are real numbers."""
-        return self.dataset == "regression-1d"
+        return describe(self.dataset).regression
 
     @property
     def folds(self) -> int | None:
