@@ -11,6 +11,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from snntorch_binary._files import write_json
+from snntorch_binary.convert import to_spiking
 from snntorch_binary.lightning.compare import Run, load_module
 from snntorch_binary.lightning.in_spikes import in_spikes
 from snntorch_binary.lightning.recipes import SoftLIFRecipe
@@ -19,7 +20,6 @@ from snntorch_binary.metrics import spiking_energy
 from snntorch_binary.nn.soft_lif import SoftLIF
 from snntorch_binary.nn.spiking_lif import SpikingLIF
 from snntorch_binary.plots import raster, rate_curve, rates_against_spikes
-from snntorch_binary.to_spiking import to_spiking
 
 
 @torch.no_grad()

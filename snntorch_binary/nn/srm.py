@@ -23,6 +23,11 @@ class SRMState(NamedTuple):
     refractory: Tensor
     spikes: Tensor
 
+    @property
+    def v(self) -> Tensor:
+        """The membrane potential u = P - R, under the name that Norse's accumulators read."""
+        return self.membrane - self.refractory
+
 
 class SRM(Neuron):
     r"""Spike response model: a second-order synapse, a refractory trace and a threshold.
@@ -128,7 +133,7 @@ class SRM(Neuron):
         if self.one_step:
             spikes, state = self._advance(x, state)
             returned = (spikes,) if self.init_hidden else (spikes, state)
-            mem = state.membrane - state.refractory
+            mem = state.v
         elif state is not None:
             raise TypeError(expected("state", "None in the time-first form, which starts at rest", "a state"))
         else:
