@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch.nn import functional as F
 
 from snntorch_binary._errors import expected
 from snntorch_binary._files import write_json
+from snntorch_binary._text import mean_and_spread
 from snntorch_binary.data import SpikeDataset, Splits, describe, load
 from snntorch_binary.lightning.compare import Run, in_batches, load_data, load_module
 from snntorch_binary.lightning.report import label_of
@@ -180,5 +180,4 @@ def _table(settings: Settings, other: str, rows: list[dict[str, Any]], compared:
 
 
 def _mean(values: list[float]) -> str:
-    spread = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{100 * statistics.fmean(values):.2f}{spread}"
+    return mean_and_spread([100 * value for value in values], 2)

@@ -12,6 +12,7 @@ from rich.table import Table
 from torch import Tensor
 
 from snntorch_binary._files import write_json
+from snntorch_binary._text import mean_and_spread
 from snntorch_binary.data import SpikeDataset
 from snntorch_binary.data.sets import regression_1d
 from snntorch_binary.lightning.compare import Run, load_data
@@ -114,14 +115,9 @@ def _table(settings: Settings, rows: list[dict[str, Any]]) -> Table:
         table.add_row(
             label,
             where,
-            _mean_and_spread(scores["rmse"]),
-            _mean_and_spread(scores["nll"]),
+            mean_and_spread(scores["rmse"], 3),
+            mean_and_spread(scores["nll"], 3),
             f"{statistics.fmean(scores['coverage']):.2f}",
             f"{statistics.fmean(scores['spread']):.3f}",
         )
     return table
-
-
-def _mean_and_spread(values: list[float]) -> str:
-    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.3f}{spread}"
