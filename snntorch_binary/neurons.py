@@ -8,16 +8,16 @@ from typing import Any
 
 from torch import nn
 
-from snntorch_binary.rooms import TAKES_ONE_STEP
-
+TAKES_ONE_STEP: list[Callable[[nn.Module], bool]] = []
+"""Functions that say whether a model takes one time step at a time, and its state as the argument ``state``."""
 _RESETS = ("reset_mem", "reset_states", "reset_state", "reset_state_variables")
 
 
 def takes_one_step(module: nn.Module) -> bool | None:
     """Say whether a neuron takes one time step a call (``True``) or a whole sequence; ``None`` if it is none we know.
 
-    Known are the neurons of this package, of snnTorch, of Norse once its room is open, and those with a ``step_mode``
-    as in SpikingJelly; and whatever has ``init_hidden``, by snnTorch's meaning of the word.
+    Known are the neurons of this package, of snnTorch, of Norse once its adapter is loaded, and those with a
+    ``step_mode`` as in SpikingJelly; and whatever has ``init_hidden``, by snnTorch's meaning of the word.
     """
     if isinstance(getattr(module, "one_step", None), bool):
         return bool(module.one_step)

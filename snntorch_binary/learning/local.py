@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.convert import copy_model, reset
+from snntorch_binary.convert import reset
+from snntorch_binary.convert.copy_model import copy_model
 from snntorch_binary.fuse import EachStep, fuse
 from snntorch_binary.inference.run import is_stepwise, run
 from snntorch_binary.learning.activity import ActivityRegularizer

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.kernels.engine import compiled, flat
+from snntorch_binary.kernels.surrogates import kernel_form
 from snntorch_binary.learning.activity import ActivityRegularizer
 from snntorch_binary.learning.local import LocalNetwork
 from snntorch_binary.learning.losses import Loss, loss_error, loss_value
 from snntorch_binary.nn.binary import BinaryLinear
 from snntorch_binary.nn.refractory import Refractory
-from snntorch_binary.nn.surrogate import kernel_form
 from snntorch_binary.nn.synaptic_trace import SynapticTrace
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.weights import binary_layers

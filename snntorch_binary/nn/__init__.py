@@ -11,6 +11,7 @@ from torch.nn import init as init
 from torch.nn import parallel as parallel
 from torch.nn import utils as utils
 
+from snntorch_binary.kernels import surrogates as _surrogates
 from snntorch_binary.nn.basis import Exponential as Exponential
 from snntorch_binary.nn.basis import RaisedCosine as RaisedCosine
 from snntorch_binary.nn.batch_norm import BatchNormThroughTime as BatchNormThroughTime
@@ -41,6 +42,7 @@ from snntorch_binary.nn.wta_circuits import CircuitStep as CircuitStep
 from snntorch_binary.nn.wta_circuits import WTACircuits as WTACircuits
 from snntorch_binary.nn.wta_memory import WTAMemory as WTAMemory
 
+surrogate = _surrogates  # as `snntorch.surrogate`
 Linear = BinaryLinear  # type: ignore[misc]
 Conv1d = BinaryConv1d  # type: ignore[misc]
 Conv2d = BinaryConv2d  # type: ignore[misc]
@@ -80,5 +82,6 @@ _OWN = (
     "WTANetwork",
     "WTAStep",
     "layered_mask",
+    "surrogate",
 )
 __all__ = sorted({*(name for name in dir(_torch_nn) if not name.startswith("_")), *_OWN})

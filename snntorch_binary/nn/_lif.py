@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
+from snntorch_binary.kernels.surrogates import ArcTan
 from snntorch_binary.nn._neuron import Neuron
-from snntorch_binary.nn.surrogate import ArcTan
 
 __all__ = ["LIF"]
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from snntorch_binary._errors import expected
+from snntorch_binary.kernels.scan import leaky_scan
+from snntorch_binary.kernels.surrogates import Surrogate, Triangular
 from snntorch_binary.nn._neuron import Neuron
-from snntorch_binary.nn._scan import leaky_scan
-from snntorch_binary.nn.surrogate import Surrogate, Triangular
 
 __all__ = ["SoftReset", "SoftResetState"]
 

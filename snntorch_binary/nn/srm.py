@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from snntorch_binary._errors import expected
+from snntorch_binary.kernels.scan import srm_scan
+from snntorch_binary.kernels.surrogates import Boxcar, Surrogate
 from snntorch_binary.nn._neuron import Neuron
-from snntorch_binary.nn._scan import srm_scan
-from snntorch_binary.nn.surrogate import Boxcar, Surrogate
 
 __all__ = ["SRM", "SRMState"]
 
@@ -22,6 +22,11 @@ class SRMState(NamedTuple):
     synaptic: Tensor
     refractory: Tensor
     spikes: Tensor
+
+    @property
+    def v(self) -> Tensor:
+        """The membrane potential u = P - R, under the name that Norse's accumulators read."""
+        return self.membrane - self.refractory
 
 
 class SRM(Neuron):
@@ -128,7 +133,7 @@ class SRM(Neuron):
         if self.one_step:
             spikes, state = self._advance(x, state)
             returned = (spikes,) if self.init_hidden else (spikes, state)
-            mem = state.membrane - state.refractory
+            mem = state.v
         elif state is not None:
             raise TypeError(expected("state", "None in the time-first form, which starts at rest", "a state"))
         else:

@@ -5,22 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from snntorch_binary.kernels.scan import exponential_filter
+from snntorch_binary.kernels.surrogates import Boxcar, Surrogate
 from snntorch_binary.nn import srm
-from snntorch_binary.nn._scan import exponential_filter
-from snntorch_binary.nn.surrogate import Boxcar, Surrogate
+from snntorch_binary.nn.srm import SRMState
 
 __all__ = ["SRM", "SRMCell", "SRMState"]
-
-
-class SRMState(srm.SRMState):
-    """The state of an SRM after a time step, each tensor [B, ...]: the traces P, Q, R and the spikes s."""
-
-    __slots__ = ()
-
-    @property
-    def v(self) -> Tensor:
-        """The membrane potential u = P - R, under the name that Norse's accumulators read."""
-        return self.membrane - self.refractory
 
 
 class SRMCell(srm.SRM):
@@ -54,8 +44,6 @@ class SRMCell(srm.SRM):
         >>> spikes.shape, state[1].v.shape
         (torch.Size([25, 8, 3]), torch.Size([8, 3]))
     """
-
-    State = SRMState
 
     def __init__(
         self,
@@ -103,8 +91,6 @@ class SRM(srm.SRM):
         True
     """
 
-    State = SRMState
-
     def __init__(
         self,
         tau_mem: float = 10.0,
@@ -119,7 +105,7 @@ class SRM(srm.SRM):
         super().__init__(tau_mem, tau_syn, tau_ref, threshold, surrogate, detach=detach)
         self.record_states = record_states
 
-    def forward(self, x: Tensor, state: srm.SRMState | None = None) -> tuple[Tensor, SRMState]:
+    def forward(self, x: Tensor, state: SRMState | None = None) -> tuple[Tensor, SRMState]:
         """Spikes [T, B, ...], and the state after the last step or, with ``record_states``, after each."""
         x = self._checked(x)
         if x.shape[0] == 0:

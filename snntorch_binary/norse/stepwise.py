@@ -6,8 +6,8 @@ import norse.torch as norse_torch
 from norse.torch.module.snn import SNNCell, SNNRecurrentCell
 from torch import nn
 
+from snntorch_binary.neurons import TAKES_ONE_STEP
 from snntorch_binary.norse.srm import SRMCell
-from snntorch_binary.rooms import TAKES_ONE_STEP
 
 _CELLS = (SNNCell, SNNRecurrentCell, norse_torch.CobaLIFCell, norse_torch.LILinearCell, SRMCell)
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from snntorch_binary.kernels.surrogates import ArcTan, Boxcar
 from snntorch_binary.nn.leaky import Leaky
 from snntorch_binary.nn.refractory import Refractory
 from snntorch_binary.nn.srm import SRM
-from snntorch_binary.nn.surrogate import ArcTan, Boxcar
 from snntorch_binary.nn.synaptic import Synaptic
 from snntorch_binary.nn.synaptic_trace import SynapticTrace
 from snntorch_binary.packed.neurons import fires_at_threshold

@@ -10,6 +10,7 @@ from rich.console import Console
 
 import snntorch_binary as sb
 from snntorch_binary.cli import main
+from snntorch_binary.convert import SpikingNetwork
 from snntorch_binary.data import DirectEncoder
 from snntorch_binary.lightning import SpikeDataModule
 from snntorch_binary.lightning.command import shipped_configs
@@ -18,7 +19,6 @@ from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.recipes import SOFT_LIF_RULES
 from snntorch_binary.lightning.settings import Settings
 from snntorch_binary.lightning.spiking_module import SpikingModule
-from snntorch_binary.to_spiking import SpikingNetwork
 
 RULES = ",".join(SOFT_LIF_RULES)
 LINES = [

@@ -1,20 +1,21 @@
-"""Modules of other libraries: the room that knows a library is opened when a module of it is met.
+"""Foreign modules: the adapter that knows another library is imported when a module of that library is met.
 
-A room registers here what the rest of the package then knows, so that ``import snntorch_binary`` imports torch only and
-a model of that library needs no extra line.
+An adapter registers what the rest of the package then knows: here the forms of modules with raw weights, and in
+:mod:`snntorch_binary.neurons` which models take one time step. So ``import snntorch_binary`` imports torch only, and a
+model of that library needs no extra line.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import nn
 
 from snntorch_binary.weights import binary_layers
 
-_ROOMS = {"norse": "snntorch_binary.norse"}
+_ADAPTERS = {"norse": "snntorch_binary.norse"}
 
 
 class Apart(nn.Module):
@@ -35,21 +36,18 @@ class Apart(nn.Module):
 APART: dict[type[nn.Module], type[Apart]] = {}
 """Classes with raw weight Parameters and their forms."""
 
-TAKES_ONE_STEP: list[Callable[[nn.Module], bool]] = []
-"""Functions that say whether a model takes one time step at a time, and its state as the argument ``state``."""
 
-
-def open_rooms(model: nn.Module) -> None:
-    """Import the rooms that know the modules of a model."""
+def load_adapters(model: nn.Module) -> None:
+    """Import the adapters that know the modules of a model."""
     packages = {base.__module__.partition(".")[0] for module in model.modules() for base in type(module).__mro__}
-    for package in packages & set(_ROOMS):
-        importlib.import_module(_ROOMS[package])
+    for package in packages & set(_ADAPTERS):
+        importlib.import_module(_ADAPTERS[package])
 
 
 @contextmanager
 def taken_apart(model: nn.Module) -> Iterator[None]:
     """Make modules of the raw weights inside a model's cells; cells that then have no binary one get theirs back."""
-    open_rooms(model)
+    load_adapters(model)
     for module in list(model.modules()):
         if type(module) in APART:
             APART[type(module)]._take_apart(module)  # type: ignore[arg-type]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 
 from snntorch_binary._errors import require
+from snntorch_binary.data.description import Description, Request, register
 from snntorch_binary.data.encoders import PopulationEncoder
 from snntorch_binary.data.splits import Source
 
 _TRAIN, _VALIDATION, _TEST = 200, 200, 1000
 
 
-def read() -> Source:
+def read(asked: Request) -> Source:
     """Return 200 training, 200 validation and 1,000 test points, each coordinate scaled to [0, 1].
 
     All points are generated at once (scikit-learn's make_moons, noise 0.1) and scaled together, because the
@@ -29,5 +30,19 @@ def read() -> Source:
         validation=(index >= _TRAIN) & (index < _TRAIN + _VALIDATION),
         read=lambda indices, num_steps: values[indices],
         class_names=("upper", "lower"),
+    )
+
+
+register(
+    Description(
+        name="two-moons",
+        place=10,
+        num_classes=2,
+        num_steps=100,
+        spikes="population code",
+        features=(20,),
+        needs="scikit-learn",
+        read=read,
         encoder=PopulationEncoder(num_units=10, width=1.0),
     )
+)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from snntorch import surrogate as reference
 
-from snntorch_binary.nn.surrogate import ArcTan, Boxcar, FastSigmoid, Triangular, get
+from snntorch_binary.kernels.surrogates import ArcTan, Boxcar, FastSigmoid, Triangular, get
 
 ALL = [Boxcar(), ArcTan(), FastSigmoid(), Triangular()]
 by_name = pytest.mark.parametrize("surrogate", ALL, ids=lambda s: type(s).__name__)

@@ -9,7 +9,8 @@ import math
 import os
 import tempfile
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
@@ -17,10 +18,11 @@ import torch
 from torch import Tensor
 
 from snntorch_binary.data.archives import most_bytes
+from snntorch_binary.data.description import Description, Request, register
 from snntorch_binary.data.encoders import RateEncoder
 from snntorch_binary.data.errors import CorruptDataError, DataNotFoundError, damage_named
-from snntorch_binary.data.folders import cache_dir, find, glob
-from snntorch_binary.data.splits import Source, permutation
+from snntorch_binary.data.folders import cache_dir, find, glob, searched
+from snntorch_binary.data.splits import Source, in_memory, permutation
 
 _FILES = (
     "train-images-idx3-ubyte",
@@ -80,24 +82,22 @@ _SETS = {
 }  # fmt: skip
 
 
-def read(name: str, data_dir: str | PathLike[str] | None, download: bool) -> Source:
+def read(name: str, asked: Request) -> Source:
     """Return the images as uint8 [N, 784]; 5,000 of the 60,000 training images validate.
 
     Args:
         name: ``"mnist"`` or ``"fashion-mnist"``.
-        data_dir: as `load`.
-        download: fetch the files into the cache when `data_dir` does not have them.
+        asked: whether to fetch the files into the cache when its `data_dir` does not have them.
 
     Raises:
         DataNotFoundError: the files were not found, or not fetched.
         CorruptDataError: a file is truncated or no idx file.
     """
     which = _SETS[name]
-    raw = _find(which, data_dir) or (_download(which) if download else None)
+    raw = _find(which, asked.data_dir) or (_download(which) if asked.download else None)
     if raw is None:
-        where = data_dir if data_dir is not None else f"the cache folder {cache_dir()} (no `data_dir` was given)"
         raise DataNotFoundError(
-            f"{which.title} was not found in {where}: looked for {', '.join(_FILES)} (or .gz) "
+            f"{which.title} was not found in {searched(asked.data_dir)}: looked for {', '.join(_FILES)} (or .gz) "
             f"in {which.folder}/raw, raw and the folder itself, and for archives of these; "
             "`download=True` fetches it."
         )
@@ -109,18 +109,10 @@ def read(name: str, data_dir: str | PathLike[str] | None, download: bool) -> Sou
             raise CorruptDataError(f"The labels of {raw}/{part}-* hold the label {int(labels.max())}, not only 0 to 9.")
     if train_images.shape[1:] != test_images.shape[1:]:
         raise CorruptDataError(f"The training and test images in {raw} have different sizes.")
-    images = torch.cat([train_images, test_images]).flatten(1)
-    index = torch.arange(len(images))
-    validation = torch.zeros(len(images), dtype=torch.bool)
+    validation = torch.zeros(len(train_images) + len(test_images), dtype=torch.bool)
     validation[permutation(len(train_images), "mnist validation")[: len(train_images) // 12]] = True
-    return Source(
-        labels=torch.cat([train_labels, test_labels]).long(),
-        test=index >= len(train_images),
-        validation=validation,
-        read=lambda indices, num_steps: images[indices],
-        class_names=which.class_names,
-        encoder=RateEncoder(),
-    )
+    train, test = (train_images.flatten(1), train_labels.long()), (test_images.flatten(1), test_labels.long())
+    return replace(in_memory(train, test, which.class_names), validation=validation)
 
 
 def read_idx(file: Path) -> Tensor:
@@ -208,3 +200,19 @@ def _fetch(addresses: list[str], md5: str) -> bytes:
             return content
         reasons.append(f"{address}: its md5 sum is not {md5}")
     raise DataNotFoundError(f"The download failed ({'; '.join(reasons)}).")
+
+
+for _place, _name in enumerate(_SETS, start=100):
+    register(
+        Description(
+            name=_name,
+            place=_place,
+            num_classes=10,
+            num_steps=10,
+            spikes="Bernoulli rates",
+            features=(784,),
+            needs="the idx files, or ``download=True``",
+            read=partial(read, _name),
+            encoder=RateEncoder(),
+        )
+    )

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from snntorch_binary.kernels.engine import array, compiled, flat
-from snntorch_binary.nn.surrogate import Surrogate, kernel_form
+from snntorch_binary.kernels.surrogates import Surrogate, kernel_form
 
 __all__ = ["exponential_filter", "leaky_scan", "refractory_trace", "srm_scan"]
 

@@ -14,9 +14,9 @@ from statistics import NormalDist
 import torch
 from torch import Tensor
 
-from snntorch_binary.data.dataset import SpikeDataset
+from snntorch_binary.data.description import Description, Request, register
 from snntorch_binary.data.encoders import PopulationEncoder
-from snntorch_binary.data.splits import Splits
+from snntorch_binary.data.splits import Source
 
 INTERVALS = ((-1.0, 0.0), (1.5, 2.5), (4.0, 5.0))
 """Where there are training points: low <= x < high."""
@@ -85,44 +85,31 @@ TARGETS = Range(float(function(_TEST).min()), float(function(_TEST).max()))
 """The range of f(x) on the test positions, by which all targets are scaled: about [-1.1, 3.407]."""
 
 
-def read(num_steps: int, seed: int) -> Splits:
-    """Return the 60 training, 60 validation and 600 test points; the spikes of 20 broad units code for x.
+def read(asked: Request) -> Source:
+    """Return the 60 training, 60 validation and 600 test points.
 
     Inputs are x and labels are y, both scaled to the test range: ``POSITIONS.restore(splits.test.inputs)`` and
     ``TARGETS.restore(splits.test.labels)`` give them back. Training targets, at steps of 1/20, have noise of standard
     deviation 0.1 (0.022 scaled), and so have those of the validation points half a step further. Test targets, at
     steps of 1/100, are f(x) itself.
 
-    Args:
-        num_steps: number T of time steps.
-        seed: seed of the encoding noise of the training part. Targets do not depend on it.
-
     Example:
-        >>> splits = read(num_steps=100, seed=0)
-        >>> splits.train.inputs.shape, splits.test.labels.shape, splits.input_shape
-        (torch.Size([60, 1]), torch.Size([600]), (20,))
-        >>> int(inside(POSITIONS.restore(splits.test.inputs)).sum())
+        >>> source = read(Request(data_dir=None, classes=(0,)))
+        >>> source.labels.shape, int(source.validation.sum()), int(source.test.sum())
+        (torch.Size([720]), 60, 600)
+        >>> int(inside(POSITIONS.restore(source.read(source.test.nonzero()[:, 0], 100))).sum())
         300
     """
-    encoder = PopulationEncoder(num_units=20, width=4.0)
-
-    def dataset(x: Tensor, noise: Tensor | float, seed: int, fixed: bool) -> SpikeDataset:
-        inputs = POSITIONS.scale(x).float().unsqueeze(1)
-        targets = TARGETS.scale(function(x) + noise).float()
-        return SpikeDataset(inputs, targets, num_steps=num_steps, encoder=encoder, seed=seed, fixed=fixed)
-
-    def observed(shift: float) -> Tensor:
-        return torch.cat([_grid(low, high, 20, shift) for low, high in INTERVALS])
-
-    return Splits(
-        train=dataset(observed(0.0), _noise(60, "regression-1d train"), seed=seed, fixed=False),
-        validation=dataset(observed(0.5), _noise(60, "regression-1d validation"), seed=0, fixed=True),
-        test=dataset(_TEST, 0.0, seed=1, fixed=True),
-        num_classes=1,
-        input_shape=(encoder.num_units,),
-        num_steps=num_steps,
+    training, validation = (torch.cat([_grid(low, high, 20, shift) for low, high in INTERVALS]) for shift in (0.0, 0.5))
+    x = torch.cat([training, validation, _TEST])
+    noise = [_noise(60, "regression-1d train"), _noise(60, "regression-1d validation"), torch.zeros_like(_TEST)]
+    inputs, index = POSITIONS.scale(x).float().unsqueeze(1), torch.arange(len(x))
+    return Source(
+        labels=TARGETS.scale(function(x) + torch.cat(noise)).float(),
+        test=index >= 120,
+        validation=(index >= 60) & (index < 120),
+        read=lambda indices, num_steps: inputs[indices],
         class_names=NAMES,
-        regression=True,
     )
 
 
@@ -130,3 +117,19 @@ def _noise(size: int, key: str) -> Tensor:
     """Return normal noise [size], float64, that depends on `key` only, in every version of Python and torch."""
     rng, normal = random.Random(key), NormalDist(sigma=_NOISE)
     return torch.tensor([normal.inv_cdf(rng.random()) for _ in range(size)], dtype=torch.float64)
+
+
+register(
+    Description(
+        name="regression-1d",
+        place=20,
+        num_classes=1,
+        num_steps=100,
+        spikes="population code",
+        features=(20,),
+        needs="nothing",
+        read=read,
+        encoder=PopulationEncoder(num_units=20, width=4.0),
+        regression=True,
+    )
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import torch
 from torch import Tensor
 
 from snntorch_binary._errors import MissingPackageError
+from snntorch_binary.data.description import Description, Request, register
 from snntorch_binary.data.encoders import SignedRateEncoder
 from snntorch_binary.data.errors import CorruptDataError, DataNotFoundError, damage_named
 from snntorch_binary.data.folders import find, glob, not_found
-from snntorch_binary.data.splits import Source
+from snntorch_binary.data.splits import Source, in_memory
 
 _PIXELS = 3 * 32 * 32
 
@@ -58,14 +60,14 @@ _SETS = {
 }
 
 
-def read(name: str, data_dir: str | PathLike[str] | None) -> Source:
+def read(name: str, asked: Request) -> Source:
     """Return the images as uint8 [N, 3, 32, 32]; a tenth of the training images of each class validates.
 
     Of the binary version the batches that are there are taken, so that a part of the set will do.
 
     Args:
         name: ``"cifar10"`` or ``"cifar100"``, whose labels are the fine ones.
-        data_dir: as `load`.
+        asked: where the set may be.
 
     Raises:
         DataNotFoundError: the files were not found.
@@ -73,15 +75,15 @@ def read(name: str, data_dir: str | PathLike[str] | None) -> Source:
         MissingPackageError: only the pickled Python version is there, and torchvision is not.
     """
     which = _SETS[name]
-    for folder in _binary_folders(which, data_dir):
+    for folder in _binary_folders(which, asked.data_dir):
         train, test = (glob(folder, pattern) for pattern in (which.train, which.test))
         if train and test:
-            parts = [_read_files(files, which) for files in (train, test)]
-            return _source(parts, _class_names(folder, which))
-    for copy in find(data_dir, which.folder, [f"{which.python}/*"]):
+            train_part, test_part = (_read_files(files, which) for files in (train, test))
+            return in_memory(train_part, test_part, _class_names(folder, which))
+    for copy in find(asked.data_dir, which.folder, [f"{which.python}/*"]):
         return _through_torchvision(which, copy[0])
     files = f"{which.binary}/{which.train} and {which.test} (the binary version), {which.python} for torchvision,"
-    raise DataNotFoundError(not_found(which.title, data_dir, files))
+    raise DataNotFoundError(not_found(which.title, asked.data_dir, files))
 
 
 def read_records(file: Path, label_bytes: int, num_classes: int) -> tuple[Tensor, Tensor]:
@@ -151,20 +153,24 @@ def _through_torchvision(which: _Set, root: Path) -> Source:
         train, test = (dataset(str(root), train=part, download=False) for part in (True, False))
     except RuntimeError as error:
         raise CorruptDataError(f"torchvision refused {root / which.python} ({error}).") from None
-    parts = [
+    train_part, test_part = (
         (torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(part.targets))
         for part in (train, test)
-    ]
-    return _source(parts, tuple(train.classes))
+    )
+    return in_memory(train_part, test_part, tuple(train.classes))
 
 
-def _source(parts: Sequence[tuple[Tensor, Tensor]], class_names: tuple[str, ...]) -> Source:
-    (train_images, train_labels), (test_images, test_labels) = parts
-    images = torch.cat([train_images, test_images])
-    return Source(
-        labels=torch.cat([train_labels, test_labels]),
-        test=torch.arange(len(images)) >= len(train_images),
-        read=lambda indices, num_steps: images[indices],
-        class_names=class_names,
-        encoder=SignedRateEncoder(),
+for _place, (_name, _set) in enumerate(_SETS.items(), start=110):
+    register(
+        Description(
+            name=_name,
+            place=_place,
+            num_classes=_set.num_classes,
+            num_steps=20,
+            spikes="signed Bernoulli rates",
+            features=(3, 32, 32),
+            needs="the binary version's files",
+            read=partial(read, _name),
+            encoder=SignedRateEncoder(),
+        )
     )
