@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary._text import table
-from snntorch_binary.neurons import to_rest
 from snntorch_binary.nn.binary import (
     BINARY_TWINS,
     DEFAULT_SCALE,
@@ -24,6 +23,7 @@ from snntorch_binary.nn.binary import (
     check_scale,
     gain_like,
 )
+from snntorch_binary.nn.neurons.known import to_rest
 from snntorch_binary.nn.subclasses import binary_class, plain_class
 from snntorch_binary.nn.view import describes_zeros
 from snntorch_binary.rooms import taken_apart

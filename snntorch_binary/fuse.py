@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.convert import reset
-from snntorch_binary.nn._neuron import Neuron
 from snntorch_binary.nn.binary import BinaryLayer
-from snntorch_binary.nn.leaky import Leaky
+from snntorch_binary.nn.neurons.base import Neuron
+from snntorch_binary.nn.neurons.leaky import Leaky
+from snntorch_binary.nn.neurons.synaptic import Synaptic
 from snntorch_binary.nn.subclasses import leaves_forward
 from snntorch_binary.nn.surrogate import ArcTan, FastSigmoid, Surrogate
-from snntorch_binary.nn.synaptic import Synaptic
 from snntorch_binary.nn.time_first import TimeFirst
 
 # Exact types: a subclass may do anything else.

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.convert import copy_model, reset
-from snntorch_binary.nn.soft_lif import SoftLIF
-from snntorch_binary.nn.spiking_lif import SpikingLIF
+from snntorch_binary.nn.neurons.soft_lif import SoftLIF
+from snntorch_binary.nn.neurons.spiking_lif import SpikingLIF
 
 
 class SpikingNetwork(nn.Module):

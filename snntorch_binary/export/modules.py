@@ -14,8 +14,8 @@ from snntorch_binary._errors import in_one_line
 from snntorch_binary._json import parse_json
 from snntorch_binary.export.errors import NIRFileError
 from snntorch_binary.nn.binary import BinaryConv1d, BinaryConv2d, BinaryLayer, BinaryLinear
-from snntorch_binary.nn.leaky import Leaky
-from snntorch_binary.nn.synaptic import Synaptic
+from snntorch_binary.nn.neurons.leaky import Leaky
+from snntorch_binary.nn.neurons.synaptic import Synaptic
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.geometry import LARGEST
 from snntorch_binary.weights import Sign, WeightRule

@@ -10,7 +10,7 @@ from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary.export.errors import NIRFileError
 from snntorch_binary.export.modules import Form, conv, flatten, linear, neuron, pool
 from snntorch_binary.export.to_nir import DT
-from snntorch_binary.nn.recurrent import Recurrent
+from snntorch_binary.nn.neurons.recurrent import Recurrent
 
 
 def network_of(nir: Any, graph: Any, step: bool, dt: float | None) -> nn.Sequential:

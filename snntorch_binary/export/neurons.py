@@ -21,7 +21,7 @@ from torch import Tensor
 from snntorch_binary.convert import copy_model
 from snntorch_binary.export.place import Place, is_neuron
 from snntorch_binary.export.weighted import array, weighted_node
-from snntorch_binary.nn.recurrent import Recurrent
+from snntorch_binary.nn.neurons.recurrent import Recurrent
 from snntorch_binary.packed.neurons import fires_at_threshold
 from snntorch_binary.weights import Kind
 

@@ -13,7 +13,7 @@ from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary.convert import copy_model
 from snntorch_binary.export.errors import NIRExportError
 from snntorch_binary.fuse import EachStep, flattened, is_chain
-from snntorch_binary.nn._neuron import Neuron
+from snntorch_binary.nn.neurons.base import Neuron
 from snntorch_binary.nn.time_first import TimeFirst
 
 _SILENT = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)  # in evaluation mode

@@ -19,7 +19,7 @@ from snntorch_binary.learning import OnlineGLM
 from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.lightning.settings import check_output, write_settings
 from snntorch_binary.nn import WTANetwork, layered_mask
-from snntorch_binary.nn.wta_circuits import draw_symbols
+from snntorch_binary.nn.wta.circuits import draw_symbols
 
 _BATCH = 200
 

@@ -15,8 +15,8 @@ from snntorch_binary.fuse import EachStep, fuse
 from snntorch_binary.inference.run import is_stepwise, run
 from snntorch_binary.learning.activity import ActivityRegularizer
 from snntorch_binary.learning.losses import Loss, loss_value
-from snntorch_binary.nn._neuron import Neuron
 from snntorch_binary.nn.binary import BinaryLinear
+from snntorch_binary.nn.neurons.base import Neuron
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.shaping import SkipSteps
 

@@ -14,9 +14,9 @@ from snntorch_binary.learning.activity import ActivityRegularizer
 from snntorch_binary.learning.local import LocalNetwork
 from snntorch_binary.learning.losses import Loss, loss_error, loss_value
 from snntorch_binary.nn.binary import BinaryLinear
-from snntorch_binary.nn.refractory import Refractory
+from snntorch_binary.nn.neurons.refractory import Refractory
+from snntorch_binary.nn.neurons.synaptic_trace import SynapticTrace
 from snntorch_binary.nn.surrogate import kernel_form
-from snntorch_binary.nn.synaptic_trace import SynapticTrace
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.weights import binary_layers
 

@@ -11,12 +11,12 @@ from torch import nn
 from snntorch_binary._errors import expected
 from snntorch_binary.learning import LocalNetwork
 from snntorch_binary.nn.basis import Basis
-from snntorch_binary.nn.leaky import Leaky
-from snntorch_binary.nn.refractory import Refractory
+from snntorch_binary.nn.neurons.leaky import Leaky
+from snntorch_binary.nn.neurons.refractory import Refractory
+from snntorch_binary.nn.neurons.synaptic_trace import SynapticTrace
 from snntorch_binary.nn.surrogate import ArcTan
-from snntorch_binary.nn.synaptic_trace import SynapticTrace
 from snntorch_binary.nn.time_first import TimeFirst
-from snntorch_binary.nn.wta import WTANetwork, layered_mask
+from snntorch_binary.nn.wta.network import WTANetwork, layered_mask
 
 
 class SpikingMLP(nn.Sequential):

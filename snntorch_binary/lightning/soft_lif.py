@@ -16,8 +16,8 @@ from snntorch_binary.lightning.in_spikes import in_spikes
 from snntorch_binary.lightning.recipes import SoftLIFRecipe
 from snntorch_binary.lightning.settings import Settings
 from snntorch_binary.metrics import raster, rate_curve, rates_against_spikes, spiking_energy
-from snntorch_binary.nn.soft_lif import SoftLIF
-from snntorch_binary.nn.spiking_lif import SpikingLIF
+from snntorch_binary.nn.neurons.soft_lif import SoftLIF
+from snntorch_binary.nn.neurons.spiking_lif import SpikingLIF
 from snntorch_binary.to_spiking import to_spiking
 
 

@@ -23,7 +23,7 @@ from snntorch_binary.lightning.hyperparameters import (
     of_posterior,
 )
 from snntorch_binary.lightning.spiking_module import SpikingModule
-from snntorch_binary.nn.wta import WTANetwork
+from snntorch_binary.nn.wta.network import WTANetwork
 from snntorch_binary.optim import BayesBiSNN as BayesBiSNNOptimizer
 from snntorch_binary.weights import binary_layers, sampled
 

@@ -7,9 +7,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from snntorch_binary.nn._neuron import Neuron
 from snntorch_binary.nn.batch_norm import BatchNormThroughTime
 from snntorch_binary.nn.binary import BinaryLayer
+from snntorch_binary.nn.neurons.base import Neuron
 from snntorch_binary.packed import PackedLayer, SpikeBits
 from snntorch_binary.packed.float_layers import CONV, LINEAR
 

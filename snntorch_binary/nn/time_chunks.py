@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from snntorch_binary._errors import expected
-from snntorch_binary.nn._lif import LIF
-from snntorch_binary.nn._neuron import Neuron
 from snntorch_binary.nn.binary import BinaryLayer
+from snntorch_binary.nn.neurons.base import Neuron
+from snntorch_binary.nn.neurons.lif import LIF
 
 __all__ = ["TimeChunks"]
 

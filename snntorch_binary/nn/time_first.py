@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.nn._neuron import Neuron
+from snntorch_binary.nn.neurons.base import Neuron
 
 __all__ = ["TimeFirst"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from snntorch_binary.nn import srm
 from snntorch_binary.nn._scan import exponential_filter
+from snntorch_binary.nn.neurons import srm
 from snntorch_binary.nn.surrogate import Boxcar, Surrogate
 
 __all__ = ["SRM", "SRMCell", "SRMState"]

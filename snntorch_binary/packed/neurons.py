@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.nn.leaky import Leaky
-from snntorch_binary.nn.srm import SRM
-from snntorch_binary.nn.synaptic import Synaptic
+from snntorch_binary.nn.neurons.leaky import Leaky
+from snntorch_binary.nn.neurons.srm import SRM
+from snntorch_binary.nn.neurons.synaptic import Synaptic
 
 _KINDS: dict[type[nn.Module], int] = {Leaky: 0, Synaptic: 1, SRM: 2}
 _RESETS = {"none": 0, "subtract": 1, "zero": 2}

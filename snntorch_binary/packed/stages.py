@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from snntorch_binary.nn.synaptic_trace import SynapticTrace
+from snntorch_binary.nn.neurons.synaptic_trace import SynapticTrace
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.float_layers import (
     CONV,

@@ -6,7 +6,7 @@ import pytest
 import snntorch as snn
 import torch
 
-from snntorch_binary.nn.leaky import Leaky, LeakyState
+from snntorch_binary.nn.neurons.leaky import Leaky, LeakyState
 from snntorch_binary.nn.surrogate import ArcTan, Boxcar, FastSigmoid
 
 T, B, N = 12, 5, 7

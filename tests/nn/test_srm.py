@@ -5,7 +5,7 @@ import pickle
 import pytest
 import torch
 
-from snntorch_binary.nn.srm import SRM
+from snntorch_binary.nn.neurons.srm import SRM
 from snntorch_binary.nn.surrogate import ArcTan, Boxcar, FastSigmoid
 
 T, B, N = 15, 4, 6

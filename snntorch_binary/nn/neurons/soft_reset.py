@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from snntorch_binary._errors import expected
-from snntorch_binary.nn._neuron import Neuron
 from snntorch_binary.nn._scan import leaky_scan
+from snntorch_binary.nn.neurons.base import Neuron
 from snntorch_binary.nn.surrogate import Surrogate, Triangular
 
 __all__ = ["SoftReset", "SoftResetState"]

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.nn._neuron import Neuron
-from snntorch_binary.nn.leaky import Leaky
-from snntorch_binary.nn.synaptic import Synaptic
+from snntorch_binary.nn.neurons.base import Neuron
+from snntorch_binary.nn.neurons.leaky import Leaky
+from snntorch_binary.nn.neurons.synaptic import Synaptic
 
 __all__ = ["Recurrent", "RecurrentLeakyState", "RecurrentSynapticState"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.nn._snntorch_reset import reach_neurons
+from snntorch_binary.nn.neurons.snntorch_reset import reach_neurons
 
 __all__ = ["Neuron"]
 

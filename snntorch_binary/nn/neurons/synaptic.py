@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from snntorch_binary.nn._lif import LIF
 from snntorch_binary.nn._scan import exponential_filter, leaky_scan
+from snntorch_binary.nn.neurons.lif import LIF
 from snntorch_binary.nn.surrogate import Surrogate
 
 __all__ = ["Synaptic", "SynapticState"]

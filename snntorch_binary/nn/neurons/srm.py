@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from snntorch_binary._errors import expected
-from snntorch_binary.nn._neuron import Neuron
 from snntorch_binary.nn._scan import srm_scan
+from snntorch_binary.nn.neurons.base import Neuron
 from snntorch_binary.nn.surrogate import Boxcar, Surrogate
 
 __all__ = ["SRM", "SRMState"]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from snntorch_binary._errors import expected
 from snntorch_binary.kernels.spiking_lif import LIFConstants, spiking_lif
-from snntorch_binary.nn._neuron import Neuron
+from snntorch_binary.nn.neurons.base import Neuron
 
 __all__ = ["SpikingLIF", "SpikingLIFState"]
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from snntorch_binary._errors import expected
-from snntorch_binary.nn._neuron import Neuron
 from snntorch_binary.nn._scan import exponential_filter
+from snntorch_binary.nn.neurons.base import Neuron
 
 __all__ = ["SynapticTrace", "SynapticTraceState"]
 

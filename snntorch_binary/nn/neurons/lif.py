@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.nn._neuron import Neuron
+from snntorch_binary.nn.neurons.base import Neuron
 from snntorch_binary.nn.surrogate import ArcTan
 
 __all__ = ["LIF"]
@@ -104,7 +104,7 @@ class LIF(Neuron):
         self.reset_mechanism = _RESETS[int(self.reset_mechanism_val)]
         self._graded = self._graded or _is_not_one(self.graded_spikes_factor)
 
-    def extra_repr(self) -> str:
+    def extra_repr(self) -> str:  # noqa: D102
         return (
             f"reset_mechanism={self.reset_mechanism!r}, reset_delay={self.reset_delay}, "
             f"spike_grad={self.spike_grad}, step={self.one_step}"
