@@ -7,7 +7,7 @@ a model of that library needs no extra line.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import nn
@@ -34,9 +34,6 @@ class Apart(nn.Module):
 
 APART: dict[type[nn.Module], type[Apart]] = {}
 """Classes with raw weight Parameters and their forms."""
-
-TAKES_ONE_STEP: list[Callable[[nn.Module], bool]] = []
-"""Functions that say whether a model takes one time step at a time, and its state as the argument ``state``."""
 
 
 def open_rooms(model: nn.Module) -> None:

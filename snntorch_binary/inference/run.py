@@ -13,7 +13,8 @@ from snntorch_binary.fuse import EachStep
 from snntorch_binary.inference.form import Form, begin, form_of
 from snntorch_binary.inference.kept_state import state_put_back as state_put_back
 from snntorch_binary.inference.structure import stacked
-from snntorch_binary.rooms import TAKES_ONE_STEP, open_rooms
+from snntorch_binary.nn.neurons.known import TAKES_ONE_STEP
+from snntorch_binary.rooms import open_rooms
 from snntorch_binary.to_spiking import SpikingNetwork
 
 

@@ -167,7 +167,7 @@ class _Block:
     def advance(self, x: Tensor) -> None:
         """Take traces and neurons one time step on."""
         layer, neuron = self.layer, self.neuron
-        alpha, beta = self.trace._decays
+        alpha, beta = self.trace.decays
         gamma = math.exp(-1 / neuron.tau_ref)
         if self.kernels is not None:
             self.kernels.filter_step(flat(self.p), flat(self.q), flat(x.contiguous()), alpha, beta, self.trace.gain)

@@ -11,6 +11,7 @@ from torch.nn import init as init
 from torch.nn import parallel as parallel
 from torch.nn import utils as utils
 
+import snntorch_binary.nn.neurons.of_snntorch  # noqa: F401  (describes them)
 from snntorch_binary.nn.basis import Exponential as Exponential
 from snntorch_binary.nn.basis import RaisedCosine as RaisedCosine
 from snntorch_binary.nn.batch_norm import BatchNormThroughTime as BatchNormThroughTime

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor
 
@@ -10,6 +12,10 @@ from snntorch_binary.nn.neurons import srm
 from snntorch_binary.nn.surrogate import Boxcar, Surrogate
 
 __all__ = ["SRM", "SRMCell", "SRMState"]
+
+
+# Kernels and files are of the neuron that returns no state.
+_DESCRIPTION = dataclasses.replace(srm.SRM.description, kernel=None, saved_since=None)
 
 
 class SRMState(srm.SRMState):
@@ -56,6 +62,7 @@ class SRMCell(srm.SRM):
     """
 
     State = SRMState
+    description = _DESCRIPTION
 
     def __init__(
         self,
@@ -104,6 +111,7 @@ class SRM(srm.SRM):
     """
 
     State = SRMState
+    description = _DESCRIPTION
 
     def __init__(
         self,
@@ -133,7 +141,7 @@ class SRM(srm.SRM):
 
     def _states(self, x: Tensor, spikes: Tensor) -> SRMState:
         """The states [T, B, ...] that a sequence from rest went through: its traces are filters of x and spikes."""
-        alpha, beta, gamma = (x.new_tensor(decay) for decay in self._decays)
+        alpha, beta, gamma = (x.new_tensor(decay) for decay in self.decays)
         rest = torch.zeros_like(x[:1])
         q = exponential_filter(x, beta, rest[0])
         p = exponential_filter(torch.cat((rest, q[:-1])), alpha, rest[0])

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 import snntorch_binary as sb
 from snntorch_binary.data import class_symbols
 from snntorch_binary.learning import VOWEL
-from snntorch_binary.nn import RaisedCosine, WTANetwork, layered_mask, wta
+from snntorch_binary.nn import RaisedCosine, WTANetwork, layered_mask
+from snntorch_binary.nn.wta import network
 from snntorch_binary.nn.wta.circuits import symbol_log_probs
 
 STEPS, BATCH = 6, 5
@@ -158,7 +159,7 @@ def test_bernoulli_weights_follow_the_natural_gradient():
 def force(monkeypatch, train):
     """Let hidden circuits emit a train [T, B, N, C]."""
     steps = iter(train)
-    monkeypatch.setattr(wta, "draw_symbols", lambda log_probs, seed: next(steps))
+    monkeypatch.setattr(network, "draw_symbols", lambda log_probs, seed: next(steps))
 
 
 def all_trains(monkeypatch, net, x, targets, visit):

@@ -10,11 +10,16 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.nn.neurons.base import Neuron
+from snntorch_binary.nn.neurons.description import Constant, Option, Spike
 from snntorch_binary.nn.surrogate import ArcTan
 
-__all__ = ["LIF"]
-
 _RESETS = ("subtract", "zero", "none")  # a checkpoint of snnTorch holds the place in this order
+
+THRESHOLD = Constant("threshold", per_neuron=True)
+FACTOR = Constant("graded_spikes_factor", per_neuron=True)
+OPTIONS = (Option("reset_mechanism", _RESETS), Option("reset_delay"))
+SPIKE = Spike("spike_grad", ArcTan(2.0))
+_HARD = "build it with reset_mechanism='zero', reset_delay=False"
 
 
 class LIF(Neuron):
@@ -24,6 +29,7 @@ class LIF(Neuron):
     threshold: Tensor
     graded_spikes_factor: Tensor
     reset_mechanism_val: Tensor
+    resumes = True
 
     def __init__(
         self,
@@ -51,10 +57,12 @@ class LIF(Neuron):
         self.register_buffer("reset_mechanism_val", torch.tensor(0))
         self.reset_mechanism = reset_mechanism
         self.reset_delay = reset_delay
-        self._constant("threshold", threshold, learn_threshold)
-        self._constant("graded_spikes_factor", graded_spikes_factor, learn_graded_spikes_factor)
-        self._decay("beta", beta, learn_beta)
-        self._graded = learn_graded_spikes_factor or _is_not_one(self.graded_spikes_factor)
+        self._constants(
+            threshold=(threshold, learn_threshold),
+            graded_spikes_factor=(graded_spikes_factor, learn_graded_spikes_factor),
+            beta=(beta, learn_beta),
+        )
+        self.graded = learn_graded_spikes_factor or _is_not_one(self.graded_spikes_factor)
 
     @property
     def reset_mechanism(self) -> str:
@@ -68,47 +76,88 @@ class LIF(Neuron):
         self._reset_mechanism = name
         self.reset_mechanism_val.fill_(_RESETS.index(name))
 
-    def _constant(self, name: str, value: float | Tensor, learn: bool) -> None:
-        tensor = value if isinstance(value, Tensor) else torch.tensor(float(value))
-        if learn:
-            self.register_parameter(name, nn.Parameter(tensor))
-        else:
-            self.register_buffer(name, tensor)
+    def _constants(self, **given: tuple[float | Tensor, bool]) -> None:
+        """Keep constants as tensors, Parameters where they are learned."""
+        within = {constant.name: constant for constant in self.description.constants}
+        for name, (value, learn) in given.items():
+            value = within[name].checked(value) if name in within else value
+            tensor = value if isinstance(value, Tensor) else torch.tensor(float(value))
+            if learn:
+                self.register_parameter(name, nn.Parameter(tensor))
+            else:
+                self.register_buffer(name, tensor)
 
-    def _decay(self, name: str, value: float | Tensor, learn: bool) -> None:
-        if not isinstance(value, Tensor) and not 0.0 <= value <= 1.0:
-            raise ValueError(expected(name, "a decay per time step in [0, 1]", value))
-        self._constant(name, value, learn)
+    def _from(self, x: Tensor, *state: Tensor | None) -> Any:
+        """Spikes, and what else the form returns, from a state that is there or not."""
+        x = self._checked(x)
+        given = None if all(part is None for part in state) else state
+        spikes, after = self._advance(x, given) if self.one_step else self._resumed(x, given)
+        explicit = self.one_step and not self.init_hidden
+        return (spikes, *after) if self.output or explicit else spikes
 
-    def _fire(self, mem: Tensor) -> Tensor:
-        return self.spike_grad(mem - self.threshold)
-
-    def _settle(self, mem: Tensor, reset: Tensor) -> tuple[Tensor, Tensor]:
-        """Spikes, not yet graded, and the membrane potential after a reset without delay."""
-        spikes = self._fire(mem)
-        if not self.reset_delay:
-            # `reset` was taken from the old potential already. The gradient does flow through this one.
-            remaining = spikes - reset
-            if self.reset_mechanism == "subtract":
-                mem = mem - remaining * self.threshold
-            elif self.reset_mechanism == "zero":
-                mem = mem - remaining * mem
-        return spikes, mem
-
-    def _grade(self, spikes: Tensor) -> Tensor:
-        return spikes * self.graded_spikes_factor if self._graded else spikes
+    def _resumed(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Spikes and states [T, B, ...] of a sequence, from a state or from rest."""
+        raise NotImplementedError
 
     def _load_from_state_dict(self, *args: Any) -> None:
         super()._load_from_state_dict(*args)
         # Plain attributes decide in `forward`, where reading a tensor would wait for the device.
         self.reset_mechanism = _RESETS[int(self.reset_mechanism_val)]
-        self._graded = self._graded or _is_not_one(self.graded_spikes_factor)
+        self.graded = self.graded or _is_not_one(self.graded_spikes_factor)
 
     def extra_repr(self) -> str:  # noqa: D102
         return (
             f"reset_mechanism={self.reset_mechanism!r}, reset_delay={self.reset_delay}, "
             f"spike_grad={self.spike_grad}, step={self.one_step}"
         )
+
+
+def settled(mem: Tensor, reset: Tensor, of: Any) -> tuple[Tensor, Tensor]:
+    """Spikes, graded, and the potential after them, where `reset` is what the old potential has reset already."""
+    spikes = of.spike_grad(mem - of.threshold)
+    if not of.reset_delay:
+        # The gradient does flow through this one.
+        remaining = spikes - reset
+        if of.reset_mechanism == "subtract":
+            mem = mem - remaining * of.threshold
+        elif of.reset_mechanism == "zero":
+            mem = mem - remaining * mem
+    return graded(spikes, of), mem
+
+
+def graded(spikes: Tensor, of: Any) -> Tensor:
+    """Spikes times what a spike is worth."""
+    return spikes * of.graded_spikes_factor if of.graded else spikes
+
+
+def why_no_kernel(neuron: Any) -> str | None:
+    """Say why compiled kernels do not compute such a neuron, or ``None`` where they do."""
+    if not neuron.reset_delay:
+        return "it resets without delay"
+    return "its spikes are graded" if neuron.graded else None
+
+
+def losses(neuron: Any, shape: tuple[int, ...]) -> list[tuple[str, str]]:
+    """Return what NIR's neurons with a hard reset cannot say of a neuron, a delayed reset apart; and the ways out."""
+    found = []
+    if neuron.reset_mechanism != "zero":
+        name = {"subtract": "the soft reset 'subtract'", "none": "the missing reset 'none'"}[neuron.reset_mechanism]
+        found.append((name, _HARD))
+    if bool((getattr(neuron, "graded_spikes_factor", torch.ones(())) != 1).any()):
+        found.append(("graded spikes", "build it with graded_spikes_factor=1, the factor in the weights behind it"))
+    if getattr(neuron, "inhibition", False):
+        found.append(("the inhibition between neurons", "build it with inhibition=False"))
+    if getattr(neuron, "state_quant", False):
+        found.append(("the quantised state", "build it with state_quant=False"))
+    if bool((neuron.threshold < 0).any()):
+        found.append(("the negative threshold", "use thresholds of at least 0"))
+    return found
+
+
+def losses_with_delay(neuron: Any, shape: tuple[int, ...]) -> list[tuple[str, str]]:
+    """Return the same and the delayed reset, of neurons whose spikes depend on it."""
+    delayed = neuron.reset_mechanism == "zero" and neuron.reset_delay
+    return [*([("the delayed reset", _HARD)] if delayed else []), *losses(neuron, shape)]
 
 
 def _is_not_one(factor: Tensor) -> bool:

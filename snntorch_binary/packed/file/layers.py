@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from snntorch_binary.kernels.bits import from_words, to_words
 from snntorch_binary.packed.file.entry import Entry, Kinds, PackedFileError, Tensors, read_one_of, write_one_of
-from snntorch_binary.packed.file.neurons import FUSED
+from snntorch_binary.packed.file.neurons import fused_neurons
 from snntorch_binary.packed.geometry import Geometry
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.layout import Layout
@@ -45,7 +45,9 @@ def _layer_to_entry(layer: PackedLayer, path: str, tensors: Tensors) -> dict[str
         "fused_bias": layer.fused_bias,
         "norm": layer.norm_scale is not None,
         "real_input": layer.real_input,
-        "neuron": None if layer.neuron is None else write_one_of(FUSED, layer.neuron, f"{path}.neuron", tensors),
+        "neuron": None
+        if layer.neuron is None
+        else write_one_of(fused_neurons(), layer.neuron, f"{path}.neuron", tensors),
     }
 
 
@@ -102,7 +104,7 @@ def _layer_of(entry: Entry) -> PackedLayer:
         (from_words(words, size) != 0).view(shape),
         _per_output(entry, "scale", members, outputs),
         _per_output(entry, "bias", members, outputs) if entry.flag("bias") else None,
-        None if neuron is None else read_one_of(FUSED, entry.child(neuron, "neuron")),
+        None if neuron is None else read_one_of(fused_neurons(), entry.child(neuron, "neuron")),
         geometry,
         groups=groups,
         shared=shared,

@@ -7,14 +7,11 @@ from typing import Any
 
 from torch import nn
 
-from snntorch_binary.nn.neurons.base import Neuron
-from snntorch_binary.nn.neurons.refractory import Refractory
-from snntorch_binary.nn.neurons.synaptic_trace import SynapticTrace
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.ensemble import PackedEnsemble
 from snntorch_binary.packed.file.entry import Entry, Kinds, Tensors, read_one_of, write_one_of
 from snntorch_binary.packed.file.layers import LAYERS, geometry_to_entry, pooling_of
-from snntorch_binary.packed.file.neurons import NEURONS
+from snntorch_binary.packed.file.neurons import first_version, gives_potentials, neurons
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.shaping import PackedFlatten, PackedMaxPool, SkipSteps
 
@@ -25,7 +22,7 @@ def write(module: nn.Module, path: str, tensors: Tensors) -> dict[str, Any]:
     Raises:
         TypeError: there is no entry for such a module.
     """
-    return write_one_of(_KINDS, module, path, tensors)
+    return write_one_of(_kinds(), module, path, tensors)
 
 
 def read(entry: Entry) -> nn.Module:
@@ -34,16 +31,16 @@ def read(entry: Entry) -> nn.Module:
     Raises:
         PackedFileError: the entry does not describe one.
     """
-    return read_one_of(_KINDS, entry)
+    return read_one_of(_kinds(), entry)
 
 
 def version_of(network: nn.Module) -> int:
     """Return the first version of the format that has all modules of a network."""
+    versions = [first_version(module) for module in network.modules()]
     for module in network.modules():
-        real = isinstance(module, PackedLayer) and module.real_input
-        if real or isinstance(module, (Refractory, SynapticTrace, SkipSteps)):
-            return 2
-    return 1
+        if isinstance(module, SkipSteps) or (isinstance(module, PackedLayer) and module.real_input):
+            versions.append(2)
+    return max(versions)
 
 
 def _sequence_to_entry(sequence: nn.Module, path: str, tensors: Tensors) -> dict[str, Any]:
@@ -63,15 +60,11 @@ def _modules_of(entry: Entry) -> dict[str, nn.Module]:
     return found
 
 
-def _gives_more_than_spikes(neuron: Neuron) -> bool:
-    return neuron.output or (neuron.one_step and not neuron.init_hidden)
-
-
 def _sequence_of(entry: Entry) -> nn.Sequential:
     modules = _modules_of(entry)
     bits, last = False, next(reversed(modules.values()), None)
     for module in modules.values():
-        if isinstance(module, Neuron) and module is not last and _gives_more_than_spikes(module):
+        if module is not last and gives_potentials(module):
             raise entry.error("modules", "a list in which only the last neuron gives its membrane potential")
         shaping = isinstance(module, (PackedFlatten, PackedMaxPool))
         takes_bits = shaping or (isinstance(module, PackedLayer) and not module.real_input)
@@ -135,9 +128,8 @@ def _ensemble_of(entry: Entry) -> PackedEnsemble:
     )
 
 
-_KINDS: Kinds = {
+_OTHERS: Kinds = {
     **LAYERS,
-    **NEURONS,
     "PackedMaxPool": (
         PackedMaxPool,
         lambda module, path, tensors: geometry_to_entry(module.geometry),
@@ -158,4 +150,8 @@ _KINDS: Kinds = {
         _flatten_of,
     ),
 }
-"""All that a file can hold, by name: nothing is imported or run because a file says so."""
+
+
+def _kinds() -> Kinds:
+    """Return all that a file can hold, by name: nothing is imported or run because a file says so."""
+    return {**neurons(), **_OTHERS}
