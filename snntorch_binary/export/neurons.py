@@ -106,6 +106,12 @@ class NodeReader:
             raise self.error("has a resistance or input weight that is not positive, or a negative threshold")
         return threshold / gain
 
+    def number(self, values: Any) -> float:
+        """Return a constant that neurons of a layer have in common."""
+        if not isinstance(self.tidy(values), float):
+            raise self.error("has neurons that differ, and here they are alike")
+        return float(np.asarray(values).flat[0])
+
     def tidy(self, values: Any) -> Any:
         """Return constants as one number where they are alike, else as a float32 tensor."""
         tensor = torch.from_numpy(np.asarray(values)).float()

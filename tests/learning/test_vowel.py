@@ -9,10 +9,10 @@ import torch
 from torch.nn import functional as F
 
 import snntorch_binary as sb
+import snntorch_binary.nn.wta.network as wta
 from snntorch_binary.data import class_symbols
 from snntorch_binary.learning import VOWEL
 from snntorch_binary.nn import RaisedCosine, WTANetwork, layered_mask
-from snntorch_binary.nn.wta import network
 from snntorch_binary.nn.wta.circuits import symbol_log_probs
 
 STEPS, BATCH = 6, 5
@@ -159,7 +159,7 @@ def test_bernoulli_weights_follow_the_natural_gradient():
 def force(monkeypatch, train):
     """Let hidden circuits emit a train [T, B, N, C]."""
     steps = iter(train)
-    monkeypatch.setattr(network, "draw_symbols", lambda log_probs, seed: next(steps))
+    monkeypatch.setattr(wta, "draw_symbols", lambda log_probs, seed: next(steps))
 
 
 def all_trains(monkeypatch, net, x, targets, visit):

@@ -163,5 +163,11 @@ class Neuron(nn.Module):
             attributes["_kept"] = self.State(*(tensor.detach() for tensor in self._kept))
         return attributes
 
+    def extra_repr(self) -> str:  # noqa: D102
+        of = self.description
+        names = [constant.name for constant in of.constants if not constant.per_neuron]
+        names += [option.name for option in of.options] + ([of.spike.name] if of.spike else [])
+        return ", ".join([*(f"{name}={getattr(self, name)!r}" for name in names), f"step={self.one_step}"])
+
 
 register(Neuron, NeuronDescription(), family=True)

@@ -112,7 +112,7 @@ class NIRForm:
         kinds: names of the nodes that are read as such a neuron; where several kinds of neurons have one, the node's
             metadata says which wrote it, and else it is the first that was described.
         write: from :class:`snntorch_binary.export.neurons.NodeWriter` to the kind of node and its arrays.
-        read: from :class:`snntorch_binary.export.node.NodeReader` to the arguments of the neuron's class.
+        read: from :class:`snntorch_binary.export.neurons.NodeReader` to the arguments of the neuron's class.
         losses: of a neuron and the shape of an example: what the node cannot say of it, and the way out.
         keeps: flags of the neuron that the metadata keep.
         name: by which the metadata call it; of a neuron of another library, that of the neuron read in its place.

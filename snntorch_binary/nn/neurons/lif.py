@@ -105,12 +105,6 @@ class LIF(Neuron):
         self.reset_mechanism = _RESETS[int(self.reset_mechanism_val)]
         self.graded = self.graded or _is_not_one(self.graded_spikes_factor)
 
-    def extra_repr(self) -> str:  # noqa: D102
-        return (
-            f"reset_mechanism={self.reset_mechanism!r}, reset_delay={self.reset_delay}, "
-            f"spike_grad={self.spike_grad}, step={self.one_step}"
-        )
-
 
 def settled(mem: Tensor, reset: Tensor, of: Any) -> tuple[Tensor, Tensor]:
     """Spikes, graded, and the potential after them, where `reset` is what the old potential has reset already."""

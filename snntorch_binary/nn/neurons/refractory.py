@@ -105,6 +105,3 @@ class Refractory(Neuron):
     def _sequence(self, x: Tensor) -> tuple[Tensor, Tensor]:
         membrane = x - refractory_trace(x.detach(), self.decay, self.threshold, self.surrogate) if len(x) else x
         return self.surrogate(membrane - self.threshold), membrane
-
-    def extra_repr(self) -> str:  # noqa: D102
-        return f"tau_ref={self.tau_ref}, threshold={self.threshold}, surrogate={self.surrogate}, step={self.one_step}"

@@ -107,6 +107,3 @@ class SoftReset(Neuron):
         rest = torch.zeros_like(x[0])
         spikes, mem = leaky_scan(x, rest, beta, threshold, "subtract_first", self.spike_grad)
         return (spikes.movedim(-1, 2), mem.movedim(-1, 2)) if images else (spikes, mem)
-
-    def extra_repr(self) -> str:  # noqa: D102
-        return f"beta={self.beta}, threshold={self.threshold}, spike_grad={self.spike_grad}, step={self.one_step}"

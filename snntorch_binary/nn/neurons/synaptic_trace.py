@@ -111,6 +111,3 @@ class SynapticTrace(Neuron):
         rest = torch.zeros_like(x[0])
         synaptic = exponential_filter(self.gain * x, beta, rest)
         return exponential_filter(torch.cat([rest[None], synaptic[:-1]]), alpha, rest), None
-
-    def extra_repr(self) -> str:  # noqa: D102
-        return f"tau_mem={self.tau_mem}, tau_syn={self.tau_syn}, normalize={self.normalize}, step={self.one_step}"
