@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from snntorch_binary.neurons import to_rest
+from snntorch_binary.nn.neurons.known import to_rest
 
 
 def reset(model: nn.Module) -> None:

@@ -40,7 +40,7 @@ def unbinarize_(model: nn.Module) -> nn.Module:
     with sampled(model, "mean"), torch.no_grad():
         for layer in layers.values():
             latent = layer.latent
-            new[id(latent)] = latent.clone() if layer.rule.prior_latent is None else plain_weight(layer.weight)
+            new[id(latent)] = plain_weight(layer.weight) if layer.rule.has_posterior else latent.clone()
     with taken_apart(model):
         for layer in layers.values():
             latent = layer.latent

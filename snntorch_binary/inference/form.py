@@ -25,7 +25,7 @@ from snntorch_binary.convert.foreign import load_adapters
 from snntorch_binary.fuse import EachStep, flattened, is_chain
 from snntorch_binary.inference.evaluated import evaluated
 from snntorch_binary.inference.kept_state import KeptState, tensors_of
-from snntorch_binary.neurons import needs_no_argument, takes_one_step, to_rest
+from snntorch_binary.nn.neurons.known import needs_no_argument, takes_one_step, to_rest
 
 
 @dataclass(frozen=True)

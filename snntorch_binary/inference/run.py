@@ -15,7 +15,7 @@ from snntorch_binary.fuse import EachStep
 from snntorch_binary.inference.form import Form, begin, form_of
 from snntorch_binary.inference.kept_state import state_put_back as state_put_back
 from snntorch_binary.inference.structure import stacked
-from snntorch_binary.neurons import TAKES_ONE_STEP
+from snntorch_binary.nn.neurons.known import TAKES_ONE_STEP
 
 
 def is_stepwise(net: nn.Module) -> bool:

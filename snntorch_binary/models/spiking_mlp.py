@@ -9,7 +9,7 @@ from torch import nn
 
 from snntorch_binary.kernels.surrogates import ArcTan
 from snntorch_binary.models.start import check_sizes, uniform_linear
-from snntorch_binary.nn.leaky import Leaky
+from snntorch_binary.nn.neurons.leaky import Leaky
 
 
 class SpikingMLP(nn.Sequential):

@@ -7,7 +7,7 @@ from snntorch_binary._errors import require
 
 require("norse.torch", "norse")
 
-from snntorch_binary.nn.srm import SRMState as SRMState  # noqa: E402
+from snntorch_binary.nn.neurons.srm import SRMState as SRMState  # noqa: E402
 from snntorch_binary.norse import cells, stepwise  # noqa: E402, F401  (they register what they know)
 from snntorch_binary.norse.cells import BinarySynapses as BinarySynapses  # noqa: E402
 from snntorch_binary.norse.conv import BinaryLConv2d as BinaryLConv2d  # noqa: E402

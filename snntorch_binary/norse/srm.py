@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor
 
 from snntorch_binary.kernels.scan import exponential_filter
 from snntorch_binary.kernels.surrogates import Boxcar, Surrogate
-from snntorch_binary.nn import srm
-from snntorch_binary.nn.srm import SRMState
+from snntorch_binary.nn.neurons import srm
+from snntorch_binary.nn.neurons.srm import SRMState
 
 __all__ = ["SRM", "SRMCell", "SRMState"]
+
+
+# Kernels and files are of the neuron that returns no state.
+_DESCRIPTION = dataclasses.replace(srm.SRM.description, kernel=None, saved_since=None)
 
 
 class SRMCell(srm.SRM):
@@ -44,6 +50,8 @@ class SRMCell(srm.SRM):
         >>> spikes.shape, state[1].v.shape
         (torch.Size([25, 8, 3]), torch.Size([8, 3]))
     """
+
+    description = _DESCRIPTION
 
     def __init__(
         self,
@@ -91,6 +99,8 @@ class SRM(srm.SRM):
         True
     """
 
+    description = _DESCRIPTION
+
     def __init__(
         self,
         tau_mem: float = 10.0,
@@ -119,7 +129,7 @@ class SRM(srm.SRM):
 
     def _states(self, x: Tensor, spikes: Tensor) -> SRMState:
         """The states [T, B, ...] that a sequence from rest went through: its traces are filters of x and spikes."""
-        alpha, beta, gamma = (x.new_tensor(decay) for decay in self._decays)
+        alpha, beta, gamma = (x.new_tensor(decay) for decay in self.decays)
         rest = torch.zeros_like(x[:1])
         q = exponential_filter(x, beta, rest[0])
         p = exponential_filter(torch.cat((rest, q[:-1])), alpha, rest[0])

@@ -124,15 +124,23 @@ def test_a_binary_network_has_its_rule():
 @pytest.mark.parametrize(
     ("make", "rule", "got"),
     [
-        (BayesBiSNN, sb.Sign(), r"a Bernoulli, its JSON form or None, but got Sign\(\)"),
-        (STBiSNN, sb.Bernoulli(), r"a Sign, its JSON form or None, but got Bernoulli\(\)"),
-        (BayesBiSNN, sb.Sign().to_json(), "a Bernoulli, its JSON form or None, but got that of 'sign'"),
-        (BayesBiSNN, {"rule": "bernoulli", "temperature": 1.0}, "values named rule, temperature"),
+        (
+            BayesBiSNN,
+            sb.Sign(),
+            r"a rule with a posterior, such as Bernoulli\(\), its JSON form or None, but got Sign",
+        ),
+        (
+            STBiSNN,
+            sb.Bernoulli(),
+            r"a rule without a posterior, such as Sign\(\), its JSON form or None, but got B",
+        ),
+        (BayesBiSNN, sb.Sign().to_json(), r"such as Bernoulli\(\), its JSON form or None, but got Sign\(\)"),
+        (BayesBiSNN, {"rule": "bernoulli", "temperature": 1.0}, "`temperature` to be one of .* of Bernoulli"),
         (BayesBiSNN, "bernoulli", "but got str"),
     ],
 )
 def test_another_rule_is_refused(make, rule, got):
-    with pytest.raises(TypeError, match=got):
+    with pytest.raises((TypeError, ValueError), match=got):
         make(SpikingMLP(64, [8], 10), 10, rule=rule)
 
 

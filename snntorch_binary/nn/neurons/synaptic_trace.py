@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from snntorch_binary._errors import expected
 from snntorch_binary.kernels.scan import exponential_filter
-from snntorch_binary.nn._neuron import Neuron
+from snntorch_binary.nn.neurons.base import Neuron
+from snntorch_binary.nn.neurons.description import POSITIVE, Constant, NeuronDescription, Operations, Option
 
 __all__ = ["SynapticTrace", "SynapticTraceState"]
 
@@ -20,6 +20,15 @@ class SynapticTraceState(NamedTuple):
 
     membrane: Tensor
     synaptic: Tensor
+
+
+def update(x: Tensor, state: SynapticTraceState, of: Any) -> tuple[Tensor, SynapticTraceState]:
+    """One time step."""
+    alpha, beta = of.decays
+    p, q = state
+    p = alpha * p + q
+    q = beta * q + of.gain * x
+    return p, SynapticTraceState(p, q)
 
 
 class SynapticTrace(Neuron):
@@ -61,6 +70,15 @@ class SynapticTrace(Neuron):
     """
 
     State = SynapticTraceState
+    description = NeuronDescription(
+        update=update,
+        constants=(Constant("tau_mem", POSITIVE), Constant("tau_syn", POSITIVE)),
+        options=(Option("normalize"),),
+        operations=Operations(macs=2, additions=0, kept=2),
+        is_filter=True,
+        shows_potential=False,
+        saved_since=2,
+    )
 
     def __init__(
         self,
@@ -72,43 +90,24 @@ class SynapticTrace(Neuron):
         init_hidden: bool = False,
     ) -> None:
         super().__init__(step=step, init_hidden=init_hidden, output=False)
-        for name, tau in (("tau_mem", tau_mem), ("tau_syn", tau_syn)):
-            if not 0.0 < tau < math.inf:
-                raise ValueError(expected(name, "a positive float", tau))
+        self._check(tau_mem=tau_mem, tau_syn=tau_syn)
         self.tau_mem, self.tau_syn, self.normalize = tau_mem, tau_syn, normalize
 
     @property
-    def _decays(self) -> tuple[float, float]:
+    def decays(self) -> tuple[float, float]:
+        """The decays of membrane and synapse per time step."""
         return math.exp(-1 / self.tau_mem), math.exp(-1 / self.tau_syn)
 
     @property
     def gain(self) -> float:
         """The factor g of the input."""
-        alpha, beta = self._decays
+        alpha, beta = self.decays
         return (1 - alpha) * (1 - beta) if self.normalize else 1.0
 
-    def step(self, x: Tensor, state: SynapticTraceState | None = None) -> tuple[Tensor, SynapticTraceState]:
-        """One time step, whatever the form: traces and state of x [B, ...] and the state (None: at rest)."""
-        alpha, beta = self._decays
-        p, q = self._at_hand(x, state)
-        p = alpha * p + q
-        q = beta * q + self.gain * x
-        return p, SynapticTraceState(p, q)
-
-    def forward(self, x: Tensor, state: SynapticTraceState | None = None) -> Any:
-        """Traces, and what else the form of this module returns (see the class)."""
-        x = self._checked(x)
-        if self.one_step:
-            trace, state = self._advance(x, state)
-            return trace if self.init_hidden else (trace, state)
-        if state is not None:
-            raise TypeError(expected("state", "None in the time-first form, which starts at rest", "a state"))
+    def _sequence(self, x: Tensor) -> tuple[Tensor, None]:
         if x.shape[0] == 0:
-            return x.clone()
-        alpha, beta = (x.new_tensor(decay) for decay in self._decays)
+            return x.clone(), None
+        alpha, beta = (x.new_tensor(decay) for decay in self.decays)
         rest = torch.zeros_like(x[0])
         synaptic = exponential_filter(self.gain * x, beta, rest)
-        return exponential_filter(torch.cat([rest[None], synaptic[:-1]]), alpha, rest)
-
-    def extra_repr(self) -> str:  # noqa: D102
-        return f"tau_mem={self.tau_mem}, tau_syn={self.tau_syn}, normalize={self.normalize}, step={self.one_step}"
+        return exponential_filter(torch.cat([rest[None], synaptic[:-1]]), alpha, rest), None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -9,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.nn._snntorch_reset import reach_neurons
+from snntorch_binary.nn.neurons.description import NeuronDescription, register
+from snntorch_binary.nn.neurons.snntorch_reset import reach_neurons
 
 __all__ = ["Neuron"]
 
@@ -27,24 +29,79 @@ class Neuron(nn.Module):
     The state kept by ``init_hidden`` is no buffer: distributed data parallel would overwrite it with the
     state of rank 0 at every call. It moves with ``.to()``, and copies and pickles without its autograd graph.
 
-    A subclass names its ``State`` and implements :meth:`step`; it may replace the loop over it by a scan.
+    A subclass names its ``State`` and has a ``description``, whose ``update`` is one time step: that is all it needs to
+    be run, fused, packed, saved, exported and counted. It may replace the loop over time by a scan.
     """
 
     State: ClassVar[Any]  # a NamedTuple of tensors [B, ...]
+    description: ClassVar[NeuronDescription]
+    resumes: ClassVar[bool] = False  # whether the time-first form takes a state to go on from
+    RecurrentState: ClassVar[Any] = None  # that of such neurons in `Recurrent`, which adds spikes; None: not in there
 
-    def __init__(self, *, step: bool, init_hidden: bool, output: bool) -> None:
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "description" in cls.__dict__:
+            register(cls, cls.description)
+
+    def __init__(self, *, step: bool = False, init_hidden: bool = False, output: bool = False) -> None:
         super().__init__()
         self.one_step = step or init_hidden
         self.init_hidden = init_hidden
         self.output = output
         self._kept: Any = None
 
+    def _check(self, **constants: Any) -> None:
+        """Say which of these constants is not what the description lets it be."""
+        for constant in self.description.constants:
+            if constant.name in constants:
+                constant.checked(constants[constant.name])
+
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """One time step of every form: input current [B, ...] and state in, spikes [B, ...] and state out.
+        """One time step, whatever the form: spikes and state of x [B, ...] and the state.
 
         ``None`` is the state at rest. Nothing is kept on the module.
         """
-        raise NotImplementedError
+        update = self.description.update
+        assert update is not None
+        spikes, after = update(x, self._at_hand(x, state), self)
+        return spikes, self.State(*after)
+
+    def forward(self, x: Tensor, state: Any = None) -> Any:
+        """Spikes, and what else the form of this module returns (see the class)."""
+        x = self._checked(x)
+        if self.one_step:
+            spikes, state = self._advance(x, state)
+            returned = (spikes,) if self.init_hidden else (spikes, state)
+            potential = self._potential(x, state) if self.output else None
+        elif state is not None:
+            raise TypeError(expected("state", "None in the time-first form, which starts at rest", "a state"))
+        else:
+            spikes, potential = self._sequence(x)
+            returned = (spikes,)
+        if self.output:
+            return *returned, potential
+        return returned if len(returned) > 1 else spikes
+
+    def _sequence(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Spikes and membrane potentials [T, B, ...] of a sequence that starts at rest."""
+        spikes, states = self._loop(x, None)
+        return spikes, self._potential(x, states) if self.output else None
+
+    def _potential(self, x: Tensor, state: Any) -> Tensor:
+        """The membrane potential that decided on the spikes, of the input and the state after the step."""
+        return state.mem
+
+    @property
+    def has_scan(self) -> bool:
+        """Whether the time-first form has something faster than a loop over :meth:`step`."""
+        return type(self)._sequence is not Neuron._sequence or self.resumes
+
+    def over_time(self, output: bool) -> Neuron:
+        """Return the time-first form of a neuron, with its parameters; with ``output`` it gives its potential."""
+        twin = copy.copy(self)
+        twin.__dict__.update(_parameters=dict(self._parameters), _buffers=dict(self._buffers))
+        twin.one_step, twin.init_hidden, twin.output, twin._kept = False, False, output, None
+        return twin
 
     def reset_mem(self) -> Any:
         """Return the kept state to rest, and return a state that means "at rest" for any input shape."""
@@ -105,3 +162,12 @@ class Neuron(nn.Module):
         if self._kept is not None:
             attributes["_kept"] = self.State(*(tensor.detach() for tensor in self._kept))
         return attributes
+
+    def extra_repr(self) -> str:  # noqa: D102
+        of = self.description
+        names = [constant.name for constant in of.constants if not constant.per_neuron]
+        names += [option.name for option in of.options] + ([of.spike.name] if of.spike else [])
+        return ", ".join([*(f"{name}={getattr(self, name)!r}" for name in names), f"step={self.one_step}"])
+
+
+register(Neuron, NeuronDescription(), family=True)

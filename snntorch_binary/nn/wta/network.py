@@ -12,8 +12,8 @@ from snntorch_binary._errors import expected
 from snntorch_binary.kernels.noise import mix
 from snntorch_binary.nn.basis import Basis, RaisedCosine
 from snntorch_binary.nn.binary import DEFAULT_SCALE, BinaryLinear, Scale, check_rule
-from snntorch_binary.nn.wta_circuits import CircuitStep, WTACircuits, draw_symbols, symbol_log_probs
-from snntorch_binary.nn.wta_memory import WTAMemory
+from snntorch_binary.nn.wta.circuits import CircuitStep, WTACircuits, draw_symbols, symbol_log_probs
+from snntorch_binary.nn.wta.memory import WTAMemory
 from snntorch_binary.weights import WeightRule
 from snntorch_binary.weights.draw import new_seed
 

@@ -8,8 +8,11 @@ from typing import Any
 
 from torch import nn
 
+from snntorch_binary.nn.neurons.description import description_of
+
 TAKES_ONE_STEP: list[Callable[[nn.Module], bool]] = []
-"""Functions that say whether a model takes one time step at a time, and its state as the argument ``state``."""
+"""Functions of other libraries that say whether a model, a neuron or a container of such, takes one time step."""
+
 _RESETS = ("reset_mem", "reset_states", "reset_state", "reset_state_variables")
 
 
@@ -25,8 +28,9 @@ def takes_one_step(module: nn.Module) -> bool | None:
         return module.step_mode == "s"
     if any(known(module) for known in TAKES_ONE_STEP):
         return True
-    if _library(module, "snntorch") and getattr(module, "spike_grad", None) is not None:
-        return hasattr(module, "reset_mem")  # those that take a sequence start it at rest, and have none
+    description = description_of(module)
+    if description is not None:
+        return description.takes_one_step(module)
     return True if getattr(module, "init_hidden", False) is True else None
 
 

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from snntorch_binary.kernels.scan import exponential_filter, leaky_scan
 from snntorch_binary.kernels.surrogates import Surrogate
-from snntorch_binary.nn._lif import LIF
+from snntorch_binary.nn.neurons import lif
+from snntorch_binary.nn.neurons.description import DECAY, Constant, KernelForm, NeuronDescription, NIRForm, Operations
 
-__all__ = ["Synaptic", "SynapticState"]
+__all__ = ["RecurrentSynapticState", "Synaptic", "SynapticState"]
 
 
 class SynapticState(NamedTuple):
@@ -21,7 +22,55 @@ class SynapticState(NamedTuple):
     mem: Tensor
 
 
-class Synaptic(LIF):
+class RecurrentSynapticState(NamedTuple):
+    """The state of recurrent Synaptic neurons after a time step: spikes, current and potential [B, ...]."""
+
+    spikes: Tensor
+    syn: Tensor
+    mem: Tensor
+
+
+def update(x: Tensor, state: SynapticState, of: Any) -> tuple[Tensor, SynapticState]:
+    """One time step."""
+    syn, mem = state
+    reset = of.spike_grad(mem - of.threshold).detach()
+    syn = of.alpha.clamp(0, 1) * syn + x
+    mem = of.beta.clamp(0, 1) * mem + syn
+    if of.reset_mechanism == "zero":
+        mem = (1 - reset) * mem
+    elif of.reset_mechanism == "subtract":
+        mem = mem - reset * of.threshold
+    spikes, mem = lif.settled(mem, reset, of)
+    return spikes, SynapticState(syn, mem)
+
+
+def kernel(neuron: Any) -> KernelForm | str:
+    """The form that compiled kernels take."""
+    decays = {"alpha": neuron.alpha.clamp(0, 1), "beta": neuron.beta.clamp(0, 1)}
+    reason = lif.why_no_kernel(neuron)
+    return reason or KernelForm("synaptic", neuron.threshold, neuron.reset_mechanism, **decays)
+
+
+def to_nir(node: Any) -> tuple[str, dict[str, Any]]:
+    """All loaders take r and w_in of ``CubaLIF``, with which it keeps u."""
+    leak, threshold, synaptic_leak = node.leak("beta"), node.constant("threshold"), node.leak("alpha")
+    times = {"tau_mem": node.dt / leak, "tau_syn": node.dt / synaptic_leak}
+    zeros = {"v_leak": node.zeros(), "v_reset": node.zeros()}
+    return "CubaLIF", {**times, **zeros, "r": 1 / leak, "w_in": 1 / synaptic_leak, "v_threshold": threshold}
+
+
+def of_nir(node: Any) -> dict[str, Any]:
+    """Arguments of a Synaptic, from a CubaLIF."""
+    threshold, gain = node.threshold_and_gain()
+    leak = node.leak("tau_mem")
+    synaptic_leak = node.leak("tau_syn")
+    scaled = node.scaled(threshold, gain * leak * synaptic_leak * node.constant("w_in"))
+    constants = {"alpha": 1 - synaptic_leak, "beta": 1 - leak, "threshold": scaled}
+    options = {"reset_mechanism": "zero", "reset_delay": False}
+    return {**{name: node.tidy(values) for name, values in constants.items()}, **options}
+
+
+class Synaptic(lif.LIF):
     r"""Second-order leaky integrate-and-fire neuron: the time-first twin of ``snntorch.Synaptic``.
 
     With the input current :math:`x_t`, everything zero at the start, and the reset decided by the old
@@ -77,6 +126,21 @@ class Synaptic(LIF):
     """
 
     State = SynapticState
+    RecurrentState = RecurrentSynapticState
+    description = NeuronDescription(
+        update=update,
+        constants=(
+            Constant("alpha", DECAY, per_neuron=True),
+            Constant("beta", DECAY, per_neuron=True),
+            lif.THRESHOLD,
+        ),
+        options=lif.OPTIONS,
+        spike=lif.SPIKE,
+        operations=Operations(macs=2, additions=2, kept=2),
+        saved_since=1,
+        kernel=kernel,
+        nir=NIRForm(to_nir, lif.losses_with_delay, of_nir, kinds=("CubaLIF",), keeps=("reset_delay",), name="Synaptic"),
+    )
     alpha: Tensor
 
     def __init__(
@@ -111,30 +175,13 @@ class Synaptic(LIF):
             reset_delay=reset_delay,
             step=step,
         )
-        self._decay("alpha", alpha, learn_alpha)
-
-    def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, SynapticState]:
-        """One time step, whatever the form: spikes and state of x [B, ...] and the state (None: at rest)."""
-        syn, mem = self._at_hand(x, state)
-        reset = self._fire(mem).detach()
-        syn = self.alpha.clamp(0, 1) * syn + x
-        mem = self.beta.clamp(0, 1) * mem + syn
-        if self.reset_mechanism == "zero":
-            mem = (1 - reset) * mem
-        elif self.reset_mechanism == "subtract":
-            mem = mem - reset * self.threshold
-        spikes, mem = self._settle(mem, reset)
-        return self._grade(spikes), SynapticState(syn, mem)
+        self._constants(alpha=(alpha, learn_alpha))
 
     def forward(self, x: Tensor, syn: Tensor | None = None, mem: Tensor | None = None) -> Any:
         """Spikes, and what else the form of this module returns (see the class)."""
-        x = self._checked(x)
-        state = None if syn is None and mem is None else (syn, mem)
-        spikes, state = self._advance(x, state) if self.one_step else self._sequence(x, state)
-        explicit = self.one_step and not self.init_hidden
-        return (spikes, *state) if self.output or explicit else spikes
+        return self._from(x, syn, mem)
 
-    def _sequence(self, x: Tensor, state: Any) -> tuple[Tensor, SynapticState]:
+    def _resumed(self, x: Tensor, state: Any) -> tuple[Tensor, SynapticState]:
         surrogate = self.spike_grad
         slow = not self.reset_delay or self.reset_mechanism == "zero"
         if slow or x.shape[0] == 0 or not isinstance(surrogate, Surrogate):
@@ -143,7 +190,7 @@ class Synaptic(LIF):
         syn = exponential_filter(x, self.alpha.clamp(0, 1), syn)
         beta = self.beta.clamp(0, 1)
         spikes, mem = leaky_scan(syn, mem, beta, self.threshold, self.reset_mechanism, surrogate)
-        return self._grade(spikes), SynapticState(syn, mem)
+        return lif.graded(spikes, self), SynapticState(syn, mem)
 
     def init_synaptic(self) -> SynapticState:
         """The state at rest, for the first step; also resets the kept state (``reset_mem``)."""

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from snntorch_binary._errors import expected
 from snntorch_binary.kernels.spiking_lif import LIFConstants, spiking_lif
-from snntorch_binary.nn._neuron import Neuron
+from snntorch_binary.nn.neurons.base import Neuron
+from snntorch_binary.nn.neurons.description import POSITIVE, Constant, NeuronDescription
 
 __all__ = ["SpikingLIF", "SpikingLIFState"]
 
@@ -25,6 +26,12 @@ class SpikingLIFState(NamedTuple):
     refractory: Tensor
     rise: Tensor
     synapse: Tensor
+
+
+def update(x: Tensor, state: SpikingLIFState, of: Any) -> tuple[Tensor, SpikingLIFState]:
+    """One time step."""
+    y, after = spiking_lif(x[None], 1, state, of.discrete)
+    return y[0], SpikingLIFState(*after)
 
 
 class SpikingLIF(Neuron):
@@ -73,6 +80,15 @@ class SpikingLIF(Neuron):
     """
 
     State = SpikingLIFState
+    description = NeuronDescription(
+        update=update,
+        constants=(
+            *(Constant(name, POSITIVE) for name in ("amplitude", "tau_rc", "gain", "dt")),
+            Constant("tau_ref"),
+            Constant("tau_syn"),
+        ),
+        shows_potential=False,
+    )
 
     def __init__(
         self,
@@ -89,9 +105,7 @@ class SpikingLIF(Neuron):
         init_hidden: bool = False,
     ) -> None:
         super().__init__(step=step, init_hidden=init_hidden, output=False)
-        for name, value in (("amplitude", amplitude), ("tau_rc", tau_rc), ("gain", gain), ("dt", dt)):
-            if not 0 < value < math.inf:
-                raise ValueError(expected(name, "a positive float", value))
+        self._check(amplitude=amplitude, tau_rc=tau_rc, gain=gain, dt=dt)
         if not dt <= tau_ref < math.inf:
             raise ValueError(expected("tau_ref", f"a float of at least dt = {dt}", tau_ref))
         if not 0 <= tau_syn < math.inf:
@@ -102,31 +116,24 @@ class SpikingLIF(Neuron):
         self.tau_syn, self.dt, self.carry, self.hold = tau_syn, dt, carry, hold
 
     @property
-    def _constants(self) -> LIFConstants:
+    def discrete(self) -> LIFConstants:
+        """The constants in time steps."""
         decay = math.exp(-self.dt / self.tau_syn) if self.tau_syn > 0 else 0.0
         return LIFConstants(self.amplitude / self.dt, self.tau_ref / self.dt, self.tau_rc / self.dt, self.gain, decay)
-
-    def step(self, x: Tensor, state: SpikingLIFState | None = None) -> tuple[Tensor, SpikingLIFState]:
-        """One time step, whatever the form: outputs and state of x [B, ...] and the state (None: at rest)."""
-        y, after = spiking_lif(x[None], 1, self._at_hand(x.detach(), state), self._constants)
-        return y[0], SpikingLIFState(*after)
 
     @torch.no_grad()
     def forward(self, x: Tensor, state: SpikingLIFState | None = None) -> Any:
         """Outputs, and what else the form of this module returns (see the class)."""
-        x = self._checked(x)
-        if self.one_step:
-            y, after = self._advance(x, state)
-            return y if self.init_hidden else (y, after)
-        if state is not None:
-            raise TypeError(expected("state", "None in the time-first form", "a state"))
+        return super().forward(x, state)
+
+    def _sequence(self, x: Tensor) -> tuple[Tensor, None]:
         if len(x) == 0:
-            return x.clone()
+            return x.clone(), None
         num_steps = self.hold if self.hold is not None and len(x) == 1 else len(x)
-        y, last = spiking_lif(x, num_steps, self._at_hand(x[0], self._kept if self.carry else None), self._constants)
+        y, last = spiking_lif(x, num_steps, self._at_hand(x[0], self._kept if self.carry else None), self.discrete)
         if self.carry:
             self._kept = SpikingLIFState(*last)
-        return y
+        return y, None
 
     def extra_repr(self) -> str:  # noqa: D102
         names = ("amplitude", "tau_ref", "tau_rc", "gain", "tau_syn", "dt", "carry", "hold")

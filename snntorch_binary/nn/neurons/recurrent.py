@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.nn._neuron import Neuron
-from snntorch_binary.nn.leaky import Leaky
-from snntorch_binary.nn.synaptic import Synaptic
+from snntorch_binary.nn.neurons.base import Neuron
+from snntorch_binary.nn.neurons.description import NeuronDescription
 
-__all__ = ["Recurrent", "RecurrentLeakyState", "RecurrentSynapticState"]
-
-
-class RecurrentLeakyState(NamedTuple):
-    """The state of recurrent Leaky neurons after a time step: spikes and membrane potential [B, ...]."""
-
-    spikes: Tensor
-    mem: Tensor
-
-
-class RecurrentSynapticState(NamedTuple):
-    """The state of recurrent Synaptic neurons after a time step: spikes, current and potential [B, ...]."""
-
-    spikes: Tensor
-    syn: Tensor
-    mem: Tensor
+__all__ = ["Recurrent"]
 
 
 class Recurrent(Neuron):
@@ -59,16 +43,18 @@ class Recurrent(Neuron):
         torch.Size([5, 2, 3])
     """
 
+    description = NeuronDescription(recurrence=lambda neurons: (neurons.neuron, neurons.recurrent))
+
     def __init__(
         self,
-        neuron: Leaky | Synaptic,
+        neuron: Neuron,
         layer: nn.Module,
         *,
         step: bool = False,
         init_hidden: bool = False,
         output: bool = False,
     ) -> None:
-        if not isinstance(neuron, (Leaky, Synaptic)):
+        if getattr(neuron, "RecurrentState", None) is None:
             raise TypeError(expected("neuron", "a Leaky or a Synaptic of this package", type(neuron).__name__))
         super().__init__(step=step, init_hidden=init_hidden, output=output)
         self.neuron, self.recurrent = neuron, layer
@@ -76,27 +62,11 @@ class Recurrent(Neuron):
     @property
     def State(self) -> Any:
         """The kind of state: that of the neuron, and its spikes."""
-        return RecurrentSynapticState if isinstance(self.neuron, Synaptic) else RecurrentLeakyState
+        return self.neuron.RecurrentState
 
     def step(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """One time step, whatever the form: spikes and state of x [B, ...] and the state (None: at rest)."""
         before = self._at_hand(x, state)
         current = x + self.recurrent(before.spikes)
-        neuron: Any = self.neuron
-        spikes, after = neuron.step(current, neuron.State(*before[1:]))
+        spikes, after = self.neuron.step(current, self.neuron.State(*before[1:]))
         return spikes, self.State(spikes, *after)
-
-    def forward(self, x: Tensor, state: Any = None) -> Any:
-        """Spikes, and what else the form of this module returns (see the class)."""
-        x = self._checked(x)
-        if self.one_step:
-            spikes, state = self._advance(x, state)
-            returned = (spikes,) if self.init_hidden else (spikes, state)
-        elif state is not None:
-            raise TypeError(expected("state", "None in the time-first form, which starts at rest", "a state"))
-        else:
-            spikes, state = self._loop(x, None)
-            returned = (spikes,)
-        if self.output:
-            return *returned, state.mem
-        return returned if len(returned) > 1 else spikes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,7 +11,8 @@ from torch import Tensor
 from snntorch_binary._errors import expected
 from snntorch_binary.kernels.scan import leaky_scan
 from snntorch_binary.kernels.surrogates import Surrogate, Triangular
-from snntorch_binary.nn._neuron import Neuron
+from snntorch_binary.nn.neurons.base import Neuron
+from snntorch_binary.nn.neurons.description import DECAY, POSITIVE, Constant, NeuronDescription, Operations, Spike
 
 __all__ = ["SoftReset", "SoftResetState"]
 
@@ -21,6 +21,14 @@ class SoftResetState(NamedTuple):
     """The state after a time step: the membrane potential [B, ...] before the reset of its own spike."""
 
     mem: Tensor
+
+
+def update(x: Tensor, state: SoftResetState, of: Any) -> tuple[Tensor, SoftResetState]:
+    """One time step."""
+    (mem,) = state
+    reset = of.spike_grad(mem - of.threshold).detach()
+    mem = of.beta * (mem - of.threshold * reset) + x
+    return of.spike_grad(mem - of.threshold), SoftResetState(mem)
 
 
 class SoftReset(Neuron):
@@ -65,6 +73,13 @@ class SoftReset(Neuron):
     """
 
     State = SoftResetState
+    description = NeuronDescription(
+        update=update,
+        constants=(Constant("beta", DECAY), Constant("threshold", POSITIVE)),
+        spike=Spike("spike_grad", Triangular(2.0, 0.3)),
+        operations=Operations(macs=1, additions=2, kept=1),
+        saved_since=2,
+    )
 
     def __init__(
         self,
@@ -77,47 +92,18 @@ class SoftReset(Neuron):
         output: bool = False,
     ) -> None:
         super().__init__(step=step, init_hidden=init_hidden, output=output)
-        if not 0.0 <= beta <= 1.0:
-            raise ValueError(expected("beta", "a decay per time step in [0, 1]", beta))
-        if not 0.0 < threshold < math.inf:
-            raise ValueError(expected("threshold", "a positive float", threshold))
+        self._check(beta=beta, threshold=threshold)
         if not callable(spike_grad):
             raise TypeError(expected("spike_grad", "a callable of u - threshold", spike_grad))
         self.beta, self.threshold, self.spike_grad = float(beta), float(threshold), spike_grad
 
-    def step(self, x: Tensor, state: SoftResetState | None = None) -> tuple[Tensor, SoftResetState]:
-        """One time step, whatever the form: spikes and state of x [B, ...] and the state (None: at rest)."""
-        (mem,) = self._at_hand(x, state)
-        reset = self.spike_grad(mem - self.threshold).detach()
-        mem = self.beta * (mem - self.threshold * reset) + x
-        return self.spike_grad(mem - self.threshold), SoftResetState(mem)
-
-    def forward(self, x: Tensor, state: SoftResetState | None = None) -> Any:
-        """Spikes, and what else the form of this module returns (see the class)."""
-        x = self._checked(x)
-        if self.one_step:
-            spikes, state = self._advance(x, state)
-            returned = (spikes,) if self.init_hidden else (spikes, state)
-        elif state is not None:
-            raise TypeError(expected("state", "None in the time-first form, which starts at rest", "a state"))
-        else:
-            spikes, state = self._sequence(x)
-            returned = (spikes,)
-        if self.output:
-            return *returned, state.mem
-        return returned if len(returned) > 1 else spikes
-
-    def _sequence(self, x: Tensor) -> tuple[Tensor, SoftResetState]:
+    def _sequence(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         if x.shape[0] == 0 or not isinstance(self.spike_grad, Surrogate):
-            return self._loop(x, None)
+            return super()._sequence(x)
         images = x.dim() == 5 and x[0].is_contiguous(memory_format=torch.channels_last)
         if images:
             x = x.movedim(2, -1)  # as they lie in memory: the compiled scan takes nothing else
         beta, threshold = x.new_tensor(self.beta), x.new_tensor(self.threshold)
         rest = torch.zeros_like(x[0])
-        scanned = leaky_scan(x, rest, beta, threshold, "subtract_first", self.spike_grad)
-        spikes, mem = (y.movedim(-1, 2) for y in scanned) if images else scanned
-        return spikes, SoftResetState(mem)
-
-    def extra_repr(self) -> str:  # noqa: D102
-        return f"beta={self.beta}, threshold={self.threshold}, spike_grad={self.spike_grad}, step={self.one_step}"
+        spikes, mem = leaky_scan(x, rest, beta, threshold, "subtract_first", self.spike_grad)
+        return (spikes.movedim(-1, 2), mem.movedim(-1, 2)) if images else (spikes, mem)

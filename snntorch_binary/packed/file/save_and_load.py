@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from snntorch_binary._errors import expected, require
 from snntorch_binary._json import parse_json
 from snntorch_binary.packed.ensemble import PackedEnsemble
+from snntorch_binary.packed.file.entry import Allowance, Entry, PackedFileError
+from snntorch_binary.packed.file.networks import read, version_of, write
 from snntorch_binary.packed.layer import PackedLayer
-from snntorch_binary.packed.record import Allowance, PackedFileError, Record
-from snntorch_binary.packed.records import read, version_of, write
 
 FORMAT = "snntorch_binary.packed"
 VERSION = 2
@@ -140,7 +140,7 @@ def _network(structure: str, tensors: dict[str, Tensor]) -> nn.Module:
     except ValueError as error:
         raise PackedFileError(f"The structure of the network is no JSON: {error}.") from None
     size = len(structure) + sum(tensor.nbytes for tensor in tensors.values())
-    network = read(Record(values, tensors, allowance=Allowance(size)))
+    network = read(Entry(values, tensors, allowance=Allowance(size)))
     if not isinstance(network, (nn.Sequential, PackedEnsemble, PackedLayer)):
         raise PackedFileError("The file holds no packed network.")
     return network

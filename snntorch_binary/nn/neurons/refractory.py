@@ -10,7 +10,8 @@ from torch import Tensor
 from snntorch_binary._errors import expected
 from snntorch_binary.kernels.scan import refractory_trace
 from snntorch_binary.kernels.surrogates import Boxcar, Surrogate
-from snntorch_binary.nn._neuron import Neuron
+from snntorch_binary.nn.neurons.base import Neuron
+from snntorch_binary.nn.neurons.description import POSITIVE, Constant, NeuronDescription, Operations, Spike
 
 __all__ = ["Refractory", "RefractoryState"]
 
@@ -20,6 +21,14 @@ class RefractoryState(NamedTuple):
 
     refractory: Tensor
     spikes: Tensor
+
+
+def update(x: Tensor, state: RefractoryState, of: Any) -> tuple[Tensor, RefractoryState]:
+    """One time step."""
+    r, spikes = state
+    r = of.decay * r + spikes.detach()
+    spikes = of.surrogate(x - r - of.threshold)
+    return spikes, RefractoryState(r, spikes)
 
 
 class Refractory(Neuron):
@@ -59,6 +68,13 @@ class Refractory(Neuron):
     """
 
     State = RefractoryState
+    description = NeuronDescription(
+        update=update,
+        constants=(Constant("tau_ref", POSITIVE), Constant("threshold")),
+        spike=Spike("surrogate", Boxcar()),
+        operations=Operations(macs=1, additions=2, kept=1),
+        saved_since=2,
+    )
 
     def __init__(
         self,
@@ -71,38 +87,21 @@ class Refractory(Neuron):
         output: bool = False,
     ) -> None:
         super().__init__(step=step, init_hidden=init_hidden, output=output)
-        if not 0.0 < tau_ref < math.inf:
-            raise ValueError(expected("tau_ref", "a positive float", tau_ref))
+        self._check(tau_ref=tau_ref)
         if not isinstance(surrogate, Surrogate):
             raise TypeError(expected("surrogate", "a surrogate gradient", type(surrogate).__name__))
         self.tau_ref = tau_ref
         self.threshold = float(threshold)
         self.surrogate = surrogate
 
-    def step(self, x: Tensor, state: RefractoryState | None = None) -> tuple[Tensor, RefractoryState]:
-        """One time step, whatever the form: spikes and state of x [B, ...] and the state (None: at rest)."""
-        r, spikes = self._at_hand(x, state)
-        r = math.exp(-1 / self.tau_ref) * r + spikes.detach()
-        spikes = self.surrogate(x - r - self.threshold)
-        return spikes, RefractoryState(r, spikes)
+    @property
+    def decay(self) -> float:
+        """The decay of the refractory trace per time step."""
+        return math.exp(-1 / self.tau_ref)
 
-    def forward(self, x: Tensor, state: RefractoryState | None = None) -> Any:
-        """Spikes, and what else the form of this module returns (see the class)."""
-        x = self._checked(x)
-        if self.one_step:
-            spikes, state = self._advance(x, state)
-            returned = (spikes,) if self.init_hidden else (spikes, state)
-            membrane = x - state.refractory
-        elif state is not None:
-            raise TypeError(expected("state", "None in the time-first form, which starts at rest", "a state"))
-        else:
-            gamma = math.exp(-1 / self.tau_ref)
-            membrane = x - refractory_trace(x.detach(), gamma, self.threshold, self.surrogate) if len(x) else x
-            spikes = self.surrogate(membrane - self.threshold)
-            returned = (spikes,)
-        if self.output:
-            return *returned, membrane
-        return returned if len(returned) > 1 else spikes
+    def _potential(self, x: Tensor, state: RefractoryState) -> Tensor:
+        return x - state.refractory
 
-    def extra_repr(self) -> str:  # noqa: D102
-        return f"tau_ref={self.tau_ref}, threshold={self.threshold}, surrogate={self.surrogate}, step={self.one_step}"
+    def _sequence(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        membrane = x - refractory_trace(x.detach(), self.decay, self.threshold, self.surrogate) if len(x) else x
+        return self.surrogate(membrane - self.threshold), membrane

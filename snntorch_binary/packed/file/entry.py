@@ -41,7 +41,7 @@ class Allowance:
             raise PackedFileError(f"With module {path!r} the file asks for more than {most} of memory.")
 
 
-class Record:
+class Entry:
     """Values of one module as a file has them, its tensors, and the checks that reading them needs."""
 
     def __init__(
@@ -114,13 +114,13 @@ class Record:
             raise PackedFileError(f"The tensor {key!r} holds infinite values or NaN.")
         return tensor
 
-    def child(self, values: Any, name: str) -> Record:
-        """Return the record of a module inside this one."""
+    def child(self, values: Any, name: str) -> Entry:
+        """Return the entry of a module inside this one."""
         path = f"{self.path}.{name}" if self.path else name
-        return Record(values, self.tensors, path, self.depth + 1, self.allowance)
+        return Entry(values, self.tensors, path, self.depth + 1, self.allowance)
 
 
-Kinds = dict[str, tuple[type[nn.Module], Callable[..., dict[str, Any]], Callable[[Record], nn.Module]]]
+Kinds = dict[str, tuple[type[nn.Module], Callable[..., dict[str, Any]], Callable[[Entry], nn.Module]]]
 """Modules that a file may hold, by name: their class, how they become plain values and tensors, and back."""
 
 
@@ -128,26 +128,26 @@ def write_one_of(kinds: Kinds, module: nn.Module, path: str, tensors: Tensors) -
     """Return the plain values of a module and add its tensors, under names that begin with ``path``.
 
     Raises:
-        TypeError: there is no record for such a module.
+        TypeError: there is no entry for such a module.
     """
-    for name, (kind, to_record, _) in kinds.items():
+    for name, (kind, to_entry, _) in kinds.items():
         if type(module) is kind:
-            return {"type": name, **to_record(module, path, tensors)}
+            return {"type": name, **to_entry(module, path, tensors)}
     what = f"A packed file cannot hold a {type(module).__name__} ({path or 'the network'})"
     raise TypeError(f"{what}: pack an nn.Sequential of its layers and neurons, in their order.")
 
 
-def read_one_of(kinds: Kinds, record: Record) -> nn.Module:
-    """Return the module of a record.
+def read_one_of(kinds: Kinds, entry: Entry) -> nn.Module:
+    """Return the module of an entry.
 
     Raises:
-        PackedFileError: the record does not describe one.
+        PackedFileError: the entry does not describe one.
     """
-    name = record.choice("type", tuple(kinds))
+    name = entry.choice("type", tuple(kinds))
     try:
-        return kinds[name][2](record)
+        return kinds[name][2](entry)
     except PackedFileError:
         raise
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise PackedFileError(f"The module {record.path!r} cannot be made: {reason}") from None
+        raise PackedFileError(f"The module {entry.path!r} cannot be made: {reason}") from None

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from snntorch_binary.kernels.scan import leaky_scan
 from snntorch_binary.kernels.surrogates import Surrogate
-from snntorch_binary.nn._lif import LIF
+from snntorch_binary.nn.neurons import lif
+from snntorch_binary.nn.neurons.description import DECAY, Constant, KernelForm, NeuronDescription, NIRForm, Operations
 
-__all__ = ["Leaky", "LeakyState"]
+__all__ = ["Leaky", "LeakyState", "RecurrentLeakyState"]
 
 
 class LeakyState(NamedTuple):
@@ -20,7 +21,54 @@ class LeakyState(NamedTuple):
     mem: Tensor
 
 
-class Leaky(LIF):
+class RecurrentLeakyState(NamedTuple):
+    """The state of recurrent Leaky neurons after a time step: spikes and membrane potential [B, ...]."""
+
+    spikes: Tensor
+    mem: Tensor
+
+
+def update(x: Tensor, state: LeakyState, of: Any) -> tuple[Tensor, LeakyState]:
+    """One time step."""
+    (mem,) = state
+    reset = of.spike_grad(mem - of.threshold).detach()
+    if of.reset_mechanism == "zero":
+        mem = (1 - reset) * mem
+    mem = of.beta.clamp(0, 1) * mem + x
+    if of.reset_mechanism == "subtract":
+        mem = mem - reset * of.threshold
+    spikes, mem = lif.settled(mem, reset, of)
+    return spikes, LeakyState(mem)
+
+
+def kernel(neuron: Any) -> KernelForm | str:
+    """The form that compiled kernels take."""
+    reason = lif.why_no_kernel(neuron)
+    return reason or KernelForm("leaky", neuron.threshold, neuron.reset_mechanism, beta=neuron.beta.clamp(0, 1))
+
+
+def to_nir(node: Any) -> tuple[str, dict[str, Any]]:
+    """With τ = dt / (1 - β) NIR's v is (1 - β) r u. Norse ignores r, so r is 1 and the factor is in the threshold."""
+    leak = node.leak("beta")
+    constants = {"tau": node.dt / leak, "r": node.ones(), "v_leak": node.zeros(), "v_reset": node.zeros()}
+    return "LIF", {**constants, "v_threshold": node.constant("threshold") * leak}
+
+
+def of_nir(node: Any) -> dict[str, Any]:
+    """Arguments of a Leaky, from a LIF or an IF without a leak."""
+    threshold, gain = node.threshold_and_gain()
+    if node.kind == "IF":
+        beta = 0 * threshold + 1
+    else:
+        leak = node.leak("tau")
+        beta, gain = 1 - leak, gain * leak
+    # A potential that is set to zero before it decays is zero as well, and a delayed reset is one scan.
+    delay = bool(node.metadata.get("reset_delay", True))
+    scaled = node.scaled(threshold, gain)
+    return {"beta": node.tidy(beta), "threshold": node.tidy(scaled), "reset_mechanism": "zero", "reset_delay": delay}
+
+
+class Leaky(lif.LIF):
     r"""First-order leaky integrate-and-fire neuron: the time-first twin of ``snntorch.Leaky``.
 
     With the input current :math:`x_t`, everything zero at the start, and the reset decided by the old
@@ -75,6 +123,17 @@ class Leaky(LIF):
     """
 
     State = LeakyState
+    RecurrentState = RecurrentLeakyState
+    description = NeuronDescription(
+        update=update,
+        constants=(Constant("beta", DECAY, per_neuron=True), lif.THRESHOLD, lif.FACTOR),
+        options=lif.OPTIONS,
+        spike=lif.SPIKE,
+        operations=Operations(macs=1, additions=2, kept=1),  # the decay and the input; the reset, the threshold
+        saved_since=1,
+        kernel=kernel,
+        nir=NIRForm(to_nir, lif.losses, of_nir, kinds=("LIF", "IF"), keeps=("reset_delay",), name="Leaky"),
+    )
 
     def __init__(
         self,
@@ -109,34 +168,18 @@ class Leaky(LIF):
             step=step,
         )
 
-    def step(self, x: Tensor, state: LeakyState | None = None) -> tuple[Tensor, LeakyState]:
-        """One time step, whatever the form: spikes and state of x [B, ...] and the state (None: at rest)."""
-        (mem,) = self._at_hand(x, state)
-        reset = self._fire(mem).detach()
-        if self.reset_mechanism == "zero":
-            mem = (1 - reset) * mem
-        mem = self.beta.clamp(0, 1) * mem + x
-        if self.reset_mechanism == "subtract":
-            mem = mem - reset * self.threshold
-        spikes, mem = self._settle(mem, reset)
-        return self._grade(spikes), LeakyState(mem)
-
     def forward(self, x: Tensor, mem: Tensor | None = None) -> Any:
         """Spikes, and what else the form of this module returns (see the class)."""
-        x = self._checked(x)
-        state = None if mem is None else LeakyState(mem)
-        spikes, state = self._advance(x, state) if self.one_step else self._sequence(x, state)
-        explicit = self.one_step and not self.init_hidden
-        return (spikes, *state) if self.output or explicit else spikes
+        return self._from(x, mem)
 
-    def _sequence(self, x: Tensor, state: Any) -> tuple[Tensor, LeakyState]:
+    def _resumed(self, x: Tensor, state: Any) -> tuple[Tensor, LeakyState]:
         surrogate = self.spike_grad
         if x.shape[0] == 0 or not self.reset_delay or not isinstance(surrogate, Surrogate):
             return self._loop(x, state)
         (mem,) = self._at_hand(x[0], state)
         beta = self.beta.clamp(0, 1)
         spikes, mem = leaky_scan(x, mem, beta, self.threshold, self.reset_mechanism, surrogate)
-        return self._grade(spikes), LeakyState(mem)
+        return lif.graded(spikes, self), LeakyState(mem)
 
     def init_leaky(self) -> Tensor:
         """The membrane potential at rest, for the first step; also resets the kept state (``reset_mem``)."""

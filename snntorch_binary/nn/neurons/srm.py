@@ -10,7 +10,8 @@ from torch import Tensor
 from snntorch_binary._errors import expected
 from snntorch_binary.kernels.scan import srm_scan
 from snntorch_binary.kernels.surrogates import Boxcar, Surrogate
-from snntorch_binary.nn._neuron import Neuron
+from snntorch_binary.nn.neurons.base import Neuron
+from snntorch_binary.nn.neurons.description import POSITIVE, Constant, KernelForm, NeuronDescription, Operations, Spike
 
 __all__ = ["SRM", "SRMState"]
 
@@ -27,6 +28,25 @@ class SRMState(NamedTuple):
     def v(self) -> Tensor:
         """The membrane potential u = P - R, under the name that Norse's accumulators read."""
         return self.membrane - self.refractory
+
+
+def update(x: Tensor, state: SRMState, of: Any) -> tuple[Tensor, SRMState]:
+    """One time step."""
+    alpha, beta, gamma = of.decays
+    p, q, r, spikes = state
+    p = alpha * p + q
+    q = beta * q + x
+    r = gamma * r + spikes
+    if of.detach:
+        r = r.detach()
+    spikes = of.surrogate(p - r - of.threshold)
+    return spikes, SRMState(p, q, r, spikes)
+
+
+def kernel(neuron: Any) -> KernelForm:
+    """The form that compiled kernels take."""
+    alpha, beta, gamma = neuron.decays
+    return KernelForm("srm", neuron.threshold, alpha=alpha, beta=beta, gamma=gamma)
 
 
 class SRM(Neuron):
@@ -86,6 +106,19 @@ class SRM(Neuron):
     """
 
     State = SRMState
+    description = NeuronDescription(
+        update=update,
+        constants=(
+            Constant("tau_mem", POSITIVE),
+            Constant("tau_syn", POSITIVE),
+            Constant("tau_ref", POSITIVE),
+            Constant("threshold"),
+        ),
+        spike=Spike("surrogate", Boxcar()),
+        operations=Operations(macs=3, additions=2, kept=3),  # three traces; their difference, the threshold
+        saved_since=1,
+        kernel=kernel,
+    )
 
     def __init__(
         self,
@@ -101,9 +134,7 @@ class SRM(Neuron):
         output: bool = False,
     ) -> None:
         super().__init__(step=step, init_hidden=init_hidden, output=output)
-        for name, tau in (("tau_mem", tau_mem), ("tau_syn", tau_syn), ("tau_ref", tau_ref)):
-            if not 0.0 < tau < math.inf:
-                raise ValueError(expected(name, "a positive float", tau))
+        self._check(tau_mem=tau_mem, tau_syn=tau_syn, tau_ref=tau_ref)
         if not isinstance(surrogate, Surrogate):
             raise TypeError(expected("surrogate", "a surrogate gradient", type(surrogate).__name__))
         self.tau_mem, self.tau_syn, self.tau_ref = tau_mem, tau_syn, tau_ref
@@ -112,41 +143,17 @@ class SRM(Neuron):
         self.detach = detach
 
     @property
-    def _decays(self) -> tuple[float, float, float]:
+    def decays(self) -> tuple[float, float, float]:
+        """The decays of membrane, synapse and refractory trace per time step."""
         return math.exp(-1 / self.tau_mem), math.exp(-1 / self.tau_syn), math.exp(-1 / self.tau_ref)
 
-    def step(self, x: Tensor, state: SRMState | None = None) -> tuple[Tensor, SRMState]:
-        """One time step, whatever the form: spikes and state of x [B, ...] and the state (None: at rest)."""
-        alpha, beta, gamma = self._decays
-        p, q, r, spikes = self._at_hand(x, state)
-        p = alpha * p + q
-        q = beta * q + x
-        r = gamma * r + spikes
-        if self.detach:
-            r = r.detach()
-        spikes = self.surrogate(p - r - self.threshold)
-        return spikes, self.State(p, q, r, spikes)
-
-    def forward(self, x: Tensor, state: SRMState | None = None) -> Any:
-        """Spikes, and what else the form of this module returns (see the class)."""
-        x = self._checked(x)
-        if self.one_step:
-            spikes, state = self._advance(x, state)
-            returned = (spikes,) if self.init_hidden else (spikes, state)
-            mem = state.v
-        elif state is not None:
-            raise TypeError(expected("state", "None in the time-first form, which starts at rest", "a state"))
-        else:
-            spikes, mem = self._sequence(x)
-            returned = (spikes,)
-        if self.output:
-            return *returned, mem
-        return returned if len(returned) > 1 else spikes
+    def _potential(self, x: Tensor, state: SRMState) -> Tensor:
+        return state.membrane - state.refractory
 
     def _sequence(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if x.shape[0] == 0:
             return x.clone(), x.clone()
-        return srm_scan(x, self._decays, self.threshold, self.surrogate, self.detach)
+        return srm_scan(x, self.decays, self.threshold, self.surrogate, self.detach)
 
     def extra_repr(self) -> str:  # noqa: D102
         return (
