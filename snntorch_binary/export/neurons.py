@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snntorch_binary.convert.copy_model import copy_model
+from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.export.place import Place, is_neuron
 from snntorch_binary.export.weighted import array, weighted_node
 from snntorch_binary.nn.recurrent import Recurrent
