@@ -16,7 +16,7 @@ import snntorch_binary
 from snntorch_binary._errors import expected, require
 from snntorch_binary._json import parse_json
 from snntorch_binary.convert.binarize import convert_
-from snntorch_binary.convert.copy_model import copy_model
+from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.convert.foreign import taken_apart
 from snntorch_binary.nn.binary import check_scale
 from snntorch_binary.nn.subclasses import binary_class

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.convert.copy_model import Model, copy_model
+from snntorch_binary.convert.copies import Model, copy_model
 from snntorch_binary.convert.foreign import taken_apart
 from snntorch_binary.convert.plain import become_plain, plain_class_of, plain_weight
 from snntorch_binary.weights import binary_layers, require_binary_layers, sampled

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.convert.copy_model import copy_model
+from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.convert.reset import reset
 from snntorch_binary.nn.neurons.soft_lif import SoftLIF
 from snntorch_binary.nn.neurons.spiking_lif import SpikingLIF

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected, in_one_line
-from snntorch_binary.convert.copy_model import copy_model
+from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.export.errors import NIRExportError
 from snntorch_binary.fuse import EachStep, flattened, is_chain
 from snntorch_binary.nn.neurons.description import is_neuron

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.convert import SpikingNetwork, reset
-from snntorch_binary.convert.copy_model import copy_model
+from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.convert.foreign import load_adapters
 from snntorch_binary.fuse import EachStep, flattened, is_chain
 from snntorch_binary.inference.evaluated import evaluated

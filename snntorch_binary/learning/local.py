@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.convert import reset
-from snntorch_binary.convert.copy_model import copy_model
+from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.fuse import EachStep, fuse
 from snntorch_binary.inference.run import is_stepwise, run
 from snntorch_binary.learning.activity import ActivityRegularizer
