@@ -73,7 +73,7 @@ class BayesBiSNN(SpikingModule):
         base_lr: float = 1e-3,
         betas: Betas = "auto",
         momentum: float = 0.0,
-        rule: WeightRule | dict[str, Any] | None = None,
+        rule: Bernoulli | WeightRule | dict[str, Any] | None = None,
         scale: Literal["fan_in", "channel"] | float = DEFAULT_SCALE,
         num_train_samples: int = 1,
         num_validation_samples: int = 3,

@@ -57,7 +57,7 @@ class STBiSNN(SpikingModule):
         num_classes: int | None,
         lr: float = 1e-3,
         latent_lr: float = 3e-3,
-        rule: WeightRule | dict[str, Any] | None = None,
+        rule: Sign | WeightRule | dict[str, Any] | None = None,
         scale: Literal["fan_in", "channel"] | float = DEFAULT_SCALE,
         readout: ReadoutName = DEFAULT_READOUT,
         readout_scale: float | None = None,
