@@ -20,6 +20,8 @@ from snntorch_binary.data.splits import Splits
 
 INTERVALS = ((-1.0, 0.0), (1.5, 2.5), (4.0, 5.0))
 """Where there are training points: low <= x < high."""
+NAMES = ("f(x)",)
+"""What its only target is called."""
 _NOISE = 0.1  # standard deviation before scaling
 
 
@@ -119,7 +121,7 @@ def read(num_steps: int, seed: int) -> Splits:
         num_classes=1,
         input_shape=(encoder.num_units,),
         num_steps=num_steps,
-        class_names=("f(x)",),
+        class_names=NAMES,
         regression=True,
     )
 
