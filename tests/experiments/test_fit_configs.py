@@ -1,6 +1,6 @@
-"""The YAML files of `fit` say what those of `compare` say; `python tests/experiments/test_fit_configs.py` rewrites them.
+"""The YAML files of `fit` say what those of `compare` say; `python tests/experiments/test_fit_configs.py` writes them.
 
-Seed 0 of a rule of `compare`, as a configuration of Lightning's command line.
+Each is seed 0 of a rule of `compare`, as a configuration of Lightning's command line.
 """
 
 import pytest
