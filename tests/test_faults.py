@@ -15,6 +15,7 @@ pytest.importorskip("lightning")
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="faults come to processes that are forked")
 
 COMPARE = ["compare", "digits", "--rules", "bayes", "--seeds", "0", "--epochs", "2", "--limit-per-class", "2"]
+COMPARE += ["--jobs", "1"]  # faults come to one process
 FIT = [
     *("fit", "--config", "digits-bayes", "--model.init_args.net.init_args.hidden_sizes", "[8]"),
     *("--data.limit_per_class", "2", "--trainer.max_epochs", "3"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from snntorch_binary.weights import WeightRule, binary_layers
 FILE = "description.json"
 FORMAT = 1
 _OURS = ("snntorch_binary.models.", "snntorch_binary.nn.")
+_WORD = re.compile(r"[\w-]*")
 _TOO_LARGE = 2.0  # a network has at most so many numbers more than its file
 
 
@@ -195,7 +197,7 @@ def _check(found: RunDescription) -> None:
 def _allowed(recorded: Named, given: Any, folder: str | None, path: Path) -> Named:
     """Return the network of a description with a class that the user has named, or that is of this package."""
     if not _is_plain(recorded.init_args):
-        raise CheckpointError(f"{path} is refused: arguments of its network name a class that is none of this package.")
+        raise CheckpointError(f"{path} is refused: arguments of its network name what is none of this package.")
     if given is not None:
         named = Named.of("network", given, folder)
         return Named(named.class_path, {**recorded.init_args, **named.init_args}, named.folder, named.target)
@@ -220,9 +222,12 @@ def is_ours(class_path: str) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
+    """Say whether values have no class but of ours, and no words that could be the name of one, or a path."""
     if isinstance(value, Mapping):
-        named = value.get("class_path")
-        return (named is None or is_ours(named)) and all(map(_is_plain, value.values()))
+        rest = {key: of for key, of in value.items() if key != "class_path"}
+        return ("class_path" not in value or is_ours(value["class_path"])) and all(map(_is_plain, rest.values()))
+    if isinstance(value, str):
+        return _WORD.fullmatch(value) is not None
     return all(map(_is_plain, value)) if isinstance(value, (list, tuple)) else True
 
 

@@ -205,21 +205,28 @@ def check_output(out: Path, settings: Mapping[str, Any]) -> None:
     way_out = "give another --out or remove the folder"
     if before.pop("format", None) != FORMAT:
         raise OutputError(f"{out} holds runs of another version of this package; {way_out}.")
-    was, now = _by_name(before), _by_name(settings)
-    changed = sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key) and _in_both(key, was, now))
+    was, now = _by_name(_of_rules_in(settings, before)), _by_name(_of_rules_in(before, settings))
+    changed = sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key))
     if changed:
         others = in_one_line(", ".join(changed), 200)
         raise OutputError(f"{out} holds runs with other settings ({others}); {way_out}.")
 
 
-def _by_name(settings: Mapping[str, Any]) -> dict[str, Any]:
-    rules = settings.get("rules")
-    found = {key: value for key, value in settings.items() if key != "rules"}
-    return found | {f"rules.{name}": of for name, of in rules.items()} if isinstance(rules, Mapping) else found
+def _of_rules_in(others: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without what they say of rules that others do not have."""
+    there, rules = others.get("rules"), settings.get("rules")
+    if not isinstance(there, Mapping) or not isinstance(rules, Mapping):
+        return dict(settings)
+    return {**settings, "rules": {name: of for name, of in rules.items() if name in there}}
 
 
-def _in_both(key: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    return not key.startswith("rules.") or (key in was and key in now)
+def _by_name(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return values by names as ``data.classes``."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        inside = _by_name(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {}
+        found |= inside or {f"{prefix}{name}": value}
+    return found
 
 
 def settings_in(path: Path) -> dict[str, Any]:

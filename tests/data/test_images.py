@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from snntorch_binary.data import CorruptDataError, DataNotFoundError
+from snntorch_binary.data import CorruptDataError, DataNotFoundError, RateEncoder
 from snntorch_binary.data.images import read_grey
 from snntorch_binary.data.unlabelled import read_unlabelled
 
@@ -296,7 +296,7 @@ def test_a_folder_of_several_sizes_is_refused(tmp_path):
     saved(tmp_path, "a.png", Image.fromarray(GREY))
     saved(tmp_path, "b.png", Image.fromarray(GREY.T))
     with pytest.raises(ValueError, match=r"images of one size, 8 x 6 pixels as .*a\.png, but got 6 x 8 in .*b\.png"):
-        read_unlabelled(tmp_path, 4)
+        read_unlabelled(tmp_path, (48,), 4, RateEncoder())
 
 
 SIDECARS = ["._a.png", ".DS_Store", ".hidden.png", "__MACOSX/._a.png", "__MACOSX/a.png", ".git/x.png", "Thumbs.db"]
@@ -307,10 +307,10 @@ def test_what_a_desktop_left_in_a_folder_is_passed_over(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"\x00\x05\x16\x07" + bytes(4092))
     with pytest.raises(DataNotFoundError, match="has no images"):
-        read_unlabelled(tmp_path, 4)
+        read_unlabelled(tmp_path, (48,), 4, RateEncoder())
     saved(tmp_path, "a.png", Image.fromarray(GREY))
     saved(tmp_path / "below", "b.png", Image.fromarray(GREY))
-    data, files = read_unlabelled(tmp_path, 4)
+    data, files = read_unlabelled(tmp_path, (48,), 4, RateEncoder())
     assert [file.relative_to(tmp_path).as_posix() for file in files] == ["a.png", "below/b.png"]
     assert torch.equal(data.inputs, torch.from_numpy(GREY).flatten().expand(2, -1))
 
@@ -319,4 +319,4 @@ def test_a_hidden_folder_may_be_named(tmp_path):
     folder = tmp_path / ".mine"
     folder.mkdir()
     saved(folder, "a.png", Image.fromarray(GREY))
-    assert len(read_unlabelled(folder, 4)[1]) == 1
+    assert len(read_unlabelled(folder, (48,), 4, RateEncoder())[1]) == 1

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import snntorch_binary as sb
+from snntorch_binary.kernels.surrogates import ArcTan
 from snntorch_binary.metrics import energy
 from snntorch_binary.nn.neurons.base import Neuron
 from snntorch_binary.nn.neurons.description import (
@@ -23,7 +24,6 @@ from snntorch_binary.nn.neurons.description import (
     register,
     saved_neurons,
 )
-from snntorch_binary.nn.surrogate import ArcTan
 from snntorch_binary.packed import PackedFileError
 
 

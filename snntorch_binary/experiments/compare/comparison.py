@@ -13,6 +13,7 @@ from rich.console import Console
 from torch import Tensor
 
 from snntorch_binary._errors import expected, in_one_line
+from snntorch_binary.experiments.compare.in_spikes import in_spikes
 from snntorch_binary.experiments.compare.train import load_module, train_one, validation_line
 from snntorch_binary.experiments.data import LoadedData
 from snntorch_binary.experiments.experiment import Experiment, as_plain
@@ -147,13 +148,15 @@ def try_out(experiment: Experiment) -> LoadedData:
     tried: list[Any] = []
     for rule in experiment.rules:
         named = experiment.network_of(rule)
-        if (named, rule.sees_symbols) in tried:
-            continue
-        tried.append((named, rule.sees_symbols))
         module = experiment.make_module(rule, data, seed)
+        if (named, rule.sees_symbols, rule.spiking) in tried:
+            continue
+        tried.append((named, rule.sees_symbols, rule.spiking))
         few = x[:, :2] if _has_time_first(experiment) else x[:2]
         try:
             module.eval().answers(few, final=False)
+            if rule.spiking is not None:
+                in_spikes(module.net, rule.spiking)
         except Exception as error:  # whatever a user's network does with data that do not fit it
             what = f"a network that takes the data, {list(few.shape)}, and returns what a readout reads"
             why = in_one_line(f"{named.class_path}: {type(error).__name__}: {error}", 400)

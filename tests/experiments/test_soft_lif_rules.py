@@ -7,19 +7,18 @@ import torch
 import yaml
 from matplotlib.image import imread
 from rich.console import Console
-from snntorch_binary.lightning.command import shipped_configs
-from snntorch_binary.lightning.compare import load_module, train_all
-from snntorch_binary.lightning.progress import ComparisonProgress
-from snntorch_binary.lightning.recipes import SOFT_LIF_RULES
-from snntorch_binary.lightning.settings import Settings
 
 import snntorch_binary as sb
 from snntorch_binary.cli import main
 from snntorch_binary.convert import SpikingNetwork
 from snntorch_binary.data import DirectEncoder
+from snntorch_binary.experiments.compare.comparison import train_all
+from snntorch_binary.experiments.config import read_experiment, shipped
+from snntorch_binary.experiments.fit.command import shipped_configs
 from snntorch_binary.lightning import SpikeDataModule
 from snntorch_binary.lightning.spiking_module import SpikingModule
 
+SOFT_LIF_RULES = ("softlif", "softlif-st", "softlif-bayes")
 RULES = ",".join(SOFT_LIF_RULES)
 LINES = [
     ("softlif", "single"),
@@ -105,10 +104,11 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
 
 
 def test_trained_module_runs_in_spikes(compared):
-    settings = Settings("digits", rules=("softlif-st",), epochs=3, seeds=(0,), limit_per_class=40)
-    (run,) = train_all(settings, compared, ComparisonProgress(Console(quiet=True), 1, 3))
-    module, splits = load_module(settings, run)
-    x, _ = splits.test.__getitems__([0, 1, 2])
+    experiment = read_experiment(shipped()["digits-softlif"], ["softlif-st"], limit_per_class=40)
+    comparison = train_all(experiment.with_changes(epochs=3, seeds=(0,)), compared, Console(quiet=True))
+    (run,) = comparison.runs
+    module, data = comparison.load(run)
+    x, _ = data.splits.test.__getitems__([0, 1, 2])
     assert x.shape == (1, 3, 64)
     spiking = sb.to_spiking(module.net, presentation=0.03, scoring=0.01)
     assert spiking(x).shape == (20, 3, 10)
@@ -127,9 +127,9 @@ def test_pixels_are_currents():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["digits", "--rules", "softlif,st"], "without st beside softlif"),
-        (["two-moons", "--rules", "softlif"], "but for digits, mnist, fashion-mnist"),
-        (["digits", "--rules", "softlif", "--credit", "online"], "with --credit through-time"),
+        (["digits", "--rules", "softlif,st"], "experiments digits, digits-local, digits-softlif, digits-vowel has"),
+        (["two-moons", "--rules", "softlif"], "rules that one of the experiments two-moons, "),
+        (["digits", "--rules", "softlif", "--credit", "online"], "has with --credit online, but got softlif"),
         (["digits", "--rules", "soft-lif"], "some of full-precision"),
     ],
 )

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from snntorch_binary.cli import main
-from snntorch_binary.lightning import split_mnist
-from snntorch_binary.lightning.split_mnist import make_module, training_sets
-from snntorch_binary.lightning.split_mnist_settings import RULES, TASKS, SplitRecipe
+from snntorch_binary.experiments.split_mnist import run as split_mnist
+from snntorch_binary.experiments.split_mnist.run import make_module, training_sets
+from snntorch_binary.experiments.split_mnist.settings import RULES, TASKS, SplitRecipe
 
 NAMES = ["0/1", "2/3", "4/5", "6/7", "8/9"]
 ROW = {

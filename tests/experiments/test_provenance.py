@@ -4,7 +4,7 @@ from importlib import metadata
 
 import pytest
 
-from snntorch_binary.lightning.provenance import provenance
+from snntorch_binary.experiments.provenance import provenance
 
 
 @pytest.mark.parametrize("package", ["torch", "numba", "flwr", "ray"])

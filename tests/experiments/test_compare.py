@@ -1,5 +1,4 @@
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -11,8 +10,10 @@ import torch
 from matplotlib.image import imread
 
 from snntorch_binary.cli import main
-from snntorch_binary.lightning import compare
-from snntorch_binary.lightning.settings import Settings
+from snntorch_binary.experiments.compare import train
+from snntorch_binary.experiments.config import find, read_experiment
+from snntorch_binary.experiments.experiment import Experiment
+from snntorch_binary.experiments.runs import FORMAT
 
 ROW = {
     "dataset": str,
@@ -30,7 +31,7 @@ ROW = {
     "train_seconds": float,
     "epochs": int,
 }
-TINY = ["--epochs", "2", "--limit-per-class", "10"]
+TINY = ["--epochs", "2", "--limit-per-class", "10", "--jobs", "1"]
 LINES = [
     ("full-precision", "single"),
     ("temperature-scaled", "single"),
@@ -123,12 +124,15 @@ def test_pictures_and_checkpoints(unbroken):
     for run in runs:
         kept = torch.load(unbroken / "runs" / run / "last.ckpt", weights_only=True)
         assert kept["epoch"] == 1
+        assert {path.name for path in (unbroken / "runs" / run).iterdir()} == {
+            "description.json", "last.ckpt", "predictions.pt", "record.json",
+        }  # fmt: skip
     assert not [path for path in unbroken.rglob(".*")]
 
 
 def test_the_same_command_again_trains_nothing_and_says_the_same(unbroken, capsys, monkeypatch):
     before = {path: path.read_bytes() for path in unbroken.glob("*.json")}
-    monkeypatch.setattr(compare, "_train_one", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(train.L.Trainer, "fit", lambda *_, **__: pytest.fail("trained again"))
     assert main(["compare", "digits", *TINY, "--seeds", "0,1", "--out", str(unbroken)]) == 0
     assert {path: path.read_bytes() for path in unbroken.glob("*.json")} == before
     text = capsys.readouterr().out
@@ -143,7 +147,7 @@ def test_the_same_command_again_trains_nothing_and_says_the_same(unbroken, capsy
 
 
 def test_fewer_rules_and_seeds_use_what_is_there(unbroken, monkeypatch, tmp_path):
-    monkeypatch.setattr(compare, "_train_one", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(train.L.Trainer, "fit", lambda *_, **__: pytest.fail("trained again"))
     before, out = rows_of(unbroken), tmp_path / "out"
     shutil.copytree(unbroken, out)
     assert main(["compare", "digits", *TINY, "--rules", "bayes,st", "--seeds", "1", "--out", str(out)]) == 0
@@ -151,15 +155,32 @@ def test_fewer_rules_and_seeds_use_what_is_there(unbroken, monkeypatch, tmp_path
     assert rows == [row for row in before if row["rule"] in ("st", "bayes") and row["seed"] == 1]
 
 
-@pytest.mark.parametrize("change", [["--epochs", "3"], ["--limit-per-class", "9"], ["--folds", "2"]])
-def test_other_settings_are_not_mixed(unbroken, change, capsys):
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (["--epochs", "3"], "epochs"),
+        (["--limit-per-class", "9"], "data.limit_per_class"),
+        (["--folds", "2"], "num_folds"),
+        (["--hidden", "7"], "rules.bayes.network.init_args.hidden_sizes"),
+    ],
+)
+def test_other_settings_are_not_mixed(unbroken, change, name, capsys):
     before = {path: path.stat().st_mtime_ns for path in unbroken.rglob("*")}
     assert main(["compare", "digits", *TINY, *change, "--seeds", "0,1", "--out", str(unbroken)]) == 1
     error = capsys.readouterr().err
     assert error.startswith(f"snntorch-binary: error: {unbroken} holds runs with other settings (")
-    assert change[0].strip("-").split("-")[0] in error
+    assert name in error
     assert error.count("\n") == 1
     assert {path: path.stat().st_mtime_ns for path in unbroken.rglob("*")} == before
+
+
+def test_a_folder_of_another_version_is_left(tmp_path, capsys):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "settings.json").write_text(json.dumps({"format": FORMAT - 1, "dataset": "digits"}))
+    assert main(["compare", "digits", *TINY, "--out", str(tmp_path)]) == 1
+    said = f"{tmp_path} holds runs of another version of this package; give another --out or remove the folder."
+    assert capsys.readouterr().err == f"snntorch-binary: error: {said}\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runs", "settings.json"]
 
 
 @pytest.mark.parametrize("trained", ["st-seed0/last.ckpt", "bayes-seed0/last.ckpt"])
@@ -192,39 +213,42 @@ def test_killed_it_continues_and_gives_the_same(trained, unbroken, tmp_path):
 @pytest.mark.parametrize("dataset", ["digits", "two-moons"])
 def test_every_rule_seed_and_member_sees_the_same_test_spikes(dataset, tmp_path, monkeypatch):
     seen = {}
-    original = compare._answers
+    original = train._tested
 
-    def recording(module, loader):
+    def recording(module, rule, data, say):
         inputs = []
         handle = module.net.register_forward_pre_hook(lambda net, given: inputs.append(given[0].clone()))
-        answers = original(module, loader)
+        found = original(module, rule, data, say)
         handle.remove()
-        key = (type(module).__name__, len(seen) // 6)
-        seen.setdefault((*key, "test" if (*key, "validation") in seen else "validation"), inputs)
-        return answers
+        seen[rule.name, len(seen)] = inputs
+        return found
 
-    monkeypatch.setattr(compare, "_answers", recording)
+    monkeypatch.setattr(train, "_tested", recording)
     arguments = ["--epochs", "1", "--limit-per-class", "4", "--seeds", "0,3"]
     assert main(["compare", dataset, *arguments, "--out", str(tmp_path / "out")]) == 0
-    assert len(seen) == 3 * 2 * 2
-    for part in ("validation", "test"):
-        all_inputs = [inputs for key, inputs in seen.items() if key[-1] == part]
-        first = all_inputs[0][0]
-        assert first.sum() > 0
-        # once for the class scores and once for the answers; with an ensemble also mode and members
-        assert sorted(map(len, all_inputs)) == [2, 2, 2, 2, 1 + 1 + 10, 1 + 1 + 10]
-        assert all(torch.equal(first, x) for inputs in all_inputs for x in inputs)
+    assert [rule for rule, _ in seen] == 2 * ["full-precision", "st", "bayes"]
+    firsts = next(iter(seen.values()))
+    validation, test = firsts[0], firsts[-1]
+    assert validation.sum() > 0
+    assert not (validation.shape == test.shape and torch.equal(validation, test))
+    for (rule, _), inputs in seen.items():
+        # of each part once for the class scores and once for the answers; with an ensemble also mode and members
+        passes = 1 + 1 + (10 if rule == "bayes" else 0)
+        assert len(inputs) == 2 * passes
+        assert all(torch.equal(validation, x) for x in inputs[:passes])
+        assert all(torch.equal(test, x) for x in inputs[passes:])
 
 
 def test_every_rule_starts_from_the_same_float_network_up_to_its_drive(tmp_path, monkeypatch):
     starts = {}
-    original = compare.make_module
+    original = Experiment.make_network
 
-    def recording(rule, net, splits, used, credit):
-        starts[rule] = {name: value / used.start(rule) for name, value in net.state_dict().items()}
-        return original(rule, net, splits, used, credit)
+    def recording(experiment, rule, data, seed, fold=0):
+        net, drive = original(experiment, rule, data, seed, fold), experiment.network_of(rule).init_args["drive"]
+        starts[rule.name] = {name: value / drive for name, value in net.state_dict().items()}
+        return net
 
-    monkeypatch.setattr(compare, "make_module", recording)
+    monkeypatch.setattr(Experiment, "make_network", recording)
     assert main(["compare", "two-moons", *TINY, "--epochs", "1", "--seeds", "5", "--out", str(tmp_path)]) == 0
     first = starts.pop("full-precision")
     assert len(starts) == 2
@@ -262,16 +286,6 @@ def test_folds_on_digits(tmp_path, capsys):
     assert rows[2]["accuracy"] == pytest.approx(correct.double().mean().item())
 
 
-@pytest.fixture
-def real_data(tmp_path_factory, monkeypatch):
-    folder = os.environ.get("SNNTORCH_BINARY_DATA")
-    if not folder:
-        pytest.skip("SNNTORCH_BINARY_DATA does not name a folder with the real data sets")
-    # One cache for all tests that unpack the archives, as in tests/data.
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "shared-cache"))
-    return folder
-
-
 def test_poker_dvs_is_cross_validated(real_data, tmp_path, capsys):
     out = tmp_path / "out"
     arguments = ["--data-dir", real_data, "--epochs", "1", "--seeds", "0", "--out", str(out)]
@@ -298,8 +312,42 @@ def test_nmnist(real_data, classes, folds, num_tested, tmp_path):
     assert [row["prediction"] for row in rows_of(out)] == ["mode", "ensemble"]
 
 
-def test_recipes_cross_validate_where_the_test_part_is_small():
-    assert Settings("nmnist", classes=(6, 7, 8, 9)).folds is None
-    assert Settings("nmnist").folds == Settings("poker-dvs").folds == 5
-    assert Settings("mnist").folds is None
-    assert Settings("digits", num_folds=3).folds == 3
+def folds_of(name, *options):
+    """The folds of what a command would compare."""
+    from snntorch_binary.cli import _parser
+    from snntorch_binary.commands.compare import _experiment
+
+    return _experiment(_parser().parse_args(["compare", name, *options])).num_folds
+
+
+def test_sets_are_cross_validated_where_the_test_part_is_small():
+    assert folds_of("nmnist", "--classes", "6,7,8,9") is None
+    assert folds_of("nmnist") == folds_of("poker-dvs") == folds_of("poker-dvs", "--classes", "0,1") == 5
+    assert folds_of("mnist") is None
+    assert folds_of("digits", "--folds", "3") == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "rules", "credit", "found"),
+    [
+        ("digits", None, "through-time", "digits"),
+        ("digits", ("bayes",), "through-time", "digits"),
+        ("digits", ("vowel-binary", "bayes"), "through-time", "digits-vowel"),
+        ("digits", ("softlif",), "through-time", "digits-softlif"),
+        ("mnist", None, "local", "mnist-local"),
+        ("mnist", ("st",), "online", "mnist-local"),
+        ("mnist-dvs", ("vowel-wta",), "through-time", "mnist-dvs-vowel"),
+        ("digits-local", ("st",), "through-time", "digits-local"),
+    ],
+)
+def test_a_name_and_rules_find_the_experiment_that_ships(name, rules, credit, found):
+    path = find(name, rules, credit)
+    assert path.stem == found
+    experiment = read_experiment(path, rules)
+    assert rules is None or tuple(rule.name for rule in experiment.rules) == rules
+
+
+def test_no_other_data_set_stands_in():
+    """mnist-dvs-vowel has this rule, and its name begins with mnist."""
+    with pytest.raises(ValueError, match=r"one of the experiments mnist, mnist-local, .* has .* but got vowel-wta"):
+        find("mnist", ("vowel-wta",), "through-time")
