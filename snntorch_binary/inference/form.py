@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.convert import copy_model, reset
-from snntorch_binary.fuse import EachStep, flattened, is_chain
+from snntorch_binary.graph.each_step import EachStep
+from snntorch_binary.graph.sequential import flattened, is_chain
 from snntorch_binary.inference.evaluated import evaluated
 from snntorch_binary.inference.kept_state import KeptState, tensors_of
 from snntorch_binary.neurons import needs_no_argument, takes_one_step, to_rest

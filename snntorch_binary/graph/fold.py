@@ -1,0 +1,339 @@
+"""Folding a recording: the T copies of a step become one, by following each output back to where it came from.
+
+What is asked for is a tensor (``once``), or one tensor for each step (``over``). The tensors of a list that is stacked
+are the first such row; whatever gave them is the same operation at every step, and so the row of its arguments is the
+next to be followed, down to the entries of the input, the parameters, and the states from one step before.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from snntorch_binary.graph.states import Chain, chains_of
+from snntorch_binary.graph.errors import NotAGraphError
+from snntorch_binary.graph.events import Event, Operation, Recording, Result
+from snntorch_binary.graph.indexing import entries
+from snntorch_binary.graph.tree import filled, form, leaves, mapped
+from snntorch_binary.graph.values import At, Earlier, Joined, Listed, Node, Of, Part, Value, is_sequence
+from snntorch_binary.graph.whole import differs_at_every_step
+
+
+class _Repeats(Exception):
+    """While an event is followed, one is met that is the same operation of an earlier step."""
+
+    def __init__(self, earlier: Event, later: Event) -> None:
+        self.earlier, self.later = earlier, later
+
+
+class _Wider(Exception):
+    """An operation depends on itself one step before the first one asked for."""
+
+    def __init__(self, node: Node, events: tuple[int, ...]) -> None:
+        self.node, self.events = node, events
+
+
+class Fold:
+    """The folded form of a recording.
+
+    Attributes:
+        output: the tree that the network returns, of values.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording, self.events = recording, recording.events
+        self._chains = chains_of(recording)
+        self._chain_nodes: dict[int, Node] = {}
+        self._values: dict[Any, Any] = {}  # of single tensors
+        self._nodes: dict[tuple[int, ...], Node] = {}  # of rows of events
+        self._members: dict[int, tuple[Node, int]] = {}
+        self._open_rows: dict[tuple[int, ...], Node] = {}
+        self._open: list[Event] = []
+        self._no_time: set[Any] = set()
+        self._places: dict[Any, list[int]] = defaultdict(list)
+        for event in self.events:
+            self._places[event.key].append(event.index)
+        self._same = dict(_without_effect(self.events))
+        self.output = self._output(recording)
+
+    def _output(self, recording: Recording) -> Any:
+        if not recording.steps:
+            return self._returned(recording.output)
+        rows = list(zip(*map(leaves, recording.output), strict=True))
+        made = [self._stacked(row) if isinstance(row[0], Result) else row[0] for row in rows]
+        return filled(recording.output[0], made)
+
+    def _stacked(self, row: tuple[Any, ...]) -> Any:
+        value = self.over(row)
+        if not is_sequence(value):
+            raise NotAGraphError("an output is the same at every step", self._place(row[0]))
+        return Joined(value, 0, False, (len(row), *value.shape))
+
+    def _returned(self, tree: Any) -> Any:
+        """Return the values of an output; a list of one tensor a step stays one."""
+        if isinstance(tree, list) and len(tree) > 1 and all(isinstance(item, Result) for item in tree):
+            try:
+                row = self.over(tuple(tree))
+            except NotAGraphError:
+                row = None
+            if is_sequence(row):
+                return Listed(row)
+        if isinstance(tree, (tuple, list)):
+            parts = [self._returned(item) for item in tree]
+            return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+        if isinstance(tree, dict):
+            return {key: self._returned(item) for key, item in tree.items()}
+        return self.once(tree)
+
+    # ---- single tensors --------------------------------------------------------------------------------------
+
+    def once(self, raw: Any) -> Any:
+        """Return the value of a single tensor; of what is no tensor, itself."""
+        raw = self._plain(raw)
+        if not isinstance(raw, Result):
+            return raw
+        event = self.events[raw.event]
+        chain = self._chains.get(event.index)
+        if chain is not None:
+            return At(Of(self._chained(chain), raw.path), chain.events.index(event))
+        if event.index in self._members:
+            node, step = self._members[event.index]
+            return At(Of(node, raw.path), step) if node.steps is not None else Of(node, raw.path)
+        if event.index not in self._values:
+            found = self._followed(event, raw.path)
+            if isinstance(found, At):
+                return found
+            self._values[event.index] = found
+        found = self._values[event.index]
+        return Of(found, raw.path) if isinstance(found, Node) else found
+
+    def _followed(self, event: Event, path: tuple[Any, ...]) -> Any:
+        """Return the node of a single event; an :class:`At` where it turns out to be one step of many."""
+        for other in reversed(self._open):
+            if other.key == event.key and event.key not in self._no_time:
+                raise _Repeats(event, other)
+        self._open.append(event)
+        try:
+            return self._joined(event) or Node(
+                [event], None, mapped(event.args, self.once), mapped(event.kwargs, self.once)
+            )
+        except _Repeats as found:
+            if found.later is not event:
+                raise
+            repeated = found
+        finally:
+            self._open.pop()
+        try:
+            row = self.over((Result(repeated.earlier.index, path), Result(event.index, path)))
+        except NotAGraphError:
+            row = None
+        if is_sequence(row):
+            return At(row, 1)
+        self._no_time.add(event.key)
+        return self._followed(event, path)
+
+    def _joined(self, event: Event) -> Joined | None:
+        """Return a list of one tensor for each step that is stacked or concatenated, as a sequence."""
+        if event.name not in ("stack", "cat", "vstack") or not event.args or not isinstance(event.args[0], (list, tuple)):
+            return None
+        items = tuple(event.args[0])
+        if len(items) < 2:
+            return None
+        try:
+            row = self.over(items)
+        except NotAGraphError:
+            return None
+        dim = event.args[1] if len(event.args) > 1 else event.kwargs.get("dim", event.kwargs.get("axis", 0))
+        if not is_sequence(row) or (event.name == "vstack" and len(row.shape) < 2):
+            return None
+        return Joined(row, dim, event.name != "stack", event.shapes[()])
+
+    # ---- one tensor for each step ----------------------------------------------------------------------------
+
+    def over(self, row: tuple[Any, ...]) -> Any:
+        """Return the value of one tensor for each step: a sequence, or a value that is the same at all of them."""
+        row = tuple(map(self._plain, row))
+        if all(_equal(raw, row[0]) for raw in row):
+            return self.once(row[0])
+        found = entries(row, self.events, self.once)
+        if found is not None:
+            return found
+        if all(isinstance(raw, Result) for raw in row) and self._alike(row):
+            return self._of_row(row)
+        earlier = self._earlier(row)
+        if earlier is not None:
+            return earlier
+        raise self._irregular(row)
+
+    def _alike(self, row: Sequence[Result]) -> bool:
+        """Say whether tensors come out of the same operation, at steps one after the other."""
+        if len({raw.path for raw in row}) > 1:
+            return False
+        chains = [self._chains.get(raw.event) for raw in row]
+        if any(chain is not None for chain in chains):
+            if any(chain is not chains[0] for chain in chains) or chains[0] is None:
+                return False
+            steps = [chains[0].events.index(self.events[raw.event]) for raw in row]
+            return steps == list(range(steps[0], steps[0] + len(steps)))
+        events = [self.events[raw.event] for raw in row]
+        if len({event.key for event in events}) == 1:
+            return self._stride(events) is not None
+        kinds = {(type(event.module), event.key[1]) for event in events}  # a layer of its own for each step
+        return len(kinds) == 1 and all(event.module is not None for event in events)
+
+    def _stride(self, events: Sequence[Event]) -> int | None:
+        """Return how many repetitions lie between two steps, or ``None`` if these differ."""
+        places = self._places[events[0].key]
+        at = [places.index(event.index) for event in events]
+        strides = {after - before for before, after in zip(at, at[1:], strict=False)}
+        return strides.pop() if len(strides) == 1 and min(strides) > 0 else None
+
+    def _of_row(self, row: Sequence[Result]) -> Value:
+        chain = self._chains.get(row[0].event)
+        if chain is not None:
+            value = Of(self._chained(chain), row[0].path)
+            start = chain.events.index(self.events[row[0].event])
+            return value if len(row) == len(chain.events) else Part(value, start, len(row))
+        events = tuple(raw.event for raw in row)
+        node = self._node(events)
+        value = Of(node, row[0].path)
+        wanted = [event.index for event in node.events]
+        if node.steps is None or len(wanted) == len(row):
+            return value
+        return Part(value, wanted.index(events[0]), len(row))
+
+    def _node(self, events: tuple[int, ...]) -> Node:
+        """Return the node of the same operation at several steps."""
+        if events in self._nodes:
+            return self._nodes[events]
+        if events in self._open_rows:
+            return self._open_rows[events]
+        for others, node in self._open_rows.items():
+            if set(others) & set(events):
+                raise _Wider(node, tuple(sorted({*others, *events})))
+        node = Node([self.events[index] for index in events], len(events))
+        self._open_rows[events] = node
+        try:
+            node.args, node.kwargs = self._arguments(node.events, node.first.args, node.first.kwargs)
+        except _Wider as wider:
+            if wider.node is not node:
+                raise
+            wide = wider.events
+        else:
+            wide = None
+        finally:
+            del self._open_rows[events]
+        if wide is not None:
+            self._nodes[events] = self._node(wide)
+            return self._nodes[events]
+        if not any(map(is_sequence, node.values())):
+            if len({event.name for event in node.events}) > 1:
+                raise self._irregular(tuple(Result(index, ()) for index in events))
+            if not differs_at_every_step(node.first):
+                node.steps = None
+        self._nodes[events] = node
+        for step, event in enumerate(node.events):
+            self._members.setdefault(event.index, (node, step))
+        return node
+
+    def _arguments(self, events: Sequence[Event], args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """Return what the same operation takes at every step, as values."""
+        trees = [(event.args, event.kwargs) for event in events]
+        return self._rows(events, trees)
+
+    def _rows(self, events: Sequence[Event], trees: list[Any]) -> Any:
+        if any(event.no_grad != events[0].no_grad for event in events):
+            raise NotAGraphError("gradients are switched off at some steps only", events[0].place)
+        for event, tree in zip(events, trees, strict=True):
+            if form(tree) != form(trees[0]):
+                raise NotAGraphError(f"{event.name} has other arguments in a later step", event.place)
+        rows = zip(*map(leaves, trees), strict=True)
+        made = []
+        for row in rows:
+            plain = [raw for raw in row if not _is_reference(raw)]
+            if len(plain) == len(row) and not all(_equal(raw, row[0]) for raw in row):
+                shown = " and ".join(map(repr, dict.fromkeys(map(str, row))))[:60]
+                raise NotAGraphError(f"{events[0].name} takes another number at every step ({shown})", events[0].place)
+            made.append(self.over(row))
+        return filled(trees[0], made)
+
+    def _earlier(self, row: tuple[Any, ...]) -> Value | None:
+        """Return a row that holds the tensors of one step before, if it is one."""
+        rest = row[1:]
+        if not rest or not all(isinstance(raw, Result) for raw in rest):
+            return None
+        if len(rest) > 1 and not self._alike(rest):
+            return None
+        chain = self._chains.get(rest[0].event)
+        if chain is not None:
+            if self.events[rest[0].event] is not chain.events[0]:
+                return None
+            value: Value = Of(self._chained(chain), rest[0].path)
+            return Earlier(value, self.once(row[0]), len(row))
+        following = self._following(rest)
+        full = rest if following is None else (*rest, Result(following, rest[0].path))
+        value = self._of_row(full) if len(full) > 1 else self.once(full[0])
+        return Earlier(value, self.once(row[0]), len(row)) if is_sequence(value) else None
+
+    def _following(self, row: Sequence[Result]) -> int | None:
+        """Return the event that is the same operation one step later than the last of a row."""
+        places = self._places[self.events[row[0].event].key]
+        last = places.index(row[-1].event)
+        stride = self._stride([self.events[raw.event] for raw in row]) if len(row) > 1 else None
+        stride = stride or max(len(places) // (len(row) + 1), 1)
+        return places[last + stride] if last + stride < len(places) else None
+
+    # ---- neurons ---------------------------------------------------------------------------------------------
+
+    def _chained(self, chain: Chain) -> Node:
+        """Return the node of neurons that go on from their own state at every step."""
+        first = chain.events[0]
+        if first.index in self._chain_nodes:
+            return self._chain_nodes[first.index]
+        node = Node(chain.events, len(chain.events), carry=chain.carry, chained=True)
+        self._chain_nodes[first.index] = node
+        try:
+            node.args, node.kwargs = self._rows(chain.events, [chain.without_states(event) for event in chain.events])
+            node.initial = mapped(chain.states(first), self.once)
+        except BaseException:
+            del self._chain_nodes[first.index]
+            raise
+        return node
+
+    # ---- small things ----------------------------------------------------------------------------------------
+
+    def _plain(self, raw: Any) -> Any:
+        while isinstance(raw, Result) and raw in self._same:
+            raw = self._same[raw]
+        return raw
+
+    def _place(self, raw: Any) -> Any:
+        return self.events[raw.event].place if isinstance(raw, Result) else None
+
+    def _irregular(self, row: tuple[Any, ...]) -> NotAGraphError:
+        names = [self.events[raw.event].name if isinstance(raw, Result) else None for raw in row]
+        for name, raw in zip(names, row, strict=True):
+            if name is not None and names[0] is not None and name != names[0]:
+                return NotAGraphError(f"{name} stands in a later step where {names[0]} was", self._place(raw))
+        place = next((self._place(raw) for raw in reversed(row) if isinstance(raw, Result)), None)
+        what = next((name for name in reversed(names) if name is not None), "a tensor")
+        return NotAGraphError(f"what {what} gives is not used in the same way at every step", place)
+
+
+def _without_effect(events: Sequence[Event]) -> Any:
+    """Yield what is its argument: x + 0, as the built-in ``sum`` begins."""
+    for event in events:
+        if isinstance(event.target, Operation) and event.name == "add" and len(event.args) == 2 and not event.kwargs:
+            numbers = [raw for raw in event.args if type(raw) in (int, float) and raw == 0]
+            tensors = [raw for raw in event.args if _is_reference(raw)]
+            if numbers and tensors:
+                yield Result(event.index, ()), tensors[0]
+
+
+def _is_reference(raw: Any) -> bool:
+    return type(raw).__module__ == Result.__module__ and not isinstance(raw, Operation)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return one is other or (type(one) is type(other) and bool(one == other))
