@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from snntorch_binary.convert import copy_model, reset
 from snntorch_binary.graph.constants import Constants, Setting, formulas_of
-from snntorch_binary.graph.errors import NotAGraphError
+from snntorch_binary.graph.errors import NotAGraphError, Place
 from snntorch_binary.graph.events import Recording
 from snntorch_binary.graph.fold import Fold
 from snntorch_binary.graph.network import GraphNetwork, same_device
@@ -83,10 +83,11 @@ def build(network: nn.Module, args: tuple[Any, ...], step: bool) -> Built:
         for fold in folds:
             numbers.append(Constants())
             forms.append([(node.op, str(node.target)) for node in Writer(fold, numbers[-1]).graph.nodes])
-        if any(form != forms[0] for form in forms) or len({len(each.seen) for each in numbers}) > 1:
-            raise NotAGraphError(_CHANGES)
+        for form, found in zip(forms, numbers, strict=True):
+            if form != forms[0] or len(found.seen) != len(numbers[0].seen):
+                raise NotAGraphError(_CHANGES, _first_difference(found, numbers[0]))
         device = same_device([leaf for leaf in leaves(args) if isinstance(leaf, Tensor)])
-        formulas = formulas_of([each.seen for each in numbers], settings, device)
+        formulas = formulas_of(numbers, settings, device)
         writer = Writer(folds[0], Constants(formulas=formulas))
     graph = GraphNetwork(network, writer.graph, writer.parts, recordings[0].constants, (args, {}))
     graph.report = writer.report
@@ -140,8 +141,16 @@ def _recordings(twin: nn.Module, args: tuple[Any, ...], step: bool) -> tuple[lis
     return recordings, settings
 
 
-_SMALL = ((3, 4), (2, 3))
+_SMALL = ((4, 3), (4, 3))
 """Sizes of the first dimensions to record with: the smallest that still show what repeats, be they time or batch."""
+
+
+def _first_difference(one: Constants, other: Constants) -> Place | None:
+    """Return where in the user's program two recordings begin to differ."""
+    for first, second in zip(one.places, other.places, strict=False):
+        if first != second:
+            return first or second
+    return (one.places or other.places or [None])[-1]
 
 
 def _works(twin: nn.Module, args: Any, step: bool) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from snntorch_binary.graph.errors import NotAGraphError
+from snntorch_binary.graph.errors import NotAGraphError, Place
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,14 @@ class Constants:
 
     Attributes:
         seen: them, in one recording.
+        places: where in the user's program each is from.
         formulas: what stands for each; ``None`` to take them as they are.
+        place: where what is now written is from.
     """
 
     seen: list[Any] = field(default_factory=list)
+    places: list[Place | None] = field(default_factory=list)
+    place: Place | None = None
     formulas: list[Any] | None = None
     _graph: fx.Graph | None = None
     _x: fx.Node | None = None
@@ -48,6 +52,7 @@ class Constants:
     def next(self, value: Any) -> Any:
         """Return what stands for a number in the graph."""
         self.seen.append(value)
+        self.places.append(self.place)
         if self.formulas is None:
             return value
         formula = self.formulas[len(self.seen) - 1]
@@ -109,21 +114,24 @@ class Formula:
         return total
 
 
-def formulas_of(seen: Sequence[Sequence[Any]], settings: Sequence[Setting], device: torch.device | None) -> list[Any]:
+def formulas_of(found: Sequence[Constants], settings: Sequence[Setting], device: torch.device | None) -> list[Any]:
     """Return what stands for each number: itself where it is the same in all recordings, or a formula.
 
     Args:
-        seen: the numbers of each recording.
+        found: the numbers of each recording.
         settings: of each recording.
         device: that of the input.
 
     Raises:
         NotAGraphError: a number changes and is no such formula.
     """
-    return [_formula(numbers, settings, device) for numbers in zip(*seen, strict=True)]
+    rows = zip(*(each.seen for each in found), strict=True)
+    return [_formula(row, settings, device, place) for row, place in zip(rows, found[0].places, strict=True)]
 
 
-def _formula(numbers: tuple[Any, ...], settings: Sequence[Setting], device: torch.device | None) -> Any:
+def _formula(
+    numbers: tuple[Any, ...], settings: Sequence[Setting], device: torch.device | None, place: Place | None
+) -> Any:
     first = numbers[0]
     if isinstance(first, torch.device) or (isinstance(first, str) and device is not None and first == str(device)):
         if device is not None and torch.device(first) == device:
@@ -140,7 +148,7 @@ def _formula(numbers: tuple[Any, ...], settings: Sequence[Setting], device: torc
         if all(formula.of(setting) == number for number, setting in zip(numbers, settings, strict=True)):
             return formula
     shown = ", ".join(dict.fromkeys(str(number)[:20] for number in numbers))
-    raise NotAGraphError(f"a number in it changes from call to call and is no size of its input ({shown})")
+    raise NotAGraphError(f"a number changes from call to call and is no size of the input ({shown})", place)
 
 
 def _sizes(number: int, setting: Setting) -> list[Formula]:

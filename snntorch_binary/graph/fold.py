@@ -14,9 +14,9 @@ from typing import Any
 from snntorch_binary.graph.states import Chain, chains_of
 from snntorch_binary.graph.errors import NotAGraphError
 from snntorch_binary.graph.events import Event, Operation, Recording, Result
-from snntorch_binary.graph.indexing import entries
+from snntorch_binary.graph.indexing import entries, written
 from snntorch_binary.graph.tree import filled, form, leaves, mapped
-from snntorch_binary.graph.values import At, Earlier, Joined, Listed, Node, Of, Part, Value, is_sequence
+from snntorch_binary.graph.values import At, Earlier, Joined, Listed, Node, Of, Value, at, is_sequence, part
 from snntorch_binary.graph.whole import differs_at_every_step
 
 
@@ -44,18 +44,25 @@ class Fold:
     def __init__(self, recording: Recording) -> None:
         self.recording, self.events = recording, recording.events
         self._chains = chains_of(recording)
-        self._chain_nodes: dict[int, Node] = {}
-        self._values: dict[Any, Any] = {}  # of single tensors
-        self._nodes: dict[tuple[int, ...], Node] = {}  # of rows of events
-        self._members: dict[int, tuple[Node, int]] = {}
-        self._open_rows: dict[tuple[int, ...], Node] = {}
-        self._open: list[Event] = []
         self._no_time: set[Any] = set()
+        self._no_rows: set[tuple[int, ...]] = set()
         self._places: dict[Any, list[int]] = defaultdict(list)
         for event in self.events:
             self._places[event.key].append(event.index)
         self._same = dict(_without_effect(self.events))
-        self.output = self._output(recording)
+        self._rows_seen: dict[int, tuple[int, ...]] = {}
+        # Once more when it is known what repeats: what was followed as a single tensor may be one step of many.
+        for _ in range(2):
+            self._chain_nodes: dict[int, Node] = {}
+            self._values: dict[Any, Any] = {}  # of single tensors
+            self._nodes: dict[tuple[int, ...], Node] = {}  # of rows of events
+            self._members: dict[int, tuple[Node, int]] = {}
+            self._open_rows: dict[tuple[int, ...], Node] = {}
+            self._open: list[Event] = []
+            self.output = self._output(recording)
+            self._rows_seen = {
+                index: tuple(event.index for event in node.events) for index, (node, _) in self._members.items()
+            }
 
     def _output(self, recording: Recording) -> Any:
         if not recording.steps:
@@ -96,10 +103,13 @@ class Fold:
         event = self.events[raw.event]
         chain = self._chains.get(event.index)
         if chain is not None:
-            return At(Of(self._chained(chain), raw.path), chain.events.index(event))
+            return at(Of(self._chained(chain), raw.path), chain.events.index(event))
+        row = self._rows_seen.get(event.index)
+        if row is not None and row not in self._open_rows:
+            self._node(row)
         if event.index in self._members:
             node, step = self._members[event.index]
-            return At(Of(node, raw.path), step) if node.steps is not None else Of(node, raw.path)
+            return at(Of(node, raw.path), step) if node.steps is not None else Of(node, raw.path)
         if event.index not in self._values:
             found = self._followed(event, raw.path)
             if isinstance(found, At):
@@ -115,7 +125,7 @@ class Fold:
                 raise _Repeats(event, other)
         self._open.append(event)
         try:
-            return self._joined(event) or Node(
+            return self._joined(event) or self._filled(event) or Node(
                 [event], None, mapped(event.args, self.once), mapped(event.kwargs, self.once)
             )
         except _Repeats as found:
@@ -129,7 +139,7 @@ class Fold:
         except NotAGraphError:
             row = None
         if is_sequence(row):
-            return At(row, 1)
+            return at(row, 1)
         self._no_time.add(event.key)
         return self._followed(event, path)
 
@@ -148,6 +158,17 @@ class Fold:
         if not is_sequence(row) or (event.name == "vstack" and len(row.shape) < 2):
             return None
         return Joined(row, dim, event.name != "stack", event.shapes[()])
+
+    def _filled(self, event: Event) -> Joined | None:
+        """Return a tensor into which something was written at every step, as a sequence."""
+        found = written(event, self.events)
+        if found is None:
+            return None
+        try:
+            row = self.over(found[0])
+        except NotAGraphError:
+            return None
+        return Joined(row, found[1], False, event.shapes[()]) if is_sequence(row) else None
 
     # ---- one tensor for each step ----------------------------------------------------------------------------
 
@@ -194,14 +215,30 @@ class Fold:
         if chain is not None:
             value = Of(self._chained(chain), row[0].path)
             start = chain.events.index(self.events[row[0].event])
-            return value if len(row) == len(chain.events) else Part(value, start, len(row))
+            return value if len(row) == len(chain.events) else part(value, start, len(row))
         events = tuple(raw.event for raw in row)
-        node = self._node(events)
+        node = self._widest(events) or self._node(events)
         value = Of(node, row[0].path)
         wanted = [event.index for event in node.events]
         if node.steps is None or len(wanted) == len(row):
             return value
-        return Part(value, wanted.index(events[0]), len(row))
+        return part(value, wanted.index(events[0]), len(row))
+
+    def _widest(self, events: tuple[int, ...]) -> Node | None:
+        """Return the node of an operation at all steps, where only some are asked for."""
+        key = self.events[events[0]].key
+        if len(events) < 2 or any(self.events[index].key != key for index in events):
+            return None
+        places = self._places[key]
+        first, stride = places.index(events[0]), places.index(events[1]) - places.index(events[0])
+        wide = tuple(places[first % stride :: stride])
+        if wide == events or self._open_rows or wide in self._no_rows:
+            return self._nodes.get(wide)
+        try:
+            return self._node(wide)
+        except NotAGraphError:
+            self._no_rows.add(wide)
+            return None
 
     def _node(self, events: tuple[int, ...]) -> Node:
         """Return the node of the same operation at several steps."""

@@ -69,3 +69,28 @@ def _of(event: Event, base: Any, index: list[Any], at: int, position: int, steps
     index[at] = slice(min(steps), max(steps) + 1)
     shape = next(iter(event.shapes.values()))
     return Each(base, tuple(index), position, strides == {-1}, shape)
+
+
+def written(event: Event, events: Sequence[Event]) -> tuple[tuple[Any, ...], int] | None:
+    """Return what was written into a tensor at all entries of one dimension, and that dimension; else ``None``.
+
+    Args:
+        event: the last time that something was written into it.
+        events: of the recording.
+    """
+    values: list[Any] = []
+    steps: list[int] = []
+    dims = set()
+    source: Any = Result(event.index, ())
+    while isinstance(source, Result) and events[source.event].name == "with_item":
+        source, index, value = events[source.event].args
+        index = index if isinstance(index, tuple) else (index,)
+        numbers = [place for place, item in enumerate(index) if type(item) is int]
+        if len(numbers) != 1 or any(item != slice(None) for place, item in enumerate(index) if place != numbers[0]):
+            return None
+        dims.add(numbers[0])
+        steps.append(index[numbers[0]])
+        values.append(value)
+    if len(dims) != 1 or steps[::-1] != list(range(event.shapes[()][dims.copy().pop()])):
+        return None
+    return tuple(values[::-1]), dims.pop()

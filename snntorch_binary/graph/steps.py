@@ -78,7 +78,7 @@ class StepWriter:
         carried = self._carried()
         for node in self.group:
             self._made[node] = self._step(node)
-        wanted = [(node, path) for node in self.group for path in sorted(self.outer.paths(node), key=str)]
+        wanted = [(node, path) for node in self.group for path in self.outer.paths(node, self.group)]
         gives = tuple(self._item(node, path) for node, path in wanted)
         self.graph.output((gives, tuple(self._item(node, path) for node, path, _ in carried)))
         return self._call(sequences, others, carried, wanted, mapped_over_time)

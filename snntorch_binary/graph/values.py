@@ -190,3 +190,13 @@ def nodes_of(value: Any) -> Iterator[Node]:
     elif isinstance(value, Value):
         for part in value.inner:
             yield from nodes_of(part)
+
+
+def at(value: Any, step: int) -> At:
+    """Return a sequence at one step."""
+    return At(value.value, value.start + step) if isinstance(value, Part) else At(value, step)
+
+
+def part(value: Any, start: int, steps: int) -> Part:
+    """Return some steps of a sequence."""
+    return Part(value.value, value.start + start, steps) if isinstance(value, Part) else Part(value, start, steps)

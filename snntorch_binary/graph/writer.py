@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -55,7 +56,7 @@ class Writer:
         self._groups = groups_of(fold.output)
         self._done: dict[Node, Any] = {}
         self._values: dict[Any, Any] = {}
-        self._paths: dict[Node, set[tuple[Any, ...]]] = defaultdict(set)
+        self._users: dict[Of, list[Node | None]] = defaultdict(list)
         inputs = fold.recording.inputs
         tensors = [index for index, value in enumerate(inputs) if isinstance(value, torch.Tensor)]
         self._inputs = {
@@ -65,21 +66,22 @@ class Writer:
         self.constants.begin(self.graph, [self._inputs[index] for index in tensors])
         for node in self._groups:
             for value in node.values():
-                self._note_path(value)
+                self._note_use(value, node)
         for value in leaves(fold.output):
-            self._note_path(value)
+            self._note_use(value, None)
         self.graph.output(mapped(fold.output, self.value))
 
-    def _note_path(self, value: Any) -> None:
+    def _note_use(self, value: Any, user: Node | None) -> None:
         if isinstance(value, Of):
-            self._paths[value.node].add(value.path)
+            self._users[value].append(user)
         elif isinstance(value, Value):
             for inner in value.inner:
-                self._note_path(inner)
+                self._note_use(inner, user)
 
-    def paths(self, node: Node) -> set[tuple[Any, ...]]:
-        """Return which of a node's tensors are used."""
-        return self._paths[node]
+    def paths(self, node: Node, group: Sequence[Node] = ()) -> list[tuple[Any, ...]]:
+        """Return which of a node's tensors are used outside a group of nodes."""
+        found = [value.path for value, users in self._users.items() if value.node is node and set(users) - set(group)]
+        return sorted(found, key=str)
 
     # ---- values ----------------------------------------------------------------------------------------------
 
@@ -122,7 +124,9 @@ class Writer:
 
     def _item(self, node: Node, path: tuple[Any, ...]) -> Any:
         if node not in self._done:
+            outer, self.constants.place = self.constants.place, node.first.place
             self._write(node)
+            self.constants.place = outer
         found = self._done[node]
         if isinstance(found, dict):  # what is given by path
             return found[path]
@@ -218,7 +222,7 @@ class Writer:
         known = {index: (index,) for index in range(1, 1 + len(states))}
         named = dict(zip(states, known.values(), strict=True))
         plain = all(node.carry[key] == {**known, **named}.get(key) for key in node.carry)
-        if not states or not self.paths(node) <= set(where) or len(node.args) != 1 or node.kwargs or not plain:
+        if not states or not set(self.paths(node)) <= set(where) or len(node.args) != 1 or node.kwargs or not plain:
             reason = why_no_scan(neuron) or "its states are used in another way"
             for member, found in StepWriter(self, [node]).write().items():
                 self._done[member] = found
@@ -235,7 +239,7 @@ class Writer:
             args += (self.constants.next(node.steps),)
         scanned = self.graph.call_function(scan_over_time, args)
         self._done[node] = {
-            path: self.graph.call_function(operator.getitem, (scanned, where[path])) for path in sorted(self.paths(node), key=str)
+            path: self.graph.call_function(operator.getitem, (scanned, where[path])) for path in self.paths(node)
         }
         self._say(node, "one scan")
 
