@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, overload
 
+import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
@@ -150,8 +151,10 @@ def _as_graph(net: Any, sample: Any, step: bool | None) -> GraphNetwork:
         raise TypeError(expected("sample", "a tensor, or a tuple of arguments that begins with one", sample))
     if args[0].numel() == 0:
         raise ValueError(expected("sample", "an input with a time step and an example", list(args[0].shape)))
-    built = build(net, args, form_of(net, args[0], step).step if len(args) == 1 else bool(step))
-    built.graph.proof = prove(built)
+    devices = [args[0].device.index] if args[0].device.type == "cuda" else []
+    with torch.random.fork_rng(devices):  # what it draws while it is recorded
+        built = build(net, args, form_of(net, args[0], step).step if len(args) == 1 else bool(step))
+        built.graph.proof = prove(built)
     return built.graph
 
 

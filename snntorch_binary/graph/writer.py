@@ -255,15 +255,13 @@ class Writer:
         assert layer is not None and isinstance(target, str)
         plain = len(node.args) == 1 and not node.kwargs and len({event.target for event in node.events}) == 1
         x = node.args[0] if node.args else None
-        way = way_of_layer(layer, len(getattr(x, "shape", ()))) if plain and hasattr(x, "shape") else "steps"
-        if plain and not is_sequence(x):
-            way = "norm" if way == "norm" else way if way != "steps" else "steps"
-        self.write_way(node, way)
+        rank = self._rank(x)
+        self.write_way(node, way_of_layer(layer, rank) if plain and rank is not None else "steps")
 
     def _write_operation(self, node: Node) -> None:
         assert isinstance(node.first.target, Operation)
-        tensors = [value for value in node.values() if hasattr(value, "shape")]
-        way = way_of_operation(node.first.target, len(tensors[0].shape) if tensors else 0)
+        tensors = [value for value in node.values() if self._rank(value) is not None]
+        way = way_of_operation(node.first.target, self._rank(tensors[0]) or 0 if tensors else 0)
         if way == "batch" and any(is_sequence(value) for value in tensors[1:]):
             way = "steps"
         if node.first.name == "linear" and any(is_sequence(value) for value in tensors[1:]):
@@ -291,17 +289,15 @@ class Writer:
             self._drew(node, self._done[node])
             self._say(node, "all steps as one batch")
         elif way == "all":
-            ranks = [len(value.shape) for value in node.values() if hasattr(value, "shape")]
-            rank = max(ranks, default=0)
+            rank = max(self._rank(value) or 0 for value in node.values())
             first = [not any(map(is_sequence, node.values()))]  # repeat the first tensor if none is a sequence
 
             def operand(value: Any) -> Any:
-                if not hasattr(value, "shape"):
-                    return self.value(value)
-                if is_sequence(value) or first[0]:
+                own = self._rank(value)
+                if own is not None and (is_sequence(value) or first[0]):
                     found = self._sequence(value, node)
                     first[0] = False
-                    missing = rank - len(value.shape)
+                    missing = rank - own
                     return call(running.aligned, (found, missing)) if missing and node.first.module is None else found
                 return self.value(value)
 
@@ -313,6 +309,17 @@ class Writer:
             for member, found in StepWriter(self, [node]).write(mapped_over_time=way == "mapped").items():
                 self._done[member] = found
             self._say(node, "step by step")
+
+    def _rank(self, value: Any) -> int | None:
+        """Return the number of dimensions of a tensor, at one step; ``None`` of what is none."""
+        recording = self.fold.recording
+        if isinstance(value, Given):
+            return recording.inputs[value.index].dim()
+        if isinstance(value, Constant):
+            return recording.constants[value.index].dim()
+        if isinstance(value, Kept):
+            return operator.attrgetter(value.name)(recording.network).dim()
+        return len(value.shape) if isinstance(value, Value) and not isinstance(value, Listed) else None
 
     def _sequence(self, value: Any, node: Node) -> Any:
         if is_sequence(value):

@@ -246,6 +246,7 @@ class ListOfLayers(nn.Module):
         sizes = [12, 16, 16, 5]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
         self.lifs = nn.ModuleList(snn.Leaky(beta=0.9, threshold=0.3) for _ in self.layers)
+        self.p = 0.1
 
     def forward(self, x):
         mems = [lif.init_leaky() for lif in self.lifs]
@@ -253,7 +254,7 @@ class ListOfLayers(nn.Module):
         for t in range(x.size(0)):
             out = x[t]
             for i, (layer, lif) in enumerate(zip(self.layers, self.lifs, strict=True)):
-                out, mems[i] = lif(F.dropout(layer(out), 0.1, self.training), mems[i])
+                out, mems[i] = lif(F.dropout(layer(out), self.p, self.training), mems[i])
             rec.append(out)
         return torch.stack(rec)
 
