@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from snntorch_binary.convert import copy_model, reset
-from snntorch_binary.graph.build import Built, calling
+from snntorch_binary.graph.build import Built
 from snntorch_binary.graph.errors import NotAGraphError
 from snntorch_binary.graph.events import Recording
 from snntorch_binary.graph.network import GraphNetwork
@@ -24,25 +24,25 @@ from snntorch_binary.weights import binary_layers
 def prove(built: Built) -> str:
     """Compare a graph with the network that it was made of, and return what was seen.
 
-    They get the sample's entries in another order, spikes, and real numbers, at other sizes than those recorded, in
-    evaluation and in training mode. Random numbers that the network drew are given to the graph. Where sums over all
+    They get the sample's entries in another order, and spikes where these are real numbers or real numbers where they
+    are spikes, at other sizes than those recorded, in evaluation and in training mode. Random numbers that the network drew are given to the graph. Where sums over all
     steps are rounded otherwise, and neurons fire or not by that, the two are compared once more with weights and inputs
     whose sums need no rounding.
 
     Raises:
         NotAGraphError: they differ.
     """
+    _check_gradients(built)
     inputs = list(_inputs(built))
     differences = [_compared(built, built.twin, args, training) for args, training in inputs]
     checked = f"compared on {len(inputs)} fresh inputs"
     if not all(difference.close for difference in differences):
         exact = _without_rounding(built.twin)
         for args, training in inputs:
-            if not _compared(built, exact, _coarse(args), training).close:
+            if not _compared(built, exact, [_coarse(each) for each in args], training).close:
                 raise NotAGraphError("its graph over time gives other answers than the network does")
         flips, count = (sum(getattr(each, what) for each in differences) for what in ("flips", "count"))
         return f"{checked}: equal where sums need no rounding, with it {flips} of {count} numbers differ"
-    _check_gradients(built)
     equal = all(difference.equal for difference in differences)
     return f"{checked}: equal {'bit for bit' if equal else 'to rounding'}"
 
@@ -64,28 +64,37 @@ class Difference:
     count: int
 
 
-def _inputs(built: Built) -> Iterator[tuple[Any, bool]]:
+def _inputs(built: Built) -> Iterator[tuple[list[Any], bool]]:
+    """Yield inputs of other sizes than those of the recordings, and of the first where it takes no others."""
     generator = torch.Generator().manual_seed(1)
-    variable = [dim for dim in range(len(built.sizes[0])) if len({sizes[dim] for sizes in built.sizes}) > 1]
-    largest = [max(sizes[dim] for sizes in built.sizes) for dim in range(len(built.sizes[0]))]
-    other = tuple(size + 1 if dim in variable else size for dim, size in enumerate(largest))
-    args = resized(built.args, other, generator)
-    try:
-        with torch.no_grad():
-            built.twin.eval()
-            reset(built.twin)
-            calling(built.twin, built.step)(args)
-    except Exception:  # it has no such steps, such as a layer for each
-        args = resized(built.args, built.sizes[-1], generator)
-    yield args, False
-    yield fresh(args, False, generator), False
-    yield fresh(args, True, generator), True
+    base = built.sizes[0]
+    variable = [len({sizes[dim] for sizes in built.sizes}) > 1 for dim in range(len(base))]
+    real = not all(_is_whole(leaf) for leaf in leaves(built.args))
+    for more, training in ((1, False), (0, True)):
+        wanted = tuple(
+            size + (2 if size > 2 else more) if may else size for size, may in zip(base, variable, strict=True)
+        )
+        both = [resized(built.args, sizes, generator) for sizes in dict.fromkeys((wanted, base))]
+        yield [fresh(args, not real, generator) for args in both] if training else both, training
 
 
-def _compared(built: Built, twin: nn.Module, args: Any, training: bool) -> Difference:
+def _is_whole(leaf: Any) -> bool:
+    return not isinstance(leaf, Tensor) or bool((leaf == leaf.round()).all())
+
+
+def _compared(built: Built, twin: nn.Module, inputs: list[Any], training: bool) -> Difference:
+    """Compare the graph with the network on the first of some inputs that the network takes."""
+    (args, *others) = inputs
     with torch.no_grad():
         torch.manual_seed(0)
-        recording, graph = built.again(twin, args, training)
+        try:
+            recording, graph = built.again(twin, args, training)
+        except NotAGraphError:
+            raise
+        except Exception:  # such as of a network that has a layer for each step
+            if not others:
+                raise
+            return _compared(built, twin, others, training)
         given = [leaf for leaf in leaves(args) if isinstance(leaf, Tensor)]
         torch.manual_seed(0)
         answer = _Replayed(graph, graph.graph).run(*given)
@@ -132,15 +141,15 @@ def _check_gradients(built: Built) -> None:
     """Compare the gradients of the parameters, in evaluation mode."""
     twin = built.twin.eval()
     parameters = [parameter for parameter in twin.parameters() if parameter.requires_grad]
-    if not parameters:
+    recording = built.first
+    if not parameters or any(event.random for event in recording.events):
         return
-    args = fresh(resized(built.args, built.sizes[0], torch.Generator().manual_seed(2)), True, torch.Generator())
-    recording, graph = built.again(twin, args, False)
-    if any(event.random for event in recording.events):
-        return
-    given = [leaf for leaf in leaves(args) if isinstance(leaf, Tensor)]
+    reset(twin)
     before = _answer(recording)
-    expected, found = _gradients(before, parameters), _gradients(graph.graph_answer(*given), parameters)
+    answer = built.graph_of(twin).graph_answer(*(leaf for leaf in recording.inputs if isinstance(leaf, Tensor)))
+    if not all(_difference(one, other).close for one, other in zip(leaves(before), leaves(answer), strict=True)):
+        return  # neurons that fire by rounding have other gradients
+    expected, found = _gradients(before, parameters), _gradients(answer, parameters)
     largest = max(float(grad.abs().max()) for grad in expected if grad.numel())
     for theirs, ours in zip(expected, found, strict=True):
         difference = (theirs - ours).abs().max() if ours.numel() else torch.zeros(())

@@ -88,3 +88,8 @@ def _explicit(event: Event, events: list[Event]) -> tuple[int | None, dict[int |
             before = sources.pop()
             carry[place] = prefixes.pop()
     return before, carry
+
+
+def longest(recording: Recording) -> int:
+    """Return how many time steps neurons went through."""
+    return max((len(chain.events) for chain in chains_of(recording).values()), default=0)
