@@ -54,7 +54,7 @@ class Built:
         recording = recorded(twin, args, self.step, training)
         with _deep_calls():
             writer = Writer(Fold(recording), Constants(formulas=self.formulas))
-        found = GraphNetwork(twin, writer.graph, writer.parts, recording.constants, (args, {}))
+        found = GraphNetwork(twin, writer.graph, writer.parts, writer.tensors, (args, {}))
         if found.code() != self.graph.code():
             raise NotAGraphError(_CHANGES)
         return recording, found
@@ -62,7 +62,8 @@ class Built:
     def graph_of(self, twin: nn.Module) -> GraphNetwork:
         """Return the graph with the modules of a copy of the network."""
         parts = {name: part for name, part in self.graph.named_children() if name.startswith("_")}
-        return GraphNetwork(twin, self.graph.graph, parts, self.first.constants, (self.args, {}))
+        tensors = {name: value for name, value in self.graph.named_buffers(recurse=False) if name.startswith("_constant_")}
+        return GraphNetwork(twin, self.graph.graph, parts, tensors, (self.args, {}))
 
 
 _CHANGES = "what it does depends on the size of its input, or on training mode"
@@ -86,27 +87,29 @@ def build(network: nn.Module, args: tuple[Any, ...], step: bool | Callable[[], b
     recordings, settings = recordings_of(twin, args, step)
     with _deep_calls():
         folds = [Fold(recording) for recording in recordings]
-        numbers, forms = [], []
-        for fold in folds:
-            numbers.append(Constants())
-            forms.append([(node.op, str(node.target)) for node in Writer(fold, numbers[-1]).graph.nodes])
-        for form, found in zip(forms, numbers, strict=True):
-            if form != forms[0] or len(found.seen) != len(numbers[0].seen):
-                raise NotAGraphError(_CHANGES, _first_difference(found, numbers[0]))
+        writers = [Writer(fold, Constants()) for fold in folds]
+        for other in writers:
+            if _form(other) != _form(writers[0]):
+                raise NotAGraphError(_CHANGES, _first_difference(other.places, writers[0].places))
         device = same_device([leaf for leaf in leaves(args) if isinstance(leaf, Tensor)])
-        formulas = formulas_of(numbers, settings, device)
+        formulas = formulas_of([writer.constants for writer in writers], settings, device)
         writer = Writer(folds[0], Constants(formulas=formulas))
-    graph = GraphNetwork(network, writer.graph, writer.parts, recordings[0].constants, (args, {}))
+    graph = GraphNetwork(network, writer.graph, writer.parts, writer.tensors, (args, {}))
     graph.report = writer.report
     return Built(graph, twin, args, step, [setting.sizes for setting in settings], formulas, recordings[0])
 
 
-def _first_difference(one: Constants, other: Constants) -> Place | None:
-    """Return where in the user's program two recordings begin to differ."""
-    for first, second in zip(one.places, other.places, strict=False):
-        if first != second:
-            return first or second
-    return (one.places or other.places or [None])[-1]
+def _form(writer: Writer) -> tuple[int, list[tuple[str, str]]]:
+    return len(writer.constants.seen), [(node.op, str(node.target)) for node in writer.graph.nodes]
+
+
+def _first_difference(one: list[Place], other: list[Place]) -> Place | None:
+    """Return a line that only one of two recordings is made of, or where they begin to differ."""
+    for places, others in ((one, other), (other, one)):
+        for place in places:
+            if place not in others:
+                return place
+    return next((first for first, second in zip(one, other, strict=False) if first != second), (one or [None])[-1])
 
 
 @contextmanager

@@ -60,7 +60,7 @@ class Operation:
     function: Any = field(compare=False)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Event:
     """One call of a module, or one operation of torch.
 
@@ -92,6 +92,9 @@ class Event:
     before: int = -1
     rest: bool = True
     states: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<{self.index}: {self.name}{self.args}>"
 
     @property
     def name(self) -> str:

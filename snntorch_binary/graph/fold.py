@@ -8,16 +8,22 @@ next to be followed, down to the entries of the input, the parameters, and the s
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from snntorch_binary.graph.states import Chain, chains_of
 from snntorch_binary.graph.errors import NotAGraphError
 from snntorch_binary.graph.events import Event, Operation, Recording, Result
-from snntorch_binary.graph.indexing import entries, written
+from snntorch_binary.graph.indexing import appended, entries, written
 from snntorch_binary.graph.tree import filled, form, leaves, mapped
-from snntorch_binary.graph.values import At, Earlier, Joined, Listed, Node, Of, Value, at, is_sequence, part
+from snntorch_binary.graph.values import At, Backward, Earlier, Joined, Listed, Node, Of, Value, at, is_sequence, part
 from snntorch_binary.graph.whole import differs_at_every_step
+
+
+_ANYTHING = object()
+"""A number at the first step that is of no consequence."""
 
 
 class _Repeats(Exception):
@@ -42,14 +48,14 @@ class Fold:
     """
 
     def __init__(self, recording: Recording) -> None:
-        self.recording, self.events = recording, recording.events
+        self.recording, self.events = recording, list(recording.events)
         self._chains = chains_of(recording)
         self._no_time: set[Any] = set()
+        self._firsts: dict[tuple[int, ...], int] = {}  # events that Python computed without torch
         self._no_rows: set[tuple[int, ...]] = set()
         self._places: dict[Any, list[int]] = defaultdict(list)
         for event in self.events:
             self._places[event.key].append(event.index)
-        self._same = dict(_without_effect(self.events))
         self._rows_seen: dict[int, tuple[int, ...]] = {}
         # Once more when it is known what repeats: what was followed as a single tensor may be one step of many.
         for _ in range(2):
@@ -97,9 +103,8 @@ class Fold:
 
     def once(self, raw: Any) -> Any:
         """Return the value of a single tensor; of what is no tensor, itself."""
-        raw = self._plain(raw)
         if not isinstance(raw, Result):
-            return raw
+            return 0.0 if raw is _ANYTHING else raw
         event = self.events[raw.event]
         chain = self._chains.get(event.index)
         if chain is not None:
@@ -147,14 +152,14 @@ class Fold:
         """Return a list of one tensor for each step that is stacked or concatenated, as a sequence."""
         if event.name not in ("stack", "cat", "vstack") or not event.args or not isinstance(event.args[0], (list, tuple)):
             return None
-        items = tuple(event.args[0])
+        dim = event.args[1] if len(event.args) > 1 else event.kwargs.get("dim", event.kwargs.get("axis", 0))
+        items = appended(event, self.events, dim)
         if len(items) < 2:
             return None
         try:
             row = self.over(items)
         except NotAGraphError:
             return None
-        dim = event.args[1] if len(event.args) > 1 else event.kwargs.get("dim", event.kwargs.get("axis", 0))
         if not is_sequence(row) or (event.name == "vstack" and len(row.shape) < 2):
             return None
         return Joined(row, dim, event.name != "stack", event.shapes[()])
@@ -174,14 +179,16 @@ class Fold:
 
     def over(self, row: tuple[Any, ...]) -> Any:
         """Return the value of one tensor for each step: a sequence, or a value that is the same at all of them."""
-        row = tuple(map(self._plain, row))
         if all(_equal(raw, row[0]) for raw in row):
             return self.once(row[0])
         found = entries(row, self.events, self.once)
         if found is not None:
             return found
-        if all(isinstance(raw, Result) for raw in row) and self._alike(row):
-            return self._of_row(row)
+        if all(isinstance(raw, Result) for raw in row):
+            if self._alike(row):
+                return self._of_row(row)
+            if self._chains.get(row[0].event) is not None and self._alike(row[::-1]):
+                return Backward(self._of_row(row[::-1]))
         earlier = self._earlier(row)
         if earlier is not None:
             return earlier
@@ -250,13 +257,18 @@ class Fold:
             if set(others) & set(events):
                 raise _Wider(node, tuple(sorted({*others, *events})))
         node = Node([self.events[index] for index in events], len(events))
+        if any(event.shapes != node.events[-1].shapes for event in node.events[1:]):  # the first may take empty states
+            raise NotAGraphError(f"what {node.first.name} gives has another shape at every step", node.first.place)
         self._open_rows[events] = node
         try:
-            node.args, node.kwargs = self._arguments(node.events, node.first.args, node.first.kwargs)
+            with self._forgotten_where_it_fails():
+                node.args, node.kwargs = self._arguments(node.events)
         except _Wider as wider:
             if wider.node is not node:
                 raise
             wide = wider.events
+            if wide == events:
+                raise self._irregular(tuple(Result(index, ()) for index in events)) from None
         else:
             wide = None
         finally:
@@ -274,10 +286,22 @@ class Fold:
             self._members.setdefault(event.index, (node, step))
         return node
 
-    def _arguments(self, events: Sequence[Event], args: Any, kwargs: Any) -> tuple[Any, Any]:
+    @contextmanager
+    def _forgotten_where_it_fails(self) -> Iterator[None]:
+        """Forget what was found meanwhile where something raises: it may be made of what is then given up."""
+        known: list[dict[Any, Any]] = [self._nodes, self._members, self._values, self._chain_nodes]
+        sizes = list(map(len, known))
+        try:
+            yield
+        except BaseException:
+            for found, size in zip(known, sizes, strict=True):
+                for key in list(found)[size:]:
+                    del found[key]
+            raise
+
+    def _arguments(self, events: Sequence[Event]) -> tuple[Any, Any]:
         """Return what the same operation takes at every step, as values."""
-        trees = [(event.args, event.kwargs) for event in events]
-        return self._rows(events, trees)
+        return self._rows(events, [(event.args, event.kwargs) for event in events])
 
     def _rows(self, events: Sequence[Event], trees: list[Any]) -> Any:
         if any(event.no_grad != events[0].no_grad for event in events):
@@ -309,9 +333,30 @@ class Fold:
             value: Value = Of(self._chained(chain), rest[0].path)
             return Earlier(value, self.once(row[0]), len(row))
         following = self._following(rest)
+        if following is None and (row[0] is _ANYTHING or type(row[0]) in (int, float)):
+            return self._with_first(rest)
         full = rest if following is None else (*rest, Result(following, rest[0].path))
         value = self._of_row(full) if len(full) > 1 else self.once(full[0])
         return Earlier(value, self.once(row[0]), len(row)) if is_sequence(value) else None
+
+    def _with_first(self, rest: Sequence[Result]) -> Value | None:
+        """Return a row of operations on numbers at the first step, where Python computed them: 0.9 * 0 + x.
+
+        What they were computed of is taken to be 0; the proof tells if it was not.
+        """
+        first, second = (self.events[raw.event] for raw in (rest[0], rest[min(1, len(rest) - 1)]))
+        if first.name not in ("add", "sub", "mul", "div", "rsub", "neg", "__rsub__") or len(rest) < 2:
+            return None
+        moving = [
+            _ANYTHING if _is_reference(one) and one != other else one
+            for one, other in zip(leaves(first.args), leaves(second.args), strict=False)
+        ]
+        key = tuple(raw.event for raw in rest)
+        if key not in self._firsts:
+            args = filled(first.args, moving)
+            self._firsts[key] = len(self.events)
+            self.events.append(replace(first, index=len(self.events), args=args))
+        return Of(self._node((self._firsts[key], *key)), rest[0].path)
 
     def _following(self, row: Sequence[Result]) -> int | None:
         """Return the event that is the same operation one step later than the last of a row."""
@@ -329,21 +374,13 @@ class Fold:
         if first.index in self._chain_nodes:
             return self._chain_nodes[first.index]
         node = Node(chain.events, len(chain.events), carry=chain.carry, chained=True)
-        self._chain_nodes[first.index] = node
-        try:
+        with self._forgotten_where_it_fails():
+            self._chain_nodes[first.index] = node
             node.args, node.kwargs = self._rows(chain.events, [chain.without_states(event) for event in chain.events])
             node.initial = mapped(chain.states(first), self.once)
-        except BaseException:
-            del self._chain_nodes[first.index]
-            raise
         return node
 
     # ---- small things ----------------------------------------------------------------------------------------
-
-    def _plain(self, raw: Any) -> Any:
-        while isinstance(raw, Result) and raw in self._same:
-            raw = self._same[raw]
-        return raw
 
     def _place(self, raw: Any) -> Any:
         return self.events[raw.event].place if isinstance(raw, Result) else None
@@ -356,16 +393,6 @@ class Fold:
         place = next((self._place(raw) for raw in reversed(row) if isinstance(raw, Result)), None)
         what = next((name for name in reversed(names) if name is not None), "a tensor")
         return NotAGraphError(f"what {what} gives is not used in the same way at every step", place)
-
-
-def _without_effect(events: Sequence[Event]) -> Any:
-    """Yield what is its argument: x + 0, as the built-in ``sum`` begins."""
-    for event in events:
-        if isinstance(event.target, Operation) and event.name == "add" and len(event.args) == 2 and not event.kwargs:
-            numbers = [raw for raw in event.args if type(raw) in (int, float) and raw == 0]
-            tensors = [raw for raw in event.args if _is_reference(raw)]
-            if numbers and tensors:
-                yield Result(event.index, ()), tensors[0]
 
 
 def _is_reference(raw: Any) -> bool:

@@ -94,3 +94,18 @@ def written(event: Event, events: Sequence[Event]) -> tuple[tuple[Any, ...], int
     if len(dims) != 1 or steps[::-1] != list(range(event.shapes[()][dims.copy().pop()])):
         return None
     return tuple(values[::-1]), dims.pop()
+
+
+def appended(event: Event, events: Sequence[Event], dim: int) -> tuple[Any, ...]:
+    """Return what is joined by an event, in a loop by one event for each: ``rec = torch.cat([rec, x])``."""
+    items = list(event.args[0])
+    while event.name == "cat" and len(items) > 1 and isinstance(items[0], Result):
+        before = events[items[0].event]
+        if before.key == event.key:
+            items[:1] = before.args[0]
+            continue
+        empty = before.shapes.get(items[0].path, (1,))
+        if 0 in empty and empty[dim] == 0:
+            del items[0]
+        break
+    return tuple(items)

@@ -29,7 +29,7 @@ class GraphNetwork(nn.Module):
     proof: str
 
     def __init__(
-        self, network: nn.Module, graph: fx.Graph, parts: dict[str, nn.Module], constants: list[Tensor], args: Any
+        self, network: nn.Module, graph: fx.Graph, parts: dict[str, nn.Module], tensors: dict[str, Tensor], args: Any
     ) -> None:
         super().__init__()
         self._modules.update(network._modules)
@@ -42,8 +42,8 @@ class GraphNetwork(nn.Module):
                 setattr(self, name, value)
         for name, part in parts.items():
             self.add_module(name, part)
-        for index, constant in enumerate(constants):
-            self.register_buffer(f"_constant_{index}", constant, persistent=False)
+        for name, tensor in tensors.items():
+            self.register_buffer(name, tensor, persistent=False)
         self.graph, self.name = graph, type(network).__name__
         self.report, self.proof = {}, ""
         self._form = form(args)

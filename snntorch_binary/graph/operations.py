@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 from typing import Any
 
 import torch
@@ -42,19 +43,22 @@ _SAME = {
     "concat": "cat",
     "concatenate": "cat",
 }
-_OF_BOTH = {"add", "sub", "mul", "div", "matmul", "neg", "gt", "ge", "lt", "le", "eq", "ne", "detach", "relu"}
+_ARITHMETIC = {"add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv}
+_WRITING = {name + "_" for name in _ARITHMETIC}
+_OF_BOTH = {"matmul", "neg", "gt", "ge", "lt", "le", "eq", "ne", "detach", "relu"}
 _OF_BOTH |= {"sigmoid", "tanh", "clamp", "exp", "sum", "mean", "flatten", "permute", "transpose", "reshape", "squeeze"}
 _OF_BOTH |= {"unsqueeze", "unbind", "bernoulli", "softmax", "abs", "square"}
 
 
-def operation_of(function: Any, written: bool) -> Operation | None:
+def operation_of(function: Any, written: bool, plain: bool) -> Operation | None:
     """Return the operation that a function of torch is, or ``None`` for one that writes and has no other form.
 
     Args:
         function: as torch hands it to a ``TorchFunctionMode``.
         written: whether it wrote into one of its arguments.
+        plain: whether it has two arguments or fewer, without names.
     """
-    name = function.__name__
+    name = function.__name__.removesuffix("_") if written and function.__name__ in _WRITING else function.__name__
     if name == "__get__":
         return Operation("attribute", function.__self__.__name__, None)
     if name == "__setitem__":
@@ -62,6 +66,8 @@ def operation_of(function: Any, written: bool) -> Operation | None:
     if name in ("zero_", "fill_", "copy_"):
         return Operation("function", name[:-1] + "_like", {"zero_": zeros, "fill_": full, "copy_": copied}[name])
     name = _SAME.get(name, name)
+    if name in _ARITHMETIC and plain:
+        return Operation("function", name, _ARITHMETIC[name])
     if written and name.endswith("_") and not name.endswith("__"):
         name = name[:-1]
         if not hasattr(Tensor, name) or not hasattr(Tensor, name + "_"):
@@ -72,6 +78,13 @@ def operation_of(function: Any, written: bool) -> Operation | None:
     if function is own or (written and own is not None):
         return Operation("method", name, None)
     return Operation("function", name, function)
+
+
+def in_order(operation: Operation, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the arguments of a sum or a product with numbers first, however they were written."""
+    if operation.name in ("add", "mul") and len(args) == 2 and type(args[1]) in (int, float):
+        return args[::-1]
+    return args
 
 
 def without_writing(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -32,7 +32,7 @@ def groups_of(output: object) -> dict[Node, list[Node]]:
             group = waiting[waiting.index(node) :]
             del waiting[-len(group) :]
             alone = len(group) == 1 and node not in needs
-            group.sort(key=lambda member: member.first.index)
+            group.sort(key=lambda member: member.events[-1].index)
             for member in group:
                 found[member] = [] if alone else group
 

@@ -85,18 +85,18 @@ def _is_whole(leaf: Any) -> bool:
 def _compared(built: Built, twin: nn.Module, inputs: list[Any], training: bool) -> Difference:
     """Compare the graph with the network on the first of some inputs that the network takes."""
     (args, *others) = inputs
-    with torch.no_grad():
-        torch.manual_seed(0)
-        try:
-            recording, graph = built.again(twin, args, training)
-        except NotAGraphError:
+    torch.manual_seed(0)
+    try:
+        recording, graph = built.again(twin, args, training)
+    except NotAGraphError:
+        raise
+    except Exception:  # such as of a network that has a layer for each step
+        if not others:
             raise
-        except Exception:  # such as of a network that has a layer for each step
-            if not others:
-                raise
-            return _compared(built, twin, others, training)
-        given = [leaf for leaf in leaves(args) if isinstance(leaf, Tensor)]
-        torch.manual_seed(0)
+        return _compared(built, twin, others, training)
+    given = [leaf for leaf in leaves(args) if isinstance(leaf, Tensor)]
+    torch.manual_seed(0)
+    with torch.no_grad():
         answer = _Replayed(graph, graph.graph).run(*given)
     before = _answer(recording)
     found = [_difference(one, other) for one, other in zip(leaves(before), leaves(answer), strict=True)]
@@ -117,6 +117,7 @@ def _difference(one: Any, other: Any) -> Difference:
         return Difference(one == other, one == other, int(one != other), 1)
     if not isinstance(other, Tensor) or one.shape != other.shape or one.dtype != other.dtype:
         raise NotAGraphError("its graph over time gives answers of other shapes than the network does")
+    one, other = one.detach(), other.detach()
     if torch.equal(one, other):
         return Difference(True, True, 0, one.numel())
     one, other = one.double(), other.double()

@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from snntorch_binary.graph.errors import NotAGraphError, Place
 from snntorch_binary.graph.events import STATE, Constant, Event, Given, Kept, Operation, Recording, Result
-from snntorch_binary.graph.operations import READS, SILENT, operation_of, without_writing
+from snntorch_binary.graph.operations import READS, SILENT, in_order, operation_of, without_writing
 from snntorch_binary.graph.tree import leaves, mapped, named_leaves
 from snntorch_binary.graph.whole import LIBRARIES, is_whole
 
@@ -94,8 +94,6 @@ class _Recorder(TorchFunctionMode):
         if not isinstance(value, Tensor):
             return value
         if id(value) not in self.sources:
-            if value.requires_grad:
-                raise self._refuse("it uses a tensor with a gradient that is neither its input nor its parameter")
             self._remember(value, Constant(len(self.recording.constants)))
             self.recording.constants.append(value)
         return self.sources[id(value)]
@@ -122,12 +120,13 @@ class _Recorder(TorchFunctionMode):
         if name in SILENT or not any(isinstance(leaf, Tensor) for leaf in leaves(out)):
             return out
         written = [tensor for tensor, version in zip(tensors, versions, strict=True) if tensor._version != version]
-        operation = operation_of(func, bool(written))
+        operation = operation_of(func, bool(written), len(args) <= 2 and not kwargs)
         if operation is None or "out" in kwargs or any(tensor is not tensors[0] for tensor in written):
             raise self._refuse(f"{name} writes into a tensor")
         taken, by_name = mapped(args, self.reference), mapped(kwargs, self.reference)
-        if written and operation.kind == "function":
+        if written and operation.function is func:
             taken, by_name = without_writing(func, taken, by_name)
+        taken = in_order(operation, taken)
         event = self._event(operation, None, taken, by_name, random)
         return self._gave(event, out, tensors, written)
 

@@ -30,7 +30,7 @@ def one_step_later(x: Tensor, initial: Any, steps: int) -> Tensor:
 def running_sum(x: Tensor, initial: Any) -> Tensor:
     """Return the sums of the steps until each, on top of what there was before."""
     total = x.cumsum(0)
-    return total if initial is None else total + initial
+    return total if not isinstance(initial, Tensor) and not initial else total + initial
 
 
 def joined(x: Tensor, dim: int, merged: bool) -> Tensor:

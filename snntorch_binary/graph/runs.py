@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -95,8 +94,16 @@ def recorded(twin: nn.Module, args: Any, step: bool, training: bool, grad: bool 
     """Record a network once, from rest."""
     twin.train(training)
     reset(twin)
-    with nullcontext() if grad else torch.no_grad():
-        recording = record(twin, args, calling(twin, step))
+    # Not under no_grad, by which parts of the network that run without gradients would not be told from the others.
+    learned = [] if grad else [parameter for parameter in twin.parameters() if parameter.requires_grad]
+    try:
+        for parameter in learned:
+            parameter.requires_grad_(False)
+        with torch.enable_grad():
+            recording = record(twin, args, calling(twin, step))
+    finally:
+        for parameter in learned:
+            parameter.requires_grad_(True)
     recording.steps = step
     return recording
 

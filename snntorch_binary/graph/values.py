@@ -14,7 +14,7 @@ from snntorch_binary.graph.events import Event
 from snntorch_binary.graph.tree import leaves
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Node:
     """An operation or a call of a module.
 
@@ -38,6 +38,9 @@ class Node:
     @property
     def first(self) -> Event:
         return self.events[0]
+
+    def __repr__(self) -> str:
+        return f"<{self.first.name} x {self.steps or 1}>"
 
     def values(self) -> Iterator[Any]:
         """Yield what it takes."""
@@ -73,7 +76,7 @@ class Of(Value):
 
     @property
     def shape(self) -> tuple[int, ...]:  # type: ignore[override]
-        return self.node.first.shapes[self.path]
+        return self.node.events[-1].shapes[self.path]
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,25 @@ class Earlier(Value):
     @property
     def inner(self) -> tuple[Any, ...]:
         return (self.value, self.initial)
+
+
+@dataclass(frozen=True)
+class Backward(Value):
+    """A sequence from its last step to its first."""
+
+    value: Any
+
+    @property
+    def is_sequence(self) -> bool:
+        return True
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self.value.shape
+
+    @property
+    def inner(self) -> tuple[Any, ...]:
+        return (self.value,)
 
 
 @dataclass(frozen=True)

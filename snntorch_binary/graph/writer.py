@@ -12,6 +12,7 @@ from torch import fx, nn
 
 from snntorch_binary.graph import running
 from snntorch_binary.graph.constants import Constants
+from snntorch_binary.graph.errors import NotAGraphError, Place
 from snntorch_binary.graph.events import STATE, Constant, Given, Kept, Operation, Result
 from snntorch_binary.graph.fold import Fold
 from snntorch_binary.graph.neurons import scan_over_time, states_of, why_no_scan
@@ -19,7 +20,7 @@ from snntorch_binary.graph.order import groups_of
 from snntorch_binary.graph.over_time import way_of_layer, way_of_operation
 from snntorch_binary.graph.steps import StepWriter
 from snntorch_binary.graph.tree import leaves, mapped
-from snntorch_binary.graph.values import At, Each, Earlier, Joined, Listed, Node, Of, Part, Value, is_sequence
+from snntorch_binary.graph.values import At, Backward, Each, Earlier, Joined, Listed, Node, Of, Part, Value, is_sequence
 
 
 DRAWN = "drawn"
@@ -45,6 +46,8 @@ class Writer:
     Attributes:
         graph: the graph.
         parts: modules that the graph calls and that are none of the network's, by name.
+        tensors: what comes from outside of the network, by name.
+        places: the lines of the user's files that it is made of.
         report: for each layer of the network, what has become of it.
     """
 
@@ -52,6 +55,8 @@ class Writer:
         self.fold, self.constants = fold, constants
         self.graph = fx.Graph()
         self.parts: dict[str, nn.Module] = {}
+        self.tensors: dict[str, torch.Tensor] = {}
+        self.places: list[Place] = []
         self.report: dict[str, str] = {}
         self._groups = groups_of(fold.output)
         self._done: dict[Node, Any] = {}
@@ -100,7 +105,7 @@ class Writer:
         if isinstance(value, Kept):
             return self.graph.get_attr(value.name)
         if isinstance(value, Constant):
-            return self.graph.get_attr(f"_constant_{value.index}")
+            return self._constant(value.index)
         if isinstance(value, Of):
             return self._item(value.node, value.path)
         if isinstance(value, Each):
@@ -112,6 +117,8 @@ class Writer:
             return call(operator.getitem, (self.value(value.value), slice(start, stop)))
         if isinstance(value, Earlier):
             return call(running.one_step_later, (self.value(value.value), self.value(value.initial), number(value.steps)))
+        if isinstance(value, Backward):
+            return self.graph.call_method("flip", (self.value(value.value), 0))
         if isinstance(value, At):
             return call(operator.getitem, (self.value(value.value), number(value.step)))
         if isinstance(value, Joined):
@@ -122,9 +129,19 @@ class Writer:
         assert isinstance(value, Listed)
         return call(running.as_list, (self.value(value.value),))
 
+    def _constant(self, index: int) -> fx.Node:
+        tensor = self.fold.recording.constants[index]
+        if tensor.requires_grad:
+            reason = "it uses a tensor with a gradient that is neither its input nor a parameter of its own"
+            raise NotAGraphError(reason, self.constants.place)
+        name = f"_constant_{len(self.tensors)}"
+        self.tensors[name] = tensor
+        return self.graph.get_attr(name)
+
     def _item(self, node: Node, path: tuple[Any, ...]) -> Any:
         if node not in self._done:
             outer, self.constants.place = self.constants.place, node.first.place
+            self.places.append(node.first.place)
             self._write(node)
             self.constants.place = outer
         found = self._done[node]
