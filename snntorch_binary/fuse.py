@@ -61,9 +61,7 @@ def fuse(net: nn.Module | Iterable[nn.Module]) -> Fused: ...
 def fuse(net: nn.Module, sample: Any, *, step: bool | None = None) -> GraphNetwork: ...
 
 
-def fuse(
-    net: nn.Module | Iterable[nn.Module], sample: Any = None, *, step: bool | None = None
-) -> Fused | GraphNetwork:
+def fuse(net: nn.Module | Iterable[nn.Module], sample: Any = None, *, step: bool | None = None) -> Fused | GraphNetwork:
     """Return a network that does all time steps at once, which trains several times faster; answers stay the same.
 
     Layers then see all time steps in one product, and a neuron is one scan over time. Given equal input currents the

@@ -62,7 +62,9 @@ class Built:
     def graph_of(self, twin: nn.Module) -> GraphNetwork:
         """Return the graph with the modules of a copy of the network."""
         parts = {name: part for name, part in self.graph.named_children() if name.startswith("_")}
-        tensors = {name: value for name, value in self.graph.named_buffers(recurse=False) if name.startswith("_constant_")}
+        tensors = {
+            name: value for name, value in self.graph.named_buffers(recurse=False) if name.startswith("_constant_")
+        }
         return GraphNetwork(twin, self.graph.graph, parts, tensors, (self.args, {}))
 
 
@@ -109,7 +111,11 @@ def _first_difference(one: list[Place], other: list[Place]) -> Place | None:
         for place in places:
             if place not in others:
                 return place
-    return next((first for first, second in zip(one, other, strict=False) if first != second), (one or [None])[-1])
+    for first, second in zip(one, other, strict=False):
+        if first != second:
+            return first
+    longer = max(one, other, key=len)
+    return next(iter(longer[min(len(one), len(other)) :] or longer[-1:]), None)
 
 
 @contextmanager

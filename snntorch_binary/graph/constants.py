@@ -110,7 +110,9 @@ class Formula:
         if self.factor != 1:
             total = constants.made((self.dims, self.factor), "call_function", operator.mul, (total, self.factor))
         if self.offset:
-            total = constants.made((self.dims, self.factor, self.offset), "call_function", operator.add, (total, self.offset))
+            total = constants.made(
+                (self.dims, self.factor, self.offset), "call_function", operator.add, (total, self.offset)
+            )
         return total
 
 
@@ -133,9 +135,8 @@ def _formula(
     numbers: tuple[Any, ...], settings: Sequence[Setting], device: torch.device | None, place: Place | None
 ) -> Any:
     first = numbers[0]
-    if isinstance(first, torch.device) or (isinstance(first, str) and device is not None and first == str(device)):
-        if device is not None and torch.device(first) == device:
-            return Formula(what="device")
+    if device is not None and (first == device or first == str(device)):
+        return Formula(what="device")
     if all(type(number) is type(first) and number == first for number in numbers):
         return first
     if all(type(number) is bool for number in numbers):

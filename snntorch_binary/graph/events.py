@@ -98,6 +98,7 @@ class Event:
 
     @property
     def name(self) -> str:
+        """The name of the module or of the operation."""
         return self.target if isinstance(self.target, str) else self.target.name
 
 

@@ -7,20 +7,19 @@ next to be followed, down to the entries of the input, the parameters, and the s
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from snntorch_binary.graph.states import Chain, chains_of
 from snntorch_binary.graph.errors import NotAGraphError
 from snntorch_binary.graph.events import Event, Operation, Recording, Result
 from snntorch_binary.graph.indexing import appended, entries, written
+from snntorch_binary.graph.repetitions import Repetitions
+from snntorch_binary.graph.states import Chain, chains_of
 from snntorch_binary.graph.tree import filled, form, leaves, mapped
 from snntorch_binary.graph.values import At, Backward, Earlier, Joined, Listed, Node, Of, Value, at, is_sequence, part
 from snntorch_binary.graph.whole import differs_at_every_step
-
 
 _ANYTHING = object()
 """A number at the first step that is of no consequence."""
@@ -53,9 +52,7 @@ class Fold:
         self._no_time: set[Any] = set()
         self._firsts: dict[tuple[int, ...], int] = {}  # events that Python computed without torch
         self._no_rows: set[tuple[int, ...]] = set()
-        self._places: dict[Any, list[int]] = defaultdict(list)
-        for event in self.events:
-            self._places[event.key].append(event.index)
+        self._repeated = Repetitions(self.events, self._chains)
         self._rows_seen: dict[int, tuple[int, ...]] = {}
         # Once more when it is known what repeats: what was followed as a single tensor may be one step of many.
         for _ in range(2):
@@ -80,7 +77,7 @@ class Fold:
     def _stacked(self, row: tuple[Any, ...]) -> Any:
         value = self.over(row)
         if not is_sequence(value):
-            raise NotAGraphError("an output is the same at every step", self._place(row[0]))
+            raise NotAGraphError("an output is the same at every step", self.events[row[0].event].place)
         return Joined(value, 0, False, (len(row), *value.shape))
 
     def _returned(self, tree: Any) -> Any:
@@ -130,8 +127,10 @@ class Fold:
                 raise _Repeats(event, other)
         self._open.append(event)
         try:
-            return self._joined(event) or self._filled(event) or Node(
-                [event], None, mapped(event.args, self.once), mapped(event.kwargs, self.once)
+            return (
+                self._joined(event)
+                or self._filled(event)
+                or Node([event], None, mapped(event.args, self.once), mapped(event.kwargs, self.once))
             )
         except _Repeats as found:
             if found.later is not event:
@@ -150,7 +149,11 @@ class Fold:
 
     def _joined(self, event: Event) -> Joined | None:
         """Return a list of one tensor for each step that is stacked or concatenated, as a sequence."""
-        if event.name not in ("stack", "cat", "vstack") or not event.args or not isinstance(event.args[0], (list, tuple)):
+        if (
+            event.name not in ("stack", "cat", "vstack")
+            or not event.args
+            or not isinstance(event.args[0], (list, tuple))
+        ):
             return None
         dim = event.args[1] if len(event.args) > 1 else event.kwargs.get("dim", event.kwargs.get("axis", 0))
         items = appended(event, self.events, dim)
@@ -185,37 +188,14 @@ class Fold:
         if found is not None:
             return found
         if all(isinstance(raw, Result) for raw in row):
-            if self._alike(row):
+            if self._repeated.alike(row):
                 return self._of_row(row)
-            if self._chains.get(row[0].event) is not None and self._alike(row[::-1]):
+            if self._chains.get(row[0].event) is not None and self._repeated.alike(row[::-1]):
                 return Backward(self._of_row(row[::-1]))
         earlier = self._earlier(row)
         if earlier is not None:
             return earlier
-        raise self._irregular(row)
-
-    def _alike(self, row: Sequence[Result]) -> bool:
-        """Say whether tensors come out of the same operation, at steps one after the other."""
-        if len({raw.path for raw in row}) > 1:
-            return False
-        chains = [self._chains.get(raw.event) for raw in row]
-        if any(chain is not None for chain in chains):
-            if any(chain is not chains[0] for chain in chains) or chains[0] is None:
-                return False
-            steps = [chains[0].events.index(self.events[raw.event]) for raw in row]
-            return steps == list(range(steps[0], steps[0] + len(steps)))
-        events = [self.events[raw.event] for raw in row]
-        if len({event.key for event in events}) == 1:
-            return self._stride(events) is not None
-        kinds = {(type(event.module), event.key[1]) for event in events}  # a layer of its own for each step
-        return len(kinds) == 1 and all(event.module is not None for event in events)
-
-    def _stride(self, events: Sequence[Event]) -> int | None:
-        """Return how many repetitions lie between two steps, or ``None`` if these differ."""
-        places = self._places[events[0].key]
-        at = [places.index(event.index) for event in events]
-        strides = {after - before for before, after in zip(at, at[1:], strict=False)}
-        return strides.pop() if len(strides) == 1 and min(strides) > 0 else None
+        raise self._repeated.irregular(row)
 
     def _of_row(self, row: Sequence[Result]) -> Value:
         chain = self._chains.get(row[0].event)
@@ -233,14 +213,9 @@ class Fold:
 
     def _widest(self, events: tuple[int, ...]) -> Node | None:
         """Return the node of an operation at all steps, where only some are asked for."""
-        key = self.events[events[0]].key
-        if len(events) < 2 or any(self.events[index].key != key for index in events):
+        wide = self._repeated.widest(events)
+        if wide is None or wide == events or self._open_rows or wide in self._no_rows:
             return None
-        places = self._places[key]
-        first, stride = places.index(events[0]), places.index(events[1]) - places.index(events[0])
-        wide = tuple(places[first % stride :: stride])
-        if wide == events or self._open_rows or wide in self._no_rows:
-            return self._nodes.get(wide)
         try:
             return self._node(wide)
         except NotAGraphError:
@@ -260,6 +235,7 @@ class Fold:
         if any(event.shapes != node.events[-1].shapes for event in node.events[1:]):  # the first may take empty states
             raise NotAGraphError(f"what {node.first.name} gives has another shape at every step", node.first.place)
         self._open_rows[events] = node
+        wide: tuple[int, ...] | None = None
         try:
             with self._forgotten_where_it_fails():
                 node.args, node.kwargs = self._arguments(node.events)
@@ -268,9 +244,7 @@ class Fold:
                 raise
             wide = wider.events
             if wide == events:
-                raise self._irregular(tuple(Result(index, ()) for index in events)) from None
-        else:
-            wide = None
+                raise self._repeated.irregular(tuple(Result(index, ()) for index in events)) from None
         finally:
             del self._open_rows[events]
         if wide is not None:
@@ -278,7 +252,7 @@ class Fold:
             return self._nodes[events]
         if not any(map(is_sequence, node.values())):
             if len({event.name for event in node.events}) > 1:
-                raise self._irregular(tuple(Result(index, ()) for index in events))
+                raise self._repeated.irregular(tuple(Result(index, ()) for index in events))
             if not differs_at_every_step(node.first):
                 node.steps = None
         self._nodes[events] = node
@@ -324,7 +298,7 @@ class Fold:
         rest = row[1:]
         if not rest or not all(isinstance(raw, Result) for raw in rest):
             return None
-        if len(rest) > 1 and not self._alike(rest):
+        if len(rest) > 1 and not self._repeated.alike(rest):
             return None
         chain = self._chains.get(rest[0].event)
         if chain is not None:
@@ -332,7 +306,7 @@ class Fold:
                 return None
             value: Value = Of(self._chained(chain), rest[0].path)
             return Earlier(value, self.once(row[0]), len(row))
-        following = self._following(rest)
+        following = self._repeated.following(rest)
         if following is None and (row[0] is _ANYTHING or type(row[0]) in (int, float)):
             return self._with_first(rest)
         full = rest if following is None else (*rest, Result(following, rest[0].path))
@@ -358,14 +332,6 @@ class Fold:
             self.events.append(replace(first, index=len(self.events), args=args))
         return Of(self._node((self._firsts[key], *key)), rest[0].path)
 
-    def _following(self, row: Sequence[Result]) -> int | None:
-        """Return the event that is the same operation one step later than the last of a row."""
-        places = self._places[self.events[row[0].event].key]
-        last = places.index(row[-1].event)
-        stride = self._stride([self.events[raw.event] for raw in row]) if len(row) > 1 else None
-        stride = stride or max(len(places) // (len(row) + 1), 1)
-        return places[last + stride] if last + stride < len(places) else None
-
     # ---- neurons ---------------------------------------------------------------------------------------------
 
     def _chained(self, chain: Chain) -> Node:
@@ -379,20 +345,6 @@ class Fold:
             node.args, node.kwargs = self._rows(chain.events, [chain.without_states(event) for event in chain.events])
             node.initial = mapped(chain.states(first), self.once)
         return node
-
-    # ---- small things ----------------------------------------------------------------------------------------
-
-    def _place(self, raw: Any) -> Any:
-        return self.events[raw.event].place if isinstance(raw, Result) else None
-
-    def _irregular(self, row: tuple[Any, ...]) -> NotAGraphError:
-        names = [self.events[raw.event].name if isinstance(raw, Result) else None for raw in row]
-        for name, raw in zip(names, row, strict=True):
-            if name is not None and names[0] is not None and name != names[0]:
-                return NotAGraphError(f"{name} stands in a later step where {names[0]} was", self._place(raw))
-        place = next((self._place(raw) for raw in reversed(row) if isinstance(raw, Result)), None)
-        what = next((name for name in reversed(names) if name is not None), "a tensor")
-        return NotAGraphError(f"what {what} gives is not used in the same way at every step", place)
 
 
 def _is_reference(raw: Any) -> bool:

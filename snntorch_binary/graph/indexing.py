@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from snntorch_binary.graph.events import Event, Result
@@ -63,7 +64,7 @@ def _indexed(event: Event, index: list[Any], at: int, steps: list[int], once: Ca
 
 
 def _of(event: Event, base: Any, index: list[Any], at: int, position: int, steps: list[int]) -> Each | None:
-    strides = {after - before for before, after in zip(steps, steps[1:], strict=False)}
+    strides = {after - before for before, after in pairwise(steps)}
     if is_sequence(base) or strides not in ({1}, {-1}) or min(steps) < 0:
         return None
     index[at] = slice(min(steps), max(steps) + 1)

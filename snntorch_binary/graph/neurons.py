@@ -78,10 +78,12 @@ def why_no_scan(neuron: nn.Module) -> str | None:
 
 
 def snntorch_kind(neuron: nn.Module) -> str | None:
-    """Return ``"Leaky"`` or ``"Synaptic"`` for snnTorch's neurons, and for subclasses that change none of their methods."""
+    """Return ``"Leaky"`` or ``"Synaptic"`` for snnTorch's neurons, and for subclasses with the same methods."""
     for base in type(neuron).__mro__:
         if base.__module__.startswith("snntorch."):
-            known = base.__name__ in ("Leaky", "Synaptic") and base.__module__.rpartition(".")[2] == base.__name__.lower()
+            known = (
+                base.__name__ in ("Leaky", "Synaptic") and base.__module__.rpartition(".")[2] == base.__name__.lower()
+            )
             return base.__name__ if known else None
         if set(vars(base)) - {"__module__", "__init__", "__doc__", "__static_attributes__", "__firstlineno__"}:
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -13,6 +13,11 @@ from snntorch_binary.nn.subclasses import leaves_forward
 
 Way = Literal["all", "batch", "norm", "mapped", "steps"]
 """As they are; as one batch; as a batch norm; by ``torch.vmap``; one step after the other."""
+
+
+def _words(text: str) -> set[str]:
+    return set(text.split())
+
 
 _POINTWISE_LAYERS = (
     *(nn.Identity, nn.Dropout, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish),
@@ -32,28 +37,29 @@ _OF_EXAMPLES = (
     *(nn.UpsamplingNearest2d, nn.UpsamplingBilinear2d, nn.Unfold, nn.Fold),
 )
 
-_POINTWISE = set("""
-    add sub mul div rsub neg pow exp exp2 expm1 log log1p log2 log10 sqrt rsqrt square abs sign sgn floor ceil round trunc
-    relu relu6 elu selu celu gelu silu mish leaky_relu softplus sigmoid logsigmoid tanh hardtanh hardsigmoid hardswish erf
-    softsign clamp clip clamp_min clamp_max maximum minimum fmod remainder gt ge lt le eq ne greater less greater_equal
-    less_equal not_equal where logical_and logical_or logical_not logical_xor __and__ __or__ __xor__ __invert__ bitwise_and
-    bitwise_or bitwise_not __rsub__ __rtruediv__ __pow__ __rpow__ float double half bfloat16 bool int long to type type_as
-    detach clone contiguous heaviside sin cos atan sinh cosh masked_fill zeros_like ones_like full_like zero_like fill_like
-    rand_like randn_like bernoulli dropout lerp addcmul addcdiv isnan isinf isfinite nan_to_num logit reciprocal threshold
-    data cpu cuda nan_to_num true_divide floor_divide __floordiv__ reciprocal
-""".split())
+_POINTWISE = _words("""
+    add sub mul div rsub neg pow exp exp2 expm1 log log1p log2 log10 sqrt rsqrt square abs sign sgn floor ceil
+    round trunc relu relu6 elu selu celu gelu silu mish leaky_relu softplus sigmoid logsigmoid tanh hardtanh
+    hardsigmoid hardswish erf softsign clamp clip clamp_min clamp_max maximum minimum fmod remainder gt ge lt le
+    eq ne greater less greater_equal less_equal not_equal where logical_and logical_or logical_not logical_xor
+    __and__ __or__ __xor__ __invert__ bitwise_and bitwise_or bitwise_not __rsub__ __rtruediv__ __pow__ __rpow__
+    float double half bfloat16 bool int long to type type_as detach clone contiguous heaviside sin cos atan sinh
+    cosh masked_fill zeros_like ones_like full_like zero_like fill_like rand_like randn_like bernoulli dropout
+    lerp addcmul addcdiv isnan isinf isfinite nan_to_num logit reciprocal threshold data cpu cuda true_divide
+    floor_divide __floordiv__
+""")
 _EXAMPLES = {
-    **dict.fromkeys("conv1d conv_transpose1d max_pool1d avg_pool1d adaptive_avg_pool1d adaptive_max_pool1d".split(), 1),
-    **dict.fromkeys("conv2d conv_transpose2d max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d".split(), 2),
-    **dict.fromkeys("conv3d conv_transpose3d max_pool3d avg_pool3d adaptive_avg_pool3d adaptive_max_pool3d".split(), 3),
-    **dict.fromkeys("dropout1d dropout2d dropout3d group_norm pixel_shuffle interpolate upsample".split(), 0),
+    **dict.fromkeys(_words("conv1d conv_transpose1d max_pool1d avg_pool1d adaptive_avg_pool1d adaptive_max_pool1d"), 1),
+    **dict.fromkeys(_words("conv2d conv_transpose2d max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d"), 2),
+    **dict.fromkeys(_words("conv3d conv_transpose3d max_pool3d avg_pool3d adaptive_avg_pool3d adaptive_max_pool3d"), 3),
+    **dict.fromkeys(_words("dropout1d dropout2d dropout3d group_norm pixel_shuffle interpolate upsample"), 0),
 }
-_MAPPED = set("""
-    sum mean amax amin prod std var norm softmax log_softmax argmax argmin max min cumsum squeeze unsqueeze flatten
-    unflatten transpose movedim permute swapaxes t cat stack chunk split unbind select narrow flip view reshape expand
-    expand_as view_as bmm mm einsum T mT repeat tile pad topk sort matmul hstack vstack cosine_similarity normalize
-    logsumexp count_nonzero any all diff outer ravel
-""".split())
+_MAPPED = _words("""
+    sum mean amax amin prod std var norm softmax log_softmax argmax argmin max min cumsum squeeze unsqueeze
+    flatten unflatten transpose movedim permute swapaxes t cat stack chunk split unbind select narrow flip view
+    reshape expand expand_as view_as bmm mm einsum T mT repeat tile pad topk sort matmul hstack vstack
+    cosine_similarity normalize logsumexp count_nonzero any all diff outer ravel
+""")
 
 
 def way_of_layer(layer: nn.Module, rank: int) -> Way:
@@ -73,14 +79,14 @@ def way_of_layer(layer: nn.Module, rank: int) -> Way:
     if isinstance(layer, _BatchNorm) and kind.__module__.startswith("torch.nn."):
         return "norm"
     if kind in (nn.Flatten, nn.Unflatten):
-        dim = layer.start_dim if isinstance(layer, nn.Flatten) else layer.dim
+        dim: Any = layer.start_dim if isinstance(layer, nn.Flatten) else layer.dim
         return "batch" if isinstance(dim, int) and dim % max(rank, 1) > 0 else "steps"
     if kind in _OF_EXAMPLES:
         return "batch"
     if kind in (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d) and not layer.track_running_stats:
         return "batch"
-    if kind in (nn.Softmax, nn.LogSoftmax) and layer.dim is not None and layer.dim < 0:
-        return "all"
+    if isinstance(layer, (nn.Softmax, nn.LogSoftmax)) and kind in (nn.Softmax, nn.LogSoftmax):
+        return "all" if layer.dim is not None and layer.dim < 0 else "steps"
     return "steps"
 
 

@@ -25,9 +25,9 @@ def prove(built: Built) -> str:
     """Compare a graph with the network that it was made of, and return what was seen.
 
     They get the sample's entries in another order, and spikes where these are real numbers or real numbers where they
-    are spikes, at other sizes than those recorded, in evaluation and in training mode. Random numbers that the network drew are given to the graph. Where sums over all
-    steps are rounded otherwise, and neurons fire or not by that, the two are compared once more with weights and inputs
-    whose sums need no rounding.
+    are spikes, at other sizes than those recorded, in evaluation and in training mode. Random numbers that the network
+    drew are given to the graph. Where sums over all steps are rounded otherwise, and neurons fire or not by that, the
+    two are compared once more with weights and inputs whose sums need no rounding.
 
     Raises:
         NotAGraphError: they differ.

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 import torch
@@ -239,7 +240,8 @@ class _Recorder(TorchFunctionMode):
     # ---- where in the user's program -------------------------------------------------------------------------
 
     def _place(self) -> tuple[Place, tuple[Any, ...]]:
-        frame, path, place = sys._getframe(1), [], None
+        frame: FrameType | None = sys._getframe(1)
+        path, place = [], None
         while frame is not None and frame is not self.top:
             library = frame.f_globals.get("__name__", "").partition(".")[0]
             if library not in LIBRARIES and place is None:
@@ -289,22 +291,23 @@ def _hooks(recorder: _Recorder) -> Iterator[None]:
 @contextmanager
 def _autograd(recorder: _Recorder) -> Iterator[None]:
     """Let a recorder hear of every autograd Function, whose gradient is not that of the operations inside."""
-    before = _SingleLevelFunction.__dict__.get("apply")
-    plain = _SingleLevelFunction.apply.__func__ if before is not None else None
+    # What `Function.apply` calls in its turn: a class's `apply` that was taken before goes there, too.
+    function: Any = _SingleLevelFunction
+    before = vars(function).get("apply")
 
     def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
         def call() -> Any:
-            if plain is not None:
-                return plain(cls, *args, **kwargs)
-            return super(_SingleLevelFunction, cls).apply(*args, **kwargs)
+            if before is not None:
+                return before.__func__(cls, *args, **kwargs)
+            return super(function, cls).apply(*args, **kwargs)
 
         return recorder.apply(cls, args, kwargs, call)
 
-    _SingleLevelFunction.apply = classmethod(apply)  # type: ignore[assignment,method-assign]
+    function.apply = classmethod(apply)
     try:
         yield
     finally:
         if before is None:
-            del _SingleLevelFunction.apply
+            del function.apply
         else:
-            _SingleLevelFunction.apply = before  # type: ignore[method-assign]
+            function.apply = before

@@ -16,8 +16,8 @@ class Chain:
 
     Attributes:
         events: the calls.
-        carry: where in what a call returns the states are that the next takes, by place among its arguments. Empty where
-            the module keeps its state itself.
+        carry: where in what a call returns the states are that the next takes, by place among its arguments. Empty
+            where the module keeps its state itself.
     """
 
     events: list[Event]
@@ -65,7 +65,8 @@ def _is_alone(event: Event) -> bool:
 
 
 def _placed(event: Event) -> dict[int | str, Any]:
-    return {**dict(enumerate(event.args)), **event.kwargs}
+    placed: dict[int | str, Any] = dict(enumerate(event.args))
+    return placed | event.kwargs
 
 
 def _tensors(tree: Any) -> list[tuple[tuple[Any, ...], Result]]:

@@ -63,11 +63,12 @@ class StepWriter:
             mapped_over_time: run all steps at once, by ``torch.vmap``.
         """
         values = list(dict.fromkeys(value for tree in self._trees.values() for value in leaves(tree)))
-        sequences = [value for value in values if is_sequence(value) and not self._is_inside(value)]
-        others = [
+        sequences: list[Any] = [value for value in values if is_sequence(value) and not self._is_inside(value)]
+        others: list[Any] = [
             value
             for value in values
-            if isinstance(value, (Given, Kept, Constant, fx.Node)) or (isinstance(value, Value) and not is_sequence(value))
+            if isinstance(value, (Given, Kept, Constant, fx.Node))
+            or (isinstance(value, Value) and not is_sequence(value))
         ]
         for node in self.group:
             modules = self._modules(node)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-from snntorch_binary.graph.events import Event
+from snntorch_binary.graph.events import Constant, Event, Given, Kept
 from snntorch_binary.graph.tree import leaves
 
 
@@ -37,6 +37,7 @@ class Node:
 
     @property
     def first(self) -> Event:
+        """What it was at the first step."""
         return self.events[0]
 
     def __repr__(self) -> str:
@@ -50,17 +51,19 @@ class Node:
 
 
 class Value:
-    """What another operation takes; ``shape`` is that of one step, ``inner`` what it is made of."""
+    """What another operation takes."""
 
-    shape: tuple[int, ...]
-
-    @property
-    def is_sequence(self) -> bool:
-        return False
+    sequence: ClassVar[bool] = False
+    """Whether it is another tensor at every step."""
 
     @property
-    def inner(self) -> tuple[Any, ...]:
-        return ()
+    def shape(self) -> tuple[int, ...]:
+        """The shape at one step; by default that of what it is made of."""
+        return self.parts()[0].shape
+
+    def parts(self) -> list[Any]:
+        """Return the values that it is made of."""
+        return [part for part in vars(self).values() if isinstance(part, (Value, Given, Kept, Constant))]
 
 
 @dataclass(frozen=True)
@@ -71,11 +74,7 @@ class Of(Value):
     path: tuple[Any, ...]
 
     @property
-    def is_sequence(self) -> bool:
-        return self.node.steps is not None
-
-    @property
-    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+    def shape(self) -> tuple[int, ...]:  # noqa: D102
         return self.node.events[-1].shapes[self.path]
 
 
@@ -83,80 +82,44 @@ class Of(Value):
 class Each(Value):
     """One part of a tensor at every step: ``base[index]``, with the dimension of time at ``position`` put first."""
 
+    sequence = True
     base: Any
     index: Any = field(hash=False)
     position: int
     reverse: bool
-    shape: tuple[int, ...]
+    own_shape: tuple[int, ...]
 
     @property
-    def is_sequence(self) -> bool:
-        return True
-
-    @property
-    def inner(self) -> tuple[Any, ...]:
-        return (self.base,)
+    def shape(self) -> tuple[int, ...]:  # noqa: D102
+        return self.own_shape
 
 
 @dataclass(frozen=True)
 class Part(Value):
     """Some steps of a sequence, one after the other."""
 
+    sequence = True
     value: Any
     start: int
     steps: int
-
-    @property
-    def is_sequence(self) -> bool:
-        return True
-
-    @property
-    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
-        return self.value.shape
-
-    @property
-    def inner(self) -> tuple[Any, ...]:
-        return (self.value,)
 
 
 @dataclass(frozen=True)
 class Earlier(Value):
     """A sequence as it was one step before; ``initial`` at the first step."""
 
+    sequence = True
     value: Any
     initial: Any
     steps: int
-
-    @property
-    def is_sequence(self) -> bool:
-        return True
-
-    @property
-    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
-        return self.value.shape
-
-    @property
-    def inner(self) -> tuple[Any, ...]:
-        return (self.value, self.initial)
 
 
 @dataclass(frozen=True)
 class Backward(Value):
     """A sequence from its last step to its first."""
 
+    sequence = True
     value: Any
-
-    @property
-    def is_sequence(self) -> bool:
-        return True
-
-    @property
-    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
-        return self.value.shape
-
-    @property
-    def inner(self) -> tuple[Any, ...]:
-        return (self.value,)
 
 
 @dataclass(frozen=True)
@@ -166,14 +129,6 @@ class At(Value):
     value: Any
     step: int
 
-    @property
-    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
-        return self.value.shape
-
-    @property
-    def inner(self) -> tuple[Any, ...]:
-        return (self.value,)
-
 
 @dataclass(frozen=True)
 class Joined(Value):
@@ -182,11 +137,11 @@ class Joined(Value):
     value: Any
     dim: int
     merged: bool
-    shape: tuple[int, ...]
+    own_shape: tuple[int, ...]
 
     @property
-    def inner(self) -> tuple[Any, ...]:
-        return (self.value,)
+    def shape(self) -> tuple[int, ...]:  # noqa: D102
+        return self.own_shape
 
 
 @dataclass(frozen=True)
@@ -195,14 +150,12 @@ class Listed(Value):
 
     value: Any
 
-    @property
-    def inner(self) -> tuple[Any, ...]:
-        return (self.value,)
-
 
 def is_sequence(value: Any) -> bool:
     """Say whether a value is another tensor at every step."""
-    return isinstance(value, Value) and value.is_sequence
+    if isinstance(value, Of):
+        return value.node.steps is not None
+    return isinstance(value, Value) and value.sequence
 
 
 def nodes_of(value: Any) -> Iterator[Node]:
@@ -210,8 +163,8 @@ def nodes_of(value: Any) -> Iterator[Node]:
     if isinstance(value, Of):
         yield value.node
     elif isinstance(value, Value):
-        for part in value.inner:
-            yield from nodes_of(part)
+        for inner in value.parts():
+            yield from nodes_of(inner)
 
 
 def at(value: Any, step: int) -> At:

@@ -22,7 +22,6 @@ from snntorch_binary.graph.steps import StepWriter
 from snntorch_binary.graph.tree import leaves, mapped
 from snntorch_binary.graph.values import At, Backward, Each, Earlier, Joined, Listed, Node, Of, Part, Value, is_sequence
 
-
 DRAWN = "drawn"
 
 
@@ -80,7 +79,7 @@ class Writer:
         if isinstance(value, Of):
             self._users[value].append(user)
         elif isinstance(value, Value):
-            for inner in value.inner:
+            for inner in value.parts():
                 self._note_use(inner, user)
 
     def paths(self, node: Node, group: Sequence[Node] = ()) -> list[tuple[Any, ...]]:
@@ -116,7 +115,9 @@ class Writer:
             stop = number(value.start + value.steps)
             return call(operator.getitem, (self.value(value.value), slice(start, stop)))
         if isinstance(value, Earlier):
-            return call(running.one_step_later, (self.value(value.value), self.value(value.initial), number(value.steps)))
+            return call(
+                running.one_step_later, (self.value(value.value), self.value(value.initial), number(value.steps))
+            )
         if isinstance(value, Backward):
             return self.graph.call_method("flip", (self.value(value.value), 0))
         if isinstance(value, At):
@@ -224,21 +225,22 @@ class Writer:
         if others or node.first.module is not None or node.first.name != "add" or node.kwargs or len(node.args) != 2:
             return None
         for own, other in (node.args, node.args[::-1]):
-            if own == Earlier(Of(node, ()), getattr(own, "initial", None), getattr(own, "steps", 0)):
-                if is_sequence(other) and other.shape == node.first.shapes[()]:
-                    return self.graph.call_function(running.running_sum, (self.value(other), self.value(own.initial)))
+            itself = isinstance(own, Earlier) and own.value == Of(node, ())
+            if itself and is_sequence(other) and other.shape == node.first.shapes[()]:
+                return self.graph.call_function(running.running_sum, (self.value(other), self.value(own.initial)))
         return None
 
     def _write_neurons(self, node: Node) -> None:
         neuron = node.first.module
-        assert neuron is not None and isinstance(node.first.target, str)
+        assert neuron is not None
+        assert isinstance(node.first.target, str)
         states = states_of(neuron) if why_no_scan(neuron) is None else ()
         where: dict[tuple[Any, ...], int] = {(): 0, (0,): 0}
         for place, name in enumerate(states, 1):
             where.update({(place,): place, (STATE, name): place, (STATE, "_kept", place - 1): place})
-        known = {index: (index,) for index in range(1, 1 + len(states))}
-        named = dict(zip(states, known.values(), strict=True))
-        plain = all(node.carry[key] == {**known, **named}.get(key) for key in node.carry)
+        known: dict[int | str, tuple[Any, ...]] = {index: (index,) for index in range(1, 1 + len(states))}
+        known.update({name: (index,) for index, name in enumerate(states, 1)})
+        plain = all(node.carry[key] == known.get(key) for key in node.carry)
         if not states or not set(self.paths(node)) <= set(where) or len(node.args) != 1 or node.kwargs or not plain:
             reason = why_no_scan(neuron) or "its states are used in another way"
             for member, found in StepWriter(self, [node]).write().items():
@@ -247,8 +249,10 @@ class Writer:
             return
         initial = tuple(
             None if place is None else self._initial(node.initial[place])
-            for place in (index if index in node.initial else name if name in node.initial else None
-                          for index, name in enumerate(states, 1))
+            for place in (
+                index if index in node.initial else name if name in node.initial else None
+                for index, name in enumerate(states, 1)
+            )
         )
         x = self.value(node.args[0])
         args: tuple[Any, ...] = (self.graph.get_attr(node.first.target), x, initial)
@@ -269,7 +273,8 @@ class Writer:
 
     def _write_layer(self, node: Node) -> None:
         layer, target = node.first.module, node.first.target
-        assert layer is not None and isinstance(target, str)
+        assert layer is not None
+        assert isinstance(target, str)
         plain = len(node.args) == 1 and not node.kwargs and len({event.target for event in node.events}) == 1
         x = node.args[0] if node.args else None
         rank = self._rank(x)
@@ -342,4 +347,3 @@ class Writer:
         if is_sequence(value):
             return self.value(value)
         return self.graph.call_function(running.at_every_step, (self.value(value), self.constants.next(node.steps)))
-

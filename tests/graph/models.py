@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import snntorch as snn
@@ -44,7 +45,9 @@ class LoopOverTime(nn.Module):
         super().__init__()
         grad = surrogate.fast_sigmoid(slope=10)
         self.fc1 = nn.Linear(12, 16)
-        self.lif1 = snn.Leaky(beta=torch.rand(16), learn_beta=True, threshold=0.3, learn_threshold=True, spike_grad=grad)
+        self.lif1 = snn.Leaky(
+            beta=torch.rand(16), learn_beta=True, threshold=0.3, learn_threshold=True, spike_grad=grad
+        )
         self.fc2, self.lif2 = nn.Linear(16, 5), snn.Leaky(beta=0.8, threshold=0.2, spike_grad=grad)
 
     def forward(self, x):
@@ -175,7 +178,7 @@ class LongShort(nn.Module):
         syn2, mem2 = self.lstm2.reset_mem()
         for x_t in x.unbind(0):
             spk1, syn1, mem1 = self.lstm1(x_t, syn1, mem1)
-            spk2, syn2, mem2 = self.lstm2(spk1, syn2, mem2)
+            _, syn2, mem2 = self.lstm2(spk1, syn2, mem2)
         return self.fc(mem2)
 
 
@@ -244,7 +247,7 @@ class ListOfLayers(nn.Module):
     def __init__(self):
         super().__init__()
         sizes = [12, 16, 16, 5]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.lifs = nn.ModuleList(snn.Leaky(beta=0.9, threshold=0.3) for _ in self.layers)
         self.p = 0.1
 
@@ -296,7 +299,9 @@ class Residual(nn.Module):
             self.lif1, self.lif2 = (snn.Leaky(beta=0.8, threshold=0.4, init_hidden=True) for _ in range(2))
             self.shortcut = nn.Sequential()
             if stride != 1 or inputs != outputs:
-                self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+                self.shortcut = nn.Sequential(
+                    nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+                )
 
         def forward(self, x):
             out = self.lif1(self.bn1(self.conv1(x)))
