@@ -194,7 +194,7 @@ class _Recorder(TorchFunctionMode):
         """Take note that a module is called."""
         if threading.get_ident() != self.thread:
             return
-        call = _Call(module, id(module) in self.names and not self.inside and is_whole(module))
+        call = _Call(module, bool(self.names.get(id(module))) and not self.inside and is_whole(module))
         self.calls.append(call)
         if call.whole:
             self.inside += 1

@@ -19,8 +19,6 @@ def is_whole(module: nn.Module) -> bool:
 
     A module of the user's own, and a container, is what its parts do.
     """
-    if isinstance(module, BinaryLayer) or takes_one_step(module) is not None:
-        return _is_of_library(module)
     if not _is_of_library(module) or type(module).forward in (nn.Sequential.forward, nn.Module.forward):
         return False
     inner = [part for part in module.modules() if part is not module]
