@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from snntorch_binary.convert import copy_model
+from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.graph.constants import Constants, formulas_of
 from snntorch_binary.graph.errors import NotAGraphError, Place
 from snntorch_binary.graph.events import Recording

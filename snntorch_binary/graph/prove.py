@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from snntorch_binary.convert import copy_model, reset
+from snntorch_binary.convert import reset
+from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.graph.build import Built
 from snntorch_binary.graph.errors import NotAGraphError
 from snntorch_binary.graph.events import Recording
