@@ -116,6 +116,6 @@ def _parser() -> argparse.ArgumentParser:
 def _run_lightning(arguments: list[str]) -> None:
     for package in ("rich", "jsonargparse", "torchmetrics", "lightning"):
         require(package, "lightning")
-    from snntorch_binary.lightning.command import run
+    from snntorch_binary.experiments.fit.command import run
 
     run(arguments, _LIGHTNING_COMMANDS)

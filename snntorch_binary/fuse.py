@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -11,12 +10,11 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.convert import reset
-from snntorch_binary.nn._neuron import Neuron
+from snntorch_binary.kernels.surrogates import Surrogate
 from snntorch_binary.nn.binary import BinaryLayer
-from snntorch_binary.nn.leaky import Leaky
+from snntorch_binary.nn.neurons.description import NeuronDescription, description_of, is_neuron
+from snntorch_binary.nn.neurons.known import takes_one_step
 from snntorch_binary.nn.subclasses import leaves_forward
-from snntorch_binary.nn.surrogate import ArcTan, FastSigmoid, Surrogate
-from snntorch_binary.nn.synaptic import Synaptic
 from snntorch_binary.nn.time_first import TimeFirst
 
 # Exact types: a subclass may do anything else.
@@ -129,8 +127,7 @@ def fuse(net: nn.Module | Iterable[nn.Module]) -> Fused:
 def takes_steps(net: nn.Module) -> bool:
     """Say whether a network is layers in their order with a neuron that takes one time step at a time."""
     return is_chain(net) and any(
-        getattr(layer, "one_step", type(layer).__module__.startswith("snntorch.") and hasattr(layer, "reset_mem"))
-        for _, layer in flattened(net)
+        getattr(layer, "one_step", False) or (is_neuron(layer) and takes_one_step(layer)) for _, layer in flattened(net)
     )
 
 
@@ -159,84 +156,27 @@ def _time_first(layer: nn.Module, is_last: bool) -> tuple[nn.Module, str]:
     own_forward = isinstance(layer, BinaryLayer) and not leaves_forward(type(layer))
     if (isinstance(layer, (BinaryLayer, TimeFirst)) and not own_forward) or type(layer) in _ANY_LEADING_DIMENSIONS:
         return layer, f"{kind}, as it is"
-    if isinstance(layer, Neuron):
-        if not layer.one_step:
+    description = description_of(layer)
+    if description is not None and description.over_time is not None:
+        if not description.takes_one_step(layer):
             return layer, f"{kind}, as it is"
-        return _over_time(layer, layer.output or (is_last and not layer.init_hidden)), f"{kind}, one scan"
-    if type(layer).__module__.startswith("snntorch."):
-        reason = _why_not(layer)
-        if reason is None:
-            twin = _twin(layer, layer.output or (is_last and not layer.init_hidden))  # type: ignore[arg-type]
-            slow = "" if isinstance(twin.spike_grad, Surrogate) else ", its surrogate gradient step by step"
-            return twin, f"{kind}, one scan{slow}"
-        if not getattr(layer, "init_hidden", False):
-            raise ValueError(expected("net", f"neurons with init_hidden=True where there is {reason}", kind))
-        return EachStep(layer, is_last), f"{kind}, step by step: {reason}"
+        hidden = getattr(layer, "init_hidden", False)
+        twin = description.over_time(layer, getattr(layer, "output", False) or (is_last and not hidden))
+        if isinstance(twin, nn.Module):
+            return twin, f"{kind}, {_how(twin, description)}"
+        if not hidden:
+            raise ValueError(expected("net", f"neurons with init_hidden=True where there is {twin}", kind))
+        return EachStep(layer, is_last), f"{kind}, step by step: {twin}"
     if type(layer) in _OF_EXAMPLES:
         over_time = ", statistics over time and batch" if isinstance(layer, nn.modules.batchnorm._BatchNorm) else ""
         return TimeFirst(layer), f"{kind}, all steps as one batch{over_time}"
     return EachStep(layer, is_last), f"{kind}, step by step: unknown layer"
 
 
-def _over_time(neuron: Neuron, output: bool) -> Neuron:
-    """Return the time-first form of a neuron of this package, with its parameters."""
-    twin = copy.copy(neuron)
-    twin.__dict__.update(_parameters=dict(neuron._parameters), _buffers=dict(neuron._buffers))
-    twin.one_step, twin.init_hidden, twin.output, twin._kept = False, False, output, None
-    return twin
-
-
-def _why_not(neuron: nn.Module) -> str | None:
-    """Say why a neuron of snnTorch has no time-first form here, or ``None`` where it has one."""
-    if type(neuron).__name__ not in ("Leaky", "Synaptic"):
-        return f"no time-first form of {type(neuron).__name__} neurons"
-    for option in ("inhibition", "state_quant", "surrogate_disable"):
-        if getattr(neuron, option, False):
-            return f"no time-first form with {option}"
-    return None
-
-
-def _twin(neuron: Any, output: bool) -> Leaky | Synaptic:
-    options: dict[str, Any] = {
-        "threshold": neuron.threshold,
-        "spike_grad": _surrogate(neuron.spike_grad),
-        "reset_mechanism": neuron.reset_mechanism,
-        "reset_delay": getattr(neuron, "reset_delay", True),
-        "output": output,
-    }
-    twin: Leaky | Synaptic
-    if type(neuron).__name__ == "Leaky":
-        twin = Leaky(neuron.beta, graded_spikes_factor=neuron.graded_spikes_factor, **options)
-    else:
-        twin = Synaptic(neuron.alpha, neuron.beta, **options)
-    for name in ("alpha", "beta", "threshold", "graded_spikes_factor"):
-        value = getattr(neuron, name, None)
-        if isinstance(value, nn.Parameter) and hasattr(twin, name):
-            twin._buffers.pop(name, None)
-            twin.register_parameter(name, value)
-    twin._graded = twin._graded or isinstance(twin.graded_spikes_factor, nn.Parameter)
-    return twin.train(neuron.training)
-
-
-def _surrogate(spike_grad: Callable[[Tensor], Tensor] | None) -> Callable[[Tensor], Tensor] | None:
-    """Return ours for snnTorch's arc tangent and fast sigmoid, whose functions do not say what they are."""
-    parts = getattr(spike_grad, "__closure__", None) or ()
-    numbers = [part.cell_contents for part in parts if isinstance(part.cell_contents, (int, float))]
-    if spike_grad is None or isinstance(spike_grad, Surrogate) or len(numbers) != 1 or not numbers[0] > 0:
-        return spike_grad
-    for ours in (ArcTan(float(numbers[0])), FastSigmoid(float(numbers[0]))):
-        if _alike(spike_grad, ours):
-            return ours
-    return spike_grad
-
-
-def _alike(first: Callable[[Tensor], Tensor], second: Callable[[Tensor], Tensor]) -> bool:
-    """Say whether two surrogates have the same spikes and gradients on a range of membrane potentials."""
-    answers = []
-    for function in (first, second):
-        u = torch.linspace(-4, 4, 401).requires_grad_()
-        with torch.enable_grad():
-            spikes = function(u)
-            (gradient,) = torch.autograd.grad(spikes.sum(), u)
-        answers.append((spikes.detach(), gradient))
-    return all(torch.allclose(one, other, rtol=1e-5, atol=1e-7) for one, other in zip(*answers, strict=True))
+def _how(twin: nn.Module, description: NeuronDescription) -> str:
+    """Say how a time-first neuron goes through time."""
+    if not getattr(twin, "has_scan", False):
+        return "one loop over time"
+    spike = description.spike and getattr(twin, description.spike.name)
+    slow = "" if spike is None or isinstance(spike, Surrogate) else ", its surrogate gradient step by step"
+    return f"one scan{slow}"

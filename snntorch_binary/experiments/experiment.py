@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from snntorch_binary._errors import expected
+from snntorch_binary.data import describe
 from snntorch_binary.experiments.data import LoadedData, ShippedData, Source, UserData, data_of
 from snntorch_binary.experiments.named import Named
 from snntorch_binary.experiments.rules import Rule, rules_of
@@ -147,7 +148,7 @@ def make_experiment(
     source = data_of(data, folder)
     chosen = rules_of(rules)
     if isinstance(source, ShippedData) and any(rule.sees_symbols for rule in chosen):
-        source = _with_one_symbol(source)  # every rule then sees what VOWEL sees
+        source = replace(source, one_symbol=describe(source.name).polarities)  # every rule sees what VOWEL sees
     named = Named.of("network", network, folder)
     return Experiment(
         named,
@@ -165,12 +166,6 @@ def make_experiment(
         time_dim,
         tuple(pictures),
     )
-
-
-def _with_one_symbol(source: ShippedData) -> ShippedData:
-    from snntorch_binary.data.registry import EVENT_SETS
-
-    return replace(source, one_symbol=source.name in EVENT_SETS)
 
 
 def as_plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from snntorch_binary.data.splits import permutation
 from snntorch_binary.federated.selective import Share, average, merge, select
 from snntorch_binary.federated.synapses import biases_and_feedback, set_biases_and_feedback_, set_synapses_, synapses
 from snntorch_binary.learning.online_glm import OnlineGLM
-from snntorch_binary.nn.wta import WTANetwork
+from snntorch_binary.nn.wta.network import WTANetwork
 
 CountedSince = Literal["sent", "exchange"]
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from snntorch_binary._files import write_json
+from snntorch_binary._text import mean_and_spread, over_seeds
 from snntorch_binary.federated.online_run import OnlineRun
 from snntorch_binary.federated.online_settings import OnlineSettings
 from snntorch_binary.metrics import evaluate
@@ -72,9 +73,9 @@ def online_table(rows: Sequence[Row]) -> Table:
     groups: dict[str, dict[str, list[Row]]] = {}
     for row in rows:
         groups.setdefault(row["method"], {}).setdefault(row["prediction"], []).append(row)
-    first, most = rows[0], max(len(group["single"]) for group in groups.values())
+    first = rows[0]
     title = f"{first['dataset']}, a device for each of the classes {first['classes'].replace(' ', ', ')}"
-    seeds = "one seed" if most == 1 else f"mean over {most} seeds; ± their sample standard deviation"
+    seeds = over_seeds([len(group["single"]) for group in groups.values()])
     caption = (
         f"{first['num_local_steps']} local steps a device; mean over devices; {seeds}\n"
         "τ: local steps between exchanges, n: basis functions a device sends; ens.: mean of several free runs\n"
@@ -101,6 +102,4 @@ def online_table(rows: Sequence[Row]) -> Table:
 
 
 def _spread(rows: Sequence[Row], score: str) -> str:
-    values = [100 * row[score] for row in rows]
-    mean = f"{statistics.fmean(values):.1f}"
-    return mean if len(values) == 1 else f"{mean} ±{statistics.stdev(values):.1f}"
+    return mean_and_spread([100 * row[score] for row in rows], 1)

@@ -19,7 +19,7 @@ from snntorch_binary.federated.online_settings import ExchangeMethod, OnlineSett
 from snntorch_binary.kernels.noise import mix
 from snntorch_binary.learning import OnlineGLM
 from snntorch_binary.nn import WTANetwork, layered_mask
-from snntorch_binary.nn.wta_circuits import draw_symbols
+from snntorch_binary.nn.wta.circuits import draw_symbols
 
 _BATCH = 200
 

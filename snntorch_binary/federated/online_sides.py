@@ -12,7 +12,7 @@ from snntorch_binary.federated.exchange import Task, Update
 from snntorch_binary.federated.online_device import OnlineDevice
 from snntorch_binary.federated.selective import Share, average, num_selected
 from snntorch_binary.federated.synapses import biases_and_feedback, set_biases_and_feedback_, set_synapses_, synapses
-from snntorch_binary.nn.wta import WTANetwork
+from snntorch_binary.nn.wta.network import WTANetwork
 
 INDICES, WEIGHTS = "indices", "weights"
 """Names of a share's tensors in a message, beside those of biases and feedback weights."""

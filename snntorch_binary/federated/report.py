@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from snntorch_binary._files import write_json
+from snntorch_binary._text import mean_and_spread, over_seeds
 from snntorch_binary.federated.run import FederatedRun
 from snntorch_binary.federated.settings import FederationSettings
 from snntorch_binary.metrics import Difference, differences_table, evaluate, paired_differences
@@ -76,9 +77,9 @@ def federation_table(rows: Sequence[dict[str, Any]]) -> Table:
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["method"], row["prediction"]), []).append(row)
-    first, most = rows[0], max(map(len, groups.values()))
+    first = rows[0]
     title = f"{first['dataset']}, {first['num_clients']} clients, {first['clients_per_round']} a round"
-    seeds = "one seed" if most == 1 else f"mean over {most} seeds; ± their sample standard deviation"
+    seeds = over_seeds([len(group) for group in groups.values()])
     caption = f"{first['num_rounds']} rounds; {seeds}\nkB: sent by a client, and to it, a round"
     table = Table(title=title, caption=caption, box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("method", overflow="fold")
@@ -118,9 +119,7 @@ def _label(method: str, prediction: str) -> str:
 
 
 def _spread(rows: Sequence[dict[str, Any]], score: str, factor: int, decimals: int) -> str:
-    values = [factor * row[score] for row in rows]
-    mean = f"{statistics.fmean(values):.{decimals}f}"
-    return mean if len(values) == 1 else f"{mean} ±{statistics.stdev(values):.{decimals}f}"
+    return mean_and_spread([factor * row[score] for row in rows], decimals)
 
 
 def _sent(run: FederatedRun) -> list[float]:

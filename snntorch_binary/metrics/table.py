@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from snntorch_binary._errors import expected, require
+from snntorch_binary._text import mean_and_spread, over_seeds
 from snntorch_binary.metrics.bootstrap import Difference
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def results_table(
     groups = _grouped(rows)
     shown = {name: score for name, score in _SCORES.items() if name in rows[0]}
     several_credits = len({credit for _, credit, _ in groups}) > 1
-    caption = _caption([len(group) for group in groups.values()])
+    caption = over_seeds([len(group) for group in groups.values()])
     if intervals:
         caption += "\na range is the 95 % bootstrap interval over test examples and seeds"
     table = _table(escape(rows[0]["dataset"]), caption)
@@ -165,21 +166,12 @@ def _grouped(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, str], li
     return groups
 
 
-def _caption(num_seeds: Collection[int]) -> str:
-    fewest, most = min(num_seeds), max(num_seeds)
-    if most == 1:
-        return "one seed"
-    seeds = f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
-    return f"mean over {seeds}; ± their sample standard deviation"
-
-
 def _mean_and_spread(values: Sequence[float], score: _Score, interval: Difference | None) -> str:
     scaled = [score.factor * value for value in values]
-    mean = f"{statistics.fmean(scaled):.{score.decimals}f}"
-    if interval is not None:
-        low, high = (f"{score.factor * end:.{score.decimals}f}" for end in (interval.low, interval.high))
-        return f"{mean}\n{low}..{high}"
-    return mean if len(values) == 1 else f"{mean}\n±{statistics.stdev(scaled):.{score.decimals}f}"
+    if interval is None:
+        return mean_and_spread(scaled, score.decimals, "\n±")
+    low, high = (f"{score.factor * end:.{score.decimals}f}" for end in (interval.low, interval.high))
+    return f"{statistics.fmean(scaled):.{score.decimals}f}\n{low}..{high}"
 
 
 def _duration(seconds: float) -> str:

@@ -13,7 +13,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from snntorch_binary._errors import expected
-from snntorch_binary.lightning.command import sentence
+from snntorch_binary.experiments.fit.command import sentence
 from snntorch_binary.lightning.data import SpikeDataModule
 from snntorch_binary.tune.engine import Resources
 from snntorch_binary.tune.plan import SEED, Plan, is_seed

@@ -8,7 +8,7 @@ import yaml
 
 from snntorch_binary.data import names
 from snntorch_binary.experiments.config import read_experiment, shipped
-from snntorch_binary.lightning.command import shipped_configs
+from snntorch_binary.experiments.fit.command import shipped_configs
 
 INPUTS = {"digits": (64, 10), "mnist": (784, 10), "nmnist": (2 * 34 * 34, 4)}
 MODULES = {

@@ -10,13 +10,13 @@ from rich.console import Console
 
 import snntorch_binary as sb
 from snntorch_binary.cli import main
+from snntorch_binary.convert import SpikingNetwork
 from snntorch_binary.data import DirectEncoder
 from snntorch_binary.experiments.compare.comparison import train_all
 from snntorch_binary.experiments.config import read_experiment, shipped
+from snntorch_binary.experiments.fit.command import shipped_configs
 from snntorch_binary.lightning import SpikeDataModule
-from snntorch_binary.lightning.command import shipped_configs
 from snntorch_binary.lightning.spiking_module import SpikingModule
-from snntorch_binary.to_spiking import SpikingNetwork
 
 SOFT_LIF_RULES = ("softlif", "softlif-st", "softlif-bayes")
 RULES = ",".join(SOFT_LIF_RULES)

@@ -3,12 +3,12 @@
 import torch
 import yaml
 from rich.console import Console
+from snntorch_binary.lightning.progress import ComparisonProgress
 
 from snntorch_binary.federated.online_run import run_online
 from snntorch_binary.federated.online_settings import read_online_settings
 from snntorch_binary.federated.run import run_all
 from snntorch_binary.federated.settings import read_settings
-from snntorch_binary.lightning.progress import ComparisonProgress
 
 NET = {
     "class_path": "snntorch_binary.models.SpikingMLP",

@@ -6,13 +6,14 @@ from rich.console import Console
 
 pytest.importorskip("flwr", reason="Flower is not installed")
 
+from snntorch_binary.lightning.progress import ComparisonProgress
+
 from snntorch_binary.data import DirectEncoder, SignedRateEncoder
 from snntorch_binary.federated import IID, Dirichlet
 from snntorch_binary.federated.federation import make_federation, read_data
 from snntorch_binary.federated.fedsnn import FedSNN
 from snntorch_binary.federated.run import run_all
 from snntorch_binary.federated.settings import Method, build, chosen_settings, shipped_configs
-from snntorch_binary.lightning.progress import ComparisonProgress
 from snntorch_binary.models import VGG9, SpikingVGG9
 
 NAMES = [name for name in shipped_configs() if name.startswith("fedsnn-")]

@@ -6,10 +6,10 @@ pytest.importorskip("ray.tune", reason="Ray is not installed")
 
 import ray
 import yaml
+from snntorch_binary.lightning.settings import OutputError
 
 from snntorch_binary.cli import main
 from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule
-from snntorch_binary.lightning.settings import OutputError
 from snntorch_binary.models import SpikingMLP
 from snntorch_binary.tune import Plan, Quadratic, Resources, population, population_based_training
 from snntorch_binary.tune.settings import ModuleOf, read_settings, shipped_configs

@@ -7,10 +7,10 @@ import pytest
 pytest.importorskip("ray.tune", reason="Ray is not installed")
 
 import torch
+from snntorch_binary.lightning.settings import OutputError
 from torch import nn
 
 from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule
-from snntorch_binary.lightning.settings import OutputError
 from snntorch_binary.models import SpikingMLP
 from snntorch_binary.tune import Plan, Quadratic, Range, population, population_based_training
 from snntorch_binary.tune.engine import MEMBERS

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._files import write_json
+from snntorch_binary.convert import to_spiking
 from snntorch_binary.experiments.compare.comparison import Comparison
 from snntorch_binary.experiments.compare.in_spikes import in_spikes
 from snntorch_binary.experiments.rules import Presentation
 from snntorch_binary.metrics import spiking_energy
-from snntorch_binary.nn.soft_lif import SoftLIF
-from snntorch_binary.nn.spiking_lif import SpikingLIF
+from snntorch_binary.nn.neurons.soft_lif import SoftLIF
+from snntorch_binary.nn.neurons.spiking_lif import SpikingLIF
 from snntorch_binary.plots import raster, rate_curve, rates_against_spikes
-from snntorch_binary.to_spiking import to_spiking
 
 
 @torch.no_grad()
