@@ -224,8 +224,8 @@ def _by_name(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return values by names as ``data.classes``."""
     found: dict[str, Any] = {}
     for name, value in settings.items():
-        inside = _by_name(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {}
-        found |= inside or {f"{prefix}{name}": value}
+        named = f"{prefix}{name}"
+        found |= _by_name(value, f"{named}.") if isinstance(value, Mapping) else {named: value}
     return found
 
 

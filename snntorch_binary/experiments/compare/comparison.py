@@ -149,6 +149,8 @@ def try_out(experiment: Experiment) -> LoadedData:
     for rule in experiment.rules:
         named = experiment.network_of(rule)
         module = experiment.make_module(rule, data, seed)
+        if not any(parameter.requires_grad for parameter in module.net.parameters()):
+            raise ValueError(expected("network", "a module with parameters to learn", named.class_path))
         if (named, rule.sees_symbols, rule.spiking) in tried:
             continue
         tried.append((named, rule.sees_symbols, rule.spiking))
