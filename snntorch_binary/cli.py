@@ -74,10 +74,10 @@ def _user_errors() -> tuple[type[BaseException], ...]:
     """Return the errors that a user can do something about; a bug of ours keeps its traceback."""
     kinds: list[type[BaseException]] = [ValueError, TypeError, OSError]
     if "snntorch_binary.lightning" in sys.modules:
-        from snntorch_binary.experiments.runs import OutputError
+        from snntorch_binary.experiments.runs import OutputError, ProcessEndedError
         from snntorch_binary.lightning.spiking_module import NonFiniteLossError
 
-        kinds += [OutputError, NonFiniteLossError]
+        kinds += [OutputError, ProcessEndedError, NonFiniteLossError]
     if "snntorch_binary.tune" in sys.modules:
         from snntorch_binary.tune.lineage import PopulationError
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty
@@ -27,6 +29,10 @@ LAST = "last.ckpt"
 
 class OutputError(RuntimeError):
     """The results cannot be written where they should go."""
+
+
+class ProcessEndedError(RuntimeError):
+    """A process that trained a run was ended by somebody else; what it had done is kept."""
 
 
 class Train(Protocol):
@@ -87,6 +93,7 @@ def carry_out(
 
     Raises:
         OSError: a file cannot be written.
+        ProcessEndedError: a process was ended.
     """
     folders = {run.name: run.folder(out, progress.note) for run in plan}
     results = {run.name: run.finished(folders[run.name]) for run in plan}
@@ -138,6 +145,9 @@ def _several(todo: Sequence[PlannedRun], out: Path, progress: RunsProgress, jobs
             _listen(queue, progress)
             for future in done:
                 yield waiting.pop(future), future.result()
+    except BrokenProcessPool:
+        what = "A process that trained a run was ended, perhaps for want of memory; the same again continues it"
+        raise ProcessEndedError(f"{what}, and fewer jobs need less.") from None
     finally:
         for process in list((getattr(pool, "_processes", None) or {}).values()):
             if waiting:
@@ -171,10 +181,16 @@ def default_jobs() -> int:
     return max(1, (os.cpu_count() or 1) // 2)
 
 
-def check_jobs(jobs: int) -> None:
-    """Raise the house sentence unless this is a number of processes."""
+def check_jobs(jobs: int, sent: object) -> None:
+    """Raise the house sentence unless this is a number of processes, to which this can be sent if there are several."""
     if type(jobs) is not int or jobs < 1:
         raise ValueError(expected("jobs", "a positive integer", jobs))
+    if jobs > 1:
+        try:
+            pickle.dumps(sent)
+        except Exception as error:  # whatever a user's object does
+            what = "1 for a network or data that other processes cannot import"
+            raise ValueError(expected("jobs", what, in_one_line(f"{jobs}: {error}", 200))) from None
 
 
 # ---- the folder of results -------------------------------------------------------------------------------------------

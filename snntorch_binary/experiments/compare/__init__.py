@@ -79,7 +79,7 @@ def run(
     anytime: bool = False,
 ) -> Comparison:
     """Carry out a comparison; see :func:`compare`."""
-    check_jobs(jobs)
+    check_jobs(jobs, experiment)
     _check_pictures(experiment)
     if ood is not None:
         check_ood(experiment, ood)
