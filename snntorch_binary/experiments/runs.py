@@ -16,17 +16,15 @@ from typing import Any, Protocol
 import torch
 
 from snntorch_binary._errors import expected, in_one_line
-from snntorch_binary._files import DamagedFileError, RunFolder, digest, read_json, remove_parts, write_json
+from snntorch_binary._files import OutputError, RunFolder, digest, remove_parts, settings_in, write_json
 from snntorch_binary.experiments.progress import RunProgress, RunsProgress, Sender
 
 FORMAT = 2
 """Format of folders of results."""
 SETTINGS = "settings.json"
 LAST = "last.ckpt"
-
-
-class OutputError(RuntimeError):
-    """The results cannot be written where they should go."""
+_NAMED = ("rules", "methods")
+"""What there can be more of in a folder later."""
 
 
 class Train(Protocol):
@@ -57,7 +55,7 @@ class PlannedRun:
 
     def folder(self, out: Path, say: Callable[[str], None] = lambda _: None) -> RunFolder:
         """Return its folder."""
-        return RunFolder(out / "runs" / self.name, {"run": self.name, "settings": digest(dict(self.key))}, say)
+        return run_files(out / "runs" / self.name, self.name, self.key, say)
 
     def finished(self, folder: RunFolder) -> dict[str, Any] | None:
         """Return the result, or ``None`` where the run is to be trained (on)."""
@@ -66,6 +64,11 @@ class PlannedRun:
             return None
         # Somebody may have removed it, but other pictures than these results are not made of a damaged one.
         return done if LAST in folder or not (folder.path / LAST).exists() else None
+
+
+def run_files(path: Path, name: str, key: Mapping[str, Any], say: Callable[[str], None] = lambda _: None) -> RunFolder:
+    """Return the files of a run in a folder; those of another name or key are taken for none."""
+    return RunFolder(path, {"run": name, "settings": digest(dict(key))}, say)
 
 
 def carry_out(
@@ -185,8 +188,8 @@ def check_output(out: Path, settings: Mapping[str, Any]) -> None:
 
     Args:
         out: the folder.
-        settings: what all of its results depend on, as plain values; what is below ``"rules"`` is compared for those
-            rules that are there in both.
+        settings: what all of its results depend on, as plain values; what is below ``"rules"`` or ``"methods"`` is
+            compared for those that are there in both.
 
     Raises:
         OutputError: the folder cannot be written to, or holds runs made with other settings.
@@ -213,28 +216,15 @@ def check_output(out: Path, settings: Mapping[str, Any]) -> None:
 
 
 def _by_name(settings: Mapping[str, Any]) -> dict[str, Any]:
-    rules = settings.get("rules")
-    found = {key: value for key, value in settings.items() if key != "rules"}
-    return found | {f"rules.{name}": of for name, of in rules.items()} if isinstance(rules, Mapping) else found
+    found = {key: value for key, value in settings.items() if key not in _NAMED}
+    for key in _NAMED:
+        named = settings.get(key)
+        found |= {f"{key}.{name}": of for name, of in named.items()} if isinstance(named, Mapping) else {}
+    return found
 
 
 def _in_both(key: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    return not key.startswith("rules.") or (key in was and key in now)
-
-
-def settings_in(path: Path) -> dict[str, Any]:
-    """Return what a file in a folder of results says of it.
-
-    Raises:
-        OutputError: it is damaged.
-    """
-    try:
-        values = read_json(path)
-    except DamagedFileError:
-        values = None
-    if not isinstance(values, dict):
-        raise OutputError(f"{path} is damaged; give another --out or remove the folder.")
-    return values
+    return key.partition(".")[0] not in _NAMED or (key in was and key in now)
 
 
 def write_settings(out: Path, settings: Mapping[str, Any]) -> None:
@@ -244,14 +234,20 @@ def write_settings(out: Path, settings: Mapping[str, Any]) -> None:
         OutputError: it cannot be written.
     """
     path = out / SETTINGS
-    rules: dict[str, Any] = {}
-    if path.exists() and (out / "runs").is_dir():
-        before = settings_in(path).get("rules")
-        rules = before if isinstance(before, dict) else {}
+    before = settings_in(path) if path.exists() and (out / "runs").is_dir() else {}
     try:
         out.mkdir(parents=True, exist_ok=True)
         remove_parts(out)
-        merged = {**settings, "rules": {**rules, **settings["rules"]}} if "rules" in settings else dict(settings)
-        write_json(path, {"format": FORMAT, **merged})
+        write_json(path, {"format": FORMAT, **settings, **_joined(before, settings)})
     except OSError as error:
         raise OutputError(f"The results cannot be written to {out}: {error.strerror}.") from None
+
+
+def _joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rules or methods of both: there may be some at one time, and others at another."""
+    found = {}
+    for key in _NAMED:
+        was, named = before.get(key), now.get(key)
+        if isinstance(named, Mapping):
+            found[key] = {**(was if isinstance(was, Mapping) else {}), **named}
+    return found

@@ -67,7 +67,7 @@ def results_table(
     groups = _grouped(rows)
     shown = {name: score for name, score in _SCORES.items() if name in rows[0]}
     several_credits = len({credit for _, credit, _ in groups}) > 1
-    caption = _caption([len(group) for group in groups.values()])
+    caption = over_seeds([len(group) for group in groups.values()])
     if intervals:
         caption += "\na range is the 95 % bootstrap interval over test examples and seeds"
     table = _table(escape(rows[0]["dataset"]), caption)
@@ -165,7 +165,8 @@ def _grouped(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, str], li
     return groups
 
 
-def _caption(num_seeds: Collection[int]) -> str:
+def over_seeds(num_seeds: Collection[int]) -> str:
+    """Return what the caption of a table says of its means, from how many seeds each has."""
     fewest, most = min(num_seeds), max(num_seeds)
     if most == 1:
         return "one seed"
@@ -179,7 +180,18 @@ def _mean_and_spread(values: Sequence[float], score: _Score, interval: Differenc
     if interval is not None:
         low, high = (f"{score.factor * end:.{score.decimals}f}" for end in (interval.low, interval.high))
         return f"{mean}\n{low}..{high}"
-    return mean if len(values) == 1 else f"{mean}\n±{statistics.stdev(scaled):.{score.decimals}f}"
+    return mean_and_spread(scaled, score.decimals, "\n±")
+
+
+def mean_and_spread(values: Sequence[float], decimals: int, between: str = " ±") -> str:
+    """Return a mean, and the sample standard deviation of several.
+
+    Example:
+        >>> mean_and_spread([1.0, 2.0], 2), mean_and_spread([1.0], 2)
+        ('1.50 ±0.71', '1.00')
+    """
+    mean = f"{statistics.fmean(values):.{decimals}f}"
+    return mean if len(values) == 1 else f"{mean}{between}{statistics.stdev(values):.{decimals}f}"
 
 
 def _duration(seconds: float) -> str:

@@ -11,8 +11,7 @@ from typing import Any
 import lightning as L
 
 from snntorch_binary._errors import expected
-from snntorch_binary._files import RunFolder, digest, remove_parts, write_json
-from snntorch_binary.experiments.runs import OutputError, settings_in
+from snntorch_binary._files import OutputError, RunFolder, digest, remove_parts, settings_in, write_json
 from snntorch_binary.lightning.hyperparameters import check_names
 from snntorch_binary.tune.engine import EXPERIMENT, MEMBERS, Resources, ray_started, run_trials
 from snntorch_binary.tune.fingerprint import fingerprint

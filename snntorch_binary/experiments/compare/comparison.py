@@ -8,11 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from torch import Tensor
 
-from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary.experiments.compare.train import load_module, train_one, validation_line
 from snntorch_binary.experiments.data import LoadedData
 from snntorch_binary.experiments.experiment import Experiment, as_plain
@@ -134,7 +132,6 @@ def _planned(experiment: Experiment, name: str, seed: int, fold: int) -> Planned
     return PlannedRun(label, key, train, RESULT, has)
 
 
-@torch.no_grad()
 def try_out(experiment: Experiment) -> LoadedData:
     """Answer two examples with each rule's untrained network; return the data of the first seed.
 
@@ -143,23 +140,10 @@ def try_out(experiment: Experiment) -> LoadedData:
     """
     seed = experiment.seeds[0]
     data = experiment.load(seed)
-    x, _ = next(iter(data.validation()))
     tried: list[Any] = []
     for rule in experiment.rules:
         named = experiment.network_of(rule)
-        if (named, rule.sees_symbols) in tried:
-            continue
-        tried.append((named, rule.sees_symbols))
-        module = experiment.make_module(rule, data, seed)
-        few = x[:, :2] if _has_time_first(experiment) else x[:2]
-        try:
-            module.eval().answers(few, final=False)
-        except Exception as error:  # whatever a user's network does with data that do not fit it
-            what = f"a network that takes the data, {list(few.shape)}, and returns what a readout reads"
-            why = in_one_line(f"{named.class_path}: {type(error).__name__}: {error}", 400)
-            raise ValueError(expected("network", what, why)) from error
+        if (named, rule.sees_symbols) not in tried:
+            tried.append((named, rule.sees_symbols))
+            experiment.try_network(rule, data, experiment.make_module(rule, data, seed))
     return data
-
-
-def _has_time_first(experiment: Experiment) -> bool:
-    return getattr(experiment.data, "time", "first") == "first"

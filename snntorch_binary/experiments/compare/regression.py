@@ -15,6 +15,7 @@ from snntorch_binary.data import SpikeDataset, Splits, regression_1d
 from snntorch_binary.experiments.compare.comparison import Comparison, Run
 from snntorch_binary.experiments.compare.report import label_of, write_curve
 from snntorch_binary.metrics import evaluate_regression, fit_noise
+from snntorch_binary.metrics.table import mean_and_spread
 from snntorch_binary.plots import predictive_band
 
 
@@ -122,14 +123,9 @@ def _table(name: str, rows: list[dict[str, Any]]) -> Table:
         table.add_row(
             label,
             where,
-            _mean_and_spread(scores["rmse"]),
-            _mean_and_spread(scores["nll"]),
+            mean_and_spread(scores["rmse"], 3, " ± "),
+            mean_and_spread(scores["nll"], 3, " ± "),
             f"{statistics.fmean(scores['coverage']):.2f}",
             f"{statistics.fmean(scores['spread']):.3f}",
         )
     return table
-
-
-def _mean_and_spread(values: list[float]) -> str:
-    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.3f}{spread}"

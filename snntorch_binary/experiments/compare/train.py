@@ -19,7 +19,6 @@ from snntorch_binary._files import RunFolder
 from snntorch_binary.experiments.answers import answers
 from snntorch_binary.experiments.compare.in_spikes import in_small_batches, running_in_spikes
 from snntorch_binary.experiments.data import Batches, LoadedData
-from snntorch_binary.experiments.description import RunDescription, weights_of
 from snntorch_binary.experiments.experiment import Experiment
 from snntorch_binary.experiments.progress import RunProgress
 from snntorch_binary.experiments.rules import Rule, in_spikes
@@ -49,7 +48,7 @@ def train_one(
     rule = experiment.rule(name)
     data = experiment.load(seed, fold)
     module = experiment.make_module(rule, data, seed, fold)
-    describe(experiment, rule, data, module, seed).write(folder.path)
+    experiment.describe(rule, data, module.net, seed).write(folder.path)
     history, restored = _History(progress, folder.path.name), Restored()
     checkpoint = ModelCheckpoint(
         dirpath=folder.path,
@@ -105,22 +104,6 @@ def _tested(module: SpikingModule, rule: Rule, data: LoadedData, say: Any) -> di
         "validation_answers": {name: validation[name] for name in module.predictions},
         "test_logits": test["logits"],
     }
-
-
-def describe(experiment: Experiment, rule: Rule, data: LoadedData, module: SpikingModule, seed: int) -> RunDescription:
-    """Return what is written beside the weights of a run."""
-    return RunDescription(
-        experiment.network_of(rule).filled("network", {**data.offered(), "seed": seed}),
-        rule.name,
-        weights_of(module.net, getattr(rule, "scale", "fan_in")),
-        data.num_classes,
-        data.class_names,
-        experiment.data.plain(),
-        data.input_shape,
-        data.num_steps,
-        {name: getattr(experiment, name) for name in ("readout", "readout_scale", "step", "time_dim")},
-        getattr(rule, "num_members", 1),
-    )
 
 
 def load_module(

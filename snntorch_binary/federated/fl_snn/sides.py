@@ -9,9 +9,14 @@ import torch
 from snntorch_binary._errors import expected
 from snntorch_binary.federated.averaging import State, why_refused
 from snntorch_binary.federated.exchange import Task, Update
-from snntorch_binary.federated.online_device import OnlineDevice
-from snntorch_binary.federated.selective import Share, average, num_selected
-from snntorch_binary.federated.synapses import biases_and_feedback, set_biases_and_feedback_, set_synapses_, synapses
+from snntorch_binary.federated.fl_snn.device import OnlineDevice
+from snntorch_binary.federated.fl_snn.selective import Share, average, num_selected
+from snntorch_binary.federated.fl_snn.synapses import (
+    biases_and_feedback,
+    set_biases_and_feedback_,
+    set_synapses_,
+    synapses,
+)
 from snntorch_binary.nn.wta import WTANetwork
 
 INDICES, WEIGHTS = "indices", "weights"

@@ -2,7 +2,7 @@
 
 An app for ``flwr run`` is a folder with these lines in ``app.py``::
 
-    from snntorch_binary.federated.flower.deployed import client, server
+    from snntorch_binary.experiments.federate.deployed import client, server
 
 and in ``pyproject.toml`` ::
 
@@ -34,10 +34,11 @@ from typing import Any
 from flwr.app import Context, Message
 from flwr.serverapp import Grid, ServerApp
 
-from snntorch_binary.federated.federation import make_federation
-from snntorch_binary.federated.flower.apps import RESTART_WAIT, Protection, apps
+from snntorch_binary.experiments.federate.apps import RESTART_WAIT, Protection, apps
+from snntorch_binary.experiments.federate.config import read_federation
+from snntorch_binary.experiments.federate.federation import Federation
+from snntorch_binary.experiments.federate.sides import make_sides
 from snntorch_binary.federated.flower.client import client_app
-from snntorch_binary.federated.settings import FederationSettings, chosen_settings
 
 server = ServerApp()
 
@@ -45,14 +46,14 @@ server = ServerApp()
 @server.main()
 def _serve(grid: Grid, context: Context) -> None:
     given = context.run_config
-    settings, method, seed = _chosen(context)
+    federation, method, seed = _chosen(context)
     wait, timeout = float(given.get("wait", RESTART_WAIT)), float(given.get("timeout", 3600.0))
     folder = Path(str(given.get("folder", "results")))
-    apps(settings, method, seed, folder, wait=wait, timeout=timeout)[0](grid, context)
+    apps(federation, method, seed, folder, wait=wait, timeout=timeout)[0](grid, context)
 
 
 def _participant(context: Context) -> Any:
-    return make_federation(*_chosen(context)).participant
+    return make_sides(*_chosen(context)).participant
 
 
 def _protection(message: Message, context: Context, call_next: Any) -> Message:
@@ -62,7 +63,7 @@ def _protection(message: Message, context: Context, call_next: Any) -> Message:
 client = client_app(_participant, [_protection])
 
 
-def _chosen(context: Context) -> tuple[FederationSettings, str, int]:
+def _chosen(context: Context) -> tuple[Federation, str, int]:
     given = context.run_config
-    settings = chosen_settings(str(given["config"]), data_dir=str(given.get("data-dir", "")) or None)
-    return settings, str(given["method"]), int(given.get("seed", 0))
+    federation = read_federation(str(given["config"]), data_dir=str(given.get("data-dir", "")) or None)
+    return federation, str(given["method"]), int(given.get("seed", 0))

@@ -11,8 +11,13 @@ from torch import Tensor, nn
 from snntorch_binary._errors import expected
 from snntorch_binary.data import class_symbols, unsigned_symbols
 from snntorch_binary.data.splits import permutation
-from snntorch_binary.federated.selective import Share, average, merge, select
-from snntorch_binary.federated.synapses import biases_and_feedback, set_biases_and_feedback_, set_synapses_, synapses
+from snntorch_binary.federated.fl_snn.selective import Share, average, merge, select
+from snntorch_binary.federated.fl_snn.synapses import (
+    biases_and_feedback,
+    set_biases_and_feedback_,
+    set_synapses_,
+    synapses,
+)
 from snntorch_binary.learning.online_glm import OnlineGLM
 from snntorch_binary.nn.wta import WTANetwork
 

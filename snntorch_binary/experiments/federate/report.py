@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from snntorch_binary._files import write_json
-from snntorch_binary.federated.run import FederatedRun
-from snntorch_binary.federated.settings import FederationSettings
+from snntorch_binary.experiments.federate.federation import Federation
+from snntorch_binary.experiments.federate.run import FederatedRun
 from snntorch_binary.metrics import Difference, differences_table, evaluate, paired_differences
+from snntorch_binary.metrics.table import mean_and_spread, over_seeds
 from snntorch_binary.plots import reliability_diagram, rounds_curve
 
 
-def rows_of(settings: FederationSettings, runs: Sequence[FederatedRun]) -> list[dict[str, Any]]:
+def rows_of(federation: Federation, runs: Sequence[FederatedRun]) -> list[dict[str, Any]]:
     """Return one row a run and prediction, as in results.json; bytes are of the real messages, a client and round."""
     rows = []
     for run in runs:
@@ -28,16 +29,16 @@ def rows_of(settings: FederationSettings, runs: Sequence[FederatedRun]) -> list[
         for prediction, probabilities in run.probabilities.items():
             rows.append(
                 {
-                    "dataset": settings.data["name"],
+                    "dataset": federation.name,
                     "method": run.method,
                     "prediction": prediction,
                     "seed": run.seed,
                     **asdict(evaluate(probabilities, run.labels)),
                     "bytes_up": round(up),
                     "bytes_down": round(down),
-                    "num_clients": settings.num_clients,
-                    "clients_per_round": settings.clients_per_round,
-                    "num_rounds": settings.num_rounds,
+                    "num_clients": federation.num_clients,
+                    "clients_per_round": federation.clients_per_round,
+                    "num_rounds": federation.num_rounds,
                     "left_out": sum(len(entry["left_out"]) for entry in run.history),
                     "train_seconds": round(run.train_seconds, 1),
                 }
@@ -45,9 +46,9 @@ def rows_of(settings: FederationSettings, runs: Sequence[FederatedRun]) -> list[
     return rows
 
 
-def report(settings: FederationSettings, runs: list[FederatedRun], out: Path, console: Console) -> None:
+def report(federation: Federation, runs: list[FederatedRun], out: Path, console: Console) -> None:
     """Print the table, draw the pictures and write results.json."""
-    rows = rows_of(settings, runs)
+    rows = rows_of(federation, runs)
     write_json(out / "results.json", rows)
     console.print(federation_table(rows))
     differences = compared(runs)
@@ -76,9 +77,9 @@ def federation_table(rows: Sequence[dict[str, Any]]) -> Table:
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["method"], row["prediction"]), []).append(row)
-    first, most = rows[0], max(map(len, groups.values()))
+    first = rows[0]
     title = f"{first['dataset']}, {first['num_clients']} clients, {first['clients_per_round']} a round"
-    seeds = "one seed" if most == 1 else f"mean over {most} seeds; ± their sample standard deviation"
+    seeds = over_seeds([len(group) for group in groups.values()])
     caption = f"{first['num_rounds']} rounds; {seeds}\nkB: sent by a client, and to it, a round"
     table = Table(title=title, caption=caption, box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("method", overflow="fold")
@@ -118,9 +119,7 @@ def _label(method: str, prediction: str) -> str:
 
 
 def _spread(rows: Sequence[dict[str, Any]], score: str, factor: int, decimals: int) -> str:
-    values = [factor * row[score] for row in rows]
-    mean = f"{statistics.fmean(values):.{decimals}f}"
-    return mean if len(values) == 1 else f"{mean} ±{statistics.stdev(values):.{decimals}f}"
+    return mean_and_spread([factor * row[score] for row in rows], decimals)
 
 
 def _sent(run: FederatedRun) -> list[float]:

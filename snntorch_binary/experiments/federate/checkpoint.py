@@ -9,10 +9,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from snntorch_binary._files import DamagedFileError, RunFolder, parse_tensors, read_bytes, tensor_bytes, write_bytes
+from snntorch_binary._files import (
+    DamagedFileError,
+    OutputError,
+    RunFolder,
+    parse_tensors,
+    read_bytes,
+    read_json,
+    tensor_bytes,
+    write_bytes,
+)
+from snntorch_binary.experiments.runs import LAST
 from snntorch_binary.federated.averaging import State
 
-_LAST = "last.pt"
 _MEMORY = re.compile(r"client\d+-round\d+\.pt")
 log = logging.getLogger("snntorch_binary.federated")
 
@@ -50,7 +59,7 @@ class RoundCheckpoint:
             name, content = f"client{client}-round{round}.pt", tensor_bytes(memory)
             write_bytes(self.folder / name, content)
             memories[client] = name, hashlib.sha256(content).hexdigest()
-        self.files.write_tensors(_LAST, {**server, "round": round, "memories": memories})
+        self.files.write_tensors(LAST, {**server, "round": round, "memories": memories})
         self._memories = memories
         kept = {name for name, _ in memories.values()}
         for path in self.folder.glob("client*-round*.pt"):
@@ -62,7 +71,7 @@ class RoundCheckpoint:
 
         ``None`` where there is nothing, or where a file is damaged or of another run, which a line of the log names.
         """
-        server = self.files.read_tensors(_LAST)
+        server = self.files.read_tensors(LAST)
         if server is None:
             return None
         named = dict(server.pop("memories"))
@@ -77,8 +86,25 @@ class RoundCheckpoint:
     def _memory(self, name: str, checksum: str) -> State:
         path = self.folder / name
         if not _MEMORY.fullmatch(name):  # a file chooses no path
-            raise DamagedFileError(f"{self.folder / _LAST} names a file that is no client's.")
+            raise DamagedFileError(f"{self.folder / LAST} names a file that is no client's.")
         content = read_bytes(path)
         if hashlib.sha256(content).hexdigest() != checksum:
             raise DamagedFileError(f"{path} is damaged or of another run.")
         return parse_tensors(content, path)
+
+
+def require_own(files: RunFolder) -> None:
+    """Refuse a folder that holds the files of another run.
+
+    Raises:
+        OutputError: it does, or what says so is damaged.
+    """
+    path = files.path / RunFolder.RECORD
+    if not path.exists():
+        return
+    try:
+        record = read_json(path)
+    except DamagedFileError as error:
+        raise OutputError(f"{str(error).rstrip('.')}; give another folder or remove it.") from None
+    if not isinstance(record, dict) or record.get("run") != files.run:
+        raise OutputError(f"{files.path} holds the files of another run; give another folder or remove it.")

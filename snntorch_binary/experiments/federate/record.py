@@ -7,14 +7,20 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from snntorch_binary.data import collate
-from snntorch_binary.experiments.progress import RunsProgress
-from snntorch_binary.federated.checkpoint import RoundCheckpoint
-from snntorch_binary.federated.evaluation import Evaluator
-from snntorch_binary.federated.federation import Federation
+import torch
+from torch import Tensor
+
+from snntorch_binary.experiments.answers import answers
+from snntorch_binary.experiments.data import Batches
+from snntorch_binary.experiments.description import network_state, state_of, written_by
+from snntorch_binary.experiments.examples import Remembered
+from snntorch_binary.experiments.federate.checkpoint import RoundCheckpoint
+from snntorch_binary.experiments.federate.federation import Federation
+from snntorch_binary.experiments.federate.sides import Sides
+from snntorch_binary.experiments.progress import RunProgress
 from snntorch_binary.federated.flower.grid import InProcessGrid
 from snntorch_binary.federated.flower.strategy import RoundReport
-from snntorch_binary.federated.settings import FederationSettings
+from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.metrics import evaluate
 
 log = logging.getLogger("snntorch_binary.federated")
@@ -24,9 +30,9 @@ class RoundRecord:
     """Looks at the global network after each round, keeps what it saw, and writes the checkpoint.
 
     Args:
-        federation: whose rounds these are.
+        federation: what it is.
+        sides: whose rounds these are.
         checkpoint: where they are kept, or ``None``.
-        settings: the federation's.
         name: of the run, for the progress display.
         progress: the display, or ``None``.
     """
@@ -34,14 +40,14 @@ class RoundRecord:
     def __init__(
         self,
         federation: Federation,
+        sides: Sides,
         checkpoint: RoundCheckpoint | None,
-        settings: FederationSettings,
         name: str = "",
-        progress: RunsProgress | None = None,
+        progress: RunProgress | None = None,
     ) -> None:
         self.federation = federation
+        self.sides = sides
         self.checkpoint = checkpoint
-        self.settings = settings
         self.name = name
         self.progress = progress
         self.grid: InProcessGrid | None = None
@@ -49,7 +55,7 @@ class RoundRecord:
         self.accepted: dict[int, int] = {}
         self.rounds_done = 0
         self.seconds = 0.0
-        self._evaluator = Evaluator(federation.splits.validation, collate, settings.evaluation_batch_size)
+        self._validation = Remembered(sides.data.validation(), federation.evaluation_batch_size)
         self._since = time.perf_counter()
 
     def resume(self) -> None:
@@ -63,7 +69,7 @@ class RoundRecord:
             return
         server, memories = found
         try:
-            self.federation.coordinator.load_state_dict(server["state"])
+            self.sides.coordinator.load_state_dict(network_state(server))
             self.history, self.accepted = server["history"], server["accepted"]
             self.rounds_done, self.seconds = server["round"], server["seconds"]
         except (KeyError, RuntimeError):
@@ -87,18 +93,19 @@ class RoundRecord:
         losses = {client: found["loss"] for client, found in report.metrics.items() if "loss" in found}
         if losses:
             entry["loss"] = _mean(losses)
-        last = report.round == self.settings.num_rounds
-        if report.round % self.settings.evaluate_every == 0 or last:
-            answers, labels = self._evaluator.answers(self.federation.module, final=False)
-            if all(bool(answer.isfinite().all()) for answer in answers.values()):
-                entry["scores"] = {name: asdict(evaluate(answer, labels)) for name, answer in answers.items()}
+        last = report.round == self.federation.num_rounds
+        if report.round % self.federation.evaluate_every == 0 or last:
+            found, labels = answers_of(self.sides.module, self._validation, final=False)
+            if all(bool(answer.isfinite().all()) for answer in found.values()):
+                entry["scores"] = {name: asdict(evaluate(answer, labels)) for name, answer in found.items()}
             else:
                 log.warning("After round %d the network answers NaN or infinite values.", report.round)
         self.history.append(entry)
         self.accepted.update(dict.fromkeys(report.used, report.round))
         memories = {} if self.grid is None else self.grid.memories(report.bytes_up)
         server = {
-            "state": self.federation.coordinator.state_dict(),
+            "state_dict": state_of(self.sides.coordinator.state_dict()),
+            **written_by(),
             "history": self.history,
             "accepted": self.accepted,
             "seconds": self.seconds,
@@ -107,8 +114,24 @@ class RoundRecord:
             self.checkpoint.save(server, report.round, memories)
         if self.progress is not None:
             self.progress.step(report.round)
-            self.progress.say(round_line(self.name, self.history, self.settings.num_rounds))
+            self.progress.say(round_line(self.name, self.history, self.federation.num_rounds))
         self._since = time.perf_counter()
+
+
+def answers_of(module: SpikingModule, batches: Batches, final: bool) -> tuple[dict[str, Tensor], Tensor]:
+    """Return class probabilities [N, C] of each prediction by name, and the labels [N].
+
+    Args:
+        module: the global module; its mode is put back.
+        batches: pairs ``(x, labels)``.
+        final: ask for the full ensemble.
+    """
+    training = module.training
+    module.eval()
+    found = answers(batches, lambda x: module.answers(x.to(module.device, torch.float32), final))
+    module.train(training)
+    labels = found.pop("labels")
+    return found, labels
 
 
 def round_line(name: str, history: list[dict[str, Any]], num_rounds: int) -> str:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
+from snntorch_binary.tune.report import FIXED, PBT, report
+from snntorch_binary.tune.settings import ModuleOf, TuneSettings, data_of
 
 from snntorch_binary.experiments.progress import RunsProgress
 from snntorch_binary.experiments.provenance import write_csv
@@ -15,8 +17,6 @@ from snntorch_binary.tune.engine import ray_started
 from snntorch_binary.tune.lineage import Report
 from snntorch_binary.tune.plan import Plan
 from snntorch_binary.tune.population import Population, finished, population_based_training, prepare
-from snntorch_binary.tune.report import FIXED, PBT, report
-from snntorch_binary.tune.settings import ModuleOf, TuneSettings, data_of
 
 
 def run(settings: TuneSettings, out: Path, console: Console, arguments: Sequence[str]) -> dict[str, list[Population]]:

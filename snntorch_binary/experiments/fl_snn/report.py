@@ -12,25 +12,26 @@ from rich.console import Console
 from rich.table import Table
 
 from snntorch_binary._files import write_json
-from snntorch_binary.federated.online_run import OnlineRun
-from snntorch_binary.federated.online_settings import OnlineSettings
+from snntorch_binary.experiments.fl_snn.federation import OnlineFederation
+from snntorch_binary.experiments.fl_snn.run import OnlineRun
 from snntorch_binary.metrics import evaluate
+from snntorch_binary.metrics.table import mean_and_spread, over_seeds
 from snntorch_binary.plots import load_curve
 
 Row = dict[str, Any]
 
 
-def online_rows(settings: OnlineSettings, runs: Sequence[OnlineRun]) -> list[Row]:
+def online_rows(federation: OnlineFederation, runs: Sequence[OnlineRun]) -> list[Row]:
     """Return one row a run and prediction: scores are means over the devices, the load is of one device in all."""
     rows = []
     for run in runs:
-        method = settings.methods[run.method]
+        method = federation.methods[run.method]
         for prediction, of_devices in run.probabilities.items():
             scores = [asdict(evaluate(device, run.labels)) for device in of_devices]
             rows.append(
                 {
-                    "dataset": settings.data["name"],
-                    "classes": " ".join(map(str, settings.data["classes"])),
+                    "dataset": federation.name,
+                    "classes": run.classes,
                     "method": run.method,
                     "prediction": prediction,
                     "seed": run.seed,
@@ -41,21 +42,21 @@ def online_rows(settings: OnlineSettings, runs: Sequence[OnlineRun]) -> list[Row
                     "counted_since": method.counted_since,
                     "scalars": round(run.scalars),
                     "bytes": round(run.bytes),
-                    "num_local_steps": settings.num_local_steps,
+                    "num_local_steps": federation.num_local_steps,
                     "train_seconds": round(run.train_seconds, 1),
                 }
             )
     return rows
 
 
-def report_online(settings: OnlineSettings, runs: Sequence[OnlineRun], out: Path, console: Console) -> None:
+def report_online(federation: OnlineFederation, runs: Sequence[OnlineRun], out: Path, console: Console) -> None:
     """Print the table, draw the picture and write results.json."""
-    rows = online_rows(settings, runs)
+    rows = online_rows(federation, runs)
     write_json(out / "results.json", rows)
     console.print(online_table(rows))
     single = [row for row in rows if row["prediction"] == "single"]
     curves: dict[str, dict[float, list[float]]] = {}
-    for name, members in settings.curves.items():
+    for name, members in federation.curves.items():
         for row in single:
             if row["method"] in members and row["bytes"]:
                 curves.setdefault(name, {}).setdefault(row["bytes"] / 1e3, []).append(row["accuracy"])
@@ -72,9 +73,9 @@ def online_table(rows: Sequence[Row]) -> Table:
     groups: dict[str, dict[str, list[Row]]] = {}
     for row in rows:
         groups.setdefault(row["method"], {}).setdefault(row["prediction"], []).append(row)
-    first, most = rows[0], max(len(group["single"]) for group in groups.values())
+    first = rows[0]
     title = f"{first['dataset']}, a device for each of the classes {first['classes'].replace(' ', ', ')}"
-    seeds = "one seed" if most == 1 else f"mean over {most} seeds; ± their sample standard deviation"
+    seeds = over_seeds([len(group["single"]) for group in groups.values()])
     caption = (
         f"{first['num_local_steps']} local steps a device; mean over devices; {seeds}\n"
         "τ: local steps between exchanges, n: basis functions a device sends; ens.: mean of several free runs\n"
@@ -101,6 +102,4 @@ def online_table(rows: Sequence[Row]) -> Table:
 
 
 def _spread(rows: Sequence[Row], score: str) -> str:
-    values = [100 * row[score] for row in rows]
-    mean = f"{statistics.fmean(values):.1f}"
-    return mean if len(values) == 1 else f"{mean} ±{statistics.stdev(values):.1f}"
+    return mean_and_spread([100 * row[score] for row in rows], 1)

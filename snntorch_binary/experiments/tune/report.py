@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.table import Table
+from snntorch_binary.tune.settings import ModuleOf, TuneSettings, data_of
 from torch import Tensor
 
 from snntorch_binary._files import write_json
@@ -21,7 +22,6 @@ from snntorch_binary.plots import PopulationSegment, population_history
 from snntorch_binary.tune.interval import ModuleFactory
 from snntorch_binary.tune.lineage import line_of, winner
 from snntorch_binary.tune.population import Population, result_files
-from snntorch_binary.tune.settings import ModuleOf, TuneSettings, data_of
 from snntorch_binary.weights import binary_layers
 
 PBT, FIXED = "PBT", "best fixed"
