@@ -9,8 +9,8 @@ from typing import Any
 from snntorch_binary._errors import expected, require
 from snntorch_binary.commands.options import integers, words
 
-_EPILOG = """CONFIG is a YAML file or the name of one that ships with the package; a wrong name lists them. Its network and
-data are named as in those of compare, and may be your own. Every method in it runs once for every seed; ends with a
+_EPILOG = """CONFIG is a YAML file or the name of one that ships with the package; a wrong name lists them. Its network
+and data are named as in those of compare, and may be your own. Every method in it runs once for every seed; ends with a
 table, results.json, results.csv and pictures. Interrupted, the same command continues after the last finished round.
 
 examples:
@@ -39,9 +39,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--seeds", type=integers, metavar="SEEDS", help="one run of every method each, as 0,1,2")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds in place of the file's")
     parser.add_argument("--engine", choices=("in-process", "ray"), help="what runs the clients (default: in-process)")
-    parser.add_argument(
-        "--jobs", type=int, metavar="N", help="runs under way at once (default: half the cores)"
-    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="runs under way at once (default: half the cores)")
     parser.add_argument("--limit-per-class", type=int, metavar="N", help="at most N examples of each class and part")
     parser.set_defaults(run=run_command)
 

@@ -17,7 +17,7 @@ from snntorch_binary._files import DamagedFileError, RunFolder, read_json, write
 from snntorch_binary.checkpoint import FORMAT as CHECKPOINT_FORMAT
 from snntorch_binary.checkpoint import CheckpointError, check_format, contents_of, load_trained
 from snntorch_binary.convert import binarize_
-from snntorch_binary.experiments.named import Named
+from snntorch_binary.experiments.named import Named, make_network
 from snntorch_binary.weights import WeightRule, binary_layers
 
 FILE = "description.json"
@@ -263,10 +263,7 @@ def _float_network(named: Named, state: Mapping[str, Any], of_stranger: bool) ->
         there = sum(value.numel() for value in state.values())
         if sizes > _TOO_LARGE * there + 1_000:
             raise CheckpointError(f"The description asks for {sizes:,} parameters, and the checkpoint has {there:,}.")
-    net = named.call("network")
-    if not isinstance(net, nn.Module):
-        raise ValueError(expected("network", "a class or function that makes a torch.nn.Module", type(net).__name__))
-    return net
+    return make_network(named)
 
 
 def _before_descriptions(path: Path) -> TrainedRun:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import lightning as L
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SequentialSampler, TensorDataset
 
 from snntorch_binary._errors import expected
 from snntorch_binary.experiments.data import Batches, LoadedData
+from snntorch_binary.kernels.noise import mix
 from snntorch_binary.lightning.data import SeededSampler
 
 
@@ -85,3 +88,27 @@ def of_size(batches: Batches, batch_size: int) -> Batches:
     if not isinstance(batches, DataLoader) or not _shows_all(batches):
         return batches
     return DataLoader(batches.dataset, batch_size=batch_size, collate_fn=batches.collate_fn)
+
+
+class _SeededOrder:
+    """A user's loader, whose order in an epoch is the same when a training goes on there."""
+
+    def __init__(self, loader: DataLoader[Any], seed: int, fold: int, trainer: L.Trainer) -> None:
+        self.dataset = loader.dataset
+        self._loader, self._seed, self._fold, self._trainer = loader, seed, fold, trainer
+
+    def __iter__(self) -> Iterator[Any]:
+        noise = mix(self._seed, self._fold, self._trainer.current_epoch) >> 1
+        torch.manual_seed(noise)
+        random.seed(noise)
+        return iter(self._loader)
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+
+def in_seeded_order(loader: Batches, seed: int, fold: int, trainer: L.Trainer) -> Batches:
+    """Return a user's loader with an order that is a function of seed, fold and epoch; others have that already."""
+    if isinstance(loader, DataLoader) and not hasattr(loader.sampler, "set_epoch"):
+        return _SeededOrder(loader, seed, fold, trainer)
+    return loader

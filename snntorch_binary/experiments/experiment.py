@@ -14,10 +14,12 @@ from torch import nn
 from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary.experiments.data import LoadedData, ShippedData, Source, UserData, data_of
 from snntorch_binary.experiments.description import RunDescription, weights_of
-from snntorch_binary.experiments.named import Named
+from snntorch_binary.experiments.named import Named, make_network
 from snntorch_binary.experiments.rules import Rule, rules_of
 from snntorch_binary.inference.readout import DEFAULT_READOUT, ReadoutName, check_readout, check_time_dim
 from snntorch_binary.lightning.spiking_module import CREDITS, Credit, SpikingModule
+
+_READING = ("readout", "readout_scale", "step", "time_dim")
 
 
 @dataclass(frozen=True)
@@ -90,21 +92,20 @@ class Experiment:
         Raises:
             ValueError: it cannot be made, or is no module.
         """
-        named = self.network_of(rule)
         torch.manual_seed(1_000 * seed + fold)
-        net = named.call("network", {**data.offered(), "seed": seed})
-        if not isinstance(net, nn.Module):
-            what = "a class or function that makes a torch.nn.Module"
-            raise ValueError(expected("network", what, f"{type(net).__name__} from {named.class_path}"))
-        return net
+        return make_network(self.network_of(rule), {**data.offered(), "seed": seed})
 
     def make_module(self, rule: Rule, data: LoadedData, seed: int, fold: int = 0) -> SpikingModule:
         """Return the LightningModule of a run, untrained."""
-        options: dict[str, Any] = {"readout": self.readout, "readout_scale": self.readout_scale, "step": self.step}
-        options |= {"time_dim": self.time_dim, "credit": self.credit}
+        net = self.make_network(rule, data, seed, fold)
+        return rule.module(net, data.num_classes, **self.options(rule, data))
+
+    def options(self, rule: Rule, data: LoadedData) -> dict[str, Any]:
+        """Return what the LightningModules of all rules are told beside their hyper-parameters."""
+        found: dict[str, Any] = {name: getattr(self, name) for name in (*_READING, "credit")}
         if rule.sees_symbols:
-            options["polarities"] = len(data.input_shape) == 3 and data.input_shape[0] == 2
-        return rule.module(self.make_network(rule, data, seed, fold), data.num_classes, **options)
+            found["polarities"] = len(data.input_shape) == 3 and data.input_shape[0] == 2
+        return found
 
     def describe(self, rule: Rule, data: LoadedData, net: nn.Module, seed: int) -> RunDescription:
         """Return what is written beside the weights of a run, whose network is given."""
@@ -117,7 +118,7 @@ class Experiment:
             self.data.plain(),
             data.input_shape,
             data.num_steps,
-            {name: getattr(self, name) for name in ("readout", "readout_scale", "step", "time_dim")},
+            {name: getattr(self, name) for name in _READING},
             getattr(rule, "num_members", 1),
         )
 
@@ -141,7 +142,7 @@ class Experiment:
 
     def plain(self) -> dict[str, Any]:
         """Return what all runs depend on as plain values: all but rules and seeds, of which there can be more later."""
-        shared = ("epochs", "batch_size", "num_folds", "credit", "readout", "readout_scale", "step", "time_dim")
+        shared = ("epochs", "batch_size", "num_folds", "credit", *_READING)
         found = {"network": self.network.plain(), "data": self.data.plain()}
         return as_plain({**found, **{name: getattr(self, name) for name in shared}})
 

@@ -13,7 +13,7 @@ require("snntorch_binary.federated.flower", "federated")  # one clear sentence b
 
 from snntorch_binary.experiments.federate.federation import Federation, make_federation  # noqa: E402
 from snntorch_binary.experiments.federate.report import report  # noqa: E402
-from snntorch_binary.experiments.federate.run import FederatedRun, run_all  # noqa: E402
+from snntorch_binary.experiments.federate.runs import FederatedRun, run_all  # noqa: E402
 from snntorch_binary.experiments.progress import RunsProgress  # noqa: E402
 from snntorch_binary.experiments.runs import check_jobs  # noqa: E402
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from snntorch_binary.experiments.fl_snn.config import read_online_federation
 from snntorch_binary.experiments.fl_snn.federation import OnlineFederation, make_online_federation
 from snntorch_binary.experiments.fl_snn.report import report_online
-from snntorch_binary.experiments.fl_snn.run import OnlineRun, run_online
+from snntorch_binary.experiments.fl_snn.runs import OnlineRun, run_online
 from snntorch_binary.experiments.progress import RunsProgress
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from snntorch_binary._files import write_json
 from snntorch_binary.experiments.fl_snn.federation import OnlineFederation
-from snntorch_binary.experiments.fl_snn.run import OnlineRun
+from snntorch_binary.experiments.fl_snn.runs import OnlineRun
 from snntorch_binary.metrics import evaluate
 from snntorch_binary.metrics.table import mean_and_spread, over_seeds
 from snntorch_binary.plots import load_curve

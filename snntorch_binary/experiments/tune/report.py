@@ -11,15 +11,16 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.table import Table
-from snntorch_binary.tune.settings import ModuleOf, TuneSettings, data_of
 from torch import Tensor
 
 from snntorch_binary._files import write_json
+from snntorch_binary.experiments.answers import answers
+from snntorch_binary.experiments.tune.members import ModuleOf
+from snntorch_binary.experiments.tune.tuning import Tuning
 from snntorch_binary.lightning.plain_checkpoints import read_checkpoint
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.metrics import differences_table, evaluate, paired_differences, results_table
 from snntorch_binary.plots import PopulationSegment, population_history
-from snntorch_binary.tune.interval import ModuleFactory
 from snntorch_binary.tune.lineage import line_of, winner
 from snntorch_binary.tune.population import Population, result_files
 from snntorch_binary.weights import binary_layers
@@ -45,35 +46,32 @@ class Tested:
     credit: str
 
 
-def test_winner(settings: TuneSettings, found: Population) -> Tested | None:
+def test_winner(tuning: Tuning, found: Population) -> Tested | None:
     """Return the winner's answers to the test part, read once and kept; ``None`` where there are no classes to tell."""
-    config = settings.config_of(found.plan.seed)
     files = result_files(found.folder)
     kept = files.read_tensors(_ANSWERS)
     if kept is None or kept.keys() != {field.name for field in fields(Tested)}:
-        module, data = _trained(ModuleOf(config["model"]), found), data_of(config.get("data"))
+        data = tuning.data_of(found.plan.seed)
+        modules = tuning.modules(data)
+        module = modules()
         if not isinstance(module, SpikingModule) or data is None or module.task.score != "accuracy":
             return None
-        data.setup("test")
-        parts: dict[str, list[Tensor]] = {}
-        with torch.no_grad():
-            for x, labels in data.test_dataloader():
-                for name, values in {"labels": labels, **module.answers(x, final=True)}.items():
-                    parts.setdefault(name, []).append(values)
-        answers = {name: torch.cat(values) for name, values in parts.items()}
-        labels = answers.pop("labels")
-        binary = bool(binary_layers(module.net))
-        members = getattr(module, "num_test_samples", 1)
-        bits = {name: (1.0 if binary else 32.0) * (members if name == "ensemble" else 1) for name in answers}
-        kept = {"probabilities": answers, "labels": labels, "bits": bits, "credit": module.credit}
+        module.load_state_dict(read_checkpoint(found.checkpoint)["state_dict"])
+        module.eval()
+        answered = answers(data.loaded.test(), lambda x: module.answers(x, final=True))
+        labels = answered.pop("labels")
+        bits = {name: _bits(modules, module, name) for name in answered}
+        kept = {"probabilities": answered, "labels": labels, "bits": bits, "credit": module.credit}
         files.write_tensors(_ANSWERS, kept)
     return Tested(**kept)
 
 
-def _trained(module_factory: ModuleFactory, found: Population) -> Any:
-    module = module_factory()
-    module.load_state_dict(read_checkpoint(found.checkpoint)["state_dict"])
-    return module.eval()
+def _bits(modules: object, module: SpikingModule, prediction: str) -> float:
+    """Return the bits a weight that a prediction needs."""
+    if isinstance(modules, ModuleOf):
+        return modules.rule.bits(prediction)
+    one = 1.0 if binary_layers(module.net) else 32.0
+    return one * (getattr(module, "num_test_samples", 1) if prediction == "ensemble" else 1)
 
 
 def draw(found: Population, path: Path) -> None:
@@ -97,10 +95,10 @@ def draw(found: Population, path: Path) -> None:
     population_history(segments, path, score=found.plan.metric, log=log)
 
 
-def validation_table(settings: TuneSettings, found: Mapping[str, Sequence[Population]]) -> Table:
+def validation_table(tuning: Tuning, found: Mapping[str, Sequence[Population]]) -> Table:
     """Return the validation scores of the winners, and what all members had."""
-    plan = settings.plan
-    table = Table(title=f"{settings.name}: validation, {plan.metric}", show_edge=False)
+    plan = tuning.plan
+    table = Table(title=f"{tuning.name}: validation, {plan.metric}", show_edge=False)
     for heading in ("", "seed", "best", "others", "copies", "epochs in all"):
         table.add_column(heading, justify="left" if not heading else "right")
     for rule, populations in found.items():
@@ -119,26 +117,26 @@ def validation_table(settings: TuneSettings, found: Mapping[str, Sequence[Popula
     return table
 
 
-def report(settings: TuneSettings, found: Mapping[str, Sequence[Population]], out: Path, console: Console) -> None:
+def report(tuning: Tuning, found: Mapping[str, Sequence[Population]], out: Path, console: Console) -> None:
     """Print tables and write pictures, results.json, differences.json; the test part is read here, once."""
     for rule, populations in found.items():
         for population in populations:
             if rule == PBT:
                 draw(population, population.folder / "population.png")
     console.print()
-    console.print(validation_table(settings, found))
-    best = min(found[PBT], key=lambda of: of.score if settings.plan.mode == "min" else -of.score)
+    console.print(validation_table(tuning, found))
+    best = min(found[PBT], key=lambda of: of.score if tuning.plan.mode == "min" else -of.score)
     console.print(_schedule_table(best))
-    rows, answers, labels = _tested_rows(settings, found)
+    rows, by_kind, labels = _tested_rows(tuning, found)
     if rows:
         write_json(out / "results.json", rows)
         console.print(results_table(rows))
         compared = {
             f"{PBT} {prediction} - {FIXED} {prediction}".replace(" single", ""): paired_differences(
-                torch.stack(values), torch.stack(answers[FIXED, prediction]), labels
+                torch.stack(values), torch.stack(by_kind[FIXED, prediction]), labels
             )
-            for (rule, prediction), values in answers.items()
-            if rule == PBT and (FIXED, prediction) in answers
+            for (rule, prediction), values in by_kind.items()
+            if rule == PBT and (FIXED, prediction) in by_kind
         }
         if compared:
             write_json(
@@ -148,7 +146,7 @@ def report(settings: TuneSettings, found: Mapping[str, Sequence[Population]], ou
             console.print()
             console.print(differences_table(compared))
     console.print(
-        f"\nWritten to {out}: for each seed schedule.yaml (replay it with snntorch-binary fit --config), "
+        f"\nWritten to {out}: for each seed schedule.yaml ({_replay(tuning)}), "
         "population.png, reports.jsonl and winner.ckpt",
         highlight=False,
         markup=False,
@@ -156,24 +154,31 @@ def report(settings: TuneSettings, found: Mapping[str, Sequence[Population]], ou
     )
 
 
+def _replay(tuning: Tuning) -> str:
+    """Say who can hold the schedule again."""
+    if tuning.replayable:
+        return "replay it with snntorch-binary fit --config"
+    return "its callbacks are for a Trainer of your own: fit has no words for this network or data"
+
+
 def _tested_rows(
-    settings: TuneSettings, found: Mapping[str, Sequence[Population]]
+    tuning: Tuning, found: Mapping[str, Sequence[Population]]
 ) -> tuple[list[dict[str, Any]], dict[tuple[str, str], list[Tensor]], Tensor]:
     rows: list[dict[str, Any]] = []
-    answers: dict[tuple[str, str], list[Tensor]] = {}
+    by_kind: dict[tuple[str, str], list[Tensor]] = {}
     labels = torch.empty(0)
     for rule, populations in found.items():
         for population in populations:
-            tested = test_winner(settings, population)
+            tested = test_winner(tuning, population)
             if tested is None:
                 continue
             labels = tested.labels
             for prediction, probabilities in tested.probabilities.items():
                 scores = evaluate(probabilities, labels)
-                answers.setdefault((rule, prediction), []).append(probabilities)
+                by_kind.setdefault((rule, prediction), []).append(probabilities)
                 rows.append(
                     {
-                        "dataset": settings.config["data"].get("name", "digits"),
+                        "dataset": tuning.name if tuning.data is None else tuning.data.label,
                         "rule": rule,
                         "credit": tested.credit,
                         "prediction": prediction,
@@ -189,7 +194,7 @@ def _tested_rows(
                         "validation": population.score,
                     }
                 )
-    return rows, answers, labels
+    return rows, by_kind, labels
 
 
 def _schedule_table(best: Population) -> Table:

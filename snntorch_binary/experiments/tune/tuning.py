@@ -1,86 +1,35 @@
-"""`snntorch-binary tune CONFIG`: a configuration of `fit` with a section `tune`."""
+"""What a tuning is: a network under a rule and its data, where hyper-parameters are looked for, and how."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import lightning as L
-import yaml
-from jsonargparse import ArgumentError, ArgumentParser
-
 from snntorch_binary._errors import expected
-from snntorch_binary.lightning.command import sentence
-from snntorch_binary.lightning.data import SpikeDataModule
+from snntorch_binary.experiments.data import Source, data_of
+from snntorch_binary.experiments.experiment import Experiment, check_seeds, make_experiment
+from snntorch_binary.experiments.named import Named
+from snntorch_binary.experiments.tune.members import DataOf, ModelOf, ModuleOf, fit_has_words
 from snntorch_binary.tune.engine import Resources
-from snntorch_binary.tune.plan import SEED, Plan, is_seed
+from snntorch_binary.tune.plan import Plan
 from snntorch_binary.tune.space import Range, read_space
 
-_SECTIONS = ("seed_everything", "model", "data", "trainer", "tune")
-_OF_PLAN = [field.name for field in dataclasses.fields(Plan) if field.name not in ("epochs", "seed", "perturb")]
+_OF_PLAN = [field.name for field in dataclasses.fields(Plan) if field.name not in ("seed", "perturb")]
 _OF_RESOURCES = [field.name for field in dataclasses.fields(Resources)]
-_TUNE = (*_OF_PLAN, *_OF_RESOURCES, "space", "seeds", "fixed")
-
-
-def shipped_configs() -> dict[str, Path]:
-    """Return the configurations that ship with the package, by name."""
-    return {path.stem: path for path in sorted((Path(__file__).parent / "configs").glob("*.yaml"))}
 
 
 @dataclass(frozen=True)
-class ModuleOf:
-    """Makes the module of a configuration's section ``model``; picklable.
+class Tuning:
+    """What is tuned. Equal tunings mean equal results.
 
     Attributes:
-        section: ``class_path`` and ``init_args``, as in a configuration of ``fit``.
-    """
-
-    section: Mapping[str, Any]
-
-    def __call__(self) -> L.LightningModule:
-        """Return a new module.
-
-        Raises:
-            ValueError: there is no such class, or an argument is wrong.
-        """
-        parser = ArgumentParser(exit_on_error=False)
-        parser.add_subclass_arguments(L.LightningModule, "model", required=True)
-        return _instantiated(parser, "model", self.section)
-
-
-def data_of(section: Mapping[str, Any] | None) -> SpikeDataModule | None:
-    """Return the data of a configuration's section ``data``, if there is one.
-
-    Raises:
-        ValueError: an argument is wrong.
-    """
-    if section is None:
-        return None
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(SpikeDataModule, "data")
-    return _instantiated(parser, "data", section)
-
-
-def _instantiated(parser: ArgumentParser, name: str, section: Mapping[str, Any]) -> Any:
-    try:
-        parsed = parser.parse_object({name: section})
-        # Its name before jsonargparse 4.49.
-        instantiate = parser.instantiate if hasattr(parser, "instantiate") else parser.instantiate_classes
-        return instantiate(parsed)[name]
-    except ArgumentError as error:
-        raise ValueError(f"{name}: {sentence(error)}") from None
-
-
-@dataclass(frozen=True)
-class TuneSettings:
-    """What a configuration asks for.
-
-    Attributes:
-        name: of the configuration.
-        config: its sections ``model`` and ``data`` as plain values.
+        name: what the results are called.
+        experiment: the network, its one rule and its data; ``None`` where there is a model.
+        model: makes a LightningModule of anybody's, in place of network and rule.
+        data: what it learns from; ``None`` where a model has data of its own.
+        batch_size: examples a step.
         space: where hyper-parameters are looked for.
         plan: what a population does, with the first seed.
         seeds: a population for each.
@@ -89,80 +38,118 @@ class TuneSettings:
     """
 
     name: str
-    config: dict[str, Any]
+    experiment: Experiment | None
+    model: Named | None
+    data: Source | None
+    batch_size: int
     space: dict[str, Range]
     plan: Plan
     seeds: tuple[int, ...]
     fixed: bool
     resources: Resources
 
-    def config_of(self, seed: int) -> dict[str, Any]:
-        """Return the sections ``model`` and ``data`` of a seed, which the data's order and noise follow."""
-        if "data" not in self.config:
-            return self.config
-        return {**self.config, "data": {**self.config["data"], "seed": seed}}
+    def __post_init__(self) -> None:
+        check_seeds(self.seeds)
+        for seed in self.seeds:  # the last one is looked at before the first has begun
+            dataclasses.replace(self.plan, seed=seed)
+
+    def data_of(self, seed: int) -> DataOf | None:
+        """Return the data of a seed, which their order and noise follow."""
+        return None if self.data is None else DataOf(self.data, self.batch_size, seed)
+
+    def modules(self, data: DataOf | None) -> ModuleOf | ModelOf:
+        """Return what makes the modules of members.
+
+        Raises:
+            ValueError: the data cannot be read.
+        """
+        if self.model is not None:
+            return ModelOf(self.model)
+        assert self.experiment is not None
+        assert data is not None  # an experiment has some
+        rule, loaded = self.experiment.rules[0], data.loaded
+        network = self.experiment.network_of(rule).filled("network", loaded.offered())
+        return ModuleOf(network, rule, loaded.num_classes, self.experiment.options(rule, loaded))
+
+    @property
+    def replayable(self) -> bool:
+        """Whether ``fit`` can hold the schedule that is found."""
+        experiment = self.experiment
+        network = None if experiment is None else experiment.network_of(experiment.rules[0])
+        return fit_has_words(network, self.data)
+
+    def plain(self, seed: int) -> dict[str, Any]:
+        """Return the model and the data of a seed as plain values, which results depend on."""
+        data: dict[str, Any] = {}
+        if self.data is not None:
+            data = {"data": {**self.data.plain(), "batch_size": self.batch_size, "seed": seed}}
+        if self.experiment is None:
+            assert self.model is not None  # one of the two
+            return {"model": self.model.plain(), **data}
+        rule = self.experiment.rules[0]
+        shared = {name: value for name, value in self.experiment.plain().items() if name not in ("data", "epochs")}
+        return {"model": {**shared, "rule": {rule.name: rule.plain()}}, **data}
 
 
-def read_settings(config: str, changed: Mapping[str, Any]) -> TuneSettings:
-    """Read a configuration.
+def make_tuning(
+    space: Mapping[str, Any],
+    network: Any = None,
+    rule: Any = None,
+    data: Any = None,
+    model: Any = None,
+    name: str | None = None,
+    batch_size: int = 50,
+    seeds: Sequence[int] = (0,),
+    fixed: bool = True,
+    folder: str | None = None,
+    **more: Any,
+) -> Tuning:
+    """Return a tuning of what a user writes; see :class:`Tuning`.
 
     Args:
-        config: path of a YAML file, or the name of one that ships.
-        changed: values in place of those of the section ``tune``, and ``epochs`` and ``data_dir``; ``None`` changes
-            nothing.
+        space: the range of each hyper-parameter by name: ``low``, ``high`` and perhaps ``scale``.
+        network: as of :func:`snntorch_binary.experiments.experiment.make_experiment`.
+        rule: the rule's name, or a mapping of it to hyper-parameters.
+        data: as of :func:`snntorch_binary.experiments.experiment.make_experiment`.
+        model: a LightningModule in place of network and rule: a class, its name, or ``class_path`` and ``init_args``.
+        name: what the results are called.
+        batch_size: examples a step.
+        seeds: a population for each.
+        fixed: see :class:`Tuning`.
+        folder: where the YAML file lies, beside which modules and files are looked for.
+        **more: ``metric``, ``mode``, ``epochs``, ``interval`` and others of :class:`snntorch_binary.tune.Plan` and
+            :class:`snntorch_binary.tune.Resources`; ``credit``, ``readout``, ``readout_scale``, ``step`` and
+            ``time_dim`` of an experiment.
 
     Raises:
-        ValueError: the file or a value is not what it should be.
+        ValueError: a value is unknown or out of its range.
     """
-    path = Path(config) if Path(config).is_file() else shipped_configs().get(config)
-    if path is None:
-        raise ValueError(expected("CONFIG", f"a YAML file or one of {', '.join(shipped_configs())}", repr(config)))
-    try:
-        found = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no YAML file: {' '.join(str(error).split())}") from None
-    if not isinstance(found, dict) or not {"model", "trainer", "tune"} <= found.keys():
-        raise ValueError(expected("CONFIG", "a file with sections model, trainer and tune", str(path)))
-    for name in ("data", "trainer", "tune"):
-        if name in found and not isinstance(found[name], dict):
-            raise ValueError(expected(name, "a section of values by name", repr(found[name])))
-    for names, known, where in (
-        (found, _SECTIONS, "CONFIG"),
-        (found["tune"], _TUNE, "tune"),
-        (found["trainer"], ("max_epochs",), "trainer"),
-    ):
-        unknown = [name for name in names if name not in known]
-        if unknown:
-            raise ValueError(expected(where, f"of {', '.join(known)}", repr(unknown[0])))
-    given = {name: value for name, value in changed.items() if value is not None}
-    of_tune = {**found["tune"], **{name: value for name, value in given.items() if name in _TUNE}}
-    sections = {name: found[name] for name in ("model", "data") if name in found}
-    if "data_dir" in given and "data" in sections:
-        sections["data"] = {**sections["data"], "data_dir": given["data_dir"]}
-    for name in ("space", "metric", "mode", "interval"):
-        if name not in of_tune:
-            raise ValueError(expected("tune", f"given with {name}", sorted(of_tune)))
-    seeds = _seeds_of(of_tune.get("seeds", [found.get("seed_everything", 0)]))
-    if not isinstance(fixed := of_tune.get("fixed", True), bool):
-        raise ValueError(expected("fixed", "true or false", repr(fixed)))
-    epochs = given.get("epochs", found["trainer"].get("max_epochs"))
-    of_plan = {name: of_tune[name] for name in _OF_PLAN if name in of_tune}
-    return TuneSettings(
-        name=path.stem,
-        config=sections,
-        space=read_space(of_tune["space"]),
-        plan=Plan(**of_plan, epochs=epochs, seed=seeds[0]),
-        seeds=seeds,
-        fixed=fixed,
-        resources=Resources(**{name: of_tune[name] for name in _OF_RESOURCES if name in of_tune}),
+    if (network is None) == (model is None):
+        given = "both" if network is not None else "neither"
+        raise ValueError(expected("network", "given with a rule, or a model in its place", given))
+    if model is None and (rule is None or data is None):
+        raise ValueError(expected("rule" if rule is None else "data", "given with a network", "none"))
+    if model is not None and rule is not None:
+        raise ValueError(expected("rule", "left out with a model, which has one", repr(rule)))
+    plan = Plan(**{key: more.pop(key) for key in _OF_PLAN if key in more}, seed=seeds[0] if seeds else 0)
+    resources = Resources(**{key: more.pop(key) for key in _OF_RESOURCES if key in more})
+    experiment = None
+    if model is None:
+        rules = rule if isinstance(rule, Mapping) else [rule]
+        experiment = make_experiment(network, data, rules, name, plan.epochs, batch_size, folder=folder, **more)
+        if len(experiment.rules) != 1:
+            raise ValueError(expected("rule", "one rule", ", ".join(rules)))
+    source = experiment.data if experiment is not None else None if data is None else data_of(data, folder)
+    label = "population" if source is None else source.label
+    return Tuning(
+        label if name is None else name,
+        experiment,
+        None if model is None else Named.of("model", model, folder),
+        source,
+        batch_size,
+        read_space(space),
+        plan,
+        tuple(seeds),
+        fixed,
+        resources,
     )
-
-
-def _seeds_of(given: Any) -> tuple[int, ...]:
-    if isinstance(given, (list, tuple)):
-        for seed in given:
-            if not is_seed(seed):
-                raise ValueError(expected("seeds", f"of {SEED} each", repr(seed)))
-        if given and len(set(given)) == len(given):
-            return tuple(given)
-    raise ValueError(expected("seeds", "a list of different integers, at least one", repr(given)))
