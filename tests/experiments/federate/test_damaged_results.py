@@ -5,6 +5,7 @@ import logging
 import os
 import pickle
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,13 +13,13 @@ import torch
 pytest.importorskip("flwr")
 pytest.importorskip("lightning")
 
-from small_federation import ONLINE, run, same, written
+from small_federation import ONLINE, SMALL, run, same, written
 
-from snntorch_binary.federated import record
-from snntorch_binary.federated.flower.apps import apps
+from snntorch_binary._files import OutputError
+from snntorch_binary.experiments.federate import record
+from snntorch_binary.experiments.federate.apps import apps
+from snntorch_binary.experiments.federate.config import read_federation
 from snntorch_binary.federated.flower.grid import InProcessGrid, run_in_process
-from snntorch_binary.federated.settings import read_settings
-from snntorch_binary.lightning.settings import OutputError
 
 
 class Federations:
@@ -111,7 +112,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", often([*DAMAGES, "another method's", "another seed's"], quick="middle pickle seed"))
-def test_damaged_answers_are_made_anew(federations, damage, tmp_path, caplog, monkeypatch):
+def test_damaged_answers_are_made_anew(federations, damage, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "out"
     shutil.copytree(federations.whole, out)
@@ -122,28 +123,28 @@ def test_damaged_answers_are_made_anew(federations, damage, tmp_path, caplog, mo
         with pytest.raises(OSError, match=r"predictions\.pt"):
             run(federations.config, out)
         return
-    with caplog.at_level(logging.WARNING, logger="snntorch_binary.federated"):
-        assert same(run(federations.config, out), federations.runs)
-    assert caplog.messages == [f"{path} is damaged or of another run: it is made anew."]
+    said = []
+    assert same(run(federations.config, out, said), federations.runs)
+    assert said == [f"{path} is damaged or of another run: it is made anew."]
     assert not (tmp_path / "planted").exists()
-    caplog.clear()
-    assert same(run(federations.config, out), federations.runs)
-    assert not caplog.messages
+    said = []
+    assert same(run(federations.config, out, said), federations.runs)
+    assert not said
 
 
 @pytest.mark.parametrize(
     "damage",
     often([*(name for name in DAMAGES if name != "a folder"), "another seed's"], quick="truncated seed"),
 )
-def test_a_damaged_checkpoint_begins_anew(federations, damage, tmp_path, caplog, monkeypatch):
+def test_a_damaged_checkpoint_begins_anew(federations, damage, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "out"
     shutil.copytree(federations.stopped, out)
-    path = out / "runs" / "product-seed0" / "last.pt"
+    path = out / "runs" / "product-seed0" / "last.ckpt"
     {**DAMAGES, "another seed's": copied("product-seed1/{name}")}[damage](path, out / "runs")
-    with caplog.at_level(logging.WARNING, logger="snntorch_binary.federated"):
-        assert same(run(federations.config, out), federations.runs)
-    assert caplog.messages == [f"{path} is damaged or of another run: it is made anew."]
+    said = []
+    assert same(run(federations.config, out, said), federations.runs)
+    assert said == [f"{path} is damaged or of another run: it is made anew."]
     assert not (tmp_path / "planted").exists()
 
 
@@ -195,72 +196,81 @@ RECORDS = {
 
 
 @pytest.mark.parametrize("damage", often(RECORDS, quick="deep another missing"))
-def test_without_its_record_nothing_is_taken_for_a_result(federations, damage, tmp_path, caplog):
+def test_without_its_record_nothing_is_taken_for_a_result(federations, damage, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(federations.whole, out)
     path = out / "runs" / "product-seed0" / "record.json"
     RECORDS[damage](path, out / "runs")
-    with caplog.at_level(logging.WARNING, logger="snntorch_binary.federated"):
-        assert same(run(federations.config, out), federations.runs)
-    assert any(str(path) in line for line in caplog.messages) or damage == "missing"
-    assert f"{path.parent / 'predictions.pt'} is damaged or of another run: it is made anew." in caplog.messages
+    said = []
+    assert same(run(federations.config, out, said), federations.runs)
+    assert any(str(path) in line for line in said) or damage == "missing"
+    assert f"{path.parent / 'predictions.pt'} is damaged or of another run: it is made anew." in said
 
 
-@pytest.mark.parametrize("content", [b"", b"method\n", b"[" * 100_000 + b"]" * 100_000, b"5", b"{}"])
-def test_a_damaged_description_of_a_method_is_refused(federations, content, tmp_path):
+@pytest.mark.parametrize("content", [b"", b"settings\n", b"[" * 100_000 + b"]" * 100_000, b"5", b"{}"])
+def test_damaged_settings_are_refused(federations, content, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(federations.whole, out)
-    path = out / "runs" / "product-seed0" / "method.json"
-    path.write_bytes(content)
-    with pytest.raises(OutputError, match=r"method.json is damaged|holds another method of this name"):
+    (out / "settings.json").write_bytes(content)
+    with pytest.raises(OutputError, match=r"settings.json is damaged|holds runs of another version"):
         run(federations.config, out)
 
 
-def test_whole_folders_of_another_run_are_named(federations, tmp_path, caplog):
+def test_another_method_of_the_same_name_is_refused_and_one_of_another_name_is_not(federations, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(federations.whole, out)
+    with pytest.raises(OutputError, match=r"holds runs with other settings \(methods\.product\)"):
+        run(written(tmp_path, seeds=[0], methods={"product": SMALL["methods"]["bits"]}), out)
+    (found,) = run(written(tmp_path, seeds=[0], methods={"other": SMALL["methods"]["bits"]}), out)
+    assert same([found], [replace(federations.runs[1], method="other")])
+    assert set(json.loads((out / "settings.json").read_text())["methods"]) == {"product", "bits", "other"}
+
+
+def test_whole_folders_of_another_run_are_named(federations, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(federations.whole, out)
     shutil.rmtree(out / "runs" / "product-seed0")
     shutil.copytree(out / "runs" / "product-seed1", out / "runs" / "product-seed0")
-    with caplog.at_level(logging.WARNING, logger="snntorch_binary.federated"):
-        assert same(run(federations.config, out), federations.runs)
-    assert f"{out / 'runs' / 'product-seed0' / 'record.json'} is of another run" in caplog.text
+    said = []
+    assert same(run(federations.config, out, said), federations.runs)
+    assert any(f"{out / 'runs' / 'product-seed0' / 'record.json'} is of another run" in line for line in said)
 
 
 @pytest.mark.parametrize(
     "damage", often([*(name for name in DAMAGES if name != "a folder"), "other"], quick="text other")
 )
-def test_online_answers_that_are_damaged_are_made_anew(damage, tmp_path, caplog):
+def test_online_answers_that_are_damaged_are_made_anew(damage, tmp_path):
     config, out = written(tmp_path, ONLINE), tmp_path / "out"
     whole = run(config, out)
     path = out / "runs" / "turns-seed0" / "predictions.pt"
     {**DAMAGES, "other": copied("separate-seed0/{name}")}[damage](path, out / "runs")
-    with caplog.at_level(logging.WARNING, logger="snntorch_binary.federated"):
-        assert same(run(config, out), whole)
-    assert caplog.messages == [f"{path} is damaged or of another run: it is made anew."]
-    caplog.clear()
-    assert same(run(config, out), whole)
-    assert not caplog.messages
+    said = []
+    assert same(run(config, out, said), whole)
+    assert said == [f"{path} is damaged or of another run: it is made anew."]
+    said = []
+    assert same(run(config, out, said), whole)
+    assert not said
 
 
 def test_a_server_on_real_nodes_refuses_the_folder_of_another_run(tmp_path):
-    settings = read_settings(written(tmp_path))
+    federation = read_federation(written(tmp_path))
 
     def serve(method, seed):
-        server, client = apps(settings, method, seed, tmp_path / "out", wait=0.0)
+        server, client = apps(federation, method, seed, tmp_path / "out", wait=0.0)
         run_in_process(server, InProcessGrid(client, 2))
 
     serve("bits", 0)
-    before = (tmp_path / "out" / "last.pt").read_bytes()
+    before = (tmp_path / "out" / "last.ckpt").read_bytes()
     serve("bits", 0)
     for other in (("product", 0), ("bits", 1)):
         with pytest.raises(OutputError, match="holds the files of another run; give another folder or remove it"):
             serve(*other)
-    assert (tmp_path / "out" / "last.pt").read_bytes() == before
+    assert (tmp_path / "out" / "last.ckpt").read_bytes() == before
 
 
 def test_a_checkpoint_chooses_no_path(federations, tmp_path, caplog):
     """A record and a checkpoint that are made up together."""
-    from snntorch_binary.federated.checkpoint import RoundCheckpoint
+    from snntorch_binary.experiments.federate.checkpoint import RoundCheckpoint
 
     torch.save({"w": torch.zeros(1)}, tmp_path / "other.pt")
     checkpoint = RoundCheckpoint(tmp_path / "out")

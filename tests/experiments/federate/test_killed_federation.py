@@ -20,9 +20,9 @@ pytest.importorskip("lightning")
 
 from small_federation import ONLINE, SMALL, run, same, written
 
+from snntorch_binary._files import OutputError
 from snntorch_binary.cli import main
 from snntorch_binary.federated.flower import InProcessGrid, ray, run_in_process
-from snntorch_binary.lightning.settings import OutputError
 
 
 class Dead(BaseException):
@@ -202,7 +202,7 @@ def test_a_full_disk_is_one_sentence_of_the_command(tmp_path, capsys):
     config, out = written(tmp_path, **CONFIGS["in-process"]), tmp_path / "out"
     EVENTS.watch(out, 20, full)
     try:
-        assert main(["federate", str(config), "--out", str(out)]) == 1
+        assert main(["federate", str(config), "--out", str(out), "--jobs", "1"]) == 1
     finally:
         EVENTS.stop()
     said = capsys.readouterr().err

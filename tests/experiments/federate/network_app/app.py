@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 from flwr.serverapp import ServerApp
 
+from snntorch_binary.experiments.federate.apps import RESTART_WAIT
+from snntorch_binary.experiments.federate.checkpoint import RoundCheckpoint
 from snntorch_binary.federated import Average, NetworkCoordinator, Update
 from snntorch_binary.federated.aggregation import shared_state
-from snntorch_binary.federated.checkpoint import RoundCheckpoint
 from snntorch_binary.federated.flower import client_app, server_app
-from snntorch_binary.federated.flower.apps import RESTART_WAIT
 from snntorch_binary.federated.flower.secure_aggregation import SecureExchange, SecureModifier
-from snntorch_binary.federated.settings import SecureAggregation
+from snntorch_binary.federated.protection import SecureAggregation
 
 
 def make_net():

@@ -30,7 +30,7 @@ def seed_of_selection():
 
 
 def state_of(folder):
-    path = folder / "last.pt"
+    path = folder / "last.ckpt"
     return torch.load(path, weights_only=True) if path.exists() else {"round": 0, "history": []}
 
 
@@ -50,7 +50,7 @@ def _version():
 
 def test_a_killed_client_and_a_restarted_server(tmp_path):
     out = tmp_path / "out"
-    app = ROOT / "tests/federated/network_app"
+    app = ROOT / "tests/experiments/federate/network_app"
     config = {"folder": str(out), "rounds": ROUNDS, "clients": 2, "seed": seed_of_selection(), "timeout": 45.0}
     with Loopback(tmp_path) as net:
         net.start_link()
@@ -94,7 +94,7 @@ def test_a_client_is_killed_after_it_has_shared_masks(tmp_path):
         net.start_link()
         for client in range(3):
             net.start_node(client, 3, seconds=8.0)
-        net.run(ROOT / "tests/federated/network_app", **config)
+        net.run(ROOT / "tests/experiments/federate/network_app", **config)
         wait_for(lambda: state_of(out)["round"] == 1, net)
         wait_for(lambda: (out / f"round-of-{KILLED}").read_text() == "2", net)
         net.kill(net.nodes[KILLED])

@@ -1,39 +1,32 @@
 """A federation that takes less than a second, run without tables and pictures."""
 
+import io
+
 import torch
 import yaml
 from rich.console import Console
 
-from snntorch_binary.federated.online_run import run_online
-from snntorch_binary.federated.online_settings import read_online_settings
-from snntorch_binary.federated.run import run_all
-from snntorch_binary.federated.settings import read_settings
-from snntorch_binary.lightning.progress import ComparisonProgress
+from snntorch_binary.experiments.federate.config import read_federation
+from snntorch_binary.experiments.federate.runs import run_all
+from snntorch_binary.experiments.fl_snn import read_online_federation, run_online
+from snntorch_binary.experiments.progress import RunsProgress
 
-NET = {
-    "class_path": "snntorch_binary.models.SpikingMLP",
-    "init_args": {"input_size": 64, "hidden_sizes": [4], "num_classes": 10},
-}
+NETWORK = {"class_path": "snntorch_binary.models.SpikingMLP", "init_args": {"hidden_sizes": [4]}}
 
 
-def method(module, aggregation):
-    return {
-        "model": {
-            "class_path": f"snntorch_binary.lightning.{module}",
-            "init_args": {"net": NET, "num_classes": 10},
-        },
-        "aggregation": {"class_path": f"snntorch_binary.federated.{aggregation}"},
-    }
+def method(rule, aggregation):
+    return {"rule": rule, "aggregation": f"snntorch_binary.federated.{aggregation}"}
 
 
 SMALL = {
     "data": {"name": "digits", "num_steps": 1, "limit_per_class": 8},
+    "network": NETWORK,
     "num_clients": 2,
     "clients_per_round": 2,
     "num_rounds": 3,
     "evaluate_every": 3,
     "seeds": [0],
-    "methods": {"product": method("BayesBiSNN", "ProductOfExperts"), "bits": method("STBiSNN", "OneBit")},
+    "methods": {"product": method("bayes", "ProductOfExperts"), "bits": method("st", "OneBit")},
 }
 ONLINE = {
     "online": True,
@@ -52,12 +45,17 @@ def written(folder, values=SMALL, **changes):
     return path
 
 
-def run(path, out):
-    """Run a federation of either kind; return its runs."""
-    progress = ComparisonProgress(Console(quiet=True), 2, 3)
+def run(path, out, said=None):
+    """Run a federation of either kind; return its runs. ``said`` gets the lines about files."""
+    text = io.StringIO()
+    progress = RunsProgress(Console(file=text, width=1_000), 2, 3)
     if yaml.safe_load(path.read_text()).get("online"):
-        return run_online(read_online_settings(path), out, progress)
-    return run_all(read_settings(path), out, progress)
+        found = run_online(read_online_federation(path), out, progress)
+    else:
+        found = run_all(read_federation(path), out, progress)
+    if said is not None:
+        said += [line for line in text.getvalue().splitlines() if str(out) in line]
+    return found
 
 
 def same(runs, others):
