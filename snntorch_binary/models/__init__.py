@@ -7,4 +7,5 @@ from snntorch_binary.models.soft_lif import SoftLIFLocalNet as SoftLIFLocalNet
 from snntorch_binary.models.spiking_mlp import SpikingMLP as SpikingMLP
 from snntorch_binary.models.vgg9 import VGG9 as VGG9
 from snntorch_binary.models.vgg9 import SpikingVGG9 as SpikingVGG9
+from snntorch_binary.models.winner_take_all import layered_network as layered_network
 from snntorch_binary.models.winner_take_all import symbol_network as symbol_network
