@@ -6,6 +6,7 @@ import shutil
 import sys
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -15,7 +16,7 @@ import snntorch_binary as sb
 from snntorch_binary.cli import main
 from snntorch_binary.experiments import compare, load_run
 from snntorch_binary.experiments.answers import answers
-from snntorch_binary.experiments.evaluate import answers_of, own_data
+from snntorch_binary.experiments.evaluate import answers_of, own_data, read_files
 
 MODELS = "snntorch_binary.models."
 
@@ -113,6 +114,20 @@ def test_every_network_is_read_back_and_answers_as_when_it_was_tested(kind, comp
         assert said.keys() == {name for name in run.probabilities if not name.startswith("spiking")}
         for name, value in said.items():
             assert torch.equal(value, run.probabilities[name]), (kind, run.rule, name)
+
+
+@pytest.mark.parametrize("kind", ["recurrent", "convolutional"])
+def test_arrays_are_answered_as_the_network_takes_them(kind, comparison, tmp_path):
+    """With time first, and images of a network that makes its own steps."""
+    x, _ = KINDS[kind][1]()["test"] if callable(KINDS[kind][1]) else images()["test"]
+    for index, one in enumerate(x):
+        np.save(tmp_path / f"{index}.npy", one.numpy())
+    (run, *_) = comparison(kind).runs
+    again = load_run(run.folder, KINDS[kind][0])
+    batches, files = read_files(again, tmp_path)
+    said = answers(batches, partial(answers_of, again))
+    assert len(files) == len(x)
+    assert torch.equal(said["single"], run.probabilities["single"])
 
 
 def test_what_a_description_says(comparison):
