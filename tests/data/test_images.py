@@ -332,9 +332,7 @@ def test_colours_where_the_network_takes_three_planes(tmp_path):
     assert [file.name for file in files] == ["a.png", "b.png"]
     assert torch.equal(data.inputs[0], torch.from_numpy(COLOURS).movedim(-1, 0))
     assert torch.equal(data.inputs[1], torch.from_numpy(GREY).expand(3, -1, -1))
-    with pytest.raises(
-        ValueError, match=r"images of 6 x 8 pixels, .*, but got 8 x 6 in .*a\.png"
-    ):
+    with pytest.raises(ValueError, match=r"images of 6 x 8 pixels, .*, but got 8 x 6 in .*a\.png"):
         read_unlabelled(tmp_path, (3, 8, 6), 4, SignedRateEncoder())
 
 
