@@ -26,6 +26,10 @@ class DamagedFileError(ValueError):
     """A file is not what it should be; the message says in one sentence which file, and what is wrong."""
 
 
+class OutputError(RuntimeError):
+    """The results cannot be written where they should go."""
+
+
 # ---- written whole ---------------------------------------------------------------------------------------------------
 
 
@@ -301,3 +305,18 @@ class RunFolder:
         found = record.get("sha256")
         found = found if isinstance(found, dict) else {}
         return {name: [str(each) for each in of] for name, of in found.items() if isinstance(of, list)}
+
+
+def settings_in(path: Path) -> dict[str, Any]:
+    """Return what a file in a folder of results says of it.
+
+    Raises:
+        OutputError: it is damaged.
+    """
+    try:
+        values = read_json(path)
+    except DamagedFileError:
+        values = None
+    if not isinstance(values, dict):
+        raise OutputError(f"{path} is damaged; give another --out or remove the folder.")
+    return values

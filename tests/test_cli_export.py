@@ -1,4 +1,4 @@
-"""`export`, `summary`, `predict` and `evaluate`: what they say is of a run's network; mistakes are one sentence."""
+"""`export`, `summary`, `predict` and `evaluate` of a run: they say what its network is; mistakes are one sentence."""
 
 import csv
 import json

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from snntorch_binary._errors import expected, require
+from snntorch_binary.commands.options import integers, words
 
-_EPILOG = """CONFIG is a YAML file or the name of one that ships with the package; a wrong name lists them. Every method
-in it runs once for every seed; ends with a table, results.json, results.csv and pictures. Interrupted, the same command
-continues after the last finished round.
+_EPILOG = """CONFIG is a YAML file or the name of one that ships with the package; a wrong name lists them. Its network
+and data are named as in those of compare, and may be your own. Every method in it runs once for every seed; ends with a
+table, results.json, results.csv and pictures. Interrupted, the same command continues after the last finished round.
 
 examples:
   snntorch-binary federate digits-5-clients
@@ -32,10 +33,13 @@ def add_to(commands: Any) -> None:
     parser.add_argument("config", metavar="CONFIG", help="a YAML file, or the name of a shipped one")
     parser.add_argument("--data-dir", metavar="D", help="folder with the data set, or with archives of it")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for results (default: results/CONFIG)")
-    parser.add_argument("--methods", metavar="NAMES", help="some of the file's methods, as bayes-product,st-one-bit")
-    parser.add_argument("--seeds", metavar="SEEDS", help="one run of every method each, as 0,1,2")
+    parser.add_argument(
+        "--methods", type=words, metavar="NAMES", help="some of the file's methods, as bayes-product,st-one-bit"
+    )
+    parser.add_argument("--seeds", type=integers, metavar="SEEDS", help="one run of every method each, as 0,1,2")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds in place of the file's")
     parser.add_argument("--engine", choices=("in-process", "ray"), help="what runs the clients (default: in-process)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="runs under way at once (default: half the cores)")
     parser.add_argument("--limit-per-class", type=int, metavar="N", help="at most N examples of each class and part")
     parser.set_defaults(run=run_command)
 
@@ -50,59 +54,31 @@ def run_command(options: argparse.Namespace) -> None:
     """
     for package in ("matplotlib", "rich", "jsonargparse", "torchmetrics", "lightning"):
         require(package, "lightning")
-    require("snntorch_binary.federated.flower", "federated")
-    from rich.console import Console
-
-    from snntorch_binary.experiments.progress import RunsProgress
+    from snntorch_binary.experiments import fl_snn
+    from snntorch_binary.experiments.fl_snn.config import is_online
     from snntorch_binary.experiments.provenance import write_csv
-    from snntorch_binary.federated.online_settings import is_online
-    from snntorch_binary.federated.report import report
-    from snntorch_binary.federated.run import run_all
-    from snntorch_binary.federated.settings import chosen_settings
 
     out = options.out or Path("results") / Path(options.config).stem
-    console = Console()
+    names = ("data_dir", "limit_per_class", "methods", "seeds")
+    given = {name: getattr(options, name) for name in names}
     if is_online(options.config):
-        _run_online(options, out, console)
-        return
-    settings = chosen_settings(
-        options.config,
-        data_dir=options.data_dir,
-        methods=options.methods,
-        seeds=options.seeds,
-        limit_per_class=options.limit_per_class,
-        num_rounds=options.rounds,
-        engine=options.engine,
-    )
-    progress = RunsProgress(console, len(settings.methods) * len(settings.seeds), settings.num_rounds)
-    report(settings, run_all(settings, out, progress), out, console)
+        for name in ("rounds", "engine", "jobs"):
+            if getattr(options, name) is not None:
+                raise ValueError(expected(f"--{name}", "left out with online devices", getattr(options, name)))
+        fl_snn.run(fl_snn.read_online_federation(options.config, **given), out)
+    else:
+        _run(options, given, out)
     write_csv(out, options.arguments)
 
 
-def _run_online(options: argparse.Namespace, out: Path, console: Any) -> None:
-    """Run a federation of devices that learn online.
+def _run(options: argparse.Namespace, given: dict[str, Any], out: Path) -> None:
+    require("snntorch_binary.federated.flower", "federated")
+    from snntorch_binary.experiments import federate
+    from snntorch_binary.experiments.federate.config import read_federation
+    from snntorch_binary.experiments.runs import default_jobs
 
-    Raises:
-        ValueError: the file or an option is wrong.
-        OutputError: the results cannot be written, or mixed with those already there.
-    """
-    from snntorch_binary.experiments.progress import RunsProgress
-    from snntorch_binary.experiments.provenance import write_csv
-    from snntorch_binary.federated.online_report import report_online
-    from snntorch_binary.federated.online_run import run_online
-    from snntorch_binary.federated.online_settings import read_online_settings
-    from snntorch_binary.federated.settings import seeds_of
-
-    for name in ("rounds", "engine"):
-        if getattr(options, name) is not None:
-            raise ValueError(expected(f"--{name}", "left out with online devices", getattr(options, name)))
-    settings = read_online_settings(
-        options.config,
-        data_dir=options.data_dir,
-        methods=None if options.methods is None else [word.strip() for word in options.methods.split(",")],
-        seeds=None if options.seeds is None else seeds_of(options.seeds),
-        limit_per_class=options.limit_per_class,
-    )
-    progress = RunsProgress(console, len(settings.methods) * len(settings.seeds), 1)
-    report_online(settings, run_online(settings, out, progress), out, console)
-    write_csv(out, options.arguments)
+    federation = read_federation(options.config, **given, num_rounds=options.rounds, engine=options.engine)
+    jobs = options.jobs
+    if jobs is None:
+        jobs = 1 if federation.engine == "ray" else default_jobs()
+    federate.run(federation, out, jobs=jobs)

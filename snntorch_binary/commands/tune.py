@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from snntorch_binary._errors import require
+from snntorch_binary.commands.options import integers
 
 _EPILOG = """CONFIG is a YAML file, or the name of one that ships: toy-quadratic, digits-bayes-pbt or
-nmnist-bayes-pbt. It is a configuration of fit with a section tune: the space with a range for each
-hyper-parameter, the metric, the interval. Ends with tables, a picture of the lineage, and
+nmnist-bayes-pbt. It names network, rule and data, which may be your own, the space with a range for
+each hyper-parameter, the metric, the interval. Ends with tables, a picture of the lineage, and
 schedule.yaml, which fit replays without Ray.
 
 examples:
@@ -35,18 +36,11 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--population", type=int, metavar="N", help="members (default: as CONFIG says, or 8)")
     parser.add_argument("--epochs", type=int, metavar="N", help="passes over the training part of each member")
     parser.add_argument("--interval", type=int, metavar="N", help="epochs between two rankings")
-    parser.add_argument("--seeds", type=_integers, metavar="SEEDS", help="one population each, as 0,1,2")
+    parser.add_argument("--seeds", type=integers, metavar="SEEDS", help="one population each, as 0,1,2")
     parser.add_argument("--slots", type=int, metavar="N", help="trials at a time (default: one on each processor)")
     parser.add_argument("--address", metavar="A", help="a Ray cluster, as 10.0.0.1:6379 or auto")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for results (default: results/CONFIG)")
     parser.set_defaults(run=run_command)
-
-
-def _integers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(word) for word in text.split(",") if word.strip())
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected integers separated by commas, but got {text!r}") from None
 
 
 def run_command(options: argparse.Namespace) -> None:
@@ -58,11 +52,12 @@ def run_command(options: argparse.Namespace) -> None:
     for package in ("matplotlib", "rich", "jsonargparse", "torchmetrics", "lightning"):
         require(package, "lightning")
     require("ray.tune", "tune")
-    from rich.console import Console
-
-    from snntorch_binary.tune.command import run
-    from snntorch_binary.tune.settings import read_settings
+    from snntorch_binary.experiments.provenance import write_csv
+    from snntorch_binary.experiments.tune import run
+    from snntorch_binary.experiments.tune.config import read_tuning
 
     names = ("data_dir", "population", "epochs", "interval", "seeds", "slots", "address")
-    settings = read_settings(options.config, {name: getattr(options, name) for name in names})
-    run(settings, options.out or Path("results") / settings.name, Console(), options.arguments)
+    tuning = read_tuning(options.config, **{name: getattr(options, name) for name in names})
+    out = options.out or Path("results") / tuning.name
+    run(tuning, out)
+    write_csv(out, options.arguments)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import register_type
@@ -17,9 +17,22 @@ from snntorch_binary.experiments.rules import RULES
 _SHIPPED = Path(__file__).parent / "configs"
 
 
-def shipped() -> dict[str, Path]:
-    """Return the experiments that ship, by name."""
-    return {path.stem: path for path in sorted(_SHIPPED.glob("*.yaml"), key=lambda path: path.stem)}
+def shipped(folder: Path = _SHIPPED) -> dict[str, Path]:
+    """Return the experiments that ship in a folder, by name."""
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
+
+
+def path_of(config: str | Path, known: Mapping[str, Path]) -> Path:
+    """Return a YAML file by its path, or by its name where it ships.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if Path(config).is_file():
+        return Path(config)
+    if str(config) not in known:
+        raise ValueError(expected("CONFIG", f"a YAML file or one of {', '.join(known)}", repr(str(config))))
+    return known[str(config)]
 
 
 class _AsWritten:
@@ -48,23 +61,28 @@ def _file(
     """What a file may say."""
 
 
-def read_file(path: str | Path) -> dict[str, Any]:
+def read_file(path: str | Path, says: Callable[..., None] = _file, argument: str = "--config") -> dict[str, Any]:
     """Return what a YAML file says of an experiment.
+
+    Args:
+        path: the file.
+        says: its parameters are what a file of this kind may say.
+        argument: what the file is called in errors.
 
     Raises:
         ValueError: it is no such file, or has unknown keys or values of another type.
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(expected("--config", "a YAML file", repr(str(path))))
+        raise ValueError(expected(argument, "a YAML file", repr(str(path))))
     parser = ArgumentParser(exit_on_error=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of jsonargparse, about its own future
-        parser.add_function_arguments(_file, fail_untyped=False)
+        parser.add_function_arguments(says, fail_untyped=False)
         try:
             found = parser.parse_string(path.read_text(encoding="utf8"))
         except Exception as error:  # of jsonargparse and of YAML, which have several
-            raise ValueError(expected("--config", "an experiment", f"{path}: {in_one_line(error, 300)}")) from None
+            raise ValueError(expected(argument, "an experiment", f"{path}: {in_one_line(error, 300)}")) from None
     values: dict[str, Any] = found.as_dict()
     return values
 
@@ -90,16 +108,24 @@ def read_experiment(path: str | Path, rules: Sequence[str] | None = None, **data
         _check_rules(rules)
         there = _by_name(values["rules"])
         values["rules"] = {name: there.get(name) for name in rules}
-    more = {name: value for name, value in data.items() if value is not None}
-    if more:
-        values["data"] = _with(values["data"], more)
-    folder = str(Path(path).absolute().parent)
-    ships = Path(path).parent == _SHIPPED
+    values["data"] = with_arguments(values["data"], data)
+    return made_of_file(make_experiment, path, values, ships=Path(path).parent == _SHIPPED)
+
+
+Made = TypeVar("Made")
+
+
+def made_of_file(make: Callable[..., Made], path: str | Path, values: Mapping[str, Any], ships: bool) -> Made:
+    """Return what a function makes of a file's values, which look for modules beside it; an error names the file.
+
+    Raises:
+        ValueError: a value is unknown or out of its range.
+    """
+    if ships:
+        return make(**values, folder=None)
     try:
-        return make_experiment(**values, folder=None if ships else folder)
+        return make(**values, folder=str(Path(path).absolute().parent))
     except ValueError as error:
-        if ships:
-            raise
         raise ValueError(f"{path}: {error}") from error
 
 
@@ -149,12 +175,19 @@ def _by_name(rules: Any) -> dict[str, Any]:
     return found
 
 
-def _with(data: Any, more: Mapping[str, Any]) -> Any:
+def with_arguments(data: Any, given: Mapping[str, Any]) -> Any:
+    """Return what a file says of its data with arguments that are given elsewhere; ``None`` is none.
+
+    Raises:
+        ValueError: there are some, and the data are the user's own.
+    """
+    more = {name: value for name, value in given.items() if value is not None}
+    if not more:
+        return data
     if isinstance(data, str) and "." not in data:
         return {"name": data, **more}
     if isinstance(data, Mapping) and "name" in data:
         return {**data, **more}
     what = f"left out with data of your own: give it in init_args ({', '.join(more)})"
-    raise ValueError(
-        expected("--data-dir, --classes, --limit-per-class or --download", what, in_one_line(repr(data), 80))
-    )
+    options = ", ".join(f"--{name.replace('_', '-')}" for name in more)
+    raise ValueError(expected(options, what, in_one_line(repr(data), 80)))

@@ -14,14 +14,16 @@ from torch import nn
 
 import snntorch_binary
 from snntorch_binary._errors import expected, in_one_line
-from snntorch_binary._files import DamagedFileError, read_json, write_json
+from snntorch_binary._files import DamagedFileError, RunFolder, read_json, write_json
+from snntorch_binary.checkpoint import FORMAT as CHECKPOINT_FORMAT
 from snntorch_binary.checkpoint import CheckpointError, check_format, contents_of, load_trained
 from snntorch_binary.convert import binarize_
-from snntorch_binary.experiments.named import Named
+from snntorch_binary.experiments.named import Named, make_network
 from snntorch_binary.weights import WeightRule, binary_layers
 
 FILE = "description.json"
 FORMAT = 1
+_NET = "net."
 _OURS = ("snntorch_binary.models.", "snntorch_binary.nn.")
 _WORD = re.compile(r"[\w-]*")
 _TOO_LARGE = 2.0  # a network has at most so many numbers more than its file
@@ -82,6 +84,31 @@ def weights_of(net: nn.Module, scale: Any) -> dict[str, Any] | None:
     return {"rule": next(iter(layers.values())).rule.to_json(), "scale": scale} if layers else None
 
 
+def write_weights(files: RunFolder, name: str, net: nn.Module) -> None:
+    """Write a network's tensors to a run's folder, as checkpoints have them.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    files.write_tensors(name, {"state_dict": state_of(net.state_dict()), **written_by()})
+
+
+def state_of(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a network's tensors under the names that they have in the checkpoints of all runs."""
+    return {f"{_NET}{name}": value for name, value in state.items()}
+
+
+def network_state(contents: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the network's tensors in the contents of a checkpoint."""
+    state = contents["state_dict"].items()
+    return {name.removeprefix(_NET): value for name, value in state if name.startswith(_NET)}
+
+
+def written_by() -> dict[str, Any]:
+    """Return what a checkpoint says of the package that wrote it."""
+    return {"snntorch_binary": {"format": CHECKPOINT_FORMAT, "version": snntorch_binary.__version__}}
+
+
 def load_run(path: str | Path, network: Any = None, folder: str | None = None) -> TrainedRun:
     """Return the network of a run of ``compare``, ``fit``, ``federate`` or ``tune`` with its weights.
 
@@ -107,7 +134,7 @@ def load_run(path: str | Path, network: Any = None, folder: str | None = None) -
     named = _allowed(description.network, network, folder, described)
     contents = contents_of(checkpoint)
     check_format(contents, checkpoint)
-    state = {key.removeprefix("net."): value for key, value in contents["state_dict"].items() if key.startswith("net.")}
+    state = network_state(contents)
     try:
         net = _float_network(named, state, network is None)
         if description.weights is not None:
@@ -143,6 +170,8 @@ def _files(path: Path) -> tuple[Path, Path | None]:
         if found is None:
             runs = sorted(each.name for each in (path / "runs").glob("*/last.ckpt")) if (path / "runs").is_dir() else []
             what = f"the folder of one run, as {path / 'runs'}/..." if runs or (path / "runs").is_dir() else "a run"
+            devices = sorted(path.glob("device*.ckpt"))
+            what = f"the network of one device, as {devices[0]}, or {what}" if devices else what
             raise ValueError(expected("RUN", f"{what}, with {' or '.join(places)}", repr(str(path))))
         path = found
     above = (path.parent, path.parent.parent) if path.parent.name == "checkpoints" else (path.parent,)
@@ -239,10 +268,7 @@ def _float_network(named: Named, state: Mapping[str, Any], of_stranger: bool) ->
         there = sum(value.numel() for value in state.values())
         if sizes > _TOO_LARGE * there + 1_000:
             raise CheckpointError(f"The description asks for {sizes:,} parameters, and the checkpoint has {there:,}.")
-    net = named.call("network")
-    if not isinstance(net, nn.Module):
-        raise ValueError(expected("network", "a class or function that makes a torch.nn.Module", type(net).__name__))
-    return net
+    return make_network(named)
 
 
 def _before_descriptions(path: Path) -> TrainedRun:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,13 +11,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from snntorch_binary._errors import expected
+from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary.data import describe
 from snntorch_binary.experiments.data import LoadedData, ShippedData, Source, UserData, data_of
-from snntorch_binary.experiments.named import Named
+from snntorch_binary.experiments.description import RunDescription, weights_of
+from snntorch_binary.experiments.named import Named, make_network
 from snntorch_binary.experiments.rules import Rule, rules_of
 from snntorch_binary.inference.readout import DEFAULT_READOUT, ReadoutName, check_readout, check_time_dim
 from snntorch_binary.lightning.spiking_module import CREDITS, Credit, SpikingModule
+
+_READING = ("readout", "readout_scale", "step", "time_dim")
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,7 @@ class Experiment:
             value = getattr(self, name)
             if type(value) is not int or value < 1:
                 raise ValueError(expected(name, "a positive integer", value))
-        whole = all(type(seed) is int and seed >= 0 for seed in self.seeds)
-        if not self.seeds or not whole or len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(expected("seeds", "different integers of at least 0", self.seeds))
+        check_seeds(self.seeds)
         if self.credit not in CREDITS:
             raise ValueError(expected("credit", f"one of {', '.join(CREDITS)}", repr(self.credit)))
         if self.readout_scale is not None and not self.readout_scale > 0:
@@ -91,25 +93,57 @@ class Experiment:
         Raises:
             ValueError: it cannot be made, or is no module.
         """
-        named = self.network_of(rule)
         torch.manual_seed(1_000 * seed + fold)
-        net = named.call("network", {**data.offered(), "seed": seed})
-        if not isinstance(net, nn.Module):
-            what = "a class or function that makes a torch.nn.Module"
-            raise ValueError(expected("network", what, f"{type(net).__name__} from {named.class_path}"))
-        return net
+        return make_network(self.network_of(rule), {**data.offered(), "seed": seed})
 
     def make_module(self, rule: Rule, data: LoadedData, seed: int, fold: int = 0) -> SpikingModule:
         """Return the LightningModule of a run, untrained."""
-        options: dict[str, Any] = {"readout": self.readout, "readout_scale": self.readout_scale, "step": self.step}
-        options |= {"time_dim": self.time_dim, "credit": self.credit}
+        net = self.make_network(rule, data, seed, fold)
+        return rule.module(net, data.num_classes, **self.options(rule, data))
+
+    def options(self, rule: Rule, data: LoadedData) -> dict[str, Any]:
+        """Return what the LightningModules of all rules are told beside their hyper-parameters."""
+        found: dict[str, Any] = {name: getattr(self, name) for name in (*_READING, "credit")}
         if rule.sees_symbols:
-            options["polarities"] = len(data.input_shape) == 3 and data.input_shape[0] == 2
-        return rule.module(self.make_network(rule, data, seed, fold), data.num_classes, **options)
+            found["polarities"] = len(data.input_shape) == 3 and data.input_shape[0] == 2
+        return found
+
+    def describe(self, rule: Rule, data: LoadedData, net: nn.Module, seed: int) -> RunDescription:
+        """Return what is written beside the weights of a run, whose network is given."""
+        return RunDescription(
+            self.network_of(rule).filled("network", {**data.offered(), "seed": seed}),
+            rule.name,
+            weights_of(net, getattr(rule, "scale", "fan_in")),
+            data.num_classes,
+            data.class_names,
+            self.data.plain(),
+            data.input_shape,
+            data.num_steps,
+            {name: getattr(self, name) for name in _READING},
+            getattr(rule, "num_members", 1),
+        )
+
+    @torch.no_grad()
+    def try_network(self, rule: Rule, data: LoadedData, module: SpikingModule) -> None:
+        """Answer two examples with an untrained network.
+
+        Raises:
+            ValueError: it does not take the data, or returns what no readout reads.
+        """
+        x, _ = next(iter(data.validation()))
+        few = x[:, :2] if getattr(self.data, "time", "first") == "first" else x[:2]
+        training = module.training
+        try:
+            module.eval().answers(few, final=False)
+        except Exception as error:  # whatever a user's network does with data that do not fit it
+            what = f"a network that takes the data, {list(few.shape)}, and returns what a readout reads"
+            why = in_one_line(f"{self.network_of(rule).class_path}: {type(error).__name__}: {error}", 400)
+            raise ValueError(expected("network", what, why)) from error
+        module.train(training)
 
     def plain(self) -> dict[str, Any]:
         """Return what all runs depend on as plain values: all but rules and seeds, of which there can be more later."""
-        shared = ("epochs", "batch_size", "num_folds", "credit", "readout", "readout_scale", "step", "time_dim")
+        shared = ("epochs", "batch_size", "num_folds", "credit", *_READING)
         found = {"network": self.network.plain(), "data": self.data.plain()}
         return as_plain({**found, **{name: getattr(self, name) for name in shared}})
 
@@ -166,6 +200,22 @@ def make_experiment(
         time_dim,
         tuple(pictures),
     )
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Raise the house sentence unless these are seeds of different runs."""
+    whole = all(type(seed) is int and seed >= 0 for seed in seeds)
+    if not seeds or not whole or len(set(seeds)) != len(seeds):
+        raise ValueError(expected("seeds", "different integers of at least 0", seeds))
+
+
+_METHOD = re.compile(r"\w[\w.-]*")
+
+
+def check_method_name(name: Any) -> None:
+    """Raise the house sentence unless a method's name can be that of a folder."""
+    if not isinstance(name, str) or not _METHOD.fullmatch(name):
+        raise ValueError(expected("methods", "with names of letters, digits and - _ .", repr(name)))
 
 
 def as_plain(values: Mapping[str, Any]) -> dict[str, Any]:

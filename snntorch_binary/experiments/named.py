@@ -14,11 +14,13 @@ from types import ModuleType
 from typing import Any
 
 from jsonargparse import ArgumentParser
+from torch import nn
 
 from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary._files import digest
 
 Target = Callable[..., Any]
+_OF_FILE = "_user_"
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,24 @@ class Named:
         return {"class_path": self.class_path, "init_args": dict(self.init_args)}
 
 
+def make_network(named: Named, offered: Mapping[str, Any] | None = None) -> nn.Module:
+    """Return the network that a user names.
+
+    Raises:
+        ValueError: it cannot be made, or is no module; see :meth:`Named.call`.
+    """
+    net = named.call("network", offered)
+    if not isinstance(net, nn.Module):
+        what = "a class or function that makes a torch.nn.Module"
+        raise ValueError(expected("network", what, f"{type(net).__name__} from {named.class_path}"))
+    return net
+
+
+def modules_of_files() -> list[ModuleType]:
+    """Return the modules that were imported as files: no other process finds them by their names."""
+    return [module for name, module in sys.modules.items() if name.startswith(_OF_FILE)]
+
+
 def typed(argument: str, target: Target, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a class or function, of the types that its signature says.
 
@@ -161,7 +181,7 @@ def _look_in(folder: str | None) -> None:
 
 
 def _of_file(path: Path) -> ModuleType:
-    name = f"_user_{path.stem}_{digest(str(path.absolute()))}"
+    name = f"{_OF_FILE}{path.stem}_{digest(str(path.absolute()))}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

@@ -18,17 +18,15 @@ from typing import Any, Protocol
 import torch
 
 from snntorch_binary._errors import expected, in_one_line
-from snntorch_binary._files import DamagedFileError, RunFolder, digest, read_json, remove_parts, write_json
+from snntorch_binary._files import OutputError, RunFolder, digest, remove_parts, settings_in, write_json
 from snntorch_binary.experiments.progress import RunProgress, RunsProgress, Sender
 
 FORMAT = 2
 """Format of folders of results."""
 SETTINGS = "settings.json"
 LAST = "last.ckpt"
-
-
-class OutputError(RuntimeError):
-    """The results cannot be written where they should go."""
+_NAMED = ("rules", "methods")
+"""What there can be more of in a folder later."""
 
 
 class ProcessEndedError(RuntimeError):
@@ -63,7 +61,7 @@ class PlannedRun:
 
     def folder(self, out: Path, say: Callable[[str], None] = lambda _: None) -> RunFolder:
         """Return its folder."""
-        return RunFolder(out / "runs" / self.name, {"run": self.name, "settings": digest(dict(self.key))}, say)
+        return run_files(out / "runs" / self.name, self.name, self.key, say)
 
     def finished(self, folder: RunFolder) -> dict[str, Any] | None:
         """Return the result, or ``None`` where the run is to be trained (on)."""
@@ -72,6 +70,11 @@ class PlannedRun:
             return None
         # Somebody may have removed it, but other pictures than these results are not made of a damaged one.
         return done if LAST in folder or not (folder.path / LAST).exists() else None
+
+
+def run_files(path: Path, name: str, key: Mapping[str, Any], say: Callable[[str], None] = lambda _: None) -> RunFolder:
+    """Return the files of a run in a folder; those of another name or key are taken for none."""
+    return RunFolder(path, {"run": name, "settings": digest(dict(key))}, say)
 
 
 def carry_out(
@@ -201,8 +204,8 @@ def check_output(out: Path, settings: Mapping[str, Any]) -> None:
 
     Args:
         out: the folder.
-        settings: what all of its results depend on, as plain values; what is below ``"rules"`` is compared for those
-            rules that are there in both.
+        settings: what all of its results depend on, as plain values; what is below ``"rules"`` or ``"methods"`` is
+            compared for those that are there in both.
 
     Raises:
         OutputError: the folder cannot be written to, or holds runs made with other settings.
@@ -221,19 +224,21 @@ def check_output(out: Path, settings: Mapping[str, Any]) -> None:
     way_out = "give another --out or remove the folder"
     if before.pop("format", None) != FORMAT:
         raise OutputError(f"{out} holds runs of another version of this package; {way_out}.")
-    was, now = _by_name(_of_rules_in(settings, before)), _by_name(_of_rules_in(before, settings))
+    was, now = _by_name(_named_in(settings, before)), _by_name(_named_in(before, settings))
     changed = sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key))
     if changed:
         others = in_one_line(", ".join(changed), 200)
         raise OutputError(f"{out} holds runs with other settings ({others}); {way_out}.")
 
 
-def _of_rules_in(others: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings without what they say of rules that others do not have."""
-    there, rules = others.get("rules"), settings.get("rules")
-    if not isinstance(there, Mapping) or not isinstance(rules, Mapping):
-        return dict(settings)
-    return {**settings, "rules": {name: of for name, of in rules.items() if name in there}}
+def _named_in(others: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without what they say of rules or methods that others do not have."""
+    found = dict(settings)
+    for key in _NAMED:
+        there, named = others.get(key), settings.get(key)
+        if isinstance(there, Mapping) and isinstance(named, Mapping):
+            found[key] = {name: of for name, of in named.items() if name in there}
+    return found
 
 
 def _by_name(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -245,21 +250,6 @@ def _by_name(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def settings_in(path: Path) -> dict[str, Any]:
-    """Return what a file in a folder of results says of it.
-
-    Raises:
-        OutputError: it is damaged.
-    """
-    try:
-        values = read_json(path)
-    except DamagedFileError:
-        values = None
-    if not isinstance(values, dict):
-        raise OutputError(f"{path} is damaged; give another --out or remove the folder.")
-    return values
-
-
 def write_settings(out: Path, settings: Mapping[str, Any]) -> None:
     """Make the folder of results, and note in it what :func:`check_output` will compare.
 
@@ -267,14 +257,20 @@ def write_settings(out: Path, settings: Mapping[str, Any]) -> None:
         OutputError: it cannot be written.
     """
     path = out / SETTINGS
-    rules: dict[str, Any] = {}
-    if path.exists() and (out / "runs").is_dir():
-        before = settings_in(path).get("rules")
-        rules = before if isinstance(before, dict) else {}
+    before = settings_in(path) if path.exists() and (out / "runs").is_dir() else {}
     try:
         out.mkdir(parents=True, exist_ok=True)
         remove_parts(out)
-        merged = {**settings, "rules": {**rules, **settings["rules"]}} if "rules" in settings else dict(settings)
-        write_json(path, {"format": FORMAT, **merged})
+        write_json(path, {"format": FORMAT, **settings, **_joined(before, settings)})
     except OSError as error:
         raise OutputError(f"The results cannot be written to {out}: {error.strerror}.") from None
+
+
+def _joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rules or methods of both: there may be some at one time, and others at another."""
+    found = {}
+    for key in _NAMED:
+        was, named = before.get(key), now.get(key)
+        if isinstance(named, Mapping):
+            found[key] = {**(was if isinstance(was, Mapping) else {}), **named}
+    return found

@@ -10,7 +10,7 @@ from snntorch_binary._errors import expected, require
 require("lightning", "lightning")  # one clear sentence before the imports that need it
 
 from snntorch_binary.inference.readout import DEFAULT_READOUT, ReadoutName  # noqa: E402
-from snntorch_binary.lightning import SpikingModule  # noqa: E402
+from snntorch_binary.lightning.spiking_module import Credit, SpikingModule  # noqa: E402
 
 
 class FedSNN(SpikingModule):
@@ -25,7 +25,11 @@ class FedSNN(SpikingModule):
         lr: learning rate.
         momentum: of SGD, in [0, 1); the paper has 0.95, its published code 0.9.
         weight_decay: of SGD, at least 0.
-        readout: as in :class:`snntorch_binary.lightning.SpikingModule`.
+        readout: as in :class:`snntorch_binary.lightning.SpikingModule`; so is what follows.
+        readout_scale: see there.
+        step: see there.
+        credit: see there.
+        time_dim: see there.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -39,17 +43,21 @@ class FedSNN(SpikingModule):
     def __init__(
         self,
         net: nn.Module,
-        num_classes: int,
+        num_classes: int | None,
         lr: float = 0.1,
         momentum: float = 0.9,
         weight_decay: float = 0.0,
         readout: ReadoutName = DEFAULT_READOUT,
+        readout_scale: float | None = None,
+        step: bool | None = None,
+        credit: Credit = "through-time",
+        time_dim: int | None = None,
     ) -> None:
         if not 0.0 <= momentum < 1.0:
             raise ValueError(expected("momentum", "a float in [0, 1)", momentum))
         if not weight_decay >= 0.0:
             raise ValueError(expected("weight_decay", "a float of at least 0", weight_decay))
-        super().__init__(net, num_classes, lr, readout)
+        super().__init__(net, num_classes, lr, readout, readout_scale, step, credit=credit, time_dim=time_dim)
         self.momentum = momentum
         self.weight_decay = weight_decay
 

@@ -22,7 +22,8 @@ from snntorch_binary._errors import expected
 from snntorch_binary.convert import SpikingNetwork, reset
 from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.convert.foreign import load_adapters
-from snntorch_binary.fuse import EachStep, flattened, is_chain
+from snntorch_binary.graph.each_step import EachStep
+from snntorch_binary.graph.sequential import flattened, is_chain
 from snntorch_binary.inference.evaluated import evaluated
 from snntorch_binary.inference.kept_state import KeptState, tensors_of
 from snntorch_binary.nn.neurons.known import needs_no_argument, takes_one_step, to_rest

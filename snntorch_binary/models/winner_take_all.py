@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from snntorch_binary.nn.basis import Basis
-from snntorch_binary.nn.wta.network import WTANetwork, layered_mask
+from snntorch_binary.nn.wta.network import Feedback, WTANetwork, layered_mask
 
 
 def has_polarities(input_shape: Sequence[int]) -> bool:
@@ -40,3 +40,20 @@ def symbol_network(
     if num_hidden:
         mask[num_hidden:, : sizes[0]] = False
     return WTANetwork(*sizes, num_symbols, basis=basis, feedback="none", mask=mask, init=init)
+
+
+def layered_network(num_inputs: int, num_hidden: int, num_outputs: int, feedback: Feedback = "none") -> WTANetwork:
+    """Return FL-SNN's network of one symbol: hidden circuits see each other, and outputs inputs and hidden circuits.
+
+    Args:
+        num_inputs: number of input circuits.
+        num_hidden: number of hidden circuits, may be 0.
+        num_outputs: number of classes.
+        feedback: which circuits see their own past; with ``"all"`` outputs also see each other's.
+
+    Example:
+        >>> layered_network(676, 0, 2).outputs.sources
+        (0,)
+    """
+    sizes = num_inputs, num_hidden, num_outputs
+    return WTANetwork(*sizes, feedback=feedback, mask=layered_mask(*sizes, output_lateral=feedback == "all"))

@@ -13,6 +13,7 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from snntorch_binary.lightning.hyperparameters import Hyperparameter, hyperparameters
 from snntorch_binary.lightning.quiet import quiet
@@ -120,7 +121,7 @@ def _bytes_of_data(data: L.LightningDataModule | None) -> int:
         if isinstance(value, (Tensor, dict, list, tuple)):
             inner = value.values() if isinstance(value, dict) else value
             return _bytes_of(value) if isinstance(value, Tensor) else sum(map(count, inner))
-        if type(value).__module__.startswith("snntorch_binary"):
+        if type(value).__module__.startswith("snntorch_binary") or isinstance(value, Dataset):
             return sum(map(count, vars(value).values()))
         return 0
 

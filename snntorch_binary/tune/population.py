@@ -11,8 +11,7 @@ from typing import Any
 import lightning as L
 
 from snntorch_binary._errors import expected
-from snntorch_binary._files import RunFolder, digest, remove_parts, write_json
-from snntorch_binary.experiments.runs import OutputError, settings_in
+from snntorch_binary._files import OutputError, RunFolder, digest, remove_parts, settings_in, write_json
 from snntorch_binary.lightning.hyperparameters import check_names
 from snntorch_binary.tune.engine import EXPERIMENT, MEMBERS, Resources, ray_started, run_trials
 from snntorch_binary.tune.fingerprint import fingerprint
@@ -75,6 +74,7 @@ def population_based_training(
     out: str | Path,
     resources: Resources | None = None,
     config: Mapping[str, Any] | None = None,
+    replay: Mapping[str, Any] | None = None,
     listener: Callable[[Report], None] = lambda report: None,
     say: Callable[[str], None] = print,
 ) -> Population:
@@ -102,8 +102,9 @@ def population_based_training(
         plan: what the population does.
         out: folder for results.
         resources: where trials run; by default one on each processor of this machine.
-        config: sections of a configuration of ``snntorch-binary fit`` that ``schedule.yaml`` is to have, too: ``model``
-            and ``data``.
+        config: plain values ``model`` and ``data`` that tell this module and these data from all others.
+        replay: sections ``model`` and ``data`` of a configuration of ``snntorch-binary fit`` that ``schedule.yaml`` is
+            to have, too; by default ``config``.
         listener: is called with every report.
         say: is told in a sentence of each result that is damaged, or of another population, and is made anew.
 
@@ -136,7 +137,14 @@ def population_based_training(
         _keep(files, winner(reports, plan))
     reports = read_reports(out / _REPORTS)
     found = Population(plan, ranges, reports, line_of(winner(reports, plan), reports), out)
-    write_replay(out / "schedule.yaml", found.schedule, found.seed, plan.seed, plan.epochs, config or {})
+    write_replay(
+        out / "schedule.yaml",
+        found.schedule,
+        found.seed,
+        plan.seed,
+        plan.epochs,
+        (config if replay is None else replay) or {},
+    )
     for name in (MEMBERS, EXPERIMENT):
         shutil.rmtree(out / name, ignore_errors=True)
     return found

@@ -4,7 +4,7 @@ import copy
 
 import torch
 
-from snntorch_binary.federated.online_device import OnlineDevice
+from snntorch_binary.federated.fl_snn.device import OnlineDevice
 from snntorch_binary.learning import OnlineGLM
 from snntorch_binary.nn import RaisedCosine, WTANetwork
 

@@ -15,8 +15,8 @@ from snntorch_binary.federated import (
     exchange_,
     weighted_mean,
 )
-from snntorch_binary.federated.online_device import OnlineDevice
-from snntorch_binary.federated.synapses import set_synapses_, synapses
+from snntorch_binary.federated.fl_snn.device import OnlineDevice
+from snntorch_binary.federated.fl_snn.synapses import set_synapses_, synapses
 from snntorch_binary.learning import OnlineGLM
 from snntorch_binary.nn import WTANetwork, layered_mask
 

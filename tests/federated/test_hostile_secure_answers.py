@@ -17,7 +17,7 @@ from flwr.common.secure_aggregation.secaggplus_constants import RECORD_KEY_CONFI
 from snntorch_binary.federated import Average, NetworkCoordinator
 from snntorch_binary.federated.flower import InProcessGrid, client_app, run_in_process, server_app
 from snntorch_binary.federated.flower.secure_aggregation import SecureExchange, SecureModifier
-from snntorch_binary.federated.settings import SecureAggregation
+from snntorch_binary.federated.protection import SecureAggregation
 
 from test_secure_aggregation import CLIENTS, SIZES, Mover, close, make_net  # isort: skip
 

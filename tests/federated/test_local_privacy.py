@@ -11,7 +11,7 @@ from snntorch_binary.federated import Average, NetworkCoordinator, Update
 from snntorch_binary.federated.aggregation import learned_names
 from snntorch_binary.federated.flower import InProcessGrid, client_app, run_in_process, server_app
 from snntorch_binary.federated.flower.local_privacy import LocalPrivacyModifier
-from snntorch_binary.federated.settings import LocalPrivacy
+from snntorch_binary.federated.protection import LocalPrivacy
 
 
 def make_net():

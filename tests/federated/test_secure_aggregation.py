@@ -17,7 +17,7 @@ from flwr.common.secure_aggregation.secaggplus_constants import RECORD_KEY_CONFI
 from snntorch_binary.federated import Average, NetworkCoordinator, OneBitChange, ProductOfExperts, Update
 from snntorch_binary.federated.flower import InProcessGrid, client_app, run_in_process, server_app
 from snntorch_binary.federated.flower.secure_aggregation import SecureExchange, SecureModifier
-from snntorch_binary.federated.settings import SecureAggregation
+from snntorch_binary.federated.protection import SecureAggregation
 from snntorch_binary.nn import BinaryLinear
 from snntorch_binary.weights import Bernoulli
 

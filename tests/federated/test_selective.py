@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from snntorch_binary.federated import Share, num_selected, weighted_mean
-from snntorch_binary.federated.selective import average, merge, select
+from snntorch_binary.federated.fl_snn.selective import average, merge, select
 
 
 def random_share(indices, num_synapses=7, seed=0):

@@ -8,11 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from torch import Tensor
 
-from snntorch_binary._errors import expected, in_one_line
+from snntorch_binary._errors import expected
 from snntorch_binary.experiments.compare.in_spikes import in_spikes
 from snntorch_binary.experiments.compare.train import load_module, train_one, validation_line
 from snntorch_binary.experiments.data import LoadedData
@@ -135,7 +134,6 @@ def _planned(experiment: Experiment, name: str, seed: int, fold: int) -> Planned
     return PlannedRun(label, key, train, RESULT, has)
 
 
-@torch.no_grad()
 def try_out(experiment: Experiment) -> LoadedData:
     """Answer two examples with each rule's untrained network; return the data of the first seed.
 
@@ -144,27 +142,15 @@ def try_out(experiment: Experiment) -> LoadedData:
     """
     seed = experiment.seeds[0]
     data = experiment.load(seed)
-    x, _ = next(iter(data.validation()))
     tried: list[Any] = []
     for rule in experiment.rules:
         named = experiment.network_of(rule)
         module = experiment.make_module(rule, data, seed)
         if not any(parameter.requires_grad for parameter in module.net.parameters()):
             raise ValueError(expected("network", "a module with parameters to learn", named.class_path))
-        if (named, rule.sees_symbols, rule.spiking) in tried:
-            continue
-        tried.append((named, rule.sees_symbols, rule.spiking))
-        few = x[:, :2] if _has_time_first(experiment) else x[:2]
-        try:
-            module.eval().answers(few, final=False)
+        if (named, rule.sees_symbols, rule.spiking) not in tried:
+            tried.append((named, rule.sees_symbols, rule.spiking))
+            experiment.try_network(rule, data, module)
             if rule.spiking is not None:
                 in_spikes(module.net, rule.spiking)
-        except Exception as error:  # whatever a user's network does with data that do not fit it
-            what = f"a network that takes the data, {list(few.shape)}, and returns what a readout reads"
-            why = in_one_line(f"{named.class_path}: {type(error).__name__}: {error}", 400)
-            raise ValueError(expected("network", what, why)) from error
     return data
-
-
-def _has_time_first(experiment: Experiment) -> bool:
-    return getattr(experiment.data, "time", "first") == "first"

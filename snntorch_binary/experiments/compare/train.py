@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,18 +11,16 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from snntorch_binary._files import RunFolder
 from snntorch_binary.experiments.answers import answers
 from snntorch_binary.experiments.compare.in_spikes import in_small_batches, running_in_spikes
-from snntorch_binary.experiments.data import Batches, LoadedData
-from snntorch_binary.experiments.description import RunDescription, weights_of
+from snntorch_binary.experiments.data import LoadedData
+from snntorch_binary.experiments.examples import in_seeded_order
 from snntorch_binary.experiments.experiment import Experiment
 from snntorch_binary.experiments.progress import RunProgress
 from snntorch_binary.experiments.rules import Rule, in_spikes
 from snntorch_binary.experiments.runs import LAST
-from snntorch_binary.kernels.noise import mix
 from snntorch_binary.lightning.plain_checkpoints import RecordedCheckpoints, Restored, read_checkpoint, restoring
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.lightning.seeded_steps import SeededSteps
@@ -49,7 +45,7 @@ def train_one(
     rule = experiment.rule(name)
     data = experiment.load(seed, fold)
     module = experiment.make_module(rule, data, seed, fold)
-    describe(experiment, rule, data, module, seed).write(folder.path)
+    experiment.describe(rule, data, module.net, seed).write(folder.path)
     history, restored = _History(progress, folder.path.name), Restored()
     checkpoint = ModelCheckpoint(
         dirpath=folder.path,
@@ -71,7 +67,7 @@ def train_one(
             num_sanity_val_steps=0,
         )
         last = str(folder.path / LAST) if LAST in folder else None
-        train = _in_seeded_order(data.train(experiment.batch_size, seed), seed, fold, trainer)
+        train = in_seeded_order(data.train(experiment.batch_size, seed), seed, fold, trainer)
         with restoring(last, restored):
             trainer.fit(module, train, data.validation(), ckpt_path=last, weights_only=True)
     progress.say(f"{folder.path.name}  testing")
@@ -107,22 +103,6 @@ def _tested(module: SpikingModule, rule: Rule, data: LoadedData, say: Any) -> di
     }
 
 
-def describe(experiment: Experiment, rule: Rule, data: LoadedData, module: SpikingModule, seed: int) -> RunDescription:
-    """Return what is written beside the weights of a run."""
-    return RunDescription(
-        experiment.network_of(rule).filled("network", {**data.offered(), "seed": seed}),
-        rule.name,
-        weights_of(module.net, getattr(rule, "scale", "fan_in")),
-        data.num_classes,
-        data.class_names,
-        experiment.data.plain(),
-        data.input_shape,
-        data.num_steps,
-        {name: getattr(experiment, name) for name in ("readout", "readout_scale", "step", "time_dim")},
-        getattr(rule, "num_members", 1),
-    )
-
-
 def load_module(
     experiment: Experiment, name: str, seed: int, fold: int, folder: Path
 ) -> tuple[SpikingModule, LoadedData]:
@@ -131,29 +111,6 @@ def load_module(
     module = experiment.make_module(experiment.rule(name), data, seed, fold)
     module.load_state_dict(read_checkpoint(folder / LAST)["state_dict"])
     return module.eval(), data
-
-
-class _SeededOrder:
-    """A user's loader, whose order in an epoch is the same when a training goes on there."""
-
-    def __init__(self, loader: DataLoader[Any], seed: int, fold: int, trainer: L.Trainer) -> None:
-        self.dataset = loader.dataset
-        self._loader, self._seed, self._fold, self._trainer = loader, seed, fold, trainer
-
-    def __iter__(self) -> Iterator[Any]:
-        noise = mix(self._seed, self._fold, self._trainer.current_epoch) >> 1
-        torch.manual_seed(noise)
-        random.seed(noise)
-        return iter(self._loader)
-
-    def __len__(self) -> int:
-        return len(self._loader)
-
-
-def _in_seeded_order(loader: Batches, seed: int, fold: int, trainer: L.Trainer) -> Batches:
-    if isinstance(loader, DataLoader) and not hasattr(loader.sampler, "set_epoch"):
-        return _SeededOrder(loader, seed, fold, trainer)
-    return loader
 
 
 class _History(L.Callback):

@@ -9,7 +9,7 @@ from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordD
 from flwr.clientapp.mod import LocalDpMod
 
 from snntorch_binary.federated.flower.records import ARRAYS, LEARNED, METRICS, NUM_EXAMPLES
-from snntorch_binary.federated.settings import LocalPrivacy
+from snntorch_binary.federated.protection import LocalPrivacy
 
 Answer = Callable[[Message, Context], Message]
 

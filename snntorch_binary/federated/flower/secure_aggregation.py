@@ -41,7 +41,7 @@ from snntorch_binary.federated.averaging import State, why_refused
 from snntorch_binary.federated.flower.answers import Refused, read_answer, shown
 from snntorch_binary.federated.flower.records import ARRAYS, CONFIG, from_record, task_of, wire_bytes
 from snntorch_binary.federated.flower.secure_answers import MASK_RANGE, read_stage
-from snntorch_binary.federated.settings import FEWEST_SUMMED, SecureAggregation
+from snntorch_binary.federated.protection import FEWEST_SUMMED, SecureAggregation
 from snntorch_binary.kernels.noise import mix
 
 with warnings.catch_warnings():

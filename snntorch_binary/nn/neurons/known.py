@@ -34,6 +34,11 @@ def takes_one_step(module: nn.Module) -> bool | None:
     return True if getattr(module, "init_hidden", False) is True else None
 
 
+def passes_state(net: nn.Module) -> bool:
+    """Say whether a network's state is an argument, ``(input, state) -> (output, state)``: by its name, as in Norse."""
+    return "state" in inspect.signature(net.forward).parameters and not getattr(net, "init_hidden", False)
+
+
 def to_rest(module: nn.Module) -> Callable[[], Any] | None:
     """Return what puts a module's own state to rest, or ``None`` where its methods do not say so.
 

@@ -105,7 +105,7 @@ def _rsynaptic_losses(neuron: Any, shape: tuple[int, ...]) -> list[tuple[str, st
 
 def _resets_at_once(neuron: Any, shape: tuple[int, ...]) -> bool:
     """Say whether an RSynaptic that fires is at zero after the step; that of snnTorch 1.0.0 is not."""
-    from snntorch_binary.convert import copy_model  # which itself knows all layers and neurons
+    from snntorch_binary.convert.copies import copy_model  # which itself knows all layers and neurons
 
     neuron = copy_model(neuron).cpu().float()
     neuron.init_hidden = False
