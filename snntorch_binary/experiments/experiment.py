@@ -108,7 +108,7 @@ class Experiment:
             found["polarities"] = len(data.input_shape) == 3 and data.input_shape[0] == 2
         return found
 
-    def describe(self, rule: Rule, data: LoadedData, net: nn.Module, seed: int) -> RunDescription:
+    def describe(self, rule: Rule, data: LoadedData, net: nn.Module, seed: int, fold: int = 0) -> RunDescription:
         """Return what is written beside the weights of a run, whose network is given."""
         return RunDescription(
             self.network_of(rule).filled("network", {**data.offered(), "seed": seed}),
@@ -121,6 +121,7 @@ class Experiment:
             data.num_steps,
             {name: getattr(self, name) for name in _READING},
             getattr(rule, "num_members", 1),
+            {"seed": seed, "fold": fold, "num_folds": self.num_folds},
         )
 
     @torch.no_grad()

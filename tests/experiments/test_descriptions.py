@@ -6,6 +6,7 @@ import shutil
 import sys
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -15,7 +16,8 @@ import snntorch_binary as sb
 from snntorch_binary.cli import main
 from snntorch_binary.experiments import compare, load_run
 from snntorch_binary.experiments.answers import answers
-from snntorch_binary.experiments.evaluate import answers_of, own_data
+from snntorch_binary.experiments.data import ShippedData
+from snntorch_binary.experiments.evaluate import answers_of, load_for, own_data, read_files
 
 MODELS = "snntorch_binary.models."
 
@@ -108,11 +110,44 @@ def test_every_network_is_read_back_and_answers_as_when_it_was_tested(kind, comp
     for run in found.runs:
         again = load_run(run.folder, network if users else None)
         source = own_data(again, found.experiment.data if users else None, None)
-        said = answers(source.load().test(), partial(answers_of, again))
+        said = answers(load_for(again, source).test(), partial(answers_of, again))
         assert torch.equal(said.pop("labels"), run.labels)
         assert said.keys() == {name for name in run.probabilities if not name.startswith("spiking")}
         for name, value in said.items():
             assert torch.equal(value, run.probabilities[name]), (kind, run.rule, name)
+
+
+def test_a_run_of_a_fold_answers_what_it_has_not_learned_from(tmp_path):
+    """Its test part is that of its own seed and fold."""
+    network = {"class_path": f"{MODELS}SpikingMLP", "init_args": {"hidden_sizes": [5]}}
+    settings = {"epochs": 1, "seeds": [3], "num_folds": 2, "console": QUIET}
+    found = compare(network, DIGITS, ["full-precision"], out=tmp_path / "out", **settings)
+    labels = []
+    for run in found.runs:
+        again = load_run(run.folder)
+        said = answers(load_for(again, own_data(again, None, None)).test(), partial(answers_of, again))
+        assert torch.equal(said["labels"], run.labels)
+        assert torch.equal(said["single"], run.probabilities["single"])
+        labels.append(run.labels)
+        assert main(["predict", str(run.folder), "--out", str(tmp_path / "answers.csv"), "--quiet"]) == 0
+        assert len((tmp_path / "answers.csv").read_text().splitlines()) == len(run.labels) + 1
+    assert len(labels) == 2
+    other = load_for(again, ShippedData("digits", limit_per_class=2)).test()
+    assert len(answers(other, partial(answers_of, again))["labels"]) == 20
+
+
+@pytest.mark.parametrize("kind", ["recurrent", "convolutional"])
+def test_arrays_are_answered_as_the_network_takes_them(kind, comparison, tmp_path):
+    """With time first, and images of a network that makes its own steps."""
+    x, _ = KINDS[kind][1]()["test"] if callable(KINDS[kind][1]) else images()["test"]
+    for index, one in enumerate(x):
+        np.save(tmp_path / f"{index}.npy", one.numpy())
+    (run, *_) = comparison(kind).runs
+    again = load_run(run.folder, KINDS[kind][0])
+    batches, files = read_files(again, tmp_path)
+    said = answers(batches, partial(answers_of, again))
+    assert len(files) == len(x)
+    assert torch.equal(said["single"], run.probabilities["single"])
 
 
 def test_what_a_description_says(comparison):
@@ -215,6 +250,9 @@ BAD = {
     "a deep shape": {"input_shape": DEEP},
     "names that are numbers": {"class_names": [1, 2]},
     "data in a list": {"data": ["digits"]},
+    "a part in a list": {"part": [0]},
+    "a seed of words": {"part": {"seed": "planted_module"}},
+    "more to a part": {"part": {"seed": 0, "data_dir": "/"}},
     "no members": {"num_members": 0},
     "many members": {"num_members": 10**9},
     "an unknown readout": {"reading": {"readout": "planted_module.run"}},

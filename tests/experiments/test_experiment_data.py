@@ -222,6 +222,7 @@ def test_data_by_name():
     assert data_of(f"{__name__}.digits").load().num_classes == 3
     assert data_of(digits).plain() == {"class_path": f"{__name__}.digits", "init_args": {}, "time": "first"}
     assert data_of(digits()).load().num_steps == T
+    assert data_of({"class_path": digits, "time": "none"}).load().num_steps is None
 
 
 def test_where_files_are_is_nothing_that_results_depend_on():

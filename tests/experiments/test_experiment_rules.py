@@ -1,7 +1,13 @@
 """Rules as objects: their defaults, their hyper-parameters, and what each makes of a float network."""
 
+import re
+import textwrap
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 import torch
+import yaml
 from torch import nn
 
 import snntorch_binary as sb
@@ -127,3 +133,37 @@ def test_a_class_in_a_rules_network_stays_a_name():
         "class_path": "snntorch_binary.nn.RaisedCosine", "init_args": {"num": 2, "window": 10},
     }  # fmt: skip
     assert "input_shape" not in network["init_args"]
+
+
+# ---- the page of experiments -----------------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parent.parent.parent / "docs" / "experiments.rst").read_text()
+
+
+def test_the_page_says_every_default():
+    cells = re.findall(r"^   \* - (.*)\n     - ``(\w+)``\n     - (.*)\n", PAGE, re.MULTILINE)
+    said = {(rule, name): value for rules, name, value in cells for rule in re.findall(r"``([\w-]+)``", rules)}
+    there = {
+        (name, field.name): str(field.default)
+        for name, rule in RULES.items()
+        if not name.startswith("softlif")
+        for field in fields(rule)
+        if field.name not in ("network", "spiking")
+    }
+    assert said == there
+    assert yaml.safe_load(re.search(r"``(\{tau_syn.*?\})``", PAGE)[1]) == make_rule("softlif").plain()["spiking"]
+
+
+def test_the_files_of_the_page_and_of_the_readme_are_experiments(tmp_path):
+    readme = (Path(__file__).parent.parent.parent / "README.md").read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+    blocks += [textwrap.dedent(re.search(r"code-block:: yaml\n\n(.*?)\n(?=\S)", PAGE, re.DOTALL)[1])]
+    for text in blocks:
+        (tmp_path / "mine.yaml").write_text(text)
+        experiment = read_experiment(tmp_path / "mine.yaml")
+        assert experiment.network.class_path == "my_models.ConvNet"
+        assert experiment.data.named.class_path == "my_data.gestures"
+        assert [rule.name for rule in experiment.rules] == list(DEFAULT_RULES)
+        assert (experiment.epochs, experiment.seeds, experiment.readout) == (20, (0, 1, 2), "membrane")
+    assert len(blocks) == 2
+    assert experiment.rule("bayes").num_members == 20

@@ -47,6 +47,14 @@ def gestures_and_an_end():
     return {**parts, "train": Killing(parts["train"])}
 """
 
+NOT_A_NUMBER = """
+
+def gestures_that_are_none():
+    parts = gestures()
+    x, labels = parts["train"]
+    return {**parts, "train": (x * float("nan"), labels)}
+"""
+
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
@@ -126,5 +134,6 @@ def test_what_cannot_be_sent_to_other_processes_is_said_before_anything_is_writt
 
 def test_an_error_in_another_process_is_the_error(here):
     """Of the kind that the caller can catch, and the others are ended."""
-    with pytest.raises(NonFiniteLossError, match="The loss became"):
-        carried_out("out", 2, rules={"full-precision": {"lr": 1e30}, "st": {"lr": 1e30}}, epochs=2)
+    (here / "own_killing.py").write_text(KILLING + NOT_A_NUMBER)
+    with pytest.raises(NonFiniteLossError, match="The loss became nan at step 0"):
+        carried_out("out", 2, "own_killing.gestures_that_are_none", readout="membrane")

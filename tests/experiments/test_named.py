@@ -37,6 +37,8 @@ def test_what_a_user_gives():
     assert found.class_path == "snntorch_binary.models.spiking_mlp.SpikingMLP"
     assert found.find("network") is SpikingMLP
     assert Named.of("network", found) is found
+    given = Named.of("network", {"class_path": SpikingMLP, "init_args": {"hidden_sizes": [3]}})
+    assert (given.find("network"), given.init_args) == (SpikingMLP, {"hidden_sizes": [3]})
     for wrong in (3, ["a.b.C"], {"init_args": {}}, {"class_path": "a.b", "more": 1}, {"class_path": 7}):
         with pytest.raises(ValueError, match="Expected argument `network` to be a"):
             Named.of("network", wrong)

@@ -5,6 +5,7 @@ import importlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -166,6 +167,20 @@ def test_summary(here, capsys):
     out = capsys.readouterr().out
     assert "conv" in out
     assert f"{6 * 2 * 9 + 6 * 16 * 3:,} binary weights" in out
+
+
+def test_words_of_a_file_are_no_names_for_a_users_class(here, tmp_path, capsys):
+    """A path that his own YAML says is his; one that only a file says is not."""
+    run = tmp_path / "run"
+    shutil.copytree(here / "results/gestures/runs/st-seed0", run)
+    said = json.loads((run / "description.json").read_text())
+    said["network"]["init_args"] |= {"beta": "some/file.txt"}
+    (run / "description.json").write_text(json.dumps(said))
+    assert main(["summary", str(run), "--network", "own_models.ConvNet"]) == 1
+    assert "name what is none of this package; where they are yours, give the exp" in capsys.readouterr().err
+    text = (here / "mine.yaml").read_text().replace("channels: 6", "channels: 6, beta: 0.9")
+    (here / "other.yaml").write_text(text)
+    assert main(["summary", str(run), "--config", "other.yaml", "--quiet"]) == 0
 
 
 @pytest.mark.parametrize("command", ["summary", "predict", "evaluate", "export"])
