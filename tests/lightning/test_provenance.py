@@ -3,7 +3,6 @@
 from importlib import metadata
 
 import pytest
-
 from snntorch_binary.lightning.provenance import provenance
 
 

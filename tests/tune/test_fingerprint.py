@@ -9,8 +9,8 @@ pytest.importorskip("ray.tune", reason="Ray is not installed")
 import torch
 from torch import nn
 
+from snntorch_binary._files import OutputError
 from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule
-from snntorch_binary.lightning.settings import OutputError
 from snntorch_binary.models import SpikingMLP
 from snntorch_binary.tune import Plan, Quadratic, Range, population, population_based_training
 from snntorch_binary.tune.engine import MEMBERS
