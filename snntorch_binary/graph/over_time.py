@@ -97,6 +97,8 @@ def _kind(layer: nn.Module) -> type[nn.Module]:
         kind = kind.__mro__[1]
     if kind.__module__.startswith("torch.nn."):
         return kind
+    if kind.__module__.startswith("spikingjelly.") and getattr(layer, "step_mode", None) == "s":
+        return next((base for base in kind.__mro__ if base.__module__.startswith("torch.nn.")), kind)
     base = next((base for base in kind.__mro__ if base.__module__.startswith("torch.nn.")), kind)
     own = [vars(part) for part in kind.__mro__ if part not in base.__mro__]
     harmless = {"__module__", "__init__", "__doc__", "__annotations__", "__static_attributes__", "__firstlineno__"}
