@@ -12,17 +12,15 @@ from snntorch_binary._errors import expected
 from snntorch_binary.graph.build import build
 from snntorch_binary.graph.each_step import EachStep as EachStep
 from snntorch_binary.graph.network import GraphNetwork
-from snntorch_binary.graph.neurons import over_time, surrogate_of
+from snntorch_binary.graph.neurons import over_time, twin_of
 from snntorch_binary.graph.prove import prove
 from snntorch_binary.graph.sequential import flattened as flattened
 from snntorch_binary.graph.sequential import is_chain as is_chain
 from snntorch_binary.inference.form import form_of, known_step
 from snntorch_binary.nn._neuron import Neuron
 from snntorch_binary.nn.binary import BinaryLayer
-from snntorch_binary.nn.leaky import Leaky
 from snntorch_binary.nn.subclasses import leaves_forward
 from snntorch_binary.nn.surrogate import Surrogate
-from snntorch_binary.nn.synaptic import Synaptic
 from snntorch_binary.nn.time_first import TimeFirst
 
 # Exact types: a subclass may do anything else.
@@ -179,7 +177,7 @@ def _time_first(layer: nn.Module, is_last: bool) -> tuple[nn.Module, str]:
     if type(layer).__module__.startswith("snntorch."):
         reason = _why_not(layer)
         if reason is None:
-            twin = _twin(layer, layer.output or (is_last and not layer.init_hidden))  # type: ignore[arg-type]
+            twin = twin_of(layer, output=bool(layer.output or (is_last and not layer.init_hidden)))
             slow = "" if isinstance(twin.spike_grad, Surrogate) else ", its surrogate gradient step by step"
             return twin, f"{kind}, one scan{slow}"
         if not getattr(layer, "init_hidden", False):
@@ -199,25 +197,3 @@ def _why_not(neuron: nn.Module) -> str | None:
         if getattr(neuron, option, False):
             return f"no time-first form with {option}"
     return None
-
-
-def _twin(neuron: Any, output: bool) -> Leaky | Synaptic:
-    options: dict[str, Any] = {
-        "threshold": neuron.threshold,
-        "spike_grad": surrogate_of(neuron.spike_grad),
-        "reset_mechanism": neuron.reset_mechanism,
-        "reset_delay": getattr(neuron, "reset_delay", True),
-        "output": output,
-    }
-    twin: Leaky | Synaptic
-    if type(neuron).__name__ == "Leaky":
-        twin = Leaky(neuron.beta, graded_spikes_factor=neuron.graded_spikes_factor, **options)
-    else:
-        twin = Synaptic(neuron.alpha, neuron.beta, **options)
-    for name in ("alpha", "beta", "threshold", "graded_spikes_factor"):
-        value = getattr(neuron, name, None)
-        if isinstance(value, nn.Parameter) and hasattr(twin, name):
-            twin._buffers.pop(name, None)
-            twin.register_parameter(name, value)
-    twin._graded = twin._graded or isinstance(twin.graded_spikes_factor, nn.Parameter)
-    return twin.train(neuron.training)

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from snntorch_binary.nn._neuron import Neuron
 from snntorch_binary.nn._scan import exponential_filter, leaky_scan
+from snntorch_binary.nn.leaky import Leaky
 from snntorch_binary.nn.surrogate import ArcTan, FastSigmoid, Surrogate
+from snntorch_binary.nn.synaptic import Synaptic
 
 _RESETS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 
@@ -72,7 +74,7 @@ def why_no_scan(neuron: nn.Module) -> str | None:
         return "no scan with reset_delay=False"
     if kind == "Synaptic" and neuron.state_function.__name__ == "_base_zero":  # type: ignore[union-attr]
         return "no scan of Synaptic neurons with a reset to zero"
-    if not isinstance(surrogate_of(neuron.spike_grad), Surrogate):  # type: ignore[arg-type]
+    if not isinstance(surrogate_of(neuron.spike_grad), Surrogate):
         return "a surrogate gradient of its own"
     return None
 
@@ -96,6 +98,40 @@ def over_time(neuron: Neuron, output: bool) -> Neuron:
     twin.__dict__.update(_parameters=dict(neuron._parameters), _buffers=dict(neuron._buffers))
     twin.one_step, twin.init_hidden, twin.output, twin._kept = False, False, output, None
     return twin
+
+
+def has_twin(neuron: nn.Module) -> bool:
+    """Say whether :func:`twin_of` knows neurons: snnTorch's ``Leaky`` and ``Synaptic``, without some options."""
+    options = ("inhibition", "state_quant", "surrogate_disable")
+    return snntorch_kind(neuron) is not None and not any(getattr(neuron, option, False) for option in options)
+
+
+def twin_of(neuron: Any, **form: bool) -> Leaky | Synaptic:
+    """Return ours for snnTorch's ``Leaky`` or ``Synaptic``, with its parameters.
+
+    Args:
+        neuron: the neurons.
+        **form: ``output``, ``step`` and ``init_hidden`` of ours.
+    """
+    options: dict[str, Any] = {
+        "threshold": neuron.threshold,
+        "spike_grad": surrogate_of(neuron.spike_grad),
+        "reset_mechanism": neuron.reset_mechanism,
+        "reset_delay": getattr(neuron, "reset_delay", True),
+        **form,
+    }
+    twin: Leaky | Synaptic
+    if not hasattr(neuron, "alpha"):
+        twin = Leaky(neuron.beta, graded_spikes_factor=neuron.graded_spikes_factor, **options)
+    else:
+        twin = Synaptic(neuron.alpha, neuron.beta, **options)
+    for name in ("alpha", "beta", "threshold", "graded_spikes_factor"):
+        value = getattr(neuron, name, None)
+        if isinstance(value, nn.Parameter) and hasattr(twin, name):
+            twin._buffers.pop(name, None)
+            twin.register_parameter(name, value)
+    twin._graded = twin._graded or isinstance(twin.graded_spikes_factor, nn.Parameter)
+    return twin.train(neuron.training)
 
 
 @lru_cache(maxsize=256)

@@ -62,6 +62,10 @@ _MAPPED = _words("""
 """)
 
 
+KNOWN_OPERATIONS = _POINTWISE | set(_EXAMPLES) | _MAPPED | {"linear"}
+"""Operations that can be done at all steps together, by name."""
+
+
 def way_of_layer(layer: nn.Module, rank: int) -> Way:
     """Return how a layer that keeps no state is done at all steps together.
 

@@ -61,8 +61,10 @@ def chains_of(recording: Recording) -> dict[int, Chain]:
 
 def _is_alone(event: Event) -> bool:
     """Say whether a single call is one time step of neurons."""
-    return event.module is not None and _is_neuron(event.module) and not any(
-        _tensors(arg) for place, arg in _placed(event).items() if place != 0
+    return (
+        event.module is not None
+        and _is_neuron(event.module)
+        and not any(_tensors(arg) for place, arg in _placed(event).items() if place != 0)
     )
 
 

@@ -4,6 +4,7 @@ from snntorch_binary.packed.ensemble import PackedEnsemble as PackedEnsemble
 from snntorch_binary.packed.file import PackedFileVersionError as PackedFileVersionError
 from snntorch_binary.packed.file import load_packed as load_packed
 from snntorch_binary.packed.file import save_packed as save_packed
+from snntorch_binary.packed.graph import PackedGraph as PackedGraph
 from snntorch_binary.packed.layer import PackedLayer as PackedLayer
 from snntorch_binary.packed.pack import pack as pack
 from snntorch_binary.packed.record import PackedFileError as PackedFileError

@@ -12,11 +12,14 @@ from snntorch_binary.nn.refractory import Refractory
 from snntorch_binary.nn.synaptic_trace import SynapticTrace
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.ensemble import PackedEnsemble
+from snntorch_binary.packed.graph import PackedGraph, Scan, StepAtZero
+from snntorch_binary.packed.graph_records import graph_of, graph_to_record, scan_of, scan_to_record
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.layer_records import LAYERS, geometry_to_record, pooling_of
 from snntorch_binary.packed.neuron_records import NEURONS
 from snntorch_binary.packed.record import Kinds, Record, Tensors, read_one_of, write_one_of
 from snntorch_binary.packed.shaping import PackedFlatten, PackedMaxPool, SkipSteps
+from snntorch_binary.packed.stock_records import STOCK
 
 
 def write(module: nn.Module, path: str, tensors: Tensors) -> dict[str, Any]:
@@ -39,6 +42,8 @@ def read(record: Record) -> nn.Module:
 
 def version_of(network: nn.Module) -> int:
     """Return the first version of the format that has all modules of a network."""
+    if any(isinstance(module, PackedGraph) for module in network.modules()):
+        return 3
     for module in network.modules():
         real = isinstance(module, PackedLayer) and module.real_input
         if real or isinstance(module, (Refractory, SynapticTrace, SkipSteps)):
@@ -137,6 +142,22 @@ def _ensemble_of(record: Record) -> PackedEnsemble:
 
 _KINDS: Kinds = {
     **LAYERS,
+    **STOCK,
+    "PackedGraph": (
+        PackedGraph,
+        lambda module, path, tensors: graph_to_record(module, path, tensors, write),
+        lambda record: graph_of(record, read),
+    ),
+    "StepAtZero": (
+        StepAtZero,
+        lambda module, path, tensors: {"fires_at_threshold": module.fires_at_threshold},
+        lambda record: StepAtZero(record.flag("fires_at_threshold")),
+    ),
+    "Scan": (
+        Scan,
+        lambda module, path, tensors: scan_to_record(module, path, tensors, write),
+        lambda record: scan_of(record, read),
+    ),
     **NEURONS,
     "PackedMaxPool": (
         PackedMaxPool,
