@@ -16,7 +16,6 @@ pytest.importorskip("lightning")
 
 import lightning as L
 from lightning.pytorch.cli import LightningCLI
-from snntorch_binary.lightning.settings import Settings, write_settings
 
 from snntorch_binary._files import RunFolder, tensor_bytes
 from snntorch_binary.checkpoint import load_trained
@@ -25,6 +24,7 @@ from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule, SpikingModule
 from snntorch_binary.lightning.command import shipped_configs
 from snntorch_binary.lightning.plain_checkpoints import PlainCheckpoints, make_plain_
 from snntorch_binary.lightning.quiet import quiet
+from snntorch_binary.lightning.settings import Settings, write_settings
 from snntorch_binary.models import SpikingMLP
 
 pytestmark = [

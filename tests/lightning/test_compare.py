@@ -9,10 +9,10 @@ import time
 import pytest
 import torch
 from matplotlib.image import imread
-from snntorch_binary.lightning.settings import Settings
 
 from snntorch_binary.cli import main
 from snntorch_binary.lightning import compare
+from snntorch_binary.lightning.settings import Settings
 
 ROW = {
     "dataset": str,

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from snntorch_binary.lightning.recipes import recipe
 
 from snntorch_binary import lightning
 from snntorch_binary.data import names
+from snntorch_binary.lightning.recipes import recipe
 
 FOLDER = Path(lightning.__file__).parent / "configs"
 INPUTS = {"digits": (64, 10), "mnist": (784, 10), "nmnist": (2 * 34 * 34, 4)}

@@ -7,8 +7,6 @@ import os
 import pytest
 import torch
 from matplotlib.image import imread
-from snntorch_binary.lightning.out_of_distribution import fit_frame
-from snntorch_binary.lightning.parity import REFERENCE
 from torch import nn
 from training import RULES, Stop, make_trainer, train
 
@@ -17,6 +15,8 @@ from snntorch_binary.cli import main
 from snntorch_binary.learning import LocalNetwork, online_gradients
 from snntorch_binary.lightning import SpikeDataModule
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
+from snntorch_binary.lightning.out_of_distribution import fit_frame
+from snntorch_binary.lightning.parity import REFERENCE
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.models import LocalSpikingMLP, SpikingMLP

@@ -3,6 +3,7 @@
 from importlib import metadata
 
 import pytest
+
 from snntorch_binary.lightning.provenance import provenance
 
 

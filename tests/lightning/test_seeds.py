@@ -3,13 +3,13 @@
 import lightning as L
 import pytest
 import torch
-from snntorch_binary.lightning.settings import Settings
-from snntorch_binary.lightning.split_mnist import _run
-from snntorch_binary.lightning.split_mnist_settings import SplitSettings
 
 from snntorch_binary.lightning import SpikeDataModule, SpikingModule, compare
 from snntorch_binary.lightning.data import SeededSampler
 from snntorch_binary.lightning.quiet import quiet
+from snntorch_binary.lightning.settings import Settings
+from snntorch_binary.lightning.split_mnist import _run
+from snntorch_binary.lightning.split_mnist_settings import SplitSettings
 from snntorch_binary.models import SpikingMLP
 
 

@@ -7,16 +7,16 @@ import torch
 import yaml
 from matplotlib.image import imread
 from rich.console import Console
-from snntorch_binary.lightning.compare import load_module, train_all
-from snntorch_binary.lightning.progress import ComparisonProgress
-from snntorch_binary.lightning.recipes import SOFT_LIF_RULES
-from snntorch_binary.lightning.settings import Settings
 
 import snntorch_binary as sb
 from snntorch_binary.cli import main
 from snntorch_binary.data import DirectEncoder
 from snntorch_binary.lightning import SpikeDataModule
 from snntorch_binary.lightning.command import shipped_configs
+from snntorch_binary.lightning.compare import load_module, train_all
+from snntorch_binary.lightning.progress import ComparisonProgress
+from snntorch_binary.lightning.recipes import SOFT_LIF_RULES
+from snntorch_binary.lightning.settings import Settings
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.to_spiking import SpikingNetwork
 

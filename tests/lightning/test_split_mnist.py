@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 import torch
-from snntorch_binary.lightning.split_mnist import make_module, training_sets
-from snntorch_binary.lightning.split_mnist_settings import RULES, TASKS, SplitRecipe
 
 from snntorch_binary.cli import main
 from snntorch_binary.lightning import split_mnist
+from snntorch_binary.lightning.split_mnist import make_module, training_sets
+from snntorch_binary.lightning.split_mnist_settings import RULES, TASKS, SplitRecipe
 
 NAMES = ["0/1", "2/3", "4/5", "6/7", "8/9"]
 ROW = {

@@ -4,13 +4,13 @@ import json
 
 import pytest
 import torch
-from snntorch_binary.lightning.settings import Settings
 from training import Stop, checkpoint_in, make_trainer
 
 import snntorch_binary as sb
 from snntorch_binary.cli import main
 from snntorch_binary.lightning import VOWEL, SpikeDataModule
 from snntorch_binary.lightning.quiet import quiet
+from snntorch_binary.lightning.settings import Settings
 from snntorch_binary.nn import RaisedCosine, WTANetwork, layered_mask
 
 
