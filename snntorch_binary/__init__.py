@@ -13,9 +13,11 @@ from snntorch_binary import kernels as kernels
 from snntorch_binary import nn as nn
 from snntorch_binary import optim as optim
 from snntorch_binary._summary import summary as summary
+from snntorch_binary.convert import SpikingNetwork as SpikingNetwork
 from snntorch_binary.convert import binarize_ as binarize_
 from snntorch_binary.convert import freeze as freeze
 from snntorch_binary.convert import reset as reset
+from snntorch_binary.convert import to_spiking as to_spiking
 from snntorch_binary.convert import unbinarize_ as unbinarize_
 from snntorch_binary.fuse import fuse as fuse
 from snntorch_binary.inference import Ensemble as Ensemble
@@ -25,8 +27,6 @@ from snntorch_binary.optim.priors import set_prior_ as set_prior_
 from snntorch_binary.packed import load_packed as load_packed
 from snntorch_binary.packed import pack as pack
 from snntorch_binary.packed import save_packed as save_packed
-from snntorch_binary.to_spiking import SpikingNetwork as SpikingNetwork
-from snntorch_binary.to_spiking import to_spiking as to_spiking
 from snntorch_binary.weights import Bernoulli as Bernoulli
 from snntorch_binary.weights import Sign as Sign
 from snntorch_binary.weights import resample_ as resample_

@@ -1,8 +1,9 @@
-"""Plain-text tables, for reports that need no package beside torch."""
+"""What reports write: plain tables, and means over seeds. No package beside torch is needed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Collection, Sequence
 
 
 def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
@@ -13,3 +14,26 @@ def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
         for row in [header, *rows]
     ]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def mean_and_spread(values: Sequence[float], decimals: int, sign: str = " ±") -> str:
+    """Return the mean of one value a seed and, of several, their sample standard deviation behind ``sign``.
+
+    >>> mean_and_spread([1.0, 2.0], 1), mean_and_spread([1.0], 2)
+    ('1.5 ±0.7', '1.00')
+    """
+    mean = f"{statistics.fmean(values):.{decimals}f}"
+    return mean if len(values) == 1 else f"{mean}{sign}{statistics.stdev(values):.{decimals}f}"
+
+
+def over_seeds(num_seeds: Collection[int]) -> str:
+    """Say of a table's groups of so many seeds each what :func:`mean_and_spread` shows of them.
+
+    >>> over_seeds([3, 3]), over_seeds([1])
+    ('mean over 3 seeds; ± their sample standard deviation', 'one seed')
+    """
+    fewest, most = min(num_seeds), max(num_seeds)
+    if most == 1:
+        return "one seed"
+    seeds = f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
+    return f"mean over {seeds}; ± their sample standard deviation"

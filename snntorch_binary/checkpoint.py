@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary._files import DamagedFileError, read_tensors
 from snntorch_binary.nn.binary import BinaryLinear
-from snntorch_binary.nn.leaky import Leaky
+from snntorch_binary.nn.neurons.leaky import Leaky
 from snntorch_binary.weights import Bernoulli, Sign, WeightRule
 
 FORMAT = 1

@@ -75,9 +75,10 @@ def _user_errors() -> tuple[type[BaseException], ...]:
     kinds: list[type[BaseException]] = [ValueError, TypeError, OSError]
     if "snntorch_binary.lightning" in sys.modules:
         from snntorch_binary._files import OutputError
+        from snntorch_binary.experiments.runs import ProcessEndedError
         from snntorch_binary.lightning.spiking_module import NonFiniteLossError
 
-        kinds += [OutputError, NonFiniteLossError]
+        kinds += [OutputError, ProcessEndedError, NonFiniteLossError]
     if "snntorch_binary.tune" in sys.modules:
         from snntorch_binary.tune.lineage import PopulationError
 
@@ -116,6 +117,6 @@ def _parser() -> argparse.ArgumentParser:
 def _run_lightning(arguments: list[str]) -> None:
     for package in ("rich", "jsonargparse", "torchmetrics", "lightning"):
         require(package, "lightning")
-    from snntorch_binary.lightning.command import run
+    from snntorch_binary.experiments.fit.command import run
 
     run(arguments, _LIGHTNING_COMMANDS)

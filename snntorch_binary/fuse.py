@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.convert import reset
-from snntorch_binary.nn._neuron import Neuron
+from snntorch_binary.graph.build import build
+from snntorch_binary.graph.each_step import EachStep as EachStep
+from snntorch_binary.graph.network import GraphNetwork
+from snntorch_binary.graph.prove import prove
+from snntorch_binary.graph.sequential import flattened as flattened
+from snntorch_binary.graph.sequential import is_chain as is_chain
+from snntorch_binary.inference.form import form_of, known_step
+from snntorch_binary.kernels.surrogates import Surrogate
 from snntorch_binary.nn.binary import BinaryLayer
-from snntorch_binary.nn.leaky import Leaky
+from snntorch_binary.nn.neurons.description import NeuronDescription, description_of, is_neuron
+from snntorch_binary.nn.neurons.known import takes_one_step
 from snntorch_binary.nn.subclasses import leaves_forward
-from snntorch_binary.nn.surrogate import ArcTan, FastSigmoid, Surrogate
-from snntorch_binary.nn.synaptic import Synaptic
 from snntorch_binary.nn.time_first import TimeFirst
 
 # Exact types: a subclass may do anything else.
@@ -30,33 +34,6 @@ _OF_EXAMPLES = (
     *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm),
     *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.Dropout1d, nn.Dropout2d, nn.Upsample, nn.PixelShuffle),
 )
-
-
-class EachStep(nn.Module):
-    """Run a module on one time step after another: [T, B, ...] to [T, B, ...].
-
-    Neurons in it that keep their state themselves (``init_hidden=True``) start every sequence at rest.
-
-    Args:
-        module: takes one time step [B, ...]; of a tuple it returns, the first is passed on.
-        all_outputs: return a tuple of sequences where the module returns a tuple.
-
-    Raises:
-        ValueError: there is no time step.
-    """
-
-    def __init__(self, module: nn.Module, all_outputs: bool = False) -> None:
-        super().__init__()
-        self.module, self.all_outputs = module, all_outputs
-
-    def forward(self, x: Tensor) -> Any:  # noqa: D102
-        if x.shape[0] == 0:
-            raise ValueError(expected("x", "of shape [T, B, ...] with T >= 1", tuple(x.shape)))
-        reset(self.module)
-        outputs = [self.module(x_t) for x_t in x.unbind(0)]
-        if self.all_outputs and isinstance(outputs[0], tuple):
-            return tuple(map(torch.stack, zip(*outputs, strict=True)))
-        return torch.stack([output[0] if isinstance(output, tuple) else output for output in outputs])
 
 
 class Fused(nn.Sequential):
@@ -74,43 +51,79 @@ class Fused(nn.Sequential):
         return "\n".join(f"{name:<{width}}  {what}" for name, what in self.report.items())
 
 
-def fuse(net: nn.Module | Iterable[nn.Module]) -> Fused:
-    """Return the time-first form of a network that takes one time step at a time.
+@overload
+def fuse(net: nn.Module | Iterable[nn.Module]) -> Fused: ...
+
+
+@overload
+def fuse(net: nn.Module, sample: Any, *, step: bool | None = None) -> GraphNetwork: ...
+
+
+def fuse(net: nn.Module | Iterable[nn.Module], sample: Any = None, *, step: bool | None = None) -> Fused | GraphNetwork:
+    """Return a network that does all time steps at once, which trains several times faster; answers stay the same.
 
     Layers then see all time steps in one product, and a neuron is one scan over time. Given equal input currents the
     spikes are snnTorch's bit for bit; a product over all steps may round a sum in another order. The parameters are
     shared with the network as it was: train either.
 
-    * ``snn.Leaky`` and ``snn.Synaptic`` become :class:`snntorch_binary.nn.Leaky` and ``Synaptic``; neurons of this
-      package become their own time-first form.
-    * Linear layers and binary layers stay; convolutions, pooling and norms are wrapped in ``TimeFirst``. A batch norm
-      then takes its statistics over time and batch together; the report says so.
-    * Whatever else there is goes step by step as before; the report says that, too.
+    With a ``sample`` the network may be any module: one whose ``forward`` loops over time, over the entries of its
+    input or a fixed number of steps, or one that takes a single time step a call. It is run a few times on a copy, what
+    it does is recorded, the copies of a step are folded into one, and the result is compared with the network on fresh
+    inputs of other sizes. What is fused has the network's submodules, its parameters and its ``state_dict`` keys.
+
+    * ``snn.Leaky`` and ``snn.Synaptic`` and the neurons of this package are one scan; other neurons, and layers that
+      feed back into earlier ones, go step by step, and the rest is fused all the same.
+    * A batch norm takes its statistics from each step by itself in training, as it did; in evaluation it is one call.
+    * Every call starts at rest.
+
+    Without a sample, ``net`` is layers in their order, as in an ``nn.Sequential`` of neurons with ``init_hidden=True``;
+    the result is a sequence of layers over time, which ``pack`` and the export take too. A batch norm then takes its
+    statistics over time and batch together; the report says so.
 
     Args:
-        net: an ``nn.Sequential``, or layers and neurons in their order (``nn.ModuleList``). Neurons have
-            ``init_hidden=True`` or are of the kinds above.
+        net: the network; without a sample an ``nn.Sequential``, or layers and neurons in their order
+            (``nn.ModuleList``). Neurons then have ``init_hidden=True`` or are of the kinds above.
+        sample: an input as the network takes it, or a tuple of its arguments; of a network that takes one time step a
+            call the sequence [T, B, ...]. A few steps and examples are enough.
+        step: whether a call is one time step; found out by default.
 
     Returns:
-        A network of [T, B, ...]. It returns what its last layer does: spikes [T, B, ...], or spikes and membrane
-        potentials where the last neuron has ``output=True`` or hands out its state.
+        A network that answers as ``net`` does, in the same structure. One of single time steps takes [T, B, ...] and
+        returns [T, B, ...]. Without a sample it returns what its last layer does: spikes [T, B, ...], or spikes and
+        membrane potentials where the last neuron has ``output=True`` or hands out its state.
 
     Raises:
-        TypeError: ``net`` is neither of the two.
-        ValueError: a neuron needs its state handed to it, and is of a kind that has no time-first form; or it occurs
-            twice, and its two places share a state.
+        TypeError: there is no sample, and ``net`` is no layers in their order.
+        ValueError: there is no sample, and a neuron needs its state handed to it and is of a kind that has no
+            time-first form; or it occurs twice, and its two places share a state.
+        NotAGraphError: (a ``ValueError``) the network does not fold over time; the message says why, with the line of
+            your file.
 
     Example:
         >>> import snntorch as snn, torch, snntorch_binary as sb
         >>> from torch import nn
-        >>> net = nn.Sequential(nn.Linear(64, 32), snn.Leaky(beta=0.9, init_hidden=True), nn.Linear(32, 10),
-        ...                     snn.Leaky(beta=0.9, init_hidden=True, output=True))
-        >>> spikes, potentials = sb.fuse(net)(torch.rand(25, 8, 64))
-        >>> spikes.shape, potentials.shape
-        (torch.Size([25, 8, 10]), torch.Size([25, 8, 10]))
+        >>> class Net(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.fc, self.lif = nn.Linear(64, 10), snn.Leaky(beta=0.9)
+        ...     def forward(self, x):
+        ...         mem, spikes = self.lif.init_leaky(), []
+        ...         for x_t in x:
+        ...             spk, mem = self.lif(self.fc(x_t), mem)
+        ...             spikes.append(spk)
+        ...         return torch.stack(spikes)
+        >>> net = Net()
+        >>> fused = sb.fuse(net, torch.rand(3, 2, 64))
+        >>> fused.proof
+        'compared on 2 fresh inputs: equal bit for bit'
+        >>> x = torch.rand(25, 8, 64)
+        >>> fused(x).shape, bool((fused(x) == net(x)).all())
+        (torch.Size([25, 8, 10]), True)
     """
+    if sample is not None:
+        return _as_graph(net, sample, step)
     if isinstance(net, nn.Module) and not is_chain(net):
-        what = "an nn.Sequential, an nn.ModuleList, or layers in their order"
+        what = "an nn.Sequential, an nn.ModuleList, or layers in their order, where there is no sample"
         raise TypeError(expected("net", what, f"a {type(net).__name__}, whose forward says more than its layers"))
     layers = list(flattened(net))
     for name, layer in layers:
@@ -126,31 +139,28 @@ def fuse(net: nn.Module | Iterable[nn.Module]) -> Fused:
     return result
 
 
+def _as_graph(net: Any, sample: Any, step: bool | None) -> GraphNetwork:
+    if not isinstance(net, nn.Module):
+        raise TypeError(expected("net", "a module", type(net).__name__))
+    args = sample if isinstance(sample, tuple) else (sample,)
+    if not args or not isinstance(args[0], Tensor):
+        raise TypeError(expected("sample", "a tensor, or a tuple of arguments that begins with one", sample))
+    if args[0].numel() == 0:
+        raise ValueError(expected("sample", "an input with a time step and an example", list(args[0].shape)))
+    devices = [args[0].device.index] if args[0].device.type == "cuda" else []
+    with torch.random.fork_rng(devices):  # what it draws while it is recorded
+        if step is None:
+            step = False if len(args) > 1 else known_step(net)
+        built = build(net, args, (lambda: form_of(net, args[0]).step) if step is None else step)
+        built.graph.proof = prove(built)
+    return built.graph
+
+
 def takes_steps(net: nn.Module) -> bool:
     """Say whether a network is layers in their order with a neuron that takes one time step at a time."""
     return is_chain(net) and any(
-        getattr(layer, "one_step", type(layer).__module__.startswith("snntorch.") and hasattr(layer, "reset_mem"))
-        for _, layer in flattened(net)
+        getattr(layer, "one_step", False) or (is_neuron(layer) and takes_one_step(layer)) for _, layer in flattened(net)
     )
-
-
-def is_chain(module: nn.Module) -> bool:
-    """Say whether a module does nothing but pass from one of its modules to the next."""
-    return isinstance(module, nn.ModuleList) or (
-        isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
-    )
-
-
-def flattened(net: nn.Module | Iterable[nn.Module], prefix: str = "") -> Iterable[tuple[str, nn.Module]]:
-    """Yield the layers of a chain by name, in their order, those of chains inside it too."""
-    # Not `named_children`, which leaves out a module's second occurrence.
-    named = net._modules.items() if isinstance(net, nn.Module) else ((str(i), layer) for i, layer in enumerate(net))
-    for name, layer in named:
-        assert layer is not None
-        if is_chain(layer):
-            yield from flattened(layer, f"{prefix}{name}.")
-        else:
-            yield prefix + name, layer
 
 
 def _time_first(layer: nn.Module, is_last: bool) -> tuple[nn.Module, str]:
@@ -159,84 +169,27 @@ def _time_first(layer: nn.Module, is_last: bool) -> tuple[nn.Module, str]:
     own_forward = isinstance(layer, BinaryLayer) and not leaves_forward(type(layer))
     if (isinstance(layer, (BinaryLayer, TimeFirst)) and not own_forward) or type(layer) in _ANY_LEADING_DIMENSIONS:
         return layer, f"{kind}, as it is"
-    if isinstance(layer, Neuron):
-        if not layer.one_step:
+    description = description_of(layer)
+    if description is not None and description.over_time is not None:
+        if not description.takes_one_step(layer):
             return layer, f"{kind}, as it is"
-        return _over_time(layer, layer.output or (is_last and not layer.init_hidden)), f"{kind}, one scan"
-    if type(layer).__module__.startswith("snntorch."):
-        reason = _why_not(layer)
-        if reason is None:
-            twin = _twin(layer, layer.output or (is_last and not layer.init_hidden))  # type: ignore[arg-type]
-            slow = "" if isinstance(twin.spike_grad, Surrogate) else ", its surrogate gradient step by step"
-            return twin, f"{kind}, one scan{slow}"
-        if not getattr(layer, "init_hidden", False):
-            raise ValueError(expected("net", f"neurons with init_hidden=True where there is {reason}", kind))
-        return EachStep(layer, is_last), f"{kind}, step by step: {reason}"
+        hidden = getattr(layer, "init_hidden", False)
+        twin = description.over_time(layer, getattr(layer, "output", False) or (is_last and not hidden))
+        if isinstance(twin, nn.Module):
+            return twin, f"{kind}, {_how(twin, description)}"
+        if not hidden:
+            raise ValueError(expected("net", f"neurons with init_hidden=True where there is {twin}", kind))
+        return EachStep(layer, is_last), f"{kind}, step by step: {twin}"
     if type(layer) in _OF_EXAMPLES:
-        over_time = ", statistics over time and batch" if isinstance(layer, nn.modules.batchnorm._BatchNorm) else ""
-        return TimeFirst(layer), f"{kind}, all steps as one batch{over_time}"
+        statistics = ", statistics over time and batch" if isinstance(layer, nn.modules.batchnorm._BatchNorm) else ""
+        return TimeFirst(layer), f"{kind}, all steps as one batch{statistics}"
     return EachStep(layer, is_last), f"{kind}, step by step: unknown layer"
 
 
-def _over_time(neuron: Neuron, output: bool) -> Neuron:
-    """Return the time-first form of a neuron of this package, with its parameters."""
-    twin = copy.copy(neuron)
-    twin.__dict__.update(_parameters=dict(neuron._parameters), _buffers=dict(neuron._buffers))
-    twin.one_step, twin.init_hidden, twin.output, twin._kept = False, False, output, None
-    return twin
-
-
-def _why_not(neuron: nn.Module) -> str | None:
-    """Say why a neuron of snnTorch has no time-first form here, or ``None`` where it has one."""
-    if type(neuron).__name__ not in ("Leaky", "Synaptic"):
-        return f"no time-first form of {type(neuron).__name__} neurons"
-    for option in ("inhibition", "state_quant", "surrogate_disable"):
-        if getattr(neuron, option, False):
-            return f"no time-first form with {option}"
-    return None
-
-
-def _twin(neuron: Any, output: bool) -> Leaky | Synaptic:
-    options: dict[str, Any] = {
-        "threshold": neuron.threshold,
-        "spike_grad": _surrogate(neuron.spike_grad),
-        "reset_mechanism": neuron.reset_mechanism,
-        "reset_delay": getattr(neuron, "reset_delay", True),
-        "output": output,
-    }
-    twin: Leaky | Synaptic
-    if type(neuron).__name__ == "Leaky":
-        twin = Leaky(neuron.beta, graded_spikes_factor=neuron.graded_spikes_factor, **options)
-    else:
-        twin = Synaptic(neuron.alpha, neuron.beta, **options)
-    for name in ("alpha", "beta", "threshold", "graded_spikes_factor"):
-        value = getattr(neuron, name, None)
-        if isinstance(value, nn.Parameter) and hasattr(twin, name):
-            twin._buffers.pop(name, None)
-            twin.register_parameter(name, value)
-    twin._graded = twin._graded or isinstance(twin.graded_spikes_factor, nn.Parameter)
-    return twin.train(neuron.training)
-
-
-def _surrogate(spike_grad: Callable[[Tensor], Tensor] | None) -> Callable[[Tensor], Tensor] | None:
-    """Return ours for snnTorch's arc tangent and fast sigmoid, whose functions do not say what they are."""
-    parts = getattr(spike_grad, "__closure__", None) or ()
-    numbers = [part.cell_contents for part in parts if isinstance(part.cell_contents, (int, float))]
-    if spike_grad is None or isinstance(spike_grad, Surrogate) or len(numbers) != 1 or not numbers[0] > 0:
-        return spike_grad
-    for ours in (ArcTan(float(numbers[0])), FastSigmoid(float(numbers[0]))):
-        if _alike(spike_grad, ours):
-            return ours
-    return spike_grad
-
-
-def _alike(first: Callable[[Tensor], Tensor], second: Callable[[Tensor], Tensor]) -> bool:
-    """Say whether two surrogates have the same spikes and gradients on a range of membrane potentials."""
-    answers = []
-    for function in (first, second):
-        u = torch.linspace(-4, 4, 401).requires_grad_()
-        with torch.enable_grad():
-            spikes = function(u)
-            (gradient,) = torch.autograd.grad(spikes.sum(), u)
-        answers.append((spikes.detach(), gradient))
-    return all(torch.allclose(one, other, rtol=1e-5, atol=1e-7) for one, other in zip(*answers, strict=True))
+def _how(twin: nn.Module, description: NeuronDescription) -> str:
+    """Say how a time-first neuron goes through time."""
+    if not getattr(twin, "has_scan", False):
+        return "one loop over time"
+    spike = description.spike and getattr(twin, description.spike.name)
+    slow = "" if spike is None or isinstance(spike, Surrogate) else ", its surrogate gradient step by step"
+    return f"one scan{slow}"

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 import snntorch_binary
 from snntorch_binary._errors import expected, require
 from snntorch_binary._json import parse_json
-from snntorch_binary.convert import convert_, copy_model
+from snntorch_binary.convert.binarize import convert_
+from snntorch_binary.convert.copies import copy_model
+from snntorch_binary.convert.foreign import taken_apart
 from snntorch_binary.nn.binary import check_scale
 from snntorch_binary.nn.subclasses import binary_class
-from snntorch_binary.rooms import taken_apart
 from snntorch_binary.weights import WeightRule, binary_layers
 
 FORMAT = "snntorch_binary.weights"

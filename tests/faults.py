@@ -108,10 +108,12 @@ def import_all():
     import matplotlib.pyplot  # noqa: F401
     import sklearn.datasets  # noqa: F401
 
-    import snntorch_binary.lightning
+    import snntorch_binary
 
-    for path in Path(snntorch_binary.lightning.__file__).parent.glob("*.py"):
-        importlib.import_module(f"snntorch_binary.lightning.{path.stem}")
+    root = Path(snntorch_binary.__file__).parent
+    for room in ("lightning", "experiments/compare"):
+        for path in (root / room).glob("*.py"):
+            importlib.import_module(".".join(("snntorch_binary", *Path(room).parts, path.stem)))
 
 
 def main(folder, fault, step, arguments):

@@ -1,8 +1,6 @@
-import csv
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +8,7 @@ import torch
 import snntorch_binary as sb
 from snntorch_binary.cli import main
 
-TINY = ["--epochs", "1", "--limit-per-class", "4", "--seeds", "0"]
+TINY = ["--epochs", "1", "--limit-per-class", "4", "--seeds", "0", "--jobs", "1"]
 
 
 def run(*arguments, capsys):
@@ -58,18 +56,22 @@ def truncated_archive(folder):
     [
         ([], ["COMMAND"]),
         (["compute"], ["COMMAND", "compute"]),
-        (["compare", "cifar"], ["`dataset`", "digits", "poker-dvs", "'cifar'"]),
-        (["compare", "cifar10"], ["`dataset`", "digits", "poker-dvs", "'cifar10'"]),
+        (["compare", "cifar"], ["`NAME`", "digits", "poker-dvs", "'cifar'"]),
+        (["compare", "digits", "--config", "mine.yaml"], ["`NAME`", "--config", "'digits'"]),
+        (["compare", "--config", "mine.yaml"], ["`--config`", "a YAML file", "mine.yaml"]),
         (["compare", "digits", "--rules", "st,vowel"], ["`rules`", "full-precision", "'vowel'"]),
         (["compare", "digits", "--rules", ""], ["`rules`"]),
         (["compare", "digits", "--seeds", "0,0"], ["`seeds`"]),
         (["compare", "digits", "--seeds", "a"], ["--seeds", "'a'"]),
-        (["compare", "digits", "--seeds", ""], ["`seeds`"]),
+        (["compare", "digits", "--seeds", ""], ["--seeds", "integers", "''"]),
         (["compare", "digits", "--epochs", "0"], ["`epochs`", "0"]),
         (["compare", "digits", "--epochs", "many"], ["--epochs", "many"]),
         (["compare", "digits", "--classes", "3,12"], ["`classes`", "12"]),
         (["compare", "digits", "--classes", "3"], ["`classes`", "at least two"]),
         (["compare", "digits", "--rules", "softlif", "--anytime"], ["`--anytime`", "one time step"]),
+        (["compare", "digits", "--rules", "softlif,st"], ["`--rules`", "digits-softlif", "softlif, st"]),
+        (["compare", "digits", "--rules", "vowel-binary", "--credit", "local"], ["`--rules`", "--credit local"]),
+        (["compare", "digits", "--jobs", "0"], ["`jobs`", "a positive integer", "0"]),
         (["compare", "digits", "--limit-per-class", "0"], ["`limit_per_class`"]),
         (["compare", "digits", "--folds", "1"], ["`num_folds`"]),
         (["compare", "mnist", "--folds", "5", "--data-dir", "."], ["MNIST"]),
@@ -123,7 +125,7 @@ def test_other_settings_of_a_folder_without_runs_are_in_nobodys_way(empty_folder
     code, _, error = run("compare", "digits", *TINY, "--out", "out", capsys=capsys)
     assert (code, error) == (0, "")
     code, _, error = run("compare", "digits", *TINY, "--classes", "3,4", "--out", "out", capsys=capsys)
-    assert_one_sentence(code, error, "holds runs with other settings (classes)")
+    assert_one_sentence(code, error, "holds runs with other settings (data.classes)")
 
 
 def test_missing_packages(tmp_path):
@@ -167,18 +169,17 @@ def test_python_m_and_a_sentence_without_traceback(empty_folder):
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize(
-    "command", ["", "compare", "fit", "validate", "test", "predict", "predict --config digits-bayes"]
-)
+@pytest.mark.parametrize("command", ["", "compare", "fit", "validate", "test", "predict", "evaluate"])
 def test_help(command, capsys):
-    code, text, error = run(*command.split(), "--help", capsys=capsys)
+    code, text, error = run(command, "--help", capsys=capsys) if command else run("--help", capsys=capsys)
     assert code == 0
     assert error == ""
     assert text.startswith("usage: snntorch-binary")
     words = {
-        "": ["compare", "predict", "examples:"],
-        "compare": ["--data-dir", "--limit-per-class", "two-moons"],
-        "predict": ["CHECKPOINT FOLDER", "--config", "entropy"],
+        "": ["compare", "predict", "evaluate", "examples:"],
+        "compare": ["--config", "--data-dir", "--limit-per-class", "--jobs", "class_path: my_models.ConvNet"],
+        "predict": ["RUN [FOLDER]", "--network", "--config", "entropy"],
+        "evaluate": ["--data DATA", "--network", "calibration"],
     }
     for word in words.get(command, ["--config", "--ckpt_path", "nmnist-bayes", "--data.data_dir"]):
         assert word in text
@@ -189,21 +190,21 @@ def test_version(capsys):
 
 
 def test_an_interrupt_says_how_to_continue(capsys, monkeypatch):
-    from snntorch_binary.lightning import compare
+    from snntorch_binary.lightning import SpikingModule
 
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(compare.SpikingModule, "training_step", interrupt)
+    monkeypatch.setattr(SpikingModule, "training_step", interrupt)
     code, _, error = run("compare", "digits", *TINY, capsys=capsys)
     assert code == 130
     assert error == "snntorch-binary: interrupted; to continue, give the same command.\n"
 
 
 def test_a_loss_that_becomes_nan(capsys, monkeypatch):
-    from snntorch_binary.lightning import compare
+    from snntorch_binary.lightning import SpikingModule
 
-    monkeypatch.setattr(compare.SpikingModule, "loss", lambda self, x, labels: (self(x) * torch.nan).mean())
+    monkeypatch.setattr(SpikingModule, "loss", lambda self, x, labels: (self(x) * torch.nan).mean())
     code, _, error = run("compare", "digits", *TINY, "--rules", "st", capsys=capsys)
     assert_one_sentence(code, error, "The loss became nan at step 0 (epoch 0, batch 0)")
 
@@ -280,23 +281,6 @@ def test_scores_of_a_checkpoint(command, trained, capsys):
     prefix = "val" if command == "validate" else "test"
     for score in ("mode_accuracy", "ensemble_accuracy", "ensemble_ece", "ensemble_nll"):
         assert f"{prefix}_{score}" in text
-
-
-def test_answers_of_a_checkpoint(trained, capsys):
-    here, _ = trained
-    code, text, error = run("predict", "--config", "digits-bayes", "--ckpt_path", checkpoint(here), capsys=capsys)
-    assert (code, error) == (0, "")
-    path = Path(text.splitlines()[-1].split(": ")[1])
-    assert path.name == "predictions.csv"
-    with path.open() as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 359
-    for row in rows[:20]:
-        for name in ("mode", "ensemble"):
-            probabilities = [float(row[f"{name}_probability_{label}"]) for label in range(10)]
-            assert sum(probabilities) == pytest.approx(1, abs=1e-4)
-            assert float(row[f"{name}_confidence"]) == max(probabilities)
-            assert probabilities[int(row[f"{name}_class"])] == max(probabilities)
 
 
 def test_fit_goes_on_from_a_checkpoint(trained, capsys):

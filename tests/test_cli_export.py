@@ -1,7 +1,7 @@
-"""`export` and `summary`: what they write is the network of the checkpoint; mistakes are one sentence."""
+"""`export`, `summary`, `predict` and `evaluate` of a run: they say what its network is; mistakes are one sentence."""
 
 import csv
-import shutil
+import json
 import subprocess
 import sys
 
@@ -14,10 +14,12 @@ from sklearn.datasets import load_digits
 import snntorch_binary as sb
 from snntorch_binary.checkpoint import load_network
 from snntorch_binary.cli import main
+from snntorch_binary.data import RateEncoder
 from snntorch_binary.data.unlabelled import read_unlabelled
+from snntorch_binary.experiments import load_run
 from snntorch_binary.inference import logits
 from snntorch_binary.lightning import STBiSNN
-from snntorch_binary.models import SpikingMLP
+from snntorch_binary.models import LocalSpikingMLP, SpikingMLP
 
 # Lightning's advice about DataLoader workers and TensorBoard, and a deprecated call of its own.
 pytestmark = pytest.mark.filterwarnings(
@@ -31,7 +33,7 @@ pytestmark = pytest.mark.filterwarnings(
 def runs(tmp_path_factory):
     """Checkpoints by name: of `compare` each rule and one of local credit, of `fit` one with hard resets."""
     here = tmp_path_factory.mktemp("runs")
-    tiny = ["--epochs", "1", "--limit-per-class", "4", "--seeds", "0"]
+    tiny = ["--epochs", "1", "--limit-per-class", "4", "--seeds", "0", "--jobs", "1"]
     hard = ["--model.init_args.net.init_args.reset_mechanism", "zero", "--trainer.logger.init_args.save_dir", str(here)]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
@@ -42,6 +44,7 @@ def runs(tmp_path_factory):
     found = {rule: here / "compared" / "runs" / f"{rule}-seed0" for rule in ("full-precision", "st", "bayes")}
     return {
         **found,
+        "out": here / "compared",
         "local": here / "local" / "runs" / "st-seed0",
         "fit": here / "digits-bayes" / "version_0" / "checkpoints" / "last.ckpt",
     }
@@ -160,20 +163,24 @@ def assert_one_sentence(error, *words):
         (["export", "{bayes}", "net"], ["--to"]),
         (["export", "--to", "onnx", "{bayes}", "net"], ["--to", "onnx", "packed"]),
         (["export", "--to", "packed", "{bayes}"], ["OUT"]),
-        (["export", "--to", "packed", "nothing.ckpt", "net"], ["`CHECKPOINT`", "'nothing.ckpt'"]),
+        (["export", "--to", "packed", "nothing.ckpt", "net"], ["`RUN`", "'nothing.ckpt'"]),
         (["export", "--to", "packed", "{bayes}", "no/folder/net"], ["`OUT`", "no/folder/net"]),
         (["export", "--to", "packed", "{bayes}", "."], ["`OUT`"]),
-        (["export", "--to", "packed", "{full-precision}", "net"], ["`CHECKPOINT`", "full precision"]),
+        (["export", "--to", "packed", "{full-precision}", "net"], ["`RUN`", "full precision"]),
         (["export", "--to", "packed", "--weights", "mean", "{bayes}", "net"], ["--weights", "mean"]),
         (["export", "--to", "packed", "--weights", "-1", "{bayes}", "net"], ["--weights"]),
         (["export", "--to", "packed", "--members", "0", "{bayes}", "net"], ["--members"]),
         (["export", "--to", "nir", "--members", "3", "{bayes}", "net"], ["--members", "--to packed"]),
         (["export", "--to", "packed", "--members", "3", "{st}", "net"], ["--members", "one member", "but got 3"]),
         (["export", "--to", "torch", "--allow-lossy", "{bayes}", "net"], ["--allow-lossy"]),
-        (["export", "--to", "torch", "{local}", "net"], ["another network", "net.readout0"]),
-        (["summary", "{local}"], ["another network"]),
-        (["summary"], ["CHECKPOINT"]),
-        (["summary", "nothing"], ["`CHECKPOINT`", "'nothing'"]),
+        (["summary"], ["RUN"]),
+        (["summary", "nothing"], ["`RUN`", "'nothing'"]),
+        (["summary", "{out}"], ["`RUN`", "the folder of one run", "compared/runs"]),
+        (["summary", "{bayes}", "--network", "os.system"], ["os.system"]),
+        (["evaluate", "{bayes}", "--members", "0"], ["`--members`", "0"]),
+        (["evaluate", "{bayes}", "--data", "two-moons"], ["`data`", "10 classes"]),
+        (["evaluate", "{fit}"], ["`--data`"]),
+        (["predict", "{bayes}", "pictures", "--data", "digits"], ["`FOLDER`", "--data"]),
     ],
 )
 def test_mistakes(arguments, words, runs, empty_folder, capsys):
@@ -233,22 +240,37 @@ def test_files_that_are_no_checkpoint_run_nothing(runs, empty_folder, capsys):
         assert_one_sentence(error, name, "no checkpoint")
 
 
-def test_lightning_is_not_needed(runs, empty_folder):
-    shutil.copy(runs["bayes"] / "last.ckpt", "net.ckpt")
+def test_what_is_needed_is_said(runs, empty_folder):
     program = """
 import sys
-for package in ("lightning", "torchmetrics", "snntorch", "rich"):
-    sys.modules[package] = None
 from snntorch_binary.cli import main
-assert main(["export", "--to", "packed", "--quiet", "net.ckpt", "net"]) == 0
-assert main(["summary", "--quiet", "net.ckpt"]) == 0
 sys.modules["nir"] = None
-assert main(["export", "--to", "nir", "net.ckpt", "net.nir"]) == 1
+assert main(["export", "--to", "nir", sys.argv[1], "net.nir"]) == 1
+for name in list(sys.modules):
+    if name.startswith("snntorch_binary"):
+        del sys.modules[name]
+sys.modules["lightning"] = None
+from snntorch_binary.cli import main
+assert main(["summary", "--quiet", sys.argv[1]]) == 1
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "17.3x smaller" in done.stdout
-    assert "nir is not installed; install it with `pip install 'snntorch-binary[export]'`." in done.stderr
-    assert sorted(path.name for path in empty_folder.iterdir()) == ["net", "net.ckpt"]
+    command = [sys.executable, "-c", program, str(runs["bayes"])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == [
+        "snntorch-binary: error: nir is not installed; install it with `pip install 'snntorch-binary[export]'`.",
+        "snntorch-binary: error: lightning is not installed; install it with "
+        "`pip install 'snntorch-binary[lightning]'`.",
+    ]
+    assert list(empty_folder.iterdir()) == []
+
+
+def test_a_network_of_local_credit(runs, spikes, capsys):
+    code, out, _ = run("export", "--to", "torch", runs["local"], "net.pt", capsys=capsys)
+    assert (code, "a state dict of snntorch_binary.models.LocalSpikingMLP" in out) == (0, True)
+    plain = LocalSpikingMLP(64, [256, 256], 10, drive=8.0, readout_scale=1.0, burn_in=0, tau_mem=4.0, tau_syn=2.0)
+    plain.load_state_dict(torch.load("net.pt", weights_only=True))
+    assert torch.equal(plain.eval()(spikes), load_run(runs["local"]).net(spikes))
+    code, out, _ = run("summary", "--quiet", runs["local"], capsys=capsys)
+    assert (code, "81,920 binary weights" in out or "smaller" in out) == (0, True)
 
 
 # ---- predict -----------------------------------------------------------------------------------------------
@@ -294,13 +316,46 @@ def test_a_folder_of_pictures(runs, pictures, empty_folder, capsys):
 def test_answers_are_those_of_the_network(runs, pictures, empty_folder, capsys):
     folder, _ = pictures
     assert run("predict", runs["st"], folder, "--quiet", capsys=capsys)[:2] == (0, "")
-    dataset, files = read_unlabelled(folder, 10)
+    dataset, files = read_unlabelled(folder, (64,), 10, RateEncoder())
     x = torch.stack([dataset[index][0] for index in range(len(files))], 1)
     net = load_network(runs["st"])
     with torch.no_grad():
         expected = logits(net(x), "membrane", 5.0).softmax(-1).amax(-1)
     found = torch.tensor([float(row["probability"]) for row in answers(empty_folder / "predictions.csv")])
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["full-precision", "bayes"])
+def test_without_a_folder_the_test_data_of_the_run_are_answered(rule, runs, empty_folder, capsys):
+    """As they were when it was tested."""
+    assert run("predict", runs[rule], capsys=capsys)[0] == 0
+    tested = torch.load(runs[rule] / "predictions.pt", weights_only=True)
+    rows = answers(empty_folder / "predictions.csv")
+    assert [int(row["label"]) for row in rows] == tested["labels"].tolist()
+    names = {"full-precision": ("single", "single"), "bayes": ("ensemble", "mode")}[rule]
+    for prefix, name in zip(("", "mode_"), names, strict=True):
+        probabilities = tested["probabilities"][name]
+        assert [int(row[f"{prefix}class"]) for row in rows] == probabilities.argmax(1).tolist()
+        found = torch.tensor([float(row[f"{prefix}probability"]) for row in rows])
+        torch.testing.assert_close(found, probabilities.amax(1), rtol=1e-5, atol=0)
+
+
+def test_a_run_of_fit_answers_data_that_are_named(runs, empty_folder, capsys):
+    code, out, _ = run("predict", runs["fit"], "--data", "digits", "--members", "2", capsys=capsys)
+    assert (code, out.startswith("359 answers, of each class: ")) == (0, True)
+    assert len(answers(empty_folder / "predictions.csv")) == 359
+
+
+def test_evaluate_says_what_the_comparison_said(runs, capsys):
+    assert run("evaluate", runs["bayes"], "--out", "scores.json", capsys=capsys)[0] == 0
+    with open("scores.json") as file:
+        found = {row["prediction"]: row for row in json.load(file)}
+    rows = json.loads((runs["out"] / "results.json").read_text())
+    for row in (row for row in rows if row["rule"] == "bayes"):
+        for score in ("accuracy", "ece", "nll", "brier", "bits_per_weight"):
+            assert found[row["prediction"]][score] == pytest.approx(row[score], rel=1e-6)
+    code, out, _ = run("evaluate", runs["st"], "--data", "digits", capsys=capsys)
+    assert (code, "accuracy" in out) == (0, True)
 
 
 def test_recordings(tmp_path, empty_folder, capsys):
@@ -313,7 +368,7 @@ def test_recordings(tmp_path, empty_folder, capsys):
     module = STBiSNN(SpikingMLP(2 * 34 * 34, [6], 3), 3, readout_scale=5.0)
     checkpoint = tmp_path / "net.ckpt"
     torch.save({"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}, checkpoint)
-    assert run("predict", checkpoint, folder, "--steps", "4", capsys=capsys)[0] == 0
+    assert run("predict", checkpoint, folder, capsys=capsys)[0] == 0
     assert [row["file"] for row in answers(empty_folder / "predictions.csv")] == ["a.bin", "b.bin"]
 
 
@@ -325,7 +380,7 @@ def test_recordings(tmp_path, empty_folder, capsys):
         (lambda folder: (folder.mkdir(), (folder / "a.png").write_bytes(b"none")), "cannot be read"),
         (lambda folder: (folder.mkdir(), Image.new("L", (5, 4)).save(folder / "a.png")), "but got 5 x 4 in"),
         (lambda folder: (folder.mkdir(), Image.new("L", (4, 16)).save(folder / "a.png")), "8 x 8 pixels"),
-        (lambda folder: (folder.mkdir(), (folder / "a.bin").write_bytes(bytes(5))), "`num_features` to be 2312"),
+        (lambda folder: (folder.mkdir(), (folder / "a.bin").write_bytes(bytes(5))), "`input_shape` to be 2312 values"),
         (
             lambda folder: (folder.mkdir(), (folder / "a.bin").touch(), (folder / "b.png").touch()),
             "of one kind, but got files .bin, .png",

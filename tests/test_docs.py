@@ -1,4 +1,4 @@
-"""Every public name of every room has its place on the reference site."""
+"""Every public name of every part has its place on the reference site."""
 
 import ast
 import re
@@ -24,18 +24,18 @@ def documented(page):
     return set(re.findall(r"^\.\. (?:autoclass|autofunction|py:data):: (\S+)$", page.read_text(), re.MULTILINE))
 
 
-ROOMS = sorted(init.parent.name for init in PACKAGE.glob("*/__init__.py") if public_names(init))
+PARTS = sorted(init.parent.name for init in PACKAGE.glob("*/__init__.py") if public_names(init))
 TOP = public_names(PACKAGE / "__init__.py")
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_has_a_page_with_all_its_names(room):
-    page, names = REFERENCE / f"{room}.rst", public_names(PACKAGE / room / "__init__.py")
-    assert f".. automodule:: snntorch_binary.{room}\n" in page.read_text()
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_has_a_page_with_all_its_names(part):
+    page, names = REFERENCE / f"{part}.rst", public_names(PACKAGE / part / "__init__.py")
+    assert f".. automodule:: snntorch_binary.{part}\n" in page.read_text()
     there = documented(page)
     # What `import snntorch_binary as sb` gives is shown under that shorter name.
     short = {name for name in names & TOP if f"snntorch_binary.{name}" in there}
-    assert {f"snntorch_binary.{room}.{name}" for name in names - short} - there == set()
+    assert {f"snntorch_binary.{part}.{name}" for name in names - short} - there == set()
 
 
 def test_the_first_page_lists_what_the_import_gives():

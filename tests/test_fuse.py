@@ -11,7 +11,7 @@ from torch import nn
 import snntorch_binary as sb
 from snntorch_binary.fuse import EachStep
 from snntorch_binary.inference import run
-from snntorch_binary.nn.surrogate import ArcTan, FastSigmoid
+from snntorch_binary.kernels.surrogates import ArcTan, FastSigmoid
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

@@ -56,7 +56,7 @@ def test_import_loads_torch_and_nothing_else():
     assert done.returncode == 0, done.stderr
 
 
-# Doctests skip modules that cannot be imported, so that those of optional rooms need no package; here none is forgiven.
+# Doctests skip modules that cannot be imported, so that those of adapters need no package; here none is forgiven.
 MODULES = [module.name for module in pkgutil.walk_packages(snntorch_binary.__path__, "snntorch_binary.", onerror=print)]
 
 

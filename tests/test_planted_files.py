@@ -20,11 +20,13 @@ from lightning.pytorch.cli import LightningCLI
 from snntorch_binary._files import RunFolder, tensor_bytes
 from snntorch_binary.checkpoint import load_trained
 from snntorch_binary.cli import main
-from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule, SpikingModule, compare
-from snntorch_binary.lightning.command import shipped_configs
+from snntorch_binary.experiments.compare.comparison import _planned
+from snntorch_binary.experiments.config import read_experiment, shipped
+from snntorch_binary.experiments.fit.command import shipped_configs
+from snntorch_binary.experiments.runs import write_settings
+from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule, SpikingModule
 from snntorch_binary.lightning.plain_checkpoints import PlainCheckpoints, make_plain_
 from snntorch_binary.lightning.quiet import quiet
-from snntorch_binary.lightning.settings import Settings, write_settings
 from snntorch_binary.models import SpikingMLP
 
 pytestmark = [
@@ -108,16 +110,18 @@ def test_the_plant_works(here, checkpoint, marker):
     marker.unlink()
 
 
-@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
+@pytest.mark.parametrize("command", ["fit", "validate", "test"])
 def test_commands_of_lightning(command, planted, here, capsys):
     ends_well(main([command, *CONFIG, "--ckpt_path", str(planted)]), capsys)
 
 
-@pytest.mark.parametrize("command", ["summary", "predict", "packed", "nir", "torch"])
+@pytest.mark.parametrize("command", ["summary", "predict", "evaluate", "packed", "nir", "torch"])
 def test_commands_of_a_checkpoint(command, planted, here, capsys):
     if command == "predict":
         (here / "pictures").mkdir()
         arguments = ["predict", str(planted), "pictures"]
+    elif command == "evaluate":
+        arguments = ["evaluate", str(planted), "--data", "digits"]
     elif command == "summary":
         arguments = ["summary", str(planted)]
     else:
@@ -242,9 +246,9 @@ def plant(folder, run, kind, marker, planted_pickle, names):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_compare(kind, here, marker, planted_pickle, capsys):
-    settings = Settings("digits", rules=("st",), seeds=(0,), epochs=1, limit_per_class=2)
-    write_settings(here / "out", settings)
-    folder = compare._folder(settings, here / "out", "st", 0, 0)
+    experiment = read_experiment(shipped()["digits"], ["st"], limit_per_class=2).with_changes(seeds=(0,), epochs=1)
+    write_settings(here / "out", {**experiment.plain(), "rules": {"st": experiment.rule("st").plain()}})
+    folder = _planned(experiment, "st", 0, 0).folder(here / "out")
     plant(folder.path, folder.run, kind, marker, planted_pickle, ["predictions.pt", "last.ckpt", "hpc_ckpt_1.ckpt"])
     (here / "hpc_ckpt_1.ckpt").write_bytes(planted_pickle(marker))
     arguments = ["--rules", "st", "--seeds", "0", "--epochs", "1", "--limit-per-class", "2", "--out", "out"]

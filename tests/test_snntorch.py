@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import snntorch_binary as sb
-from snntorch_binary.nn.surrogate import ArcTan
+from snntorch_binary.kernels.surrogates import ArcTan
 from snntorch_binary.weights import binary_layers
 
 VERSION = tuple(int(part) for part in version("snntorch").split(".")[:3])

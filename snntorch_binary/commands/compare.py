@@ -136,18 +136,19 @@ def run(options: argparse.Namespace) -> None:
     out = options.out or Path("results") / experiment.name
     jobs = default_jobs() if options.jobs is None else options.jobs
     console = Console()
-    several = options.hidden or (None,)
+    several = options.hidden or ()
     if len(set(several)) != len(several):
         raise ValueError(expected("--hidden", "different integers, at least one", options.hidden))
     if len(several) > 1 and (options.ood is not None or options.anytime):
         raise ValueError(expected("--hidden", "a single size with --ood or --anytime", options.hidden))
-    for size in several:
-        changed = experiment if size is None else sizes.of_size(experiment, size)
-        folder = out if len(several) == 1 else sizes.folder_of_size(out, size)
-        carry_out(changed, folder, console, jobs, options.ood, options.anytime)
+    of_sizes = [sizes.of_size(experiment, size) for size in several]
     if len(several) > 1:
+        for size, of_size in zip(several, of_sizes, strict=True):
+            carry_out(of_size, sizes.folder_of_size(out, size), console, jobs)
         sizes.report_sizes(several, out)
         console.print(f"Written to {out}: results.json, sizes.png", highlight=False, markup=False, soft_wrap=True)
+    else:
+        carry_out(of_sizes[0] if of_sizes else experiment, out, console, jobs, options.ood, options.anytime)
     write_csv(out, options.arguments)
 
 
@@ -160,8 +161,8 @@ def _experiment(options: argparse.Namespace) -> Any:
     given = {name: getattr(options, name) for name in ("data_dir", "classes", "limit_per_class")}
     given["download"] = options.download or None
     experiment = read_experiment(path, options.rules, **given)
-    if options.config is None and options.classes not in (None, "all"):
-        experiment = replace(experiment, num_folds=None)  # those that ship are of all classes
+    if experiment.data.label == "nmnist" and options.config is None and options.classes not in (None, "all"):
+        experiment = replace(experiment, num_folds=None)  # of all ten digits there are few recordings
     experiment = experiment.with_changes(epochs=options.epochs, seeds=options.seeds, num_folds=options.folds)
     if options.credit != "through-time":
         experiment = experiment.with_changes(credit=options.credit)

@@ -45,11 +45,11 @@ def run_command(options: argparse.Namespace) -> None:
     run = trained.load(options)
     from rich.console import Console
 
-    from snntorch_binary.experiments.evaluate import evaluate_run
+    from snntorch_binary.experiments.evaluate import evaluate_run, load_for
     from snntorch_binary.metrics import results_table
 
     source = trained.data_of(options, run)
-    rows = evaluate_run(run, source.load(), source.label, options.members)
+    rows = evaluate_run(run, load_for(run, source), source.label, options.members)
     Console().print(results_table(rows))
     if options.out is not None:
         write_json(options.out, rows)

@@ -63,10 +63,10 @@ def run_command(options: argparse.Namespace) -> None:
         raise ValueError(expected("FOLDER", "left out with --data or --data-dir", repr(str(options.folder))))
     run = trained.load(options)
     from snntorch_binary.experiments.answers import answers
-    from snntorch_binary.experiments.evaluate import answers_of, read_files
+    from snntorch_binary.experiments.evaluate import answers_of, load_for, read_files
 
     if options.folder is None:
-        batches: Any = trained.data_of(options, run).load().test()
+        batches: Any = load_for(run, trained.data_of(options, run)).test()
         names: list[str] | None = None
     else:
         batches, files = read_files(run, options.folder)

@@ -77,8 +77,7 @@ def data_of(options: argparse.Namespace, run: TrainedRun) -> Source:
 
     given: Any = None
     if options.data in names():
-        steps = {} if run.description.num_steps is None else {"num_steps": run.description.num_steps}
-        given = ShippedData(options.data, options.data_dir, **steps)
+        given = ShippedData(options.data, options.data_dir, run.description.num_steps)
     elif options.data is not None:
         given = user_data(options.data, str(run.description.data.get("time", "first")))
     elif options.config is not None:

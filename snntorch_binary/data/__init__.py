@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from snntorch_binary.data.dataset import SpikeDataset as SpikeDataset
 from snntorch_binary.data.dataset import collate as collate
+from snntorch_binary.data.description import Description as Description
 from snntorch_binary.data.encoders import DirectEncoder as DirectEncoder
 from snntorch_binary.data.encoders import Encoder as Encoder
 from snntorch_binary.data.encoders import LatencyEncoder as LatencyEncoder
@@ -13,6 +14,7 @@ from snntorch_binary.data.encoders import SignedRateEncoder as SignedRateEncoder
 from snntorch_binary.data.errors import CorruptDataError as CorruptDataError
 from snntorch_binary.data.errors import DataNotFoundError as DataNotFoundError
 from snntorch_binary.data.packed_spikes import PackedSpikes as PackedSpikes
+from snntorch_binary.data.registry import describe as describe
 from snntorch_binary.data.registry import load as load
 from snntorch_binary.data.registry import names as names
 from snntorch_binary.data.splits import Splits as Splits

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from snntorch_binary.data.errors import CorruptDataError
-from snntorch_binary.data.frames import Events
+from snntorch_binary.data.events import Events
 
 DVS128_SIZE = 128
 

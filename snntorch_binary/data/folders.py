@@ -108,8 +108,12 @@ def find(data_dir: str | PathLike[str] | None, folder: str, patterns: Sequence[s
 
 def not_found(title: str, data_dir: str | PathLike[str] | None, files: str) -> str:
     """Return the sentence that a data set is not there, with the `files` that were looked for."""
-    where = data_dir if data_dir is not None else f"the cache folder {cache_dir()} (no `data_dir` was given)"
-    return f"{title} was not found in {where}: looked for {files} and archives (zip, tar) of these."
+    return f"{title} was not found in {searched(data_dir)}: looked for {files} and archives (zip, tar) of these."
+
+
+def searched(data_dir: str | PathLike[str] | None) -> str:
+    """Return where a data set is looked for, in words."""
+    return str(data_dir) if data_dir is not None else f"the cache folder {cache_dir()} (no `data_dir` was given)"
 
 
 def unpack(archive: Path) -> Path:

@@ -8,7 +8,6 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +15,13 @@ import numpy as np
 import torch
 
 from snntorch_binary.data.errors import CorruptDataError
+from snntorch_binary.data.events import Events
 from snntorch_binary.data.folders import cache_dir, fingerprint
 from snntorch_binary.data.packed_spikes import PackedSpikes
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _LONGEST = 2**40  # microseconds, which are 12 days
 log = logging.getLogger("snntorch_binary.data")
-
-
-@dataclass(frozen=True)
-class Events:
-    """The events of one recording, in the order of time.
-
-    Attributes:
-        x: int64 [E], column.
-        y: int64 [E], row.
-        time: int64 [E], microseconds since the recording began.
-        polarity: int64 [E], 1 = brighter, 0 = darker.
-    """
-
-    x: Array
-    y: Array
-    time: Array
-    polarity: Array
 
 
 def bin_events(events: Events, num_steps: int, size: int, dt: int | None = None, one_symbol: bool = False) -> Array:

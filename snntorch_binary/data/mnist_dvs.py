@@ -16,10 +16,11 @@ from torch.utils.data import Dataset
 from snntorch_binary._errors import expected
 from snntorch_binary.data.aedat import DVS128_SIZE, read_aedat2
 from snntorch_binary.data.errors import CorruptDataError, DataNotFoundError
+from snntorch_binary.data.events import Events
 from snntorch_binary.data.folders import find, glob, not_found
-from snntorch_binary.data.frames import Array, Events, check_events, read_frames
+from snntorch_binary.data.frames import Array, check_events, read_frames
 from snntorch_binary.data.packed_spikes import PackedSpikes
-from snntorch_binary.data.splits import Source, hold_out
+from snntorch_binary.data.splits import hold_out
 
 # scale: (first pixel, number of pixels) of the window, the same in both directions
 _WINDOWS = {4: (48, 26), 8: (35, 52), 16: (9, 104)}
@@ -158,31 +159,6 @@ class MNISTDVS(Dataset[tuple[Any, Any]]):
         x, y = DVS128_SIZE - 1 - whole.x - first, whole.y - first
         within = (x >= 0) & (x < size) & (y >= 0) & (y < size)
         return Events(x[within], y[within], whole.time[within], whole.polarity[within])
-
-
-def read_mnist_dvs(data_dir: str | PathLike[str] | None, classes: Sequence[int], one_symbol: bool = False) -> Source:
-    """Return MNIST-DVS at scale 4 in bins of 5 ms, 26×26 pixels and 2 polarities.
-
-    Raises:
-        DataNotFoundError: there are fewer than three recordings of a class.
-    """
-    everything = MNISTDVS(data_dir, train=None)
-    counts = everything.labels.bincount(minlength=10)
-    few = [digit for digit in sorted(classes) if counts[digit] < 3]
-    if few:
-        raise DataNotFoundError(
-            f"MNIST-DVS in {data_dir} has too few recordings (scale 4) of the digits {few}: a training, validation and "
-            "test part need at least 3 of each."
-        )
-    return Source(
-        labels=everything.labels,
-        test=everything.test,
-        read=lambda indices, num_steps: everything.frames(
-            indices.tolist(), dt=5.0, duration=5.0 * num_steps, one_symbol=one_symbol
-        ),
-        class_names=tuple(map(str, range(10))),
-        foldable=True,
-    )
 
 
 def _whole(value: float) -> tuple[int, bool]:

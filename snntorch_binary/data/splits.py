@@ -11,7 +11,6 @@ from torch import Tensor
 
 from snntorch_binary._errors import expected
 from snntorch_binary.data.dataset import SpikeDataset
-from snntorch_binary.data.encoders import Encoder
 from snntorch_binary.data.packed_spikes import PackedSpikes
 
 
@@ -20,22 +19,29 @@ class Source:
     """A data set before it is split, as the reader of the set hands it over.
 
     Attributes:
-        labels: int64 [N], 0 ... C - 1 over all classes of the set.
+        labels: int64 [N], 0 ... C - 1 over all classes of the set; of a regression float32 targets.
         test: bool [N], the set's own test part or the part held out by its reader.
         read: maps (indices, num_steps) to the inputs of these examples, ready for `SpikeDataset`.
         class_names: C names.
-        encoder: for static values; None for recorded spikes.
         validation: bool [N], or None to hold out a tenth of the training part of each class.
-        foldable: whether cross-validation may mix training and test part.
     """
 
     labels: Tensor
     test: Tensor
     read: Callable[[Tensor, int], Tensor | PackedSpikes]
     class_names: tuple[str, ...]
-    encoder: Encoder | None = None
     validation: Tensor | None = None
-    foldable: bool = False
+
+
+def in_memory(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], class_names: tuple[str, ...]) -> Source:
+    """Return a set whose training and test part, inputs and labels each, are read."""
+    inputs, labels = (torch.cat(pair) for pair in zip(train, test, strict=True))
+    return Source(
+        labels=labels,
+        test=torch.arange(len(labels)) >= len(train[1]),
+        read=lambda indices, num_steps: inputs[indices],
+        class_names=class_names,
+    )
 
 
 @dataclass(frozen=True)
@@ -104,25 +110,26 @@ def fold_mask(labels: Tensor, fold: int, num_folds: int) -> Tensor:
 
 
 def split(
-    source: Source, classes: tuple[int, ...], limit_per_class: int | None, fold: int, num_folds: int | None
+    source: Source, classes: tuple[int, ...] | None, limit_per_class: int | None, fold: int, num_folds: int | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the indices of the training, validation and test examples, ascending.
 
-    The parts are those of the whole set, restricted to `classes` and to the first `limit_per_class` of each.
+    The parts are those of the whole set, restricted to `classes` and to the first `limit_per_class` of each. None takes
+    the parts of a regression as they are.
 
     Raises:
         ValueError: a class has fewer examples than there are folds.
     """
     labels, test, validation = source.labels, source.test, source.validation
     if num_folds is not None:
-        smallest = min(int((labels == label).sum()) for label in classes)
+        smallest = min((int((labels == label).sum()) for label in classes or ()), default=0)
         if smallest < num_folds:
             what = f"at most {smallest}, the number of examples of the smallest class"
             raise ValueError(expected("num_folds", what, num_folds))
         test, validation = fold_mask(labels, fold, num_folds), None
     if validation is None:
         validation = hold_out(labels, ~test, 0.1, key="validation")
-    chosen = torch.isin(labels, torch.tensor(classes))
+    chosen = torch.ones_like(test) if classes is None else torch.isin(labels, torch.tensor(classes))
     train, validation, test = (
         _first(labels, part & chosen, limit_per_class) for part in (~test & ~validation, validation, test)
     )

@@ -17,10 +17,12 @@ from snntorch_binary.data.archives import is_left_by_a_desktop
 from snntorch_binary.data.dataset import SpikeDataset
 from snntorch_binary.data.encoders import Encoder, check_num_steps
 from snntorch_binary.data.errors import CorruptDataError, DataNotFoundError
-from snntorch_binary.data.events import read_nmnist_events, read_poker_events
 from snntorch_binary.data.frames import read_frames
+from snntorch_binary.data.packed_spikes import PackedSpikes
+from snntorch_binary.data.sets import nmnist, poker_dvs
 
-_SENSORS = {".bin": (34, read_nmnist_events), ".npy": (35, read_poker_events), ".aedat": (35, read_poker_events)}
+_POKER = (poker_dvs.SENSOR_SIZE, poker_dvs.read_poker_events)
+_SENSORS = {".bin": (nmnist.SENSOR_SIZE, nmnist.read_nmnist_events), ".npy": _POKER, ".aedat": _POKER}
 _MAX_NUMBERS = 2**28
 
 
@@ -64,7 +66,7 @@ def read_unlabelled(
         if encoder is None or num_steps is None:
             what = "of arrays (.npy), as the network takes them: how it is shown images is not known here"
             raise ValueError(expected("folder", what, f"images as {files[0].name}"))
-        inputs = _images(files, tuple(input_shape))
+        inputs: Tensor | PackedSpikes = _images(files, tuple(input_shape))
     elif arrays and suffix == ".npy":
         shape = tuple(input_shape) if num_steps is None else (num_steps, *input_shape)
         return torch.stack([_array(file, shape) for file in files]), files

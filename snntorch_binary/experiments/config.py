@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jsonargparse import ArgumentParser
+from jsonargparse.typing import register_type
 
 from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary.experiments.experiment import Experiment, make_experiment
+from snntorch_binary.experiments.rules import RULES
 
 _SHIPPED = Path(__file__).parent / "configs"
 
 
 def shipped(folder: Path = _SHIPPED) -> dict[str, Path]:
     """Return the experiments that ship in a folder, by name."""
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem)}
 
 
 def path_of(config: str | Path, known: Mapping[str, Path]) -> Path:
@@ -33,10 +35,17 @@ def path_of(config: str | Path, known: Mapping[str, Path]) -> Path:
     return known[str(config)]
 
 
+class _AsWritten:
+    """A value that is looked at later; of one of any type jsonargparse makes each class that it finds there."""
+
+
+register_type(_AsWritten, deserializer=lambda value: value, type_check=lambda value, kind: False)
+
+
 def _file(
-    network: dict[str, Any] | str,
-    data: dict[str, Any] | str,
-    rules: list[dict[str, Any] | str] | dict[str, Any] | None = None,
+    network: _AsWritten,
+    data: _AsWritten,
+    rules: _AsWritten | None = None,
     name: str | None = None,
     epochs: int = 20,
     batch_size: int = 50,
@@ -96,10 +105,9 @@ def read_experiment(path: str | Path, rules: Sequence[str] | None = None, **data
     """
     values = read_file(path)
     if rules is not None:
+        _check_rules(rules)
         there = _by_name(values["rules"])
         values["rules"] = {name: there.get(name) for name in rules}
-        if len(values["rules"]) != len(rules):
-            raise ValueError(expected("rules", "different rules, at least one", ", ".join(rules)))
     values["data"] = with_arguments(values["data"], data)
     return made_of_file(make_experiment, path, values, ships=Path(path).parent == _SHIPPED)
 
@@ -135,20 +143,27 @@ def find(name: str, rules: Sequence[str] | None, credit: str) -> Path:
     known = shipped()
     if name not in known:
         raise ValueError(expected("NAME", f"one of {', '.join(known)}, or left out with --config", repr(name)))
-    if rules is None and credit == "through-time":
+    if rules is not None:
+        _check_rules(rules)
+    own = read_file(known[name])
+    local, wanted = credit != "through-time", set(rules or ())
+    if wanted <= _by_name(own["rules"]).keys() and (not local or own["credit"] != "through-time"):
         return known[name]
-    wanted = set(rules or ())
-    for candidate, path in known.items():
-        if candidate != name and not candidate.startswith(f"{name}-"):
-            continue
-        values = read_file(path)
-        local = values["credit"] != "through-time"
-        if wanted <= _by_name(values["rules"]).keys() and (local == (credit != "through-time") or candidate == name):
-            if candidate == name and local != (credit != "through-time"):
-                continue
-            return path
-    what = f"rules that one of the experiments {', '.join(each for each in known if each.startswith(name))} has"
-    raise ValueError(expected("--rules", f"{what} with --credit {credit}", ", ".join(rules or ())))
+    others = {each: read_file(path) for each, path in known.items() if each.startswith(f"{name}-")}
+    others = {each: values for each, values in others.items() if values["data"]["name"] == own["data"]["name"]}
+    for each, values in others.items():
+        if wanted <= _by_name(values["rules"]).keys() and local == (values["credit"] != "through-time"):
+            return known[each]
+    what = f"rules that one of the experiments {', '.join((name, *others))} has"
+    raise ValueError(expected("--rules", f"{what} with --credit {credit}", ", ".join(rules or ("all of them",))))
+
+
+def _check_rules(rules: Sequence[str]) -> None:
+    unknown = [rule for rule in rules if rule not in RULES]
+    if unknown:
+        raise ValueError(expected("rules", f"some of {', '.join(RULES)}", repr(unknown[0])))
+    if not rules or len(set(rules)) != len(rules):
+        raise ValueError(expected("rules", "different rules, at least one", ", ".join(rules) or "none"))
 
 
 def _by_name(rules: Any) -> dict[str, Any]:

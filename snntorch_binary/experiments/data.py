@@ -72,6 +72,10 @@ class ShippedData:
     encoder: str | None = None
     one_symbol: bool = False
 
+    def __post_init__(self) -> None:
+        if self.classes != "all" and len(set(self.classes)) < 2:
+            raise ValueError(expected("classes", "all or at least two different labels", self.classes))
+
     @property
     def label(self) -> str:
         """What tables call it."""

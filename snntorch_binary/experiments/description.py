@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ FILE = "description.json"
 FORMAT = 1
 _NET = "net."
 _OURS = ("snntorch_binary.models.", "snntorch_binary.nn.")
+_WORD = re.compile(r"[\w-]*")
 _TOO_LARGE = 2.0  # a network has at most so many numbers more than its file
 
 
@@ -42,6 +44,7 @@ class RunDescription:
         num_steps: time steps T.
         reading: ``readout``, ``readout_scale``, ``step`` and ``time_dim``; see :class:`SpikingModule`.
         num_members: members of its ensemble.
+        part: ``seed``, ``fold`` and ``num_folds`` of the data it learned from; nothing where it does not say.
     """
 
     network: Named
@@ -54,6 +57,7 @@ class RunDescription:
     num_steps: int | None = None
     reading: Mapping[str, Any] = field(default_factory=dict)
     num_members: int = 10
+    part: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Write it to a run's folder.
@@ -214,6 +218,8 @@ def _check(found: RunDescription) -> None:
         reading.get("readout", "auto") in ("auto", "rate", "membrane"),
         reading.get("step") in (None, True, False),
         reading.get("time_dim") is None or whole(reading["time_dim"], 0, 8),
+        isinstance(found.part, dict) and found.part.keys() <= {"seed", "fold", "num_folds"},
+        all(whole(value, 0, 2**63) or (name == "num_folds" and value is None) for name, value in found.part.items()),
     ]
     scale = reading.get("readout_scale")
     fits.append(scale is None or (type(scale) in (int, float) and 0 < scale < 1e30))
@@ -223,11 +229,13 @@ def _check(found: RunDescription) -> None:
 
 def _allowed(recorded: Named, given: Any, folder: str | None, path: Path) -> Named:
     """Return the network of a description with a class that the user has named, or that is of this package."""
-    if not _is_plain(recorded.init_args):
-        raise CheckpointError(f"{path} is refused: arguments of its network name a class that is none of this package.")
+    named = recorded if given is None else Named.of("network", given, folder)
+    own = {} if given is None else named.init_args
+    if not all(_is_plain(value) for name, value in recorded.init_args.items() if name not in own):
+        why = "arguments of its network name what is none of this package"
+        raise CheckpointError(f"{path} is refused: {why}; where they are yours, give the experiment by --config.")
     if given is not None:
-        named = Named.of("network", given, folder)
-        return Named(named.class_path, {**recorded.init_args, **named.init_args}, named.folder, named.target)
+        return Named(named.class_path, {**recorded.init_args, **own}, named.folder, named.target)
     if is_ours(recorded.class_path):
         return Named(recorded.class_path, recorded.init_args)
     name = in_one_line(recorded.class_path, 80)
@@ -249,9 +257,12 @@ def is_ours(class_path: str) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
+    """Say whether values have no class but of ours, and no words that could be the name of one, or a path."""
     if isinstance(value, Mapping):
-        named = value.get("class_path")
-        return (named is None or is_ours(named)) and all(map(_is_plain, value.values()))
+        rest = {key: of for key, of in value.items() if key != "class_path"}
+        return ("class_path" not in value or is_ours(value["class_path"])) and all(map(_is_plain, rest.values()))
+    if isinstance(value, str):
+        return _WORD.fullmatch(value) is not None
     return all(map(_is_plain, value)) if isinstance(value, (list, tuple)) else True
 
 

@@ -17,6 +17,7 @@ from snntorch_binary.data.unlabelled import read_unlabelled
 from snntorch_binary.experiments.answers import answers
 from snntorch_binary.experiments.data import LoadedData, ShippedData, Source, UserData, in_order
 from snntorch_binary.experiments.description import TrainedRun
+from snntorch_binary.experiments.experiment import as_plain
 from snntorch_binary.experiments.named import Named, typed
 from snntorch_binary.inference import sample_scores
 from snntorch_binary.inference.readout import class_scores
@@ -106,7 +107,13 @@ def own_data(run: TrainedRun, given: Source | None, data_dir: str | None, downlo
         return ShippedData(**typed("data", ShippedData, {**recorded, **more}))
     where = recorded.get("class_path")
     what = f"named, as --data {where}: the run learned from data of your own, and a file chooses no function"
-    raise ValueError(expected("--data", what, "none"))
+    raise ValueError(expected("--data", what if where else "named: the run does not say what it learned from", "none"))
+
+
+def load_for(run: TrainedRun, source: Source) -> LoadedData:
+    """Return data, of the seed and the fold of a run where they are those that it learned from."""
+    its_own = as_plain(source.plain()) == run.description.data
+    return source.load(**run.description.part) if its_own else source.load()
 
 
 def read_files(run: TrainedRun, folder: Path) -> tuple[Any, list[Path]]:

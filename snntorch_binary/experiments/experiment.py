@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from snntorch_binary._errors import expected, in_one_line
+from snntorch_binary.data import describe
 from snntorch_binary.experiments.data import LoadedData, ShippedData, Source, UserData, data_of
 from snntorch_binary.experiments.description import RunDescription, weights_of
 from snntorch_binary.experiments.named import Named, make_network
@@ -107,7 +108,7 @@ class Experiment:
             found["polarities"] = len(data.input_shape) == 3 and data.input_shape[0] == 2
         return found
 
-    def describe(self, rule: Rule, data: LoadedData, net: nn.Module, seed: int) -> RunDescription:
+    def describe(self, rule: Rule, data: LoadedData, net: nn.Module, seed: int, fold: int = 0) -> RunDescription:
         """Return what is written beside the weights of a run, whose network is given."""
         return RunDescription(
             self.network_of(rule).filled("network", {**data.offered(), "seed": seed}),
@@ -120,6 +121,7 @@ class Experiment:
             data.num_steps,
             {name: getattr(self, name) for name in _READING},
             getattr(rule, "num_members", 1),
+            {"seed": seed, "fold": fold, "num_folds": self.num_folds},
         )
 
     @torch.no_grad()
@@ -181,7 +183,7 @@ def make_experiment(
     source = data_of(data, folder)
     chosen = rules_of(rules)
     if isinstance(source, ShippedData) and any(rule.sees_symbols for rule in chosen):
-        source = _with_one_symbol(source)  # every rule then sees what VOWEL sees
+        source = replace(source, one_symbol=describe(source.name).polarities)  # every rule sees what VOWEL sees
     named = Named.of("network", network, folder)
     return Experiment(
         named,
@@ -215,12 +217,6 @@ def check_method_name(name: Any) -> None:
     """Raise the house sentence unless a method's name can be that of a folder."""
     if not isinstance(name, str) or not _METHOD.fullmatch(name):
         raise ValueError(expected("methods", "with names of letters, digits and - _ .", repr(name)))
-
-
-def _with_one_symbol(source: ShippedData) -> ShippedData:
-    from snntorch_binary.data.registry import EVENT_SETS
-
-    return replace(source, one_symbol=source.name in EVENT_SETS)
 
 
 def as_plain(values: Mapping[str, Any]) -> dict[str, Any]:

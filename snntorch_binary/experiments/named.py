@@ -41,7 +41,7 @@ class Named:
 
     @classmethod
     def of(cls, argument: str, given: Any, folder: str | None = None) -> Named:
-        """Return what a user has given: a name, a mapping with ``class_path`` and ``init_args``, or the class itself.
+        """Return what a user has given: a class or its name, or a mapping with it as ``class_path``, and ``init_args``.
 
         Raises:
             ValueError: it is something else, or has other keys.
@@ -53,6 +53,8 @@ class Named:
         if isinstance(given, Mapping):
             unknown = [key for key in given if key not in ("class_path", "init_args")]
             arguments = given.get("init_args") or {}
+            if not unknown and callable(given.get("class_path")) and isinstance(arguments, Mapping):
+                return cls.of(argument, given["class_path"]).with_arguments(arguments)
             if unknown or not isinstance(given.get("class_path"), str) or not isinstance(arguments, Mapping):
                 what = "a mapping of class_path and init_args"
                 raise ValueError(expected(argument, what, in_one_line(repr(dict(given)), 120)))

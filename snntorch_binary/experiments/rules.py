@@ -345,4 +345,8 @@ def make_rule(name: Any, settings: Any = None) -> Rule:
         raise ValueError(expected("rules", f"some of {', '.join(RULES)}", repr(name)))
     if settings is not None and not isinstance(settings, Mapping):
         raise ValueError(expected(f"rules.{name}", "hyper-parameters by name", repr(settings)))
-    return RULES[name](**typed(f"rules.{name}", RULES[name], settings or {}))
+    given = dict(settings or {})
+    network = given.pop("network", None) or {}  # whose arguments are looked at where it is made
+    if not isinstance(network, Mapping):
+        raise ValueError(expected(f"rules.{name}.network", "arguments of the network by name", repr(network)))
+    return RULES[name](**{**typed(f"rules.{name}", RULES[name], given), "network": dict(network)})

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty
@@ -25,6 +27,10 @@ SETTINGS = "settings.json"
 LAST = "last.ckpt"
 _NAMED = ("rules", "methods")
 """What there can be more of in a folder later."""
+
+
+class ProcessEndedError(RuntimeError):
+    """A process that trained a run was ended by somebody else; what it had done is kept."""
 
 
 class Train(Protocol):
@@ -90,6 +96,7 @@ def carry_out(
 
     Raises:
         OSError: a file cannot be written.
+        ProcessEndedError: a process was ended.
     """
     folders = {run.name: run.folder(out, progress.note) for run in plan}
     results = {run.name: run.finished(folders[run.name]) for run in plan}
@@ -141,6 +148,9 @@ def _several(todo: Sequence[PlannedRun], out: Path, progress: RunsProgress, jobs
             _listen(queue, progress)
             for future in done:
                 yield waiting.pop(future), future.result()
+    except BrokenProcessPool:
+        what = "A process that trained a run was ended, perhaps for want of memory; the same again continues it"
+        raise ProcessEndedError(f"{what}, and fewer jobs need less.") from None
     finally:
         for process in list((getattr(pool, "_processes", None) or {}).values()):
             if waiting:
@@ -174,10 +184,16 @@ def default_jobs() -> int:
     return max(1, (os.cpu_count() or 1) // 2)
 
 
-def check_jobs(jobs: int) -> None:
-    """Raise the house sentence unless this is a number of processes."""
+def check_jobs(jobs: int, sent: object) -> None:
+    """Raise the house sentence unless this is a number of processes, to which this can be sent if there are several."""
     if type(jobs) is not int or jobs < 1:
         raise ValueError(expected("jobs", "a positive integer", jobs))
+    if jobs > 1:
+        try:
+            pickle.dumps(sent)
+        except Exception as error:  # whatever a user's object does
+            what = "1 for a network or data that other processes cannot import"
+            raise ValueError(expected("jobs", what, in_one_line(f"{jobs}: {error}", 200))) from None
 
 
 # ---- the folder of results -------------------------------------------------------------------------------------------
@@ -208,23 +224,30 @@ def check_output(out: Path, settings: Mapping[str, Any]) -> None:
     way_out = "give another --out or remove the folder"
     if before.pop("format", None) != FORMAT:
         raise OutputError(f"{out} holds runs of another version of this package; {way_out}.")
-    was, now = _by_name(before), _by_name(settings)
-    changed = sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key) and _in_both(key, was, now))
+    was, now = _by_name(_named_in(settings, before)), _by_name(_named_in(before, settings))
+    changed = sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key))
     if changed:
         others = in_one_line(", ".join(changed), 200)
         raise OutputError(f"{out} holds runs with other settings ({others}); {way_out}.")
 
 
-def _by_name(settings: Mapping[str, Any]) -> dict[str, Any]:
-    found = {key: value for key, value in settings.items() if key not in _NAMED}
+def _named_in(others: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without what they say of rules or methods that others do not have."""
+    found = dict(settings)
     for key in _NAMED:
-        named = settings.get(key)
-        found |= {f"{key}.{name}": of for name, of in named.items()} if isinstance(named, Mapping) else {}
+        there, named = others.get(key), settings.get(key)
+        if isinstance(there, Mapping) and isinstance(named, Mapping):
+            found[key] = {name: of for name, of in named.items() if name in there}
     return found
 
 
-def _in_both(key: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    return key.partition(".")[0] not in _NAMED or (key in was and key in now)
+def _by_name(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return values by names as ``data.classes``."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        named = f"{prefix}{name}"
+        found |= _by_name(value, f"{named}.") if isinstance(value, Mapping) else {named: value}
+    return found
 
 
 def write_settings(out: Path, settings: Mapping[str, Any]) -> None:

@@ -13,9 +13,10 @@ from torch import nn
 from snntorch_binary._errors import in_one_line
 from snntorch_binary.export.errors import NIRExportError
 from snntorch_binary.export.neurons import neuron_node, recurrent_bias
-from snntorch_binary.export.place import Place, is_neuron
+from snntorch_binary.export.place import Place
 from snntorch_binary.export.shaping import SHAPING, shaping_nodes
 from snntorch_binary.export.weighted import CONV, LINEAR, weighted_node
+from snntorch_binary.nn.neurons.description import is_neuron
 from snntorch_binary.weights import Kind, binary_layers, sampled
 
 _WAYS_OUT = {

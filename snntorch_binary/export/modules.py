@@ -14,8 +14,6 @@ from snntorch_binary._errors import in_one_line
 from snntorch_binary._json import parse_json
 from snntorch_binary.export.errors import NIRFileError
 from snntorch_binary.nn.binary import BinaryConv1d, BinaryConv2d, BinaryLayer, BinaryLinear
-from snntorch_binary.nn.leaky import Leaky
-from snntorch_binary.nn.synaptic import Synaptic
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.geometry import LARGEST
 from snntorch_binary.weights import Sign, WeightRule
@@ -146,49 +144,6 @@ def _scale(weight: Tensor) -> float | Tensor | None:
     return float(size[0, 0]) if bool((size == size[0, 0]).all()) else size[:, 0].clone()
 
 
-@np.errstate(over="ignore", invalid="ignore")  # what is infinite then is found
-def neuron(nir: Any, name: str, node: Any, form: Form) -> Leaky | Synaptic:
-    """Return the neurons of a LIF, IF or CubaLIF node."""
-    threshold = _constants(name, node, "v_threshold")
-    for zero in ("v_reset", "v_leak"):
-        if hasattr(node, zero) and _constants(name, node, zero).any():
-            raise NIRFileError.of(name, f"has a {zero} other than 0, which no neuron here has")
-    gain = _constants(name, node, "r")
-    options: dict[str, Any] = {"reset_mechanism": "zero", "init_hidden": form.step}
-    if isinstance(node, nir.IF):
-        beta = np.ones_like(threshold)
-    else:
-        leak = _leak(name, node, "tau" if isinstance(node, nir.LIF) else "tau_mem", form.dt)
-        beta, gain = 1 - leak, gain * leak
-    alpha = None
-    if isinstance(node, nir.CubaLIF):
-        leak = _leak(name, node, "tau_syn", form.dt)
-        alpha, gain = 1 - leak, gain * leak * _constants(name, node, "w_in")
-    if not (gain > 0).all() or not (threshold >= 0).all():
-        raise NIRFileError.of(name, "has a resistance or input weight that is not positive, or a negative threshold")
-    if alpha is not None:
-        constants = (_tidy(name, values) for values in (alpha, beta, threshold / gain))
-        return Synaptic(*constants, reset_delay=False, **options)
-    # A potential that is set to zero before it decays is zero as well, and a delayed reset is one scan.
-    delay = bool(node.metadata.get("reset_delay", True))
-    return Leaky(_tidy(name, beta), _tidy(name, threshold / gain), reset_delay=delay, **options)
-
-
-def _leak(name: str, node: Any, constant: str, dt: float) -> Any:
-    tau = _constants(name, node, constant)
-    if not (tau >= dt * (1 - 1e-6)).all():
-        raise NIRFileError.of(name, f"has a {constant} below the time step of {dt:g} s: give another dt")
-    return np.minimum(dt / tau, 1.0)
-
-
-def _tidy(name: str, values: Any) -> Any:
-    """Return constants as one number where they are alike, else as a float32 tensor."""
-    tensor = torch.from_numpy(np.asarray(values)).float()
-    if not bool(torch.isfinite(tensor).all()):
-        raise NIRFileError.of(name, "has constants that are infinite in float32")
-    return float(tensor.flatten()[0]) if bool((tensor == tensor.flatten()[0]).all()) else tensor
-
-
 def pool(nir: Any, name: str, node: Any, form: Form) -> nn.Module:
     """Return the pooling of a SumPool2d or AvgPool2d node."""
     lows = {"kernel_size": 1, "stride": 1, "padding": 0}
@@ -221,13 +176,6 @@ def _numbers(name: str, node: Any, attribute: str) -> Tensor:
     if numbers is None or not numbers.numel() or not bool(torch.isfinite(numbers).all()):
         raise NIRFileError.of(name, f"has a {attribute} that is empty, infinite or no number")
     return numbers
-
-
-def _constants(name: str, node: Any, attribute: str) -> Any:
-    values = np.asarray(getattr(node, attribute))
-    if values.dtype.kind not in "fiu" or not values.size or not np.isfinite(values).all():
-        raise NIRFileError.of(name, f"has a {attribute} that is empty, infinite or no number")
-    return values.astype(np.float64)
 
 
 def _word(value: Any) -> Any:

@@ -8,9 +8,10 @@ from torch import nn
 
 from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary.export.errors import NIRFileError
-from snntorch_binary.export.modules import Form, conv, flatten, linear, neuron, pool
+from snntorch_binary.export.modules import Form, conv, flatten, linear, pool
+from snntorch_binary.export.neurons import is_node_of_neurons, neuron_of
 from snntorch_binary.export.to_nir import DT
-from snntorch_binary.nn.recurrent import Recurrent
+from snntorch_binary.nn.neurons.recurrent import Recurrent
 
 
 def network_of(nir: Any, graph: Any, step: bool, dt: float | None) -> nn.Sequential:
@@ -47,15 +48,15 @@ def _module(nir: Any, name: str, node: Any, weights: Any, form: Form) -> nn.Modu
             raise NIRFileError.of(name, f"is a graph of {len(inner)} nodes in a row, and not of recurrent neurons")
         key, node, weights = inner[0]
         return _module(nir, f"{name}.{key}", node, weights, form)
-    if isinstance(node, (nir.LIF, nir.IF, nir.CubaLIF)):
+    if is_node_of_neurons(node):
         if node.metadata.get("module") == "MaxPool2d":
             return None
         if weights is None:
-            return neuron(nir, name, node, form)
+            return neuron_of(name, node, form.dt, form.step)
         layer = _module(nir, weights[0], weights[1], None, Form(form.dt, step=True))
         if not isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d)):
             raise NIRFileError.of(weights[0], "is in a loop, and no Linear or convolution")
-        return Recurrent(neuron(nir, name, node, form), layer, init_hidden=form.step)
+        return Recurrent(neuron_of(name, node, form.dt, form.step), layer, init_hidden=form.step)
     if isinstance(node, (nir.Affine, nir.Linear)):
         return linear(name, node)
     if isinstance(node, (nir.Conv1d, nir.Conv2d)):

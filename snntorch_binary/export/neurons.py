@@ -1,91 +1,164 @@
-r"""Neurons as nodes.
+r"""Neurons as nodes and nodes as neurons, by their descriptions.
 
 NIR's neurons are leaky integrators with a hard reset, and loaders integrate them by Euler's rule with a time step dt:
 
 .. math::
     v \leftarrow v + \tfrac{dt}{\tau} (r I - v), \qquad \text{spike and } v \leftarrow 0 \text{ where } v > v_{th}
 
-With τ = dt / (1 - β) this is snnTorch's u ← β u + x for v = (1 - β) r u. Norse ignores r, so r is 1 here, and the
-factor 1 - β is in the threshold: weights leave as they are. ``CubaLIF``, whose r and w_in all loaders take, keeps u.
+With τ = dt / (1 - β) this is snnTorch's u ← β u + x for v = (1 - β) r u. Weights leave as they are.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from snntorch_binary.convert import copy_model
-from snntorch_binary.export.place import Place, is_neuron
+from snntorch_binary.export.errors import NIRFileError
+from snntorch_binary.export.place import Place
 from snntorch_binary.export.weighted import array, weighted_node
-from snntorch_binary.nn.recurrent import Recurrent
-from snntorch_binary.packed.neurons import fires_at_threshold
+from snntorch_binary.nn.neurons.description import NIRForm, description_of, read_from_nir
 from snntorch_binary.weights import Kind
 
 _SMALLEST_LEAK = 2.0**-30  # a decay of 1 has no time constant; in float32 1 - 2^-30 is 1
 
-NEURONS = ("Leaky", "RLeaky", "Synaptic", "RSynaptic")
-_HARD = "build it with reset_mechanism='zero', reset_delay=False"
-_RECURRENT = "use snntorch_binary.nn.Recurrent with a Synaptic of reset_mechanism='zero', reset_delay=False"
+
+class NodeWriter:
+    """What a neuron needs to say itself as a node: its constants in float64, one number for every neuron.
+
+    Attributes:
+        dt: time step in seconds.
+    """
+
+    def __init__(self, place: Place, neuron: Any, dt: float) -> None:
+        self._place, self._neuron, self.dt = place, neuron, dt
+
+    def constant(self, name: str) -> Any:
+        """Return a constant of the neuron."""
+        place = self._place
+        value = array(torch.as_tensor(getattr(self._neuron, name))).astype(np.float64)
+        extra = max(0, value.ndim - len(place.after))
+        if set(value.shape[:extra]) <= {1}:  # as in [1, C, 1, 1], with a batch dimension of one
+            value = value.reshape(value.shape[extra:])
+        try:
+            return np.broadcast_to(value, place.after).copy()
+        except ValueError:
+            what = f"{name} of shape {list(value.shape)} for neurons {list(place.after)}"
+            raise place.cannot(what, "give one number, or one for each neuron") from None
+
+    def leak(self, name: str) -> Any:
+        """Return 1 - decay of a constant that is a decay, a little more than 0."""
+        return np.maximum(1 - self.constant(name).clip(0, 1), _SMALLEST_LEAK)
+
+    def zeros(self) -> Any:
+        """Return 0 for every neuron."""
+        return np.zeros(self._place.after)
+
+    def ones(self) -> Any:
+        """Return 1 for every neuron."""
+        return np.ones(self._place.after)
 
 
-@dataclass(frozen=True)
-class _Neuron:
-    """A neuron without what is around it: the module with its constants, its kind, and its recurrent layer."""
+class NodeReader:
+    """A node of neurons, and the checks that every value passes when it is read.
 
-    constants: Any
-    kind: str
-    recurrent: Any
+    Attributes:
+        kind: of the node, such as ``"LIF"``.
+        dt: time step in seconds.
+        metadata: of the node.
+    """
+
+    def __init__(self, name: str, node: Any, dt: float) -> None:
+        self._name, self._node, self.dt = name, node, dt
+        self.kind, self.metadata = type(node).__name__, node.metadata
+
+    def error(self, what: str) -> NIRFileError:
+        """Return the sentence that the node is not what it has to be."""
+        return NIRFileError.of(self._name, what)
+
+    def constant(self, name: str) -> Any:
+        """Return finite numbers of the node in float64."""
+        values = np.asarray(getattr(self._node, name))
+        if values.dtype.kind not in "fiu" or not values.size or not np.isfinite(values).all():
+            raise self.error(f"has a {name} that is empty, infinite or no number")
+        return values.astype(np.float64)
+
+    def leak(self, name: str) -> Any:
+        """Return dt / τ of a time constant, which is 1 - decay."""
+        tau = self.constant(name)
+        if not (tau >= self.dt * (1 - 1e-6)).all():
+            raise self.error(f"has a {name} below the time step of {self.dt:g} s: give another dt")
+        return np.minimum(self.dt / tau, 1.0)
+
+    def threshold_and_gain(self) -> tuple[Any, Any]:
+        """Return threshold and resistance of a node that resets to 0 and leaks towards 0."""
+        threshold = self.constant("v_threshold")
+        for zero in ("v_reset", "v_leak"):
+            if hasattr(self._node, zero) and self.constant(zero).any():
+                raise self.error(f"has a {zero} other than 0, which no neuron here has")
+        return threshold, self.constant("r")
+
+    def scaled(self, threshold: Any, gain: Any) -> Any:
+        """Return the threshold of a neuron that takes its input as it is, in place of ``gain`` times that."""
+        if not (gain > 0).all() or not (threshold >= 0).all():
+            raise self.error("has a resistance or input weight that is not positive, or a negative threshold")
+        with np.errstate(over="ignore", invalid="ignore"):  # what is infinite then is found
+            return threshold / gain
+
+    def number(self, values: Any) -> float:
+        """Return a constant that neurons of a layer have in common."""
+        if not isinstance(self.tidy(values), float):
+            raise self.error("has neurons that differ, and here they are alike")
+        return float(np.asarray(values).flat[0])
+
+    def tidy(self, values: Any) -> Any:
+        """Return constants as one number where they are alike, else as a float32 tensor."""
+        tensor = torch.from_numpy(np.asarray(values)).float()
+        if not bool(torch.isfinite(tensor).all()):
+            raise self.error("has constants that are infinite in float32")
+        return float(tensor.flatten()[0]) if bool((tensor == tensor.flatten()[0]).all()) else tensor
 
 
-def _neuron_of(place: Place) -> _Neuron:
-    module = place.layer
-    if isinstance(module, Recurrent):
-        return _Neuron(module.neuron, type(module.neuron).__name__, module.recurrent)
-    if place.kind not in NEURONS or not is_neuron(module):
-        raise place.cannot("the dynamics", "train with Leaky or Synaptic, reset_mechanism='zero', reset_delay=False")
-    return _Neuron(module, place.kind.removeprefix("R"), getattr(module, "recurrent", None))
+def neuron_of(name: str, node: Any, dt: float, step: bool) -> Any:
+    """Return the neurons of a node of such."""
+    found = read_from_nir(type(node).__name__, node.metadata.get("module"))
+    assert found is not None
+    neuron, form = found
+    assert form.read is not None
+    return neuron(**form.read(NodeReader(name, node, dt)), init_hidden=step)
+
+
+def is_node_of_neurons(node: Any) -> bool:
+    """Say whether neurons are read from a kind of node."""
+    return read_from_nir(type(node).__name__, None) is not None
 
 
 def neuron_node(nir: Any, place: Place, dt: float, kind: Kind, allow_lossy: bool) -> Any:
-    """Return the node of a neuron: LIF, CubaLIF, or a graph of it and its recurrent weights.
+    """Return the node of a neuron, or a graph of it and its recurrent weights.
 
     Raises:
         NIRExportError: NIR has no such neuron, or only one that spikes in another way and ``allow_lossy`` is False.
     """
-    neuron = _neuron_of(place)
-    _check(place, neuron, allow_lossy)
-    constants, shape = neuron.constants, place.after
-    metadata = {"module": neuron.kind, "reset_delay": bool(constants.reset_delay)}
-    beta, threshold = _full(place, constants.beta, "beta").clip(0, 1), _full(place, constants.threshold, "threshold")
-    zeros = np.zeros(shape)
-    leak = np.maximum(1 - beta, _SMALLEST_LEAK)
-    node: Any
-    if neuron.kind == "Leaky":
-        node = nir.LIF(
-            tau=dt / leak,
-            r=np.ones(shape),
-            v_leak=zeros,
-            v_threshold=threshold * leak,
-            v_reset=zeros.copy(),
-            metadata=metadata,
-        )
-    else:
-        synaptic_leak = np.maximum(1 - _full(place, constants.alpha, "alpha").clip(0, 1), _SMALLEST_LEAK)
-        node = nir.CubaLIF(
-            tau_syn=dt / synaptic_leak,
-            tau_mem=dt / leak,
-            r=1 / leak,
-            v_leak=zeros,
-            v_threshold=threshold,
-            v_reset=zeros.copy(),
-            w_in=1 / synaptic_leak,
-            metadata=metadata,
-        )
-    return node if neuron.recurrent is None else _loop(nir, place, neuron.recurrent, node, kind)
+    neuron, recurrent = place.layer, None
+    described = description_of(neuron)
+    if described is not None and described.recurrence is not None:
+        neuron, recurrent = described.recurrence(neuron)
+        described = described if neuron is place.layer else description_of(neuron)
+    if described is None or described.nir is None:
+        raise place.cannot("the dynamics", "train with Leaky or Synaptic, reset_mechanism='zero', reset_delay=False")
+    form: NIRForm = described.nir
+    lossy = form.losses(neuron, place.after)
+    if described.spike is not None and described.fires_at_threshold(neuron) is not False:
+        lossy.append((f"the {described.spike.name}", "use one that spikes where u > threshold and nowhere else"))
+    if lossy and not allow_lossy:
+        what, way_out = lossy[0]
+        raise place.cannot(what, f"{way_out}, or export another neuron in its place with allow_lossy=True")
+    name, arrays = form.write(NodeWriter(place, neuron, dt))
+    metadata = {"module": form.name or type(neuron).__name__}
+    node = getattr(nir, name)(**arrays, metadata=metadata | {flag: bool(getattr(neuron, flag)) for flag in form.keeps})
+    return node if recurrent is None else _loop(nir, place, recurrent, node, kind)
 
 
 def recurrent_bias(place: Place) -> Tensor | None:
@@ -115,52 +188,3 @@ def _loop(nir: Any, place: Place, recurrent: Any, node: Any, kind: Kind) -> Any:
     }
     edges = [("input", "lif"), ("lif", "w_rec"), ("w_rec", "lif"), ("lif", "output")]
     return nir.NIRGraph(nodes=nodes, edges=edges)
-
-
-def _check(place: Place, found: _Neuron, allow_lossy: bool) -> None:
-    neuron = found.constants
-    lossy: list[tuple[str, str]] = []
-    if neuron.reset_mechanism != "zero":
-        name = {"subtract": "the soft reset 'subtract'", "none": "the missing reset 'none'"}[neuron.reset_mechanism]
-        lossy.append((name, _HARD))
-    # A potential that is set to zero before it decays is zero as well: a Leaky with a delayed reset spikes alike.
-    elif neuron.reset_delay and (found.kind != "Leaky" or place.kind == "RLeaky"):
-        lossy.append(("the delayed reset", _HARD))
-    elif place.kind == "RSynaptic" and not _resets_at_once(place):
-        lossy.append(("the late reset that this snnTorch gives to reset_delay=False", _RECURRENT))
-    if bool((getattr(neuron, "graded_spikes_factor", torch.ones(())) != 1).any()):
-        lossy.append(("graded spikes", "build it with graded_spikes_factor=1, the factor in the weights behind it"))
-    if getattr(neuron, "inhibition", False):
-        lossy.append(("the inhibition between neurons", "build it with inhibition=False"))
-    if getattr(neuron, "state_quant", False):
-        lossy.append(("the quantised state", "build it with state_quant=False"))
-    if fires_at_threshold(neuron) is not False:
-        lossy.append(("the spike_grad", "use one that spikes where u > threshold and nowhere else"))
-    if bool((neuron.threshold < 0).any()):
-        lossy.append(("the negative threshold", "use thresholds of at least 0"))
-    if lossy and not allow_lossy:
-        what, way_out = lossy[0]
-        raise place.cannot(what, f"{way_out}, or export another neuron in its place with allow_lossy=True")
-
-
-def _resets_at_once(place: Place) -> bool:
-    """Say whether an RSynaptic that fires is at zero after the step; that of snnTorch 1.0.0 is not."""
-    neuron: Any = copy_model(place.layer).cpu().float()
-    neuron.init_hidden = False
-    x = torch.full((1, *place.after), 1e6)
-    with torch.no_grad():
-        potential = neuron(x, *(torch.zeros_like(x) for _ in range(3)))[-1]
-    return bool((potential == 0).all())
-
-
-def _full(place: Place, constant: Tensor, name: str) -> Any:
-    """Return a constant of the neurons in float64, one number per neuron."""
-    value = array(constant).astype(np.float64)
-    extra = max(0, value.ndim - len(place.after))
-    if set(value.shape[:extra]) <= {1}:  # as in [1, C, 1, 1], with a batch dimension of one
-        value = value.reshape(value.shape[extra:])
-    try:
-        return np.broadcast_to(value, place.after).copy()
-    except ValueError:
-        what = f"{name} of shape {list(value.shape)} for neurons {list(place.after)}"
-        raise place.cannot(what, "give one number, or one for each neuron") from None

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected, in_one_line
-from snntorch_binary.convert import copy_model
+from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.export.errors import NIRExportError
 from snntorch_binary.fuse import EachStep, flattened, is_chain
-from snntorch_binary.nn._neuron import Neuron
+from snntorch_binary.nn.neurons.description import is_neuron
+from snntorch_binary.nn.neurons.known import takes_one_step
 from snntorch_binary.nn.time_first import TimeFirst
 
 _SILENT = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)  # in evaluation mode
@@ -45,11 +46,6 @@ class Place:
     def cannot(self, what: str, way_out: str) -> NIRExportError:
         """Return the error that NIR cannot express something of this layer."""
         return NIRExportError.of(what, self.name, self.kind, way_out)
-
-
-def is_neuron(layer: nn.Module) -> bool:
-    """Say whether a module is a neuron of this package or of snnTorch."""
-    return isinstance(layer, Neuron) or (type(layer).__module__.startswith("snntorch.") and hasattr(layer, "reset_mem"))
 
 
 def places(net: nn.Module | Iterable[nn.Module], sample: Tensor) -> list[Place]:
@@ -99,7 +95,7 @@ def _is_time_first(layers: list[tuple[str, nn.Module]]) -> bool:
 
 
 def _takes_sequences(layer: nn.Module) -> bool:
-    return isinstance(layer, Neuron) and not layer.one_step
+    return is_neuron(layer) and takes_one_step(layer) is False
 
 
 def _output(name: str, layer: nn.Module, x: Tensor) -> Tensor:

@@ -122,7 +122,7 @@ def weight_metadata(layer: Any, kind: Kind) -> dict[str, Any]:
     metadata["scale"] = json.dumps(layer.scale)
     if layer.gain is not None:
         metadata["gain"] = array(layer.gain)
-    if layer.rule.prior_latent is not None:
+    if layer.rule.has_posterior:
         positive = layer.in_force().detach() >= 0
         towards = torch.where(positive, layer.latent.detach(), -layer.latent.detach())
         metadata["flip_probability"] = array(torch.sigmoid(-2 * towards))

@@ -252,7 +252,7 @@ def key_of(layer: str, what: str) -> str:
 
 
 def _bernoulli(net: nn.Module) -> dict[str, Owner]:
-    return {name: layer for name, layer in binary_layers(net).items() if layer.rule.prior_latent is not None}
+    return {name: layer for name, layer in binary_layers(net).items() if layer.rule.has_posterior}
 
 
 def check_limit(limit: float) -> float:

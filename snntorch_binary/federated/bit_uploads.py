@@ -101,10 +101,7 @@ class _BitUploads(Aggregation):
             if not layer.rule.takes_signs or not torch.equal(mode, sign(layer.latent.detach())):
                 what = "a network of ±1 weights, the signs of their latents"
                 raise ValueError(expected("net", what, f"{layer.rule!r} in {name!r}"))
-        return {
-            key_of(name, "weight"): _Means(layer.rule.prior_latent is not None, self.limit)
-            for name, layer in layers.items()
-        }
+        return {key_of(name, "weight"): _Means(layer.rule.has_posterior, self.limit) for name, layer in layers.items()}
 
 
 class OneBit(_BitUploads):

@@ -19,13 +19,14 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.convert import copy_model, reset
-from snntorch_binary.fuse import EachStep, flattened, is_chain
+from snntorch_binary.convert import SpikingNetwork, reset
+from snntorch_binary.convert.copies import copy_model
+from snntorch_binary.convert.foreign import load_adapters
+from snntorch_binary.graph.each_step import EachStep
+from snntorch_binary.graph.sequential import flattened, is_chain
 from snntorch_binary.inference.evaluated import evaluated
 from snntorch_binary.inference.kept_state import KeptState, tensors_of
-from snntorch_binary.neurons import needs_no_argument, takes_one_step, to_rest
-from snntorch_binary.rooms import open_rooms
-from snntorch_binary.to_spiking import SpikingNetwork
+from snntorch_binary.nn.neurons.known import needs_no_argument, takes_one_step, to_rest
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def known_step(net: nn.Module) -> bool | None:
     Raises:
         ValueError: it is layers in a row, some of which take one time step and some a sequence.
     """
-    open_rooms(net)
+    load_adapters(net)
     return _known_step(net)
 
 

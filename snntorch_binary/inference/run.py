@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.fuse import EachStep
+from snntorch_binary.convert import SpikingNetwork
+from snntorch_binary.convert.foreign import load_adapters
+from snntorch_binary.graph.each_step import EachStep
 from snntorch_binary.inference.form import Form, begin, form_of
 from snntorch_binary.inference.kept_state import state_put_back as state_put_back
 from snntorch_binary.inference.structure import stacked
-from snntorch_binary.rooms import TAKES_ONE_STEP, open_rooms
-from snntorch_binary.to_spiking import SpikingNetwork
+from snntorch_binary.nn.neurons.known import TAKES_ONE_STEP, passes_state
 
 
 def is_stepwise(net: nn.Module) -> bool:
@@ -22,7 +22,7 @@ def is_stepwise(net: nn.Module) -> bool:
 
     One does whose neurons keep their state (``init_hidden=True``), and so does a Norse cell or container of cells.
     """
-    open_rooms(net)
+    load_adapters(net)
     return _keeps_state(net) or any(takes_one_step(net) for takes_one_step in TAKES_ONE_STEP)
 
 
@@ -30,11 +30,6 @@ def _keeps_state(net: nn.Module) -> bool:
     if isinstance(net, (EachStep, SpikingNetwork)):  # goes through the steps by itself
         return False
     return bool(getattr(net, "init_hidden", False)) or any(map(_keeps_state, net.children()))
-
-
-def passes_state(net: nn.Module) -> bool:
-    """Say whether a network's state is an argument, ``(input, state) -> (output, state)``: by its name, as in Norse."""
-    return "state" in inspect.signature(net.forward).parameters and not getattr(net, "init_hidden", False)
 
 
 def check_input(x: Tensor) -> None:

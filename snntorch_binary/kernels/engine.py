@@ -68,7 +68,7 @@ def _numba_is_installed() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
-def compiled(room: str, *tensors: Tensor) -> ModuleType | None:
+def compiled(name: str, *tensors: Tensor) -> ModuleType | None:
     """Return the compiled kernels of that name where they can take these tensors, else ``None``.
 
     They take contiguous float32 on one device of theirs (no subclass of tensors but parameters), outside of compiled
@@ -77,10 +77,10 @@ def compiled(room: str, *tensors: Tensor) -> ModuleType | None:
     if _chosen == "torch" or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return None
     if _chosen == "triton" and _are_plain(tensors, _device_of_triton()):
-        kernels = _load("triton", room)
+        kernels = _load("triton", name)
         if kernels is not None:
             return kernels
-    return _load("compiled", room) if _numba_is_installed() and _are_plain(tensors, "cpu") else None
+    return _load("compiled", name) if _numba_is_installed() and _are_plain(tensors, "cpu") else None
 
 
 def _are_plain(tensors: tuple[Tensor, ...], device: str) -> bool:
@@ -111,13 +111,13 @@ def flat(tensor: Tensor) -> Any:
 
 
 @cache
-def _load(folder: str, room: str) -> ModuleType | None:
+def _load(folder: str, name: str) -> ModuleType | None:
     """Return kernels, or ``None`` where that folder has none of this name or they cannot be loaded."""
-    name = f"snntorch_binary.kernels.{folder}.{room}"
-    if importlib.util.find_spec(name) is None:
+    path = f"snntorch_binary.kernels.{folder}.{name}"
+    if importlib.util.find_spec(path) is None:
         return None
     try:
-        return importlib.import_module(name)
+        return importlib.import_module(path)
     except Exception as error:  # a numba that does not fit NumPy, or that finds no folder to keep kernels in
         _say_once(f"{type(error).__name__}: {error}")
         return None

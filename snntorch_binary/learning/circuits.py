@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from snntorch_binary.nn.binary import BinaryLayer
-from snntorch_binary.nn.wta import WTAStep
-from snntorch_binary.nn.wta_circuits import WTACircuits
+from snntorch_binary.nn.wta.circuits import WTACircuits
+from snntorch_binary.nn.wta.network import WTAStep
 
 
 def learning_signal(step: WTAStep, gamma: float, silence: float) -> Tensor:

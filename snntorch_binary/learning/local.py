@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.convert import copy_model, reset
+from snntorch_binary.convert import reset
+from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.fuse import EachStep, fuse
 from snntorch_binary.inference.run import is_stepwise, run
 from snntorch_binary.learning.activity import ActivityRegularizer
 from snntorch_binary.learning.losses import Loss, loss_value
-from snntorch_binary.nn._neuron import Neuron
 from snntorch_binary.nn.binary import BinaryLinear
+from snntorch_binary.nn.neurons.description import is_neuron
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.shaping import SkipSteps
 
@@ -224,10 +225,10 @@ def _time_first(block: nn.Module) -> nn.Module:
     """Return a block over whole sequences that gives its spikes and nothing else."""
     if is_stepwise(block):
         block = fuse(block if isinstance(block, nn.Sequential) else [block])
-    last = block
+    last: Any = block
     while isinstance(last, nn.Sequential):
         last = last[-1]
-    if isinstance(last, Neuron):
+    if is_neuron(last):
         last.output = False
     elif isinstance(last, EachStep):
         last.all_outputs = False

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.kernels.engine import compiled, flat
+from snntorch_binary.kernels.surrogates import kernel_form
 from snntorch_binary.learning.activity import ActivityRegularizer
 from snntorch_binary.learning.local import LocalNetwork
 from snntorch_binary.learning.losses import Loss, loss_error, loss_value
 from snntorch_binary.nn.binary import BinaryLinear
-from snntorch_binary.nn.refractory import Refractory
-from snntorch_binary.nn.surrogate import kernel_form
-from snntorch_binary.nn.synaptic_trace import SynapticTrace
+from snntorch_binary.nn.neurons.refractory import Refractory
+from snntorch_binary.nn.neurons.synaptic_trace import SynapticTrace
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.weights import binary_layers
 
@@ -167,7 +167,7 @@ class _Block:
     def advance(self, x: Tensor) -> None:
         """Take traces and neurons one time step on."""
         layer, neuron = self.layer, self.neuron
-        alpha, beta = self.trace._decays
+        alpha, beta = self.trace.decays
         gamma = math.exp(-1 / neuron.tau_ref)
         if self.kernels is not None:
             self.kernels.filter_step(flat(self.p), flat(self.q), flat(x.contiguous()), alpha, beta, self.trace.gain)

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.learning.circuits import hand_over, learning_signal, parameters_of
-from snntorch_binary.nn.wta import WTANetwork, WTAStep
-from snntorch_binary.nn.wta_circuits import CircuitStep
+from snntorch_binary.nn.wta.circuits import CircuitStep
+from snntorch_binary.nn.wta.network import WTANetwork, WTAStep
 
 
 class OnlineGLM(nn.Module):

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from snntorch_binary._errors import expected
 from snntorch_binary.kernels.vowel import Averages, Eligibility, accumulate, baseline_of
 from snntorch_binary.learning.circuits import hand_over, learning_signal, parameters_of
-from snntorch_binary.nn.wta import WTANetwork, WTAStep
-from snntorch_binary.nn.wta_circuits import CircuitStep, WTACircuits
+from snntorch_binary.nn.wta.circuits import CircuitStep, WTACircuits
+from snntorch_binary.nn.wta.network import WTANetwork, WTAStep
 
 _AVERAGES = ("reward_squares", "squares", "direction")
 

@@ -5,8 +5,6 @@ from snntorch_binary._errors import require
 for _package in ("torchmetrics", "lightning"):  # lightning imports torchmetrics
     require(_package, "lightning")
 
-from snntorch_binary.lightning.annealing import AnnealRho as AnnealRho  # noqa: E402
-from snntorch_binary.lightning.annealing import AnnealTau as AnnealTau  # noqa: E402
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN as BayesBiSNN  # noqa: E402
 from snntorch_binary.lightning.data import SpikeDataModule as SpikeDataModule  # noqa: E402
 from snntorch_binary.lightning.schedule import HyperparameterSchedule as HyperparameterSchedule  # noqa: E402

@@ -24,7 +24,8 @@ class BayesBiSNN(SpikingModule):
     """Bayes-BiSNN: a Bernoulli posterior over binary weights by natural gradient, answering with an ensemble.
 
     Args:
-        net: the network, float or with :class:`Bernoulli` weights (which then stay as they are).
+        net: the network, float or with weights of a rule with a posterior, such as :class:`Bernoulli` (which then stay
+            as they are).
         num_classes: as in :class:`SpikingModule`.
         lr: learning rate of the natural parameters.
         rho: weight of the KL term in a per-example mean loss; ``None`` is Bayes' rule, 1 / (number of training
@@ -49,7 +50,7 @@ class BayesBiSNN(SpikingModule):
         time_dim: as in :class:`SpikingModule`.
 
     Raises:
-        TypeError: ``rule`` is no Bernoulli rule.
+        TypeError: ``rule`` is no rule with a posterior.
         ValueError: an argument is out of its range, or the network follows another rule.
 
     Example:
@@ -72,7 +73,7 @@ class BayesBiSNN(SpikingModule):
         base_lr: float = 1e-3,
         betas: Betas = "auto",
         momentum: float = 0.0,
-        rule: Bernoulli | dict[str, Any] | None = None,
+        rule: Bernoulli | WeightRule | dict[str, Any] | None = None,
         scale: Literal["fan_in", "channel"] | float = DEFAULT_SCALE,
         num_train_samples: int = 1,
         num_validation_samples: int = 3,
@@ -96,10 +97,10 @@ class BayesBiSNN(SpikingModule):
                 raise ValueError(expected(name, "an integer of at least 1", count))
         if rho is not None and not rho >= 0:
             raise ValueError(expected("rho", "a float of at least 0, or None", rho))
-        own = give_rule_(net, rule_of(rule, Bernoulli), Bernoulli(), scale)
+        own = give_rule_(net, rule_of(rule, Bernoulli()), Bernoulli(), scale)
         super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine, credit, time_dim)
         self.save_hyperparameters({"rule": own.to_json()})
-        if credit == "online" and any(_is_disarm(layer.rule) for layer in binary_layers(net).values()):
+        if credit == "online" and any(layer.rule.is_antithetic for layer in binary_layers(net).values()):
             what = "one with estimator 'hard' or 'gumbel' with credit 'online'"
             raise ValueError(expected("rule", what, repr(own)))
         if credit == "online" and num_train_samples != 1:
@@ -158,7 +159,7 @@ class BayesBiSNN(SpikingModule):
 
     def _loss_of_draw(self, x: Tensor, targets: Tensor) -> Tensor:
         layers = binary_layers(self.net).values()
-        if any(_is_disarm(layer.rule) for layer in layers):
+        if any(layer.rule.is_antithetic for layer in layers):
             return disarm_loss(self.net, lambda: SpikingModule.loss(self, x, targets))
         return super().loss(x, targets)
 
@@ -175,7 +176,3 @@ class BayesBiSNN(SpikingModule):
             generator=torch.Generator().manual_seed(0),  # the same members for every batch, also after a resume
         )
         return {"mode": mode[None], "ensemble": members}
-
-
-def _is_disarm(rule: WeightRule) -> bool:
-    return isinstance(rule, Bernoulli) and rule.estimator == "disarm"

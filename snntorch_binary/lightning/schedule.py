@@ -1,4 +1,4 @@
-"""Hyper-parameters by epoch: what population based training has found, replayed in any training."""
+"""Hyper-parameters by epoch: what population based training has found, or an annealing, in any training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from snntorch_binary.lightning.hyperparameters import check_names, hyperparamete
 
 
 class HyperparameterSchedule(L.Callback):
-    """Sets hyper-parameters by epoch, as population based training has found them.
+    """Sets hyper-parameters by epoch: as population based training has found them, or to anneal.
+
+    To anneal, the temperature of ``Bernoulli(estimator="gumbel")`` starts high, where the gradient has little variance
+    and much bias, and falls by equal factors (see the example); or ``rho`` grows from 0 to Bayes' rule, so that the
+    network fits before the prior pulls at it.
 
     It takes all that a module's ``hyperparameters`` names: learning rates, ``rho``, ``clip``, ``limit``, ``tau``,
     ``noise`` and others. Where learning rates fall along a cosine, a learning rate is the height of the curve.
@@ -29,6 +33,9 @@ class HyperparameterSchedule(L.Callback):
         >>> callback = HyperparameterSchedule({0: {"lr": 0.3, "rho": 0.0}, 20: {"rho": 1e-5}})
         >>> callback.at(30)
         {'lr': 0.3, 'rho': 1e-05}
+        >>> annealing = HyperparameterSchedule({epoch: {"tau": 2.0 * 0.1 ** (epoch / 49)} for epoch in range(50)})
+        >>> annealing.at(0), annealing.at(99)
+        ({'tau': 2.0}, {'tau': 0.2})
     """
 
     def __init__(self, schedule: dict[int, dict[str, float]]) -> None:

@@ -13,7 +13,7 @@ from snntorch_binary.lightning.hyperparameters import Group
 from snntorch_binary.lightning.rule_of_network import give_rule_, rule_of
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
 from snntorch_binary.nn.binary import DEFAULT_SCALE
-from snntorch_binary.weights import Sign, binary_layers
+from snntorch_binary.weights import Sign, WeightRule, binary_layers
 
 
 class STBiSNN(SpikingModule):
@@ -22,7 +22,8 @@ class STBiSNN(SpikingModule):
     A float network becomes binary; its weights are where the latents start. Latents are kept in [-1, 1].
 
     Args:
-        net: the network, float or with :class:`Sign` weights (whose latents then stay as they are).
+        net: the network, float or with weights of a rule without a posterior, such as :class:`Sign` (whose latents then
+            stay as they are).
         num_classes: as in :class:`SpikingModule`.
         lr: learning rate of the real parameters.
         latent_lr: learning rate of the latents.
@@ -38,7 +39,7 @@ class STBiSNN(SpikingModule):
         time_dim: as in :class:`SpikingModule`.
 
     Raises:
-        TypeError: ``rule`` is no Sign rule.
+        TypeError: ``rule`` is no rule, or has a posterior.
         ValueError: an argument is out of its range, or the network follows another rule.
 
     Example:
@@ -56,7 +57,7 @@ class STBiSNN(SpikingModule):
         num_classes: int | None,
         lr: float = 1e-3,
         latent_lr: float = 3e-3,
-        rule: Sign | dict[str, Any] | None = None,
+        rule: Sign | WeightRule | dict[str, Any] | None = None,
         scale: Literal["fan_in", "channel"] | float = DEFAULT_SCALE,
         readout: ReadoutName = DEFAULT_READOUT,
         readout_scale: float | None = None,
@@ -68,7 +69,7 @@ class STBiSNN(SpikingModule):
     ) -> None:
         if not latent_lr > 0:
             raise ValueError(expected("latent_lr", "a positive float", latent_lr))
-        own = give_rule_(net, rule_of(rule, Sign), Sign(), scale)
+        own = give_rule_(net, rule_of(rule, Sign()), Sign(), scale)
         super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine, credit, time_dim)
         self.save_hyperparameters({"rule": own.to_json()})
         self.latent_lr = latent_lr

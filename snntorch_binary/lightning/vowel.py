@@ -23,7 +23,7 @@ from snntorch_binary.lightning.hyperparameters import (
     of_posterior,
 )
 from snntorch_binary.lightning.spiking_module import SpikingModule
-from snntorch_binary.nn.wta import WTANetwork
+from snntorch_binary.nn.wta.network import WTANetwork
 from snntorch_binary.optim import BayesBiSNN as BayesBiSNNOptimizer
 from snntorch_binary.weights import binary_layers, sampled
 
@@ -121,7 +121,7 @@ class VOWEL(SpikingModule):
 
     @property
     def _draws_weights(self) -> bool:
-        return any(layer.rule.prior_latent is not None for layer in binary_layers(self.net).values())
+        return any(layer.rule.has_posterior for layer in binary_layers(self.net).values())
 
     def configure_optimizer(self) -> torch.optim.Optimizer:
         """Return SGD or Adam, or the Bayesian optimizer for weights with a posterior."""

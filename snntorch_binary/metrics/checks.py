@@ -1,4 +1,4 @@
-"""What the functions of this room accept: finite scores, probabilities that sum to 1, labels that exist."""
+"""What the functions of this folder accept: finite scores, probabilities that sum to 1, labels that exist."""
 
 from __future__ import annotations
 

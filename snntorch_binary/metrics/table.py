@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from snntorch_binary._errors import expected, require
+from snntorch_binary._text import mean_and_spread, over_seeds
 from snntorch_binary.metrics.bootstrap import Difference
 
 if TYPE_CHECKING:
@@ -165,33 +166,12 @@ def _grouped(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, str], li
     return groups
 
 
-def over_seeds(num_seeds: Collection[int]) -> str:
-    """Return what the caption of a table says of its means, from how many seeds each has."""
-    fewest, most = min(num_seeds), max(num_seeds)
-    if most == 1:
-        return "one seed"
-    seeds = f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
-    return f"mean over {seeds}; ± their sample standard deviation"
-
-
 def _mean_and_spread(values: Sequence[float], score: _Score, interval: Difference | None) -> str:
     scaled = [score.factor * value for value in values]
-    mean = f"{statistics.fmean(scaled):.{score.decimals}f}"
-    if interval is not None:
-        low, high = (f"{score.factor * end:.{score.decimals}f}" for end in (interval.low, interval.high))
-        return f"{mean}\n{low}..{high}"
-    return mean_and_spread(scaled, score.decimals, "\n±")
-
-
-def mean_and_spread(values: Sequence[float], decimals: int, between: str = " ±") -> str:
-    """Return a mean, and the sample standard deviation of several.
-
-    Example:
-        >>> mean_and_spread([1.0, 2.0], 2), mean_and_spread([1.0], 2)
-        ('1.50 ±0.71', '1.00')
-    """
-    mean = f"{statistics.fmean(values):.{decimals}f}"
-    return mean if len(values) == 1 else f"{mean}{between}{statistics.stdev(values):.{decimals}f}"
+    if interval is None:
+        return mean_and_spread(scaled, score.decimals, "\n±")
+    low, high = (f"{score.factor * end:.{score.decimals}f}" for end in (interval.low, interval.high))
+    return f"{statistics.fmean(scaled):.{score.decimals}f}\n{low}..{high}"
 
 
 def _duration(seconds: float) -> str:

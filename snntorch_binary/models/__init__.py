@@ -1,5 +1,6 @@
 """The shipped networks as plain float modules, which a rule makes binary. They need torch alone."""
 
+from snntorch_binary.models.convolutional import SpikingConvNet as SpikingConvNet
 from snntorch_binary.models.local_spiking_mlp import LocalSpikingMLP as LocalSpikingMLP
 from snntorch_binary.models.soft_lif import SoftLIFConvNet as SoftLIFConvNet
 from snntorch_binary.models.soft_lif import SoftLIFLocalNet as SoftLIFLocalNet

@@ -7,11 +7,11 @@ from itertools import pairwise
 
 from torch import nn
 
+from snntorch_binary.kernels.surrogates import ArcTan
 from snntorch_binary.learning import LocalNetwork
 from snntorch_binary.models.start import check_sizes, uniform_linear
-from snntorch_binary.nn.refractory import Refractory
-from snntorch_binary.nn.surrogate import ArcTan
-from snntorch_binary.nn.synaptic_trace import SynapticTrace
+from snntorch_binary.nn.neurons.refractory import Refractory
+from snntorch_binary.nn.neurons.synaptic_trace import SynapticTrace
 from snntorch_binary.nn.time_first import TimeFirst
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.nn.locally_connected import LocallyConnected2d
-from snntorch_binary.nn.soft_lif import SoftLIF
+from snntorch_binary.nn.neurons.soft_lif import SoftLIF
 from snntorch_binary.nn.time_first import TimeFirst
 
 

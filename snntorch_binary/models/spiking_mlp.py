@@ -7,9 +7,9 @@ from itertools import pairwise
 
 from torch import nn
 
+from snntorch_binary.kernels.surrogates import ArcTan
 from snntorch_binary.models.start import check_sizes, uniform_linear
-from snntorch_binary.nn.leaky import Leaky
-from snntorch_binary.nn.surrogate import ArcTan
+from snntorch_binary.nn.neurons.leaky import Leaky
 
 
 class SpikingMLP(nn.Sequential):

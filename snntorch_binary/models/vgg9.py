@@ -11,7 +11,7 @@ from torch import nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.nn.batch_norm import BatchNormThroughTime
-from snntorch_binary.nn.soft_reset import SoftReset
+from snntorch_binary.nn.neurons.soft_reset import SoftReset
 from snntorch_binary.nn.time_first import TimeFirst
 
 _STAGES = ((64, 64), (128, 128), (256, 256, 256))  # an average pooling after each

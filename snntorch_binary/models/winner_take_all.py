@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from snntorch_binary.nn.basis import Basis
-from snntorch_binary.nn.wta import Feedback, WTANetwork, layered_mask
+from snntorch_binary.nn.wta.network import Feedback, WTANetwork, layered_mask
 
 
 def has_polarities(input_shape: Sequence[int]) -> bool:

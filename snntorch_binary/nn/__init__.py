@@ -11,6 +11,8 @@ from torch.nn import init as init
 from torch.nn import parallel as parallel
 from torch.nn import utils as utils
 
+import snntorch_binary.nn.neurons.of_snntorch  # noqa: F401  (describes them)
+from snntorch_binary.kernels import surrogates as _surrogates
 from snntorch_binary.nn.basis import Exponential as Exponential
 from snntorch_binary.nn.basis import RaisedCosine as RaisedCosine
 from snntorch_binary.nn.batch_norm import BatchNormThroughTime as BatchNormThroughTime
@@ -22,25 +24,26 @@ from snntorch_binary.nn.lazy import LazyBinaryConv1d as LazyBinaryConv1d
 from snntorch_binary.nn.lazy import LazyBinaryConv2d as LazyBinaryConv2d
 from snntorch_binary.nn.lazy import LazyBinaryConv3d as LazyBinaryConv3d
 from snntorch_binary.nn.lazy import LazyBinaryLinear as LazyBinaryLinear
-from snntorch_binary.nn.leaky import Leaky as Leaky
 from snntorch_binary.nn.locally_connected import LocallyConnected2d as LocallyConnected2d
-from snntorch_binary.nn.recurrent import Recurrent as Recurrent
-from snntorch_binary.nn.refractory import Refractory as Refractory
-from snntorch_binary.nn.soft_lif import SoftLIF as SoftLIF
-from snntorch_binary.nn.soft_reset import SoftReset as SoftReset
-from snntorch_binary.nn.spiking_lif import SpikingLIF as SpikingLIF
-from snntorch_binary.nn.srm import SRM as SRM
-from snntorch_binary.nn.synaptic import Synaptic as Synaptic
-from snntorch_binary.nn.synaptic_trace import SynapticTrace as SynapticTrace
+from snntorch_binary.nn.neurons.leaky import Leaky as Leaky
+from snntorch_binary.nn.neurons.recurrent import Recurrent as Recurrent
+from snntorch_binary.nn.neurons.refractory import Refractory as Refractory
+from snntorch_binary.nn.neurons.soft_lif import SoftLIF as SoftLIF
+from snntorch_binary.nn.neurons.soft_reset import SoftReset as SoftReset
+from snntorch_binary.nn.neurons.spiking_lif import SpikingLIF as SpikingLIF
+from snntorch_binary.nn.neurons.srm import SRM as SRM
+from snntorch_binary.nn.neurons.synaptic import Synaptic as Synaptic
+from snntorch_binary.nn.neurons.synaptic_trace import SynapticTrace as SynapticTrace
 from snntorch_binary.nn.time_chunks import TimeChunks as TimeChunks
 from snntorch_binary.nn.time_first import TimeFirst as TimeFirst
-from snntorch_binary.nn.wta import WTANetwork as WTANetwork
-from snntorch_binary.nn.wta import WTAStep as WTAStep
-from snntorch_binary.nn.wta import layered_mask as layered_mask
-from snntorch_binary.nn.wta_circuits import CircuitStep as CircuitStep
-from snntorch_binary.nn.wta_circuits import WTACircuits as WTACircuits
-from snntorch_binary.nn.wta_memory import WTAMemory as WTAMemory
+from snntorch_binary.nn.wta.circuits import CircuitStep as CircuitStep
+from snntorch_binary.nn.wta.circuits import WTACircuits as WTACircuits
+from snntorch_binary.nn.wta.memory import WTAMemory as WTAMemory
+from snntorch_binary.nn.wta.network import WTANetwork as WTANetwork
+from snntorch_binary.nn.wta.network import WTAStep as WTAStep
+from snntorch_binary.nn.wta.network import layered_mask as layered_mask
 
+surrogate = _surrogates  # as `snntorch.surrogate`
 Linear = BinaryLinear  # type: ignore[misc]
 Conv1d = BinaryConv1d  # type: ignore[misc]
 Conv2d = BinaryConv2d  # type: ignore[misc]
@@ -80,5 +83,6 @@ _OWN = (
     "WTANetwork",
     "WTAStep",
     "layered_mask",
+    "surrogate",
 )
 __all__ = sorted({*(name for name in dir(_torch_nn) if not name.startswith("_")), *_OWN})

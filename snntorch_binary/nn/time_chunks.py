@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from snntorch_binary._errors import expected
-from snntorch_binary.nn._lif import LIF
-from snntorch_binary.nn._neuron import Neuron
 from snntorch_binary.nn.binary import BinaryLayer
+from snntorch_binary.nn.neurons.description import is_neuron
 
 __all__ = ["TimeChunks"]
 
@@ -48,8 +47,8 @@ class TimeChunks(nn.Module):
         if not isinstance(net, nn.Sequential):
             raise TypeError(expected("net", "an nn.Sequential", type(net).__name__))
         for layer in net:
-            memory = [part for part in layer.modules() if isinstance(part, Neuron) or hasattr(part, "reset_mem")]
-            if memory and not (isinstance(layer, LIF) and not layer.one_step):
+            memory = [part for part in layer.modules() if is_neuron(part) or hasattr(part, "reset_mem")]
+            if memory and not _resumes(layer):
                 what = "layers without memory and time-first Leaky or Synaptic neurons"
                 raise TypeError(expected("net", what, f"a {type(layer).__name__}"))
         if not isinstance(steps, int) or steps < 1:
@@ -88,8 +87,8 @@ class TimeChunks(nn.Module):
         output: Any = x
         after: list[Any] = []
         for layer, state in zip(self.net, states, strict=True):
-            if isinstance(layer, LIF):
-                spikes, potentials = layer._sequence(layer._checked(output), state)  # type: ignore[operator]
+            if _resumes(layer):
+                spikes, potentials = layer._resumed(layer._checked(output), state)  # type: ignore[operator]
                 # Copies: a view would keep the whole chunk.
                 after.append(tuple(potential[-1].clone() for potential in potentials))
                 output = (spikes, *potentials) if layer.output and layer is self.net[-1] else spikes
@@ -100,3 +99,8 @@ class TimeChunks(nn.Module):
 
     def extra_repr(self) -> str:  # noqa: D102
         return f"steps={self.steps}"
+
+
+def _resumes(layer: Any) -> bool:
+    """Say whether a layer is neurons whose sequence can go on from the state that another ended in."""
+    return getattr(layer, "resumes", False) and not layer.one_step

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.nn._neuron import Neuron
+from snntorch_binary.nn.neurons.description import is_neuron
 
 __all__ = ["TimeFirst"]
 
@@ -23,7 +23,7 @@ class TimeFirst(nn.Module):
         x [T, B, ...] to [T, B, ...]; T or B may be 0 where the layer takes an empty batch.
 
     Raises:
-        TypeError: the module holds a neuron of this package, which would take examples for time steps.
+        TypeError: the module holds a neuron, which would take examples for time steps.
         ValueError: x has fewer than two dimensions, or too few for the layer, or the layer changed the number of
             examples.
 
@@ -35,7 +35,7 @@ class TimeFirst(nn.Module):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        if any(isinstance(inner, Neuron) for inner in module.modules()):
+        if any(is_neuron(inner) for inner in module.modules()):
             raise TypeError(expected("module", "a layer without memory", module))
         self.module = module
 

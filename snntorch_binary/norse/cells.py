@@ -9,8 +9,8 @@ import norse.torch as norse_torch
 from norse.torch.module.snn import SNNRecurrent, SNNRecurrentCell
 from torch import Tensor, nn
 
+from snntorch_binary.convert.foreign import APART, Apart
 from snntorch_binary.nn.binary import BINARY_TWINS, BinaryLayer
-from snntorch_binary.rooms import APART, Apart
 
 _NAMES = ("input_weights", "recurrent_weights")
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor
 
-from snntorch_binary.nn import srm
-from snntorch_binary.nn._scan import exponential_filter
-from snntorch_binary.nn.surrogate import Boxcar, Surrogate
+from snntorch_binary.kernels.scan import exponential_filter
+from snntorch_binary.kernels.surrogates import Boxcar, Surrogate
+from snntorch_binary.nn.neurons import srm
+from snntorch_binary.nn.neurons.srm import SRMState
 
 __all__ = ["SRM", "SRMCell", "SRMState"]
 
 
-class SRMState(srm.SRMState):
-    """The state of an SRM after a time step, each tensor [B, ...]: the traces P, Q, R and the spikes s."""
-
-    __slots__ = ()
-
-    @property
-    def v(self) -> Tensor:
-        """The membrane potential u = P - R, under the name that Norse's accumulators read."""
-        return self.membrane - self.refractory
+# Kernels and files are of the neuron that returns no state.
+_DESCRIPTION = dataclasses.replace(srm.SRM.description, kernel=None, saved_since=None)
 
 
 class SRMCell(srm.SRM):
@@ -55,7 +51,7 @@ class SRMCell(srm.SRM):
         (torch.Size([25, 8, 3]), torch.Size([8, 3]))
     """
 
-    State = SRMState
+    description = _DESCRIPTION
 
     def __init__(
         self,
@@ -103,7 +99,7 @@ class SRM(srm.SRM):
         True
     """
 
-    State = SRMState
+    description = _DESCRIPTION
 
     def __init__(
         self,
@@ -119,7 +115,7 @@ class SRM(srm.SRM):
         super().__init__(tau_mem, tau_syn, tau_ref, threshold, surrogate, detach=detach)
         self.record_states = record_states
 
-    def forward(self, x: Tensor, state: srm.SRMState | None = None) -> tuple[Tensor, SRMState]:
+    def forward(self, x: Tensor, state: SRMState | None = None) -> tuple[Tensor, SRMState]:
         """Spikes [T, B, ...], and the state after the last step or, with ``record_states``, after each."""
         x = self._checked(x)
         if x.shape[0] == 0:
@@ -133,7 +129,7 @@ class SRM(srm.SRM):
 
     def _states(self, x: Tensor, spikes: Tensor) -> SRMState:
         """The states [T, B, ...] that a sequence from rest went through: its traces are filters of x and spikes."""
-        alpha, beta, gamma = (x.new_tensor(decay) for decay in self._decays)
+        alpha, beta, gamma = (x.new_tensor(decay) for decay in self.decays)
         rest = torch.zeros_like(x[:1])
         q = exponential_filter(x, beta, rest[0])
         p = exponential_filter(torch.cat((rest, q[:-1])), alpha, rest[0])

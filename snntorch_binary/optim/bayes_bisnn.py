@@ -299,4 +299,4 @@ class BayesBiSNN(torch.optim.Optimizer):
 
 
 def _has_posterior(owner: Owner | None) -> bool:
-    return owner is not None and owner.rule.prior_latent is not None
+    return owner is not None and owner.rule.has_posterior

@@ -22,7 +22,7 @@ def bernoulli_layers(net: nn.Module) -> list[Owner]:
     Raises:
         ValueError: there is none.
     """
-    layers = {id(layer.latent): layer for layer in binary_layers(net).values() if layer.rule.prior_latent is not None}
+    layers = {id(layer.latent): layer for layer in binary_layers(net).values() if layer.rule.has_posterior}
     if not layers:
         raise ValueError(expected("net", "a network with Bernoulli weights", type(net).__name__))
     return list(layers.values())
@@ -113,7 +113,7 @@ def set_prior_(net: nn.Module, prior: Prior | Mapping[str, Prior]) -> None:
         >>> sb.set_prior_(net, {"fc1": 0.3, "fc2": 0.7})
     """
     bernoulli_layers(net)
-    layers = {name: layer for name, layer in binary_layers(net).items() if layer.rule.prior_latent is not None}
+    layers = {name: layer for name, layer in binary_layers(net).items() if layer.rule.has_posterior}
     by_pattern = prior if isinstance(prior, Mapping) else {"*": prior}
     values: dict[int, Tensor] = {}
     for pattern, value in by_pattern.items():

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.nn.leaky import Leaky
-from snntorch_binary.nn.srm import SRM
-from snntorch_binary.nn.synaptic import Synaptic
+from snntorch_binary.nn.neurons.description import KernelForm, description_of
 
-_KINDS: dict[type[nn.Module], int] = {Leaky: 0, Synaptic: 1, SRM: 2}
+_KINDS = {"leaky": 0, "synaptic": 1, "srm": 2}
 _RESETS = {"none": 0, "subtract": 1, "zero": 2}
-_AROUND_ZERO = (-1.0, -1e-38, 0.0, 1e-38, 1.0)
 
 
 @dataclass(frozen=True)
@@ -40,70 +38,52 @@ class NeuronConstants:
         return torch.cat([self.values, padding], 1).repeat(1, members).contiguous()
 
 
-def why_not_fused(neuron: nn.Module) -> str | None:
-    """Say why a module cannot be the neurons of a packed layer, or ``None`` if it can be."""
-    if type(neuron) not in _KINDS:
+def _form(neuron: Any) -> KernelForm | str:
+    """Return the form that kernels take, or why a module cannot be the neurons of a packed layer."""
+    description = description_of(neuron)
+    if description is None or description.kernel is None:
         return "not a time-first neuron of this package"
     if neuron.one_step:
         return "it takes one time step at a time"
     if neuron.output:
         return "its membrane potential is asked for"
-    if isinstance(neuron, SRM):
-        return None
-    if not neuron.reset_delay:
-        return "it resets without delay"
-    if neuron._graded:
-        return "its spikes are graded"
-    if fires_at_threshold(neuron) is None:
-        return "its spike_grad is no step at the threshold"
-    return None
+    form = description.kernel(neuron)
+    if isinstance(form, KernelForm) and description.fires_at_threshold(neuron) is None:
+        return f"its {description.spike.name if description.spike else 'output'} is no step at the threshold"
+    return form
 
 
-def constants(neuron: nn.Module, channels: int, spatial: int) -> NeuronConstants | None:
-    """Return the constants of a neuron behind a layer, or ``None`` where they differ between positions or examples."""
-    if isinstance(neuron, SRM):
-        alpha, beta, gamma = (torch.full((channels,), decay) for decay in neuron._decays)
-        threshold: Tensor | None = torch.full((channels,), neuron.threshold)
-        assert threshold is not None
-        values = [alpha, beta, gamma, threshold, _fires_above(threshold, neuron.surrogate.fires_at_threshold)]
-        return NeuronConstants(_KINDS[SRM], 0, torch.stack(values))
-    assert isinstance(neuron, (Leaky, Synaptic))
-    decay = neuron.alpha.clamp(0, 1) if isinstance(neuron, Synaptic) else torch.zeros(())
-    found = [_per_channel(value, channels, spatial) for value in (decay, neuron.beta.clamp(0, 1), neuron.threshold)]
-    if any(value is None for value in found):
-        return None
-    alpha, beta, threshold = (value for value in found if value is not None)
-    above = _fires_above(threshold, bool(fires_at_threshold(neuron)))
-    values = [alpha, beta, torch.zeros(channels), threshold, above]
-    return NeuronConstants(_KINDS[type(neuron)], _RESETS[neuron.reset_mechanism], torch.stack(values))
+def constants(neuron: nn.Module, channels: int, spatial: int) -> NeuronConstants | str:
+    """Return the constants of neurons behind a layer, or why the layer cannot hold them."""
+    form = _form(neuron)
+    if isinstance(form, str):
+        return form
+    numbers = (form.alpha, form.beta, form.gamma, form.threshold)
+    found = [_per_channel(torch.as_tensor(number), channels, spatial) for number in numbers]
+    values = [value for value in found if value is not None]
+    if len(values) < len(found):
+        return "it has not one constant a channel"
+    description = description_of(neuron)
+    assert description is not None
+    above = _fires_above(values[-1], bool(description.fires_at_threshold(neuron)))
+    return NeuronConstants(_KINDS[form.kind], _RESETS[form.reset], torch.stack([*values, above]))
 
 
 def fused_constants(neuron: nn.Module, channels: int, spatial: int) -> NeuronConstants:
-    """Return the constants of a neuron behind a layer.
+    """Return the constants of neurons behind a layer.
 
     Raises:
-        ValueError: a layer cannot hold such a neuron.
+        ValueError: a layer cannot hold such neurons.
     """
-    reason = why_not_fused(neuron)
-    found = constants(neuron, channels, spatial) if reason is None else None
-    if found is None:
-        reason = reason or "it has not one constant a channel"
-        raise ValueError(expected("neuron", f"one that a layer can hold ({reason})", neuron))
+    found = constants(neuron, channels, spatial)
+    if isinstance(found, str):
+        raise ValueError(expected("neuron", f"one that a layer can hold ({found})", neuron))
     return found
 
 
 def _fires_above(threshold: Tensor, at_threshold: bool) -> Tensor:
     """Return the number above which a potential fires: u >= v says the same as u > the next number below v."""
     return torch.nextafter(threshold, torch.tensor(-math.inf)) if at_threshold else threshold
-
-
-def fires_at_threshold(neuron: nn.Module) -> bool | None:
-    """Say whether a ``Leaky`` or ``Synaptic`` at the threshold fires; ``None`` if its spike function is no step."""
-    with torch.no_grad():
-        spikes = neuron.spike_grad(torch.tensor(_AROUND_ZERO))  # type: ignore[operator]
-    below, tie, above = spikes[:2], float(spikes[2]), spikes[3:]
-    is_step = bool((below == 0).all()) and bool((above == 1).all()) and tie in (0.0, 1.0)
-    return bool(tie) if is_step else None
 
 
 def _per_channel(value: Tensor, channels: int, spatial: int) -> Tensor | None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.convert import copy_model
+from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.fuse import fuse, takes_steps
 from snntorch_binary.inference.ensemble import Ensemble
 from snntorch_binary.inference.run import is_stepwise

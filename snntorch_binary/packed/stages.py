@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from snntorch_binary.nn.synaptic_trace import SynapticTrace
+from snntorch_binary.nn.neurons.description import description_of
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.float_layers import (
     CONV,
@@ -21,14 +21,14 @@ from snntorch_binary.packed.float_layers import (
     weights_of,
     without_time,
 )
-from snntorch_binary.packed.neurons import constants, why_not_fused
+from snntorch_binary.packed.neurons import NeuronConstants, constants
 from snntorch_binary.packed.shaping import PackedFlatten, PackedMaxPool
 
 _REAL = (
     *(*LINEAR, *CONV, *NORM, nn.GroupNorm, nn.LayerNorm),
     *(nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d),
     *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d),
-    *(nn.Sigmoid, nn.Tanh, SynapticTrace),
+    *(nn.Sigmoid, nn.Tanh),
 )
 _KEEPING = (nn.Flatten, nn.Unflatten, *POOL, nn.ReLU)  # real numbers in, real numbers out; spikes in, spikes out
 _SILENT = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)  # in evaluation mode
@@ -75,6 +75,9 @@ def _gives_real_numbers(stage: Stage) -> bool:
     if stage.weights is not None:
         return stage.neuron is None
     inner = without_time(stage.module)
+    description = description_of(inner)
+    if description is not None and description.is_filter:
+        return True
     return isinstance(inner, _REAL) or (stage.real_input and isinstance(inner, _KEEPING))
 
 
@@ -109,8 +112,7 @@ def stages_of(sequence: nn.Module, real_input: Collection[nn.Module] = ()) -> li
 def _fits(module: nn.Module, stage: Stage) -> bool:
     """Say whether a module is neurons that can be fused to the layer of a stage."""
     assert stage.weights is not None
-    fusable = why_not_fused(module) is None
-    return fusable and constants(module, len(stage.weights.scale), stage.spatial) is not None
+    return isinstance(constants(module, len(stage.weights.scale), stage.spatial), NeuronConstants)
 
 
 def _on_bits(module: nn.Module) -> nn.Module | None:

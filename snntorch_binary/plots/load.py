@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-import torch
-
-from snntorch_binary._errors import expected
 from snntorch_binary.plots import style
+from snntorch_binary.plots.accuracies import accuracies_by
 
 
 def load_curve(
@@ -31,27 +29,19 @@ def load_curve(
         ValueError: nothing to draw, an accuracy outside [0, 1], or loads with different numbers of seeds.
         OSError: the file cannot be written.
     """
-    if not curves or not all(curves.values()):
-        raise ValueError(expected("curves", "at least one curve of at least one load", "none"))
+    checked = accuracies_by(curves, "load")
     figure = style.make_figure(6.4, 4.0)
     axes = figure.subplots()
-    for index, (label, by_load) in enumerate(curves.items()):
-        counts = {len(accuracies) for accuracies in by_load.values()}
-        if len(counts) != 1 or 0 in counts:
-            raise ValueError(expected("curves", f"equally many seeds for each load of {label!r}", sorted(counts)))
-        loads = sorted(by_load)
-        values = torch.tensor([list(by_load[each]) for each in loads], dtype=torch.float64).T
-        if not bool(((values >= 0) & (values <= 1)).all()):
-            raise ValueError(expected("curves", "accuracies in [0, 1]", f"other values for {label!r}"))
+    for index, (label, (loads, values)) in enumerate(checked.items()):
         style.line_over_seeds(axes, index, loads, 100 * values, label)
         axes.plot(loads, 100 * values.mean(0).numpy(), "o", color=style.colour(index), markersize=4)
     if alone:
         mean = 100 * sum(alone) / len(alone)
         axes.axhline(mean, color=style.GREY, linewidth=1, linestyle=":", label="each device alone")
-    style.say_seeds(figure, max(len(values) for by_load in curves.values() for values in by_load.values()))
+    style.say_seeds(figure, max(len(values) for _, values in checked.values()))
     axes.set(xlabel=load, ylabel="test accuracy (%)")
     axes.set_xscale("log")
-    ticks = sorted(next(iter(curves.values())))
+    ticks, _ = next(iter(checked.values()))
     axes.set_xticks(ticks, [f"{each:,.0f}" if each >= 10 else f"{each:.2g}" for each in ticks])
     axes.minorticks_off()
     axes.legend(frameon=False, loc="best", fontsize=9)

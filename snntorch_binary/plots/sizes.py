@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-import torch
-
-from snntorch_binary._errors import expected
 from snntorch_binary.plots import style
+from snntorch_binary.plots.accuracies import accuracies_by
 
 
 def size_curve(
@@ -29,23 +27,13 @@ def size_curve(
         ValueError: nothing to draw, an accuracy outside [0, 1], or sizes with different numbers of seeds.
         OSError: the file cannot be written.
     """
-    if not curves or not all(curves.values()):
-        raise ValueError(expected("curves", "at least one curve of at least one size", "none"))
+    checked = accuracies_by(curves, "size")
     figure = style.make_figure(6.4, 4.0)
     axes = figure.subplots()
-    most = 0
-    for index, (label, by_size) in enumerate(curves.items()):
-        counts = {len(accuracies) for accuracies in by_size.values()}
-        if len(counts) != 1 or 0 in counts:
-            raise ValueError(expected("curves", f"equally many seeds for each size of {label!r}", sorted(counts)))
-        sizes = sorted(by_size)
-        accuracies = torch.tensor([by_size[each] for each in sizes], dtype=torch.float64).T
-        if not ((accuracies >= 0) & (accuracies <= 1)).all():
-            raise ValueError(expected("curves", f"accuracies in [0, 1] for {label!r}", "others"))
+    for index, (label, (sizes, accuracies)) in enumerate(checked.items()):
         style.line_over_seeds(axes, index, sizes, 100 * accuracies, label)
-        most = max(most, *counts)
-    every = sorted({each for by_size in curves.values() for each in by_size})
-    style.say_seeds(figure, most)
+    every = sorted({each for sizes, _ in checked.values() for each in sizes})
+    style.say_seeds(figure, max(len(accuracies) for _, accuracies in checked.values()))
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xticks(every, [str(each) for each in every])
     axes.minorticks_off()

@@ -110,6 +110,11 @@ class Bernoulli(WeightRule):
         return natural_parameter(self.prior)
 
     @property
+    def shares_noise(self) -> bool:
+        """Whether all processes of a distributed run draw the same weights."""
+        return self.shared_noise
+
+    @property
     def has_kernel(self) -> bool:
         """Whether compiled kernels draw these weights: not those of a subclass that draws others."""
         return type(self).weight_and_derivative is Bernoulli.weight_and_derivative

@@ -31,7 +31,7 @@ def new_seed(generator: torch.Generator | None = None) -> int:
 
 
 def _rank(rule: WeightRule) -> int:
-    if getattr(rule, "shared_noise", False):
+    if rule.shares_noise:
         return 0
     distributed = torch.distributed
     return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0

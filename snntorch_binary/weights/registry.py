@@ -19,7 +19,7 @@ from snntorch_binary.weights.rule import WeightRule
 
 
 class Owner(Protocol):
-    """What the other rooms need of a binary layer."""
+    """What the rest of the package needs of a binary layer."""
 
     prior_latent: Tensor
     draw: Draw

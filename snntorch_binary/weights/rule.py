@@ -94,6 +94,16 @@ class WeightRule:
         return None
 
     @property
+    def has_posterior(self) -> bool:
+        """Whether the latent is the natural parameter of a ±1 posterior."""
+        return self.prior_latent is not None
+
+    @property
+    def shares_noise(self) -> bool:
+        """Whether all processes of a distributed run draw the same weights."""
+        return False
+
+    @property
     def has_kernel(self) -> bool:
         """Whether compiled kernels draw what :meth:`weight_and_derivative` returns."""
         return False

@@ -10,7 +10,7 @@ import torch
 
 from snntorch_binary._errors import MissingPackageError
 from snntorch_binary.data import CorruptDataError, DataNotFoundError, DirectEncoder, load
-from snntorch_binary.data.cifar import read_records
+from snntorch_binary.data.sets.cifar import read_records
 
 
 def records(size, num_classes, label_bytes=1, seed=0):

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snntorch_binary.data import CorruptDataError, DataNotFoundError, load
-from snntorch_binary.data.events import read_nmnist_events, read_poker_events
-from snntorch_binary.data.frames import Events, bin_events, read_frames
+from snntorch_binary.data.events import Events
+from snntorch_binary.data.frames import bin_events, read_frames
+from snntorch_binary.data.sets.nmnist import read_nmnist_events
+from snntorch_binary.data.sets.poker_dvs import read_poker_events
 
 DIGITS = (6, 7, 8, 9)
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from snntorch_binary.data import CorruptDataError, DataNotFoundError, load, mnist
+from snntorch_binary.data import CorruptDataError, DataNotFoundError, load
+from snntorch_binary.data.sets import mnist
 
 NAMES = mnist._FILES
 

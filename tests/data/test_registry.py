@@ -1,11 +1,14 @@
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits, make_moons
 
-from snntorch_binary.data import LatencyEncoder, RateEncoder, load, names, registry
+from snntorch_binary.data import LatencyEncoder, RateEncoder, describe, description, load, names, registry, sets
 
 
 def fixed_spikes(splits):
@@ -25,17 +28,91 @@ def test_only_the_training_noise_depends_on_the_seed(name):
 
 @pytest.mark.parametrize("name", ["two moons", "MNIST", "", None, 3, ["mnist"]])
 def test_an_unknown_name_is_refused_with_the_known_ones(name):
-    for answer in (lambda: load(name), lambda: registry._read(name, None, (0,), False, False, False)):
+    for answer in (load, describe):
         with pytest.raises(
             ValueError, match=f"`name` to be one of digits, two-moons, .*, mnist-dvs, but got {re.escape(repr(name))}"
         ):
-            answer()
+            answer(name)
 
 
-def test_a_known_name_without_a_reader_is_no_other_set(monkeypatch):
-    monkeypatch.setitem(registry._SETS, "three-moons", (3, 10))
-    with pytest.raises(ValueError, match="but got 'three-moons'"):
-        load("three-moons")
+def test_the_order_of_the_names():
+    values, images = ["digits", "two-moons", "regression-1d"], ["mnist", "fashion-mnist", "cifar10", "cifar100"]
+    assert names() == (*values, *images, "nmnist", "poker-dvs", "mnist-dvs")
+
+
+THREE_MOONS = """
+import torch
+from snntorch_binary.data.description import Description, register
+from snntorch_binary.data.encoders import RateEncoder
+from snntorch_binary.data.splits import in_memory
+
+def read(asked):
+    part = torch.rand(30, 2), torch.arange(30) % 3
+    return in_memory(part, part, ("a", "b", "c"))
+
+register(
+    Description("three-moons", 15, 3, 7, "rates", (2,), "nothing", read, encoder=RateEncoder())
+)
+"""
+
+
+@pytest.fixture
+def three_moons(tmp_path, monkeypatch):
+    (tmp_path / "three_moons.py").write_text(THREE_MOONS)
+    monkeypatch.setattr(sets, "__path__", [*sets.__path__, str(tmp_path)])
+    monkeypatch.setattr(description, "_REGISTERED", dict(description._REGISTERED))
+    registry._discover.cache_clear()
+    yield
+    registry._discover.cache_clear()
+    del sys.modules["snntorch_binary.data.sets.three_moons"]
+
+
+def test_one_file_in_the_folder_of_the_sets_is_a_data_set(three_moons):
+    assert names()[:3] == ("digits", "two-moons", "three-moons")
+    splits = load("three-moons", classes=(2, 0))
+    assert (splits.num_classes, splits.num_steps, splits.input_shape) == (2, 7, (2,))
+    assert splits.class_names == ("c", "a")
+    with pytest.raises(ValueError, match="`num_folds` to be None for three-moons, which has a fixed test part"):
+        load("three-moons", num_folds=3)
+    with pytest.raises(ValueError, match="`name` to be that of no other data set, but got 'three-moons'"):
+        description.register(describe("three-moons"))
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_set_has_its_row_in_the_reference(name):
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "data.rst").read_text()
+    said = describe(name)
+    cells = (f"``{name}``", said.spikes, str(said.features), said.needs)
+    assert "   * - " + "\n     - ".join(cells) + "\n" in page
+
+
+# Of MNIST-DVS there is a sample only, which has no test part, and CIFAR-100 is not there.
+@pytest.mark.parametrize("name", [name for name in names() if name not in ("mnist-dvs", "cifar100")])
+def test_a_set_is_what_it_says(name, real_data):
+    said = describe(name)
+    options = {} if said.regression else {"limit_per_class": 4}
+    if name == "nmnist":  # of which some classes are there
+        options["classes"] = (6, 9)
+    splits = load(name, real_data, **options)
+    assert splits.input_shape == said.features
+    assert splits.num_steps == said.num_steps
+    assert splits.regression == said.regression
+    assert splits.num_classes == len(options.get("classes", range(said.num_classes)))
+    assert (splits.test.encoder is None) == said.polarities
+
+
+WITHOUT_NUMPY = """
+import sys
+import snntorch_binary.data
+assert not any(name.startswith("snntorch_binary.data.sets.") for name in sys.modules), "sets are read before asked for"
+sys.modules["numpy"] = None
+assert len(snntorch_binary.data.names()) == 10
+snntorch_binary.data.load("regression-1d", num_steps=3)
+"""
+
+
+def test_sets_are_found_when_asked_for_and_without_numpy():
+    subprocess.run([sys.executable, "-c", WITHOUT_NUMPY], check=True)
 
 
 def test_another_encoder_takes_the_place_of_the_sets_own():

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from snntorch_binary.data import load
-from snntorch_binary.data.regression_1d import POSITIONS, TARGETS, function, inside
+from snntorch_binary.data.sets.regression_1d import POSITIONS, TARGETS, function, inside
 
 
 def raw(part):

@@ -43,7 +43,7 @@ def test_permutations_never_change():
 
 
 def source(labels, test):
-    return Source(labels=labels, test=test, read=lambda i, t: i, class_names=("a", "b", "c"), foldable=True)
+    return Source(labels=labels, test=test, read=lambda i, t: i, class_names=("a", "b", "c"))
 
 
 def test_parts_are_disjoint_and_do_not_depend_on_the_chosen_classes():

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snntorch_binary.data import class_symbols, load, signed_symbols, unsigned_symbols
-from snntorch_binary.data.frames import Events, bin_events
+from snntorch_binary.data.events import Events
+from snntorch_binary.data.frames import bin_events
 
 
 def by_loop(events, num_steps, size):

@@ -19,17 +19,17 @@ GRID = torch.linspace(-1, 1, 9, dtype=torch.float64)
 def quadrature(mean, theirs, step, weights, levels=2000):
     """Return mean and variance of the server's new mean over the noise v, by a sum over its levels instead of draws."""
     v = (torch.arange(levels, dtype=torch.float64) + 0.5) / levels * 2 - 1
-    import snntorch_binary.federated.one_bit as room
+    import snntorch_binary.federated.one_bit as module
 
     values = []
-    original = room.uniform
+    original = module.uniform
     try:
-        room.uniform = lambda shape, seed, device: ((v + 1) / 2).view(-1, 1).expand(shape)
+        module.uniform = lambda shape, seed, device: ((v + 1) / 2).view(-1, 1).expand(shape)
         shape = (levels, len(mean))
         bits = [sample_bits(each.expand(shape), 0) for each in theirs]
         values = moved_by_bits(mean.expand(shape), bits, 0, step, weights)
     finally:
-        room.uniform = original
+        module.uniform = original
     return values
 
 
@@ -99,16 +99,16 @@ def test_a_step_that_is_none_is_refused():
 def moved_over_noise(mean, theirs, weights, posterior=True, width=3.0, levels=4000):
     """Return the server's new means under every level of the noise v."""
     v = (torch.arange(levels, dtype=torch.float64) + 0.5) / levels
-    import snntorch_binary.federated.one_bit as room
+    import snntorch_binary.federated.one_bit as module
 
-    original = room.uniform
+    original = module.uniform
     try:
-        room.uniform = lambda shape, seed, device: v.view(-1, 1).expand(levels, len(mean))
+        module.uniform = lambda shape, seed, device: v.view(-1, 1).expand(levels, len(mean))
         scales = [change_bits(mean, each, 0, width, posterior)[1] for each in theirs]
         bits = [change_bits(mean, each, 0, width, posterior)[0] for each in theirs]
         return moved_by_change_bits(mean, bits, scales, 0, weights, posterior), scales
     finally:
-        room.uniform = original
+        module.uniform = original
 
 
 @pytest.mark.parametrize("posterior", [True, False])

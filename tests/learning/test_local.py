@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import snntorch_binary as sb
+from snntorch_binary.kernels.surrogates import ArcTan, Boxcar
 from snntorch_binary.learning import ActivityRegularizer, LocalNetwork, online_gradients
 from snntorch_binary.nn import BinaryLinear, Leaky, Refractory, SynapticTrace, TimeFirst
-from snntorch_binary.nn.surrogate import ArcTan, Boxcar
 
 WIDE = ArcTan(alpha=1.0, fires_at_threshold=True)
 

@@ -9,10 +9,11 @@ import torch
 from torch.nn import functional as F
 
 import snntorch_binary as sb
+import snntorch_binary.nn.wta.network as wta
 from snntorch_binary.data import class_symbols
 from snntorch_binary.learning import VOWEL
-from snntorch_binary.nn import RaisedCosine, WTANetwork, layered_mask, wta
-from snntorch_binary.nn.wta_circuits import symbol_log_probs
+from snntorch_binary.nn import RaisedCosine, WTANetwork, layered_mask
+from snntorch_binary.nn.wta.circuits import symbol_log_probs
 
 STEPS, BATCH = 6, 5
 

@@ -1,29 +1,19 @@
-"""Local and online credit in the modules and in `compare`, and what stands on trained runs."""
+"""Local and online credit in the modules."""
 
-import json
 import math
-import os
 
 import pytest
 import torch
-from matplotlib.image import imread
 from torch import nn
 from training import RULES, Stop, make_trainer, train
 
 import snntorch_binary as sb
-from snntorch_binary.cli import main
 from snntorch_binary.learning import LocalNetwork, online_gradients
 from snntorch_binary.lightning import SpikeDataModule
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
-from snntorch_binary.lightning.out_of_distribution import fit_frame
-from snntorch_binary.lightning.parity import REFERENCE
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.models import LocalSpikingMLP, SpikingMLP
-
-
-def lines_of(folder, name="results.json"):
-    return json.loads((folder / name).read_text())
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -115,113 +105,6 @@ def test_one_output_decides_between_two_classes():
     readout, _ = net.local(x)[0]
     expected = nn.functional.binary_cross_entropy_with_logits(readout.squeeze(-1), labels.float().expand(30, 4))
     torch.testing.assert_close(module.loss(x, labels), expected)
-
-
-@pytest.mark.parametrize("credit", ["local", "online"])
-def test_compare_two_moons(credit, tmp_path, capsys):
-    arguments = ["--epochs", "1", "--limit-per-class", "20", "--seeds", "0", "--credit", credit, "--anytime"]
-    assert main(["compare", "two-moons", *arguments, "--out", str(tmp_path)]) == 0
-    rows = lines_of(tmp_path)
-    assert {row["credit"] for row in rows} == {credit}
-    assert imread(tmp_path / "surface.png").shape[1] > 500
-    assert imread(tmp_path / "anytime.png").shape[1] > 500
-    last = {
-        (row["rule"], row["prediction"]): row["accuracy"]
-        for row in lines_of(tmp_path, "anytime.json")
-        if row["steps"] == 90 and "threshold" not in row
-    }
-    # After the last time step the answer is the answer.
-    assert last == {(r["rule"], r["prediction"]): r["accuracy"] for r in rows if r["rule"] != "temperature-scaled"}
-    assert "answers before the end" in capsys.readouterr().out
-    assert main(["compare", "two-moons", "--epochs", "1", "--limit-per-class", "20", "--out", str(tmp_path)]) == 1
-    assert "other settings" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("credit", ["through-time", "online"])
-def test_compare_regression(credit, tmp_path, capsys):
-    arguments = ["--epochs", "1", "--seeds", "0,1", "--credit", credit]
-    assert main(["compare", "regression-1d", *arguments, "--out", str(tmp_path)]) == 0
-    rows = lines_of(tmp_path)
-    lines = {(row["rule"], row["prediction"], row["seed"], row["where"]) for row in rows}
-    assert len(lines) == len(rows) == 4 * 2 * 2
-    for row in rows:
-        assert row["rmse"] > 0
-        assert 0 <= row["coverage"] <= 1
-        assert math.isfinite(row["nll"])
-        assert (row["spread"] > 0) == (row["prediction"] == "ensemble")
-    assert imread(tmp_path / "predictive.png").shape[1] > 500
-    assert "coverage" in capsys.readouterr().out
-
-
-def test_regression_rmse_is_what_the_answers_say(tmp_path):
-    assert (
-        main(["compare", "regression-1d", "--epochs", "1", "--seeds", "0", "--rules", "st", "--out", str(tmp_path)])
-        == 0
-    )
-    done = torch.load(tmp_path / "runs/st-seed0/predictions.pt", weights_only=True)
-    error = (done["probabilities"]["single"][:, 0] - done["labels"]).double().square()
-    squares = {row["where"]: row["rmse"] ** 2 for row in lines_of(tmp_path)}
-    assert squares["inside"] / 2 + squares["outside"] / 2 == pytest.approx(float(error.mean()), rel=1e-5)
-
-
-def test_parity_trains_with_the_published_constants(tmp_path, capsys):
-    arguments = ["--paper-exact", "--epochs", "1", "--seeds", "0", "--out", str(tmp_path)]
-    assert main(["compare", "two-moons", *arguments]) == 0
-    rows = lines_of(tmp_path, "parity.json")
-    assert [(row["rule"], row["prediction"], row["score"]) for row in rows] == [
-        (*key, score) for key in REFERENCE for score in ("accuracy", "ece")
-    ]
-    for row in rows:  # one seed of the first epoch is already near the reference's three
-        assert row["reference"] == [
-            point[row["score"] == "ece"] for point in REFERENCE[row["rule"], row["prediction"]][1]
-        ]
-        assert abs(row["ours"][0] - sum(row["reference"]) / 3) < 0.15
-    assert "published arithmetic" in capsys.readouterr().out
-    assert main(["compare", "digits", "--paper-exact", "--out", str(tmp_path)]) == 1
-    assert "two-moons, whose reference is known" in capsys.readouterr().err
-
-
-@pytest.fixture
-def real_data():
-    folder = os.environ.get("SNNTORCH_BINARY_DATA")
-    if not folder:
-        pytest.skip("SNNTORCH_BINARY_DATA does not name a folder with the real data sets")
-    return folder
-
-
-def test_out_of_distribution(real_data, tmp_path, capsys):
-    common = ["compare", "mnist", "--data-dir", real_data, "--epochs", "1", "--limit-per-class", "20", "--seeds", "0,1"]
-    assert main([*common, "--ood", "fashion-mnist", "--out", str(tmp_path)]) == 0
-    found = lines_of(tmp_path, "ood.json")
-    entropies = [row for row in found["rows"] if row["score"] == "predictive_entropy"]
-    assert len(entropies) == 4 * 2
-    assert all(0 <= row["auroc"] <= 1 for row in entropies)
-    assert {row["prediction"] for row in found["rows"] if row["score"] == "mutual_information"} == {"ensemble"}
-    pair = found["auroc_differences"]["bayes ensemble - st"]
-
-    def mean(rule, prediction):
-        chosen = [row["auroc"] for row in entropies if (row["rule"], row["prediction"]) == (rule, prediction)]
-        return sum(chosen) / len(chosen)
-
-    assert pair["difference"] == pytest.approx(mean("bayes", "ensemble") - mean("st", "single"), abs=1e-6)
-    assert imread(tmp_path / "ood.png").shape[1] > 500
-    capsys.readouterr()
-    assert main([*common, "--ood", "nmnist", "--out", str(tmp_path)]) == 1
-    assert "inputs of shape (784,), as mnist has" in capsys.readouterr().err
-
-
-def test_frames_of_another_camera_are_cut_or_padded_around_their_middle():
-    x = torch.arange(25.0).view(1, 5, 5)
-    assert fit_frame(x, 3, 3).flatten().tolist() == [6, 7, 8, 11, 12, 13, 16, 17, 18]
-    assert torch.equal(fit_frame(fit_frame(x, 7, 9), 5, 5), x)
-    assert fit_frame(x, 6, 7).shape == (1, 6, 7)
-    assert fit_frame(x, 6, 7).sum() == x.sum()
-
-
-def test_nmnist_against_poker_dvs(real_data, tmp_path, capsys):
-    command = "compare nmnist --classes 6,7 --epochs 1 --limit-per-class 12 --seeds 0 --ood poker-dvs --data-dir"
-    assert main([*command.split(), real_data, "--out", str(tmp_path)]) == 0
-    assert {row["ood"] for row in lines_of(tmp_path, "ood.json")["rows"]} == {"poker-dvs"}
 
 
 def test_readouts_differ_between_seeds_and_are_restored_from_the_checkpoint(tmp_path):

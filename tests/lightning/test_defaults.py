@@ -1,6 +1,7 @@
 """One default for each argument everywhere, the weight rule as one argument, and a module that answers as itself."""
 
 import inspect
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from snntorch_binary.lightning import VOWEL, BayesBiSNN, SpikingModule, STBiSNN
 from snntorch_binary.models import SpikingMLP
 from snntorch_binary.optim import BayesBiSNN as Optimizer
 from snntorch_binary.packed import PackedEnsemble
-from snntorch_binary.weights import binary_layers
+from snntorch_binary.weights import WeightRule, binary_layers
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning"),
@@ -124,16 +125,45 @@ def test_a_binary_network_has_its_rule():
 @pytest.mark.parametrize(
     ("make", "rule", "got"),
     [
-        (BayesBiSNN, sb.Sign(), r"a Bernoulli, its JSON form or None, but got Sign\(\)"),
-        (STBiSNN, sb.Bernoulli(), r"a Sign, its JSON form or None, but got Bernoulli\(\)"),
-        (BayesBiSNN, sb.Sign().to_json(), "a Bernoulli, its JSON form or None, but got that of 'sign'"),
-        (BayesBiSNN, {"rule": "bernoulli", "temperature": 1.0}, "values named rule, temperature"),
+        (
+            BayesBiSNN,
+            sb.Sign(),
+            r"a rule with a posterior, such as Bernoulli\(\), its JSON form or None, but got Sign",
+        ),
+        (
+            STBiSNN,
+            sb.Bernoulli(),
+            r"a rule without a posterior, such as Sign\(\), its JSON form or None, but got B",
+        ),
+        (BayesBiSNN, sb.Sign().to_json(), r"such as Bernoulli\(\), its JSON form or None, but got Sign\(\)"),
+        (BayesBiSNN, {"rule": "bernoulli", "temperature": 1.0}, "`temperature` to be one of .* of Bernoulli"),
         (BayesBiSNN, "bernoulli", "but got str"),
     ],
 )
 def test_another_rule_is_refused(make, rule, got):
-    with pytest.raises(TypeError, match=got):
+    with pytest.raises((TypeError, ValueError), match=got):
         make(SpikingMLP(64, [8], 10), 10, rule=rule)
+
+
+@dataclass(frozen=True, repr=False)
+class Ternary(WeightRule):
+    name = "ternary of the defaults"
+    levels = (-1.0, 0.0, 1.0)
+
+    def initial_latent(self, weight):
+        return weight / weight.abs().max()
+
+    def weight_and_derivative(self, latent, kind, uniform, *, paper_exact=False):
+        return latent.clamp(-1, 1).round(), None
+
+
+def test_a_rule_of_ones_own_without_a_posterior():
+    for given in (Ternary(), Ternary().to_json()):
+        module = STBiSNN(SpikingMLP(64, [8], 10), 10, rule=given)
+        assert {layer.rule for layer in binary_layers(module.net).values()} == {Ternary()}
+        assert module.hparams["rule"] == Ternary().to_json()
+    with pytest.raises(TypeError, match=r"a rule with a posterior, such as Bernoulli\(\), .* but got Ternary\(\)"):
+        BayesBiSNN(SpikingMLP(64, [8], 10), 10, rule=Ternary())
 
 
 def test_an_old_checkpoint_of_another_rule_is_refused():

@@ -285,7 +285,10 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(rule, parameter, s
             "`num_train_samples` to be an integer of at least 1",
         ),
         (lambda net: BayesBiSNN(net, 10, rule={"rule": "bernoulli", "tau": 0.0}), "`tau` to be a positive float"),
-        (lambda net: BayesBiSNN(STBiSNN(net, 10).net, 10), "`net` to be a network with Bernoulli weights"),
+        (
+            lambda net: BayesBiSNN(STBiSNN(net, 10).net, 10),
+            "a network whose weights follow rules with a posterior",
+        ),
         (lambda net: STBiSNN(torch.nn.Flatten(), 10), "Expected argument"),
     ],
 )

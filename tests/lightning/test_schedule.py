@@ -132,6 +132,30 @@ def test_a_temperature_reaches_the_weights():
     assert {layer.rule.tau for layer in binary_layers(module).values()} == {0.5}
 
 
+class Look(L.Callback):
+    """The temperature and the first layer's weights in force, at the start of every epoch."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        layer = next(iter(binary_layers(pl_module).values()))
+        self.seen.append((layer.rule.tau, layer.in_force().detach().double()))
+
+
+def test_the_weights_in_force_are_the_same_draw_at_the_new_temperature():
+    before, after = Look(), Look()
+    schedule = HyperparameterSchedule({epoch: {"tau": 8.0 * 0.5**epoch} for epoch in range(3)})
+    fit(bayes(rule=Bernoulli(tau=5.0, estimator="gumbel")), 3, before, schedule, after)
+    assert [tau for tau, _ in before.seen] == [5.0, 8.0, 4.0]
+    assert [tau for tau, _ in after.seen] == [8.0, 4.0, 2.0]
+    for (tau_before, old), (tau, new) in zip(before.seen, after.seen, strict=True):
+        visible = (old.abs() < 0.99) & (new.abs() < 0.99)  # float32 cannot tell weights near 1 apart
+        assert visible.double().mean() > 0.3
+        argument = tau * torch.atanh(new[visible])  # w_r + δ
+        torch.testing.assert_close(argument, tau_before * torch.atanh(old[visible]), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("schedule", "message"),
     [

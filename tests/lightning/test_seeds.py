@@ -1,60 +1,12 @@
-"""What a seed decides: the first weights, and the order of the examples in each epoch."""
+"""What a seed decides: the order of the examples in each epoch."""
 
 import lightning as L
-import pytest
 import torch
 
-from snntorch_binary.lightning import SpikeDataModule, SpikingModule, compare
+from snntorch_binary.lightning import SpikeDataModule, SpikingModule
 from snntorch_binary.lightning.data import SeededSampler
 from snntorch_binary.lightning.quiet import quiet
-from snntorch_binary.lightning.settings import Settings
-from snntorch_binary.lightning.split_mnist import _run
-from snntorch_binary.lightning.split_mnist_settings import SplitSettings
 from snntorch_binary.models import SpikingMLP
-
-
-@pytest.mark.parametrize("rule", ["full-precision", "st", "bayes", "softlif"])
-def test_the_first_network_is_a_function_of_seed_and_fold(rule):
-    settings = Settings("digits", rules=(rule,), limit_per_class=4, num_folds=2)
-    splits = compare.load_data(settings, 0, 0).splits
-
-    def first(seed, fold):
-        torch.rand(7)  # whatever came before
-        state = compare._make(settings, rule, seed, fold, splits).net.state_dict()
-        return torch.cat([state[name].flatten() for name in sorted(state) if name.endswith("weight")])
-
-    networks = {place: first(*place) for place in [(0, 0), (0, 1), (1, 0), (1, 1)]}
-    for place, network in networks.items():
-        assert torch.equal(network, first(*place))
-        for other in networks.keys() - {place}:
-            same = (network.sign() == networks[other].sign()).float().mean()
-            assert same < 0.75, (place, other)
-
-
-class Stop(Exception):
-    """Ends a run before it learns."""
-
-
-def test_the_first_network_of_split_mnist_is_a_function_of_the_seed(monkeypatch, tmp_path):
-    found = []
-
-    def learn(settings, coreset, seed):
-        raise Stop
-
-    from snntorch_binary.lightning import split_mnist
-
-    original = split_mnist.make_module
-    monkeypatch.setattr(split_mnist, "training_sets", learn)
-    monkeypatch.setattr(split_mnist, "make_module", lambda *given: found.append(original(*given)) or found[-1])
-    settings = SplitSettings(None)
-    splits = type("Splits", (), {"train": None})
-    for seed in (0, 1, 0):
-        torch.rand(7)
-        with pytest.raises(Stop):
-            _run(settings, splits, "bayes", seed, None, None)
-    first, other, again = (module.net.state_dict()["1.weight"].sign() for module in found)
-    assert torch.equal(first, again)
-    assert (first == other).float().mean() < 0.75
 
 
 def test_the_order_is_a_function_of_seed_and_epoch():

@@ -1,16 +1,12 @@
-"""VOWEL as a LightningModule, and in `compare`."""
-
-import json
+"""VOWEL as a LightningModule."""
 
 import pytest
 import torch
 from training import Stop, checkpoint_in, make_trainer
 
 import snntorch_binary as sb
-from snntorch_binary.cli import main
 from snntorch_binary.lightning import VOWEL, SpikeDataModule
 from snntorch_binary.lightning.quiet import quiet
-from snntorch_binary.lightning.settings import Settings
 from snntorch_binary.nn import RaisedCosine, WTANetwork, layered_mask
 
 
@@ -82,9 +78,6 @@ def test_bernoulli_weights_are_drawn_for_every_run_of_the_ensemble():
         ),
         (lambda: VOWEL(WTANetwork(4, 2, 2), 2, optimizer="rms"), "`optimizer` to be 'sgd' or 'adam', but got 'rms'."),
         (lambda: VOWEL(WTANetwork(4, 2, 2), 2, num_test_samples=0), "`num_test_samples` to be an integer of at least"),
-        (lambda: Settings("digits", rules=("vowel-wta",)), "without vowel-wta for digits, whose spikes have no sign"),
-        (lambda: Settings("digits", rules=("vowel-binary",), credit="local"), "with --credit local"),
-        (lambda: Settings("digits", hidden=4), "`hidden` to be an integer of at least 0, in a comparison with"),
     ],
 )
 def test_bad_input_is_one_sentence(make, sentence):
@@ -92,41 +85,3 @@ def test_bad_input_is_one_sentence(make, sentence):
         make()
     assert str(caught.value).startswith("Expected argument ")
     assert sentence in str(caught.value)
-
-
-def test_compare_at_several_sizes(tmp_path, capsys):
-    command = ["compare", "digits", "--rules", "vowel-binary,bayes", "--epochs", "1", "--limit-per-class", "5"]
-    command += ["--seeds", "0,1", "--hidden", "0,3", "--out", str(tmp_path)]
-    assert main(command) == 0
-    rows = json.loads((tmp_path / "results.json").read_text())
-    keys = [(row["rule"], row["prediction"], row["credit"], row["hidden"], row["bits_per_weight"]) for row in rows[::2]]
-    assert keys == [
-        (*line, size, bits)
-        for size in (0, 3)
-        for *line, bits in (
-            ("bayes", "mode", "through-time", 1.0),
-            ("bayes", "ensemble", "through-time", 10.0),
-            ("vowel-binary", "single", "online", 32.0),
-            ("vowel-binary", "ensemble", "online", 32.0),
-        )
-    ]
-    assert (tmp_path / "sizes.png").stat().st_size > 1000
-    assert (tmp_path / "hidden-3" / "runs" / "vowel-binary-seed1" / "last.ckpt").exists()
-    assert "vowel-binary ensemble" in capsys.readouterr().out
-    # One size alone reuses nothing of it and shows what circuits emit.
-    command[command.index("0,3")], command[-1] = "3", str(tmp_path / "alone")
-    assert main(command) == 0
-    assert (tmp_path / "alone" / "symbols.png").exists()
-    # What bayes learned in another comparison is not mixed with this one.
-    command[command.index("3")] = "4"
-    assert main(command) == 1
-    assert "other settings (hidden_sizes)" in capsys.readouterr().err
-
-
-def test_compare_signs_with_and_without(real_data, tmp_path):
-    command = ["compare", "nmnist", "--data-dir", str(real_data), "--classes", "6,9", "--limit-per-class", "20"]
-    command += ["--rules", "vowel-wta,vowel-binary", "--epochs", "1", "--seeds", "0", "--hidden", "2"]
-    assert main([*command, "--out", str(tmp_path)]) == 0
-    rows = json.loads((tmp_path / "results.json").read_text())
-    assert [row["rule"] for row in rows[::2]] == ["vowel-wta", "vowel-binary"]
-    assert "vowel-wta ensemble - vowel-binary ensemble" in json.loads((tmp_path / "differences.json").read_text())

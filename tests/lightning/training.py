@@ -1,4 +1,4 @@
-"""What the tests of this room share: small networks, a quiet trainer, and one run that can be interrupted."""
+"""What the tests of this folder share: small networks, a quiet trainer, and one run that can be interrupted."""
 
 import os
 import random

@@ -6,8 +6,8 @@ import pytest
 import snntorch as snn
 import torch
 
-from snntorch_binary.nn.leaky import Leaky, LeakyState
-from snntorch_binary.nn.surrogate import ArcTan, Boxcar, FastSigmoid
+from snntorch_binary.kernels.surrogates import ArcTan, Boxcar, FastSigmoid
+from snntorch_binary.nn.neurons.leaky import Leaky, LeakyState
 
 T, B, N = 12, 5, 7
 RESETS = ("subtract", "zero", "none")

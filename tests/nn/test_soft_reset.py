@@ -9,8 +9,8 @@ from torch import nn
 
 import snntorch_binary as sb
 from snntorch_binary.kernels import use_engine
+from snntorch_binary.kernels.surrogates import ArcTan, FastSigmoid, Triangular
 from snntorch_binary.nn import SoftReset
-from snntorch_binary.nn.surrogate import ArcTan, FastSigmoid, Triangular
 
 T, B, N = 7, 3, 5
 ENGINES = ["numba", "torch"]

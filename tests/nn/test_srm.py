@@ -5,8 +5,8 @@ import pickle
 import pytest
 import torch
 
-from snntorch_binary.nn.srm import SRM
-from snntorch_binary.nn.surrogate import ArcTan, Boxcar, FastSigmoid
+from snntorch_binary.kernels.surrogates import ArcTan, Boxcar, FastSigmoid
+from snntorch_binary.nn.neurons.srm import SRM
 
 T, B, N = 15, 4, 6
 

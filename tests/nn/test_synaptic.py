@@ -4,8 +4,8 @@ import pytest
 import snntorch as snn
 import torch
 
-from snntorch_binary.nn.surrogate import ArcTan, Boxcar
-from snntorch_binary.nn.synaptic import Synaptic, SynapticState
+from snntorch_binary.kernels.surrogates import ArcTan, Boxcar
+from snntorch_binary.nn.neurons.synaptic import Synaptic, SynapticState
 
 T, B, N = 12, 5, 7
 RESETS = ("subtract", "zero", "none")

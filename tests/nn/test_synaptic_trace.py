@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from snntorch_binary.kernels.surrogates import ArcTan, Boxcar
 from snntorch_binary.nn import SRM, Refractory, SynapticTrace
-from snntorch_binary.nn.surrogate import ArcTan, Boxcar
 
 
 def random_spikes(*shape: int, seed: int = 0) -> torch.Tensor:

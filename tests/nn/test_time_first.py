@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from snntorch_binary.nn.leaky import Leaky
+from snntorch_binary.nn.neurons.leaky import Leaky
 from snntorch_binary.nn.time_first import TimeFirst
 
 

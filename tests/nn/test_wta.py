@@ -11,7 +11,7 @@ from torch.nn import functional as F
 import snntorch_binary as sb
 from snntorch_binary.kernels import use_engine
 from snntorch_binary.nn import Exponential, RaisedCosine, WTANetwork, layered_mask
-from snntorch_binary.nn.wta_circuits import draw_symbols, symbol_log_probs
+from snntorch_binary.nn.wta.circuits import draw_symbols, symbol_log_probs
 
 
 def random_symbols(*shape, density=0.5):

@@ -18,8 +18,8 @@ from norse.torch.module.snn import SNNRecurrent, SNNRecurrentCell
 from torch import nn
 
 import snntorch_binary as sb
+from snntorch_binary.convert.foreign import APART
 from snntorch_binary.norse import BinarySynapses
-from snntorch_binary.rooms import APART
 
 RULES = [sb.Sign(), sb.Bernoulli(), sb.Bernoulli(estimator="gumbel")]
 each_rule = pytest.mark.parametrize("rule", RULES, ids=repr)

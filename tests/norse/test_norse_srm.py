@@ -18,7 +18,7 @@ from torch import nn
 
 import snntorch_binary as sb
 from snntorch_binary.kernels import use_engine
-from snntorch_binary.nn.surrogate import ArcTan, Boxcar
+from snntorch_binary.kernels.surrogates import ArcTan, Boxcar
 from snntorch_binary.norse import SRM, SRMCell, SRMState
 
 SETTINGS = [

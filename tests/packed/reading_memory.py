@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import save_file
 
 import snntorch_binary as sb
-from snntorch_binary.packed import PackedFileError, file
+from snntorch_binary.packed import PackedFileError
+from snntorch_binary.packed.file import save_and_load as file
 
 LAYER = {
     "type": "PackedLayer",

@@ -20,8 +20,9 @@ from torch import nn
 
 import snntorch_binary as sb
 from snntorch_binary.models import LocalSpikingMLP
-from snntorch_binary.packed import PackedFileError, PackedFileVersionError, PackedLayer, SpikeBits, file
-from snntorch_binary.packed.record import MOST_AT_ALL, MOST_PER_BYTE, Record
+from snntorch_binary.packed import PackedFileError, PackedFileVersionError, PackedLayer, SpikeBits
+from snntorch_binary.packed.file import save_and_load as file
+from snntorch_binary.packed.file.entry import MOST_AT_ALL, MOST_PER_BYTE, Entry
 
 pytest.importorskip("safetensors")
 from safetensors.torch import load_file, safe_open, save_file
@@ -535,9 +536,9 @@ def test_a_real_layer_of_no_inputs_has_no_width(path):
         sb.load_packed(path)
 
 
-def test_a_record_says_where(path):
+def test_an_entry_says_where(path):
     with pytest.raises(PackedFileError, match=r"`type` of module 'a\.b' has to be one of"):
-        file.read(Record({"type": 3}, {}, "a").child({}, "b"))
+        file.read(Entry({"type": 3}, {}, "a").child({}, "b"))
 
 
 def test_a_packed_layer_takes_bits_after_loading(engine, path):

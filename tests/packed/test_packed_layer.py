@@ -9,7 +9,7 @@ from torch import nn
 
 import snntorch_binary as sb
 from snntorch_binary.kernels import use_engine
-from snntorch_binary.nn.surrogate import ArcTan, Boxcar
+from snntorch_binary.kernels.surrogates import ArcTan, Boxcar
 from snntorch_binary.packed import PackedLayer, SpikeBits, layout
 from snntorch_binary.packed.layout import COLUMNS, ROWS, Layout
 

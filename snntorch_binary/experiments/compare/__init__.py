@@ -15,7 +15,8 @@ from snntorch_binary.experiments.compare.out_of_distribution import check_ood, r
 from snntorch_binary.experiments.compare.regression import report_regression
 from snntorch_binary.experiments.compare.report import report
 from snntorch_binary.experiments.compare.spikes import draw_spikes
-from snntorch_binary.experiments.compare.surface import draw_surface
+from snntorch_binary.experiments.compare.surface import check_surface, draw_surface
+from snntorch_binary.experiments.data import ShippedData
 from snntorch_binary.experiments.experiment import Experiment, make_experiment
 from snntorch_binary.experiments.runs import check_jobs
 
@@ -78,10 +79,8 @@ def run(
     anytime: bool = False,
 ) -> Comparison:
     """Carry out a comparison; see :func:`compare`."""
-    check_jobs(jobs)
-    unknown = [name for name in experiment.pictures if name not in PICTURES]
-    if unknown:
-        raise ValueError(expected("pictures", f"some of {', '.join(PICTURES)}", repr(unknown[0])))
+    check_jobs(jobs, experiment)
+    _check_pictures(experiment)
     if ood is not None:
         check_ood(experiment, ood)
     if anytime:
@@ -95,6 +94,16 @@ def run(
     if anytime:
         report_anytime(comparison)
     return comparison
+
+
+def _check_pictures(experiment: Experiment) -> None:
+    unknown = [name for name in experiment.pictures if name not in PICTURES]
+    if unknown:
+        raise ValueError(expected("pictures", f"some of {', '.join(PICTURES)}", repr(unknown[0])))
+    if "surface" in experiment.pictures:
+        check_surface(experiment)
+    if "spikes" in experiment.pictures and not isinstance(experiment.data, ShippedData):
+        raise ValueError(expected("pictures", "without 'spikes' for data of your own", experiment.pictures))
 
 
 __all__ = ["Comparison", "Run", "compare", "run"]

@@ -11,8 +11,13 @@ from snntorch_binary.plots import symbol_raster
 
 @torch.no_grad()
 def draw_circuits(comparison: Comparison) -> None:
-    """Write symbols.png: what the circuits of the first run emit at the first test example, outputs on top."""
+    """Write symbols.png: what the circuits of the first run emit at the first test example, outputs on top.
+
+    Where no rule has circuits there is no such picture.
+    """
     places = {rule.name: rule.order for rule in comparison.experiment.rules if rule.sees_symbols}
+    if not places:
+        return
     run = min((run for run in comparison.runs if run.rule in places), key=lambda run: places[run.rule])
     module, data = comparison.load(run)
     assert isinstance(module, VOWEL)

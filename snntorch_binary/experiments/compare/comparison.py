@@ -11,6 +11,8 @@ from typing import Any
 from rich.console import Console
 from torch import Tensor
 
+from snntorch_binary._errors import expected
+from snntorch_binary.experiments.compare.in_spikes import in_spikes
 from snntorch_binary.experiments.compare.train import load_module, train_one, validation_line
 from snntorch_binary.experiments.data import LoadedData
 from snntorch_binary.experiments.experiment import Experiment, as_plain
@@ -143,7 +145,12 @@ def try_out(experiment: Experiment) -> LoadedData:
     tried: list[Any] = []
     for rule in experiment.rules:
         named = experiment.network_of(rule)
-        if (named, rule.sees_symbols) not in tried:
-            tried.append((named, rule.sees_symbols))
-            experiment.try_network(rule, data, experiment.make_module(rule, data, seed))
+        module = experiment.make_module(rule, data, seed)
+        if not any(parameter.requires_grad for parameter in module.net.parameters()):
+            raise ValueError(expected("network", "a module with parameters to learn", named.class_path))
+        if (named, rule.sees_symbols, rule.spiking) not in tried:
+            tried.append((named, rule.sees_symbols, rule.spiking))
+            experiment.try_network(rule, data, module)
+            if rule.spiking is not None:
+                in_spikes(module.net, rule.spiking)
     return data

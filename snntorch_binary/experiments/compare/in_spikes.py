@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from snntorch_binary._errors import expected
+from snntorch_binary.convert import SpikingNetwork, to_spiking
 from snntorch_binary.data import collate
 from snntorch_binary.experiments.data import Batches
 from snntorch_binary.experiments.rules import Presentation
 from snntorch_binary.lightning.spiking_module import SpikingModule
-from snntorch_binary.to_spiking import SpikingNetwork, to_spiking
 
 _BATCH_SIZE = 4  # so many examples over hundreds of time steps fit into memory that is not new at every layer
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,8 +12,8 @@ from torch.nn import functional as F
 
 from snntorch_binary._errors import expected
 from snntorch_binary._files import write_json
-from snntorch_binary.data import SpikeDataset, Splits, load
-from snntorch_binary.data.registry import EVENT_SETS
+from snntorch_binary._text import mean_and_spread
+from snntorch_binary.data import SpikeDataset, Splits, describe, load
 from snntorch_binary.experiments.answers import answers
 from snntorch_binary.experiments.compare.comparison import Comparison
 from snntorch_binary.experiments.compare.report import label_of
@@ -62,7 +61,7 @@ def fit_frame(x: Tensor, height: int, width: int) -> Tensor:
 
 
 def _outside(source: ShippedData, other: str, splits: Splits) -> SpikeDataset:
-    one_symbol = source.one_symbol and other in EVENT_SETS
+    one_symbol = source.one_symbol and describe(other).polarities
     return load(
         other, source.data_dir, num_steps=splits.num_steps, download=source.download, one_symbol=one_symbol
     ).test
@@ -181,5 +180,4 @@ def _table(name: str, other: str, rows: list[dict[str, Any]], compared: Mapping[
 
 
 def _mean(values: list[float]) -> str:
-    spread = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{100 * statistics.fmean(values):.2f}{spread}"
+    return mean_and_spread([100 * value for value in values], 2)

@@ -33,8 +33,8 @@ from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.lightning.st_bisnn import STBiSNN
 from snntorch_binary.metrics import accuracy, expected_calibration_error
 from snntorch_binary.nn.binary import BinaryLinear
-from snntorch_binary.nn.refractory import Refractory
-from snntorch_binary.nn.synaptic_trace import SynapticTrace
+from snntorch_binary.nn.neurons.refractory import Refractory
+from snntorch_binary.nn.neurons.synaptic_trace import SynapticTrace
 from snntorch_binary.weights import Bernoulli, Sign
 
 EPOCHS = (1, 10, 25, 50, 100)

@@ -11,11 +11,12 @@ from rich.table import Table
 from torch import Tensor
 
 from snntorch_binary._files import write_json
-from snntorch_binary.data import SpikeDataset, Splits, regression_1d
+from snntorch_binary._text import mean_and_spread
+from snntorch_binary.data import SpikeDataset, Splits
+from snntorch_binary.data.sets import regression_1d
 from snntorch_binary.experiments.compare.comparison import Comparison, Run
 from snntorch_binary.experiments.compare.report import label_of, write_curve
 from snntorch_binary.metrics import evaluate_regression, fit_noise
-from snntorch_binary.metrics.table import mean_and_spread
 from snntorch_binary.plots import predictive_band
 
 
@@ -123,8 +124,8 @@ def _table(name: str, rows: list[dict[str, Any]]) -> Table:
         table.add_row(
             label,
             where,
-            mean_and_spread(scores["rmse"], 3, " ± "),
-            mean_and_spread(scores["nll"], 3, " ± "),
+            mean_and_spread(scores["rmse"], 3),
+            mean_and_spread(scores["nll"], 3),
             f"{statistics.fmean(scores['coverage']):.2f}",
             f"{statistics.fmean(scores['spread']):.3f}",
         )

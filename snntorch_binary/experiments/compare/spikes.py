@@ -10,32 +10,40 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._files import write_json
+from snntorch_binary.convert import to_spiking
 from snntorch_binary.experiments.compare.comparison import Comparison
 from snntorch_binary.experiments.compare.in_spikes import in_spikes
 from snntorch_binary.experiments.rules import Presentation
 from snntorch_binary.metrics import spiking_energy
-from snntorch_binary.nn.soft_lif import SoftLIF
-from snntorch_binary.nn.spiking_lif import SpikingLIF
+from snntorch_binary.nn.neurons.soft_lif import SoftLIF
+from snntorch_binary.nn.neurons.spiking_lif import SpikingLIF
 from snntorch_binary.plots import raster, rate_curve, rates_against_spikes
-from snntorch_binary.to_spiking import to_spiking
 
 
 @torch.no_grad()
 def draw_spikes(comparison: Comparison) -> None:
-    """Print the energy of the first run of each rule; write energy.json and, of the first run, three pictures."""
+    """Print the energy of the first run of each rule; write energy.json and, of the first run, three pictures.
+
+    Where no rule has networks that run in spikes there is none of this.
+    """
     energies: dict[str, Any] = {}
-    for rule in comparison.experiment.rules:
-        module, data = comparison.load(next(run for run in comparison.runs if run.rule == rule.name))
-        assert rule.spiking is not None
+    firsts = [next(run for run in comparison.runs if run.rule == rule.name) for rule in comparison.experiment.rules]
+    runs = [run for run in firsts if comparison.experiment.rule(run.rule).spiking is not None]
+    if not runs:
+        return
+    for run in runs:
+        module, data = comparison.load(run)
+        given = comparison.experiment.rule(run.rule).spiking
+        assert given is not None
         assert data.splits is not None
         test = data.splits.test
         x = test.__getitems__(list(range(min(20, len(test)))))[0]
-        found = spiking_energy(in_spikes(module.net, rule.spiking), x)
-        energies[rule.name] = {**asdict(found), "efficiency": found.efficiency}
-        comparison.console.print(f"{rule.name}: {found}", highlight=False, markup=False)
+        found = spiking_energy(in_spikes(module.net, given), x)
+        energies[run.rule] = {**asdict(found), "efficiency": found.efficiency}
+        comparison.console.print(f"{run.rule}: {found}", highlight=False, markup=False)
     write_json(comparison.out / "energy.json", energies)
-    module, _ = comparison.load(comparison.runs[0])
-    given = comparison.experiment.rule(comparison.runs[0].rule).spiking
+    module, _ = comparison.load(runs[0])
+    given = comparison.experiment.rule(runs[0].rule).spiking
     assert given is not None
     _draw_rates(module.net, comparison.out / "rates.png")
     _draw_example(module.net, given, x[:, :1], comparison.out)

@@ -45,7 +45,7 @@ def train_one(
     rule = experiment.rule(name)
     data = experiment.load(seed, fold)
     module = experiment.make_module(rule, data, seed, fold)
-    experiment.describe(rule, data, module.net, seed).write(folder.path)
+    experiment.describe(rule, data, module.net, seed, fold).write(folder.path)
     history, restored = _History(progress, folder.path.name), Restored()
     checkpoint = ModelCheckpoint(
         dirpath=folder.path,

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from snntorch_binary._files import write_json
+from snntorch_binary._text import mean_and_spread, over_seeds
 from snntorch_binary.experiments.federate.federation import Federation
 from snntorch_binary.experiments.federate.runs import FederatedRun
 from snntorch_binary.metrics import Difference, differences_table, evaluate, paired_differences
-from snntorch_binary.metrics.table import mean_and_spread, over_seeds
 from snntorch_binary.plots import reliability_diagram, rounds_curve
 
 

@@ -13,7 +13,7 @@ from snntorch_binary.experiments.config import made_of_file, path_of, read_file,
 from snntorch_binary.experiments.federate.config import SHIPPED as OF_NETWORKS
 from snntorch_binary.experiments.federate.config import chosen
 from snntorch_binary.experiments.fl_snn.federation import OnlineFederation, make_online_federation
-from snntorch_binary.nn.wta import Feedback
+from snntorch_binary.nn.wta.network import Feedback
 
 SHIPPED = Path(__file__).parent / "configs"
 

@@ -13,7 +13,7 @@ from snntorch_binary.experiments.named import typed
 from snntorch_binary.federated.fl_snn.device import CountedSince
 from snntorch_binary.federated.fl_snn.selective import num_selected
 from snntorch_binary.nn import RaisedCosine
-from snntorch_binary.nn.wta import Feedback
+from snntorch_binary.nn.wta.network import Feedback
 
 NUM_BASIS = RaisedCosine().num
 

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from snntorch_binary._files import write_json
+from snntorch_binary._text import mean_and_spread, over_seeds
 from snntorch_binary.experiments.fl_snn.federation import OnlineFederation
 from snntorch_binary.experiments.fl_snn.runs import OnlineRun
 from snntorch_binary.metrics import evaluate
-from snntorch_binary.metrics.table import mean_and_spread, over_seeds
 from snntorch_binary.plots import load_curve
 
 Row = dict[str, Any]

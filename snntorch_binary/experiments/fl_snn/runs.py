@@ -26,7 +26,7 @@ from snntorch_binary.federated.fl_snn.device import OnlineDevice, exchange_
 from snntorch_binary.kernels.noise import mix
 from snntorch_binary.learning import OnlineGLM
 from snntorch_binary.nn import WTANetwork
-from snntorch_binary.nn.wta_circuits import draw_symbols
+from snntorch_binary.nn.wta.circuits import draw_symbols
 
 RESULT = "predictions.pt"
 _BATCH = 200

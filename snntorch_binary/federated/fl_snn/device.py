@@ -19,7 +19,7 @@ from snntorch_binary.federated.fl_snn.synapses import (
     synapses,
 )
 from snntorch_binary.learning.online_glm import OnlineGLM
-from snntorch_binary.nn.wta import WTANetwork
+from snntorch_binary.nn.wta.network import WTANetwork
 
 CountedSince = Literal["sent", "exchange"]
 

@@ -17,7 +17,7 @@ from snntorch_binary.federated.fl_snn.synapses import (
     set_synapses_,
     synapses,
 )
-from snntorch_binary.nn.wta import WTANetwork
+from snntorch_binary.nn.wta.network import WTANetwork
 
 INDICES, WEIGHTS = "indices", "weights"
 """Names of a share's tensors in a message, beside those of biases and feedback weights."""

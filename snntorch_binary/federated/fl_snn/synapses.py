@@ -7,7 +7,7 @@ from torch import Tensor
 
 from snntorch_binary.federated.averaging import State
 from snntorch_binary.learning.circuits import parameters_of
-from snntorch_binary.nn.wta import WTANetwork
+from snntorch_binary.nn.wta.network import WTANetwork
 
 
 def synapses(net: WTANetwork) -> Tensor:

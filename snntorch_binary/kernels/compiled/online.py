@@ -1,6 +1,6 @@
 """One time step of the online rule, see :mod:`snntorch_binary.learning.online`."""
 
-# surrogates.py: 9fbcd9d4
+# surrogates.py: 6070fddf
 from __future__ import annotations
 
 import numpy as np

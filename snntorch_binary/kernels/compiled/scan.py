@@ -1,10 +1,10 @@
-"""Neurons over a whole sequence, see :mod:`snntorch_binary.nn._scan`: the same operations in the same order.
+"""Neurons over a whole sequence, see :mod:`snntorch_binary.kernels.scan`: the same operations in the same order.
 
 Arrays over time are [T, M], with M neurons of all examples; what a neuron has one of is [M]. A block of neurons goes
 through all of time before the next one, so that its state stays in the cache.
 """
 
-# surrogates.py: 9fbcd9d4
+# surrogates.py: 6070fddf
 from __future__ import annotations
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Spikes and surrogate gradients inside a kernel, see :mod:`snntorch_binary.nn.surrogate`."""
+"""Spikes and surrogate gradients inside a kernel, see :mod:`snntorch_binary.kernels.surrogates`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Neurons over a whole sequence, see :mod:`snntorch_binary.nn._scan`: the same operations in the same order.
+"""Neurons over a whole sequence, see :mod:`snntorch_binary.kernels.scan`: the same operations in the same order.
 
 Arrays over time are [T, M], with M neurons of all examples; what a neuron has one of is [M]. A program takes a block of
 neurons, whose state stays in registers, through all of time; neighbouring threads read neighbouring neurons.

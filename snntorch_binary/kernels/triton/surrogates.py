@@ -1,4 +1,4 @@
-"""Spikes and surrogate gradients inside a kernel, see :mod:`snntorch_binary.nn.surrogate`."""
+"""Spikes and surrogate gradients inside a kernel, see :mod:`snntorch_binary.kernels.surrogates`."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ def derivative(u, inner, outer, KIND: tl.constexpr):
 
 
 def factors(surrogate: tuple[int, float, float]) -> tuple[float, float]:
-    """Return the factors of u and of the whole, from the form of :func:`snntorch_binary.nn.surrogate.kernel_form`."""
+    """Return the factors of u and of the whole; see :func:`snntorch_binary.kernels.surrogates.kernel_form`."""
     kind, size, height = surrogate
     return ((size / 2, height), (math.pi / 2 * size, size / 2), (size, 1.0), (2 / size, height))[kind]

@@ -16,11 +16,10 @@ from snntorch_binary.metrics.energy.operations import (
     dense,
     fan_in,
     is_layer,
-    is_neuron,
     num_weights,
-    update_operations,
 )
 from snntorch_binary.metrics.energy.table import LayerEnergy
+from snntorch_binary.nn.neurons.description import description_of, is_neuron
 from snntorch_binary.packed import PackedLayer
 
 
@@ -144,16 +143,18 @@ class Meter:
             self._updated(tally, layer.neuron, y)
 
     def _neuron(self, neuron: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        is_trace = type(neuron).__name__ == "SynapticTrace"
-        tally = self._tally(neuron) if is_trace or self._last is None else self._last
+        description = description_of(neuron)
+        is_filter = description is not None and description.is_filter
+        tally = self._tally(neuron) if is_filter or self._last is None else self._last
         x = dense((*args, *kwargs.values()))
         if tally.module is neuron:
             tally.took(x)
         self._updated(tally, neuron, dense(output))
-        tally.gives_spikes = tally.gives_spikes and not is_trace  # though a short one may hold nothing but 0 and 1
+        tally.gives_spikes = tally.gives_spikes and not is_filter  # though a short one may hold nothing but 0 and 1
 
     def _updated(self, tally: Tally, neuron: nn.Module, y: Tensor) -> None:
-        operations = update_operations(neuron)
+        description = description_of(neuron)
+        operations = None if description is None else description.operations_of(neuron)
         name = self._names[neuron]
         if operations is None:
             what = f"the update of {name} ({type(neuron).__name__})"

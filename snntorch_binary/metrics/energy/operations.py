@@ -7,37 +7,18 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from snntorch_binary.nn._neuron import Neuron
 from snntorch_binary.nn.batch_norm import BatchNormThroughTime
 from snntorch_binary.nn.binary import BinaryLayer
+from snntorch_binary.nn.neurons.description import is_neuron
 from snntorch_binary.packed import PackedLayer, SpikeBits
 from snntorch_binary.packed.float_layers import CONV, LINEAR
 
 _CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
-UPDATES = {
-    "Leaky": (1, 2, 1),  # u = beta u + x; the reset, the threshold
-    "Synaptic": (2, 2, 2),
-    "SRM": (3, 2, 3),  # three traces; their difference, the threshold
-    "Refractory": (1, 2, 1),
-    "SoftReset": (1, 2, 1),
-    "SynapticTrace": (2, 0, 2),
-}
-"""Multiply-accumulates, additions and kept numbers of a neuron in one time step; a comparison is an addition."""
-
 
 def is_layer(module: nn.Module) -> bool:
     """Say whether a module is a layer whose operations are counted."""
     return isinstance(module, (*LINEAR, *CONV, PackedLayer))
-
-
-def is_neuron(module: nn.Module) -> bool:
-    """Say whether a module is a neuron with a state, snnTorch's or of this package."""
-    # Not any module with a `reset_mem`: a whole network may have one.
-    return isinstance(module, Neuron) or (
-        callable(getattr(module, "reset_mem", None))
-        and any(base.__module__.startswith("snntorch.") for base in type(module).__mro__)
-    )
 
 
 def bits_of_weight(layer: Any) -> int:
@@ -110,14 +91,6 @@ def _seen(layer: Any, count: Tensor, spatial: int) -> Tensor:
         padded = F.pad(count, layer._reversed_padding_repeated_twice, layer.padding_mode)
         return convolve(padded, ones, None, layer.stride, 0, layer.dilation)
     return convolve(count, ones, None, layer.stride, layer.padding, layer.dilation)
-
-
-def update_operations(neuron: Any) -> tuple[int, int, int] | None:
-    """Return multiply-accumulates, additions and kept numbers of a neuron's time step, ``None`` if not known."""
-    if type(neuron).__name__ not in UPDATES:
-        return None
-    macs, additions, kept = UPDATES[type(neuron).__name__]
-    return macs, additions - (getattr(neuron, "reset_mechanism", "") == "none"), kept
 
 
 def unseen(net: nn.Module) -> list[str]:

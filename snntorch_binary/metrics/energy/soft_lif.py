@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from snntorch_binary._errors import expected
+from snntorch_binary.convert import SpikingNetwork
 from snntorch_binary.nn.locally_connected import LocallyConnected2d
-from snntorch_binary.nn.spiking_lif import SpikingLIF
-from snntorch_binary.to_spiking import SpikingNetwork
+from snntorch_binary.nn.neurons.spiking_lif import SpikingLIF
 
 FLOPS_PER_SYNAPTIC_EVENT = 0.08
 FLOPS_PER_UPDATE = 0.25

@@ -1,0 +1,218 @@
+"""MNIST and Fashion-MNIST from their four idx files, packed (.gz) or not."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import http.client
+import math
+import os
+import tempfile
+import urllib.request
+from dataclasses import dataclass, replace
+from functools import partial
+from os import PathLike
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from snntorch_binary.data.archives import most_bytes
+from snntorch_binary.data.description import Description, Request, register
+from snntorch_binary.data.encoders import RateEncoder
+from snntorch_binary.data.errors import CorruptDataError, DataNotFoundError, damage_named
+from snntorch_binary.data.folders import cache_dir, find, glob, searched
+from snntorch_binary.data.splits import Source, in_memory, permutation
+
+_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+_PATTERNS = ("raw/train-labels[-.]idx1-ubyte*", "train-labels[-.]idx1-ubyte*")
+
+
+@dataclass(frozen=True)
+class _Set:
+    title: str
+    folder: str
+    class_names: tuple[str, ...]
+    labels_md5: str  # of the training labels as bytes: the files of both sets have the same names
+    mirrors: tuple[str, ...]
+    md5: tuple[str, ...]  # of the .gz files, in the order of _FILES
+
+
+_SETS = {
+    "mnist": _Set(
+        title="MNIST",
+        folder="MNIST",
+        class_names=tuple(map(str, range(10))),
+        labels_md5="e86ee40d66677c011a9abda399ec8c4d",
+        mirrors=(
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ),
+        md5=(
+            "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            "d53e105ee54ea40749a09fcbcd1e9432",
+            "9fb629c4189551a2d022fa330f9573f3",
+            "ec29112dd5afa0611ce80d1b7f02629c",
+        ),
+    ),
+    "fashion-mnist": _Set(
+        title="Fashion-MNIST",
+        folder="FashionMNIST",
+        class_names=(
+            "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+            "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+        ),
+        labels_md5="3236f6424fc25388b2834cb19942cf7e",
+        mirrors=(
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        ),
+        md5=(
+            "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            "25c81989df183df01b3e8a0aad5dffbe",
+            "bef4ecab320f06d8554ea6380940ec79",
+            "bb300cfdad3c16e7a12a480ee83cd310",
+        ),
+    ),
+}  # fmt: skip
+
+
+def read(name: str, asked: Request) -> Source:
+    """Return the images as uint8 [N, 784]; 5,000 of the 60,000 training images validate.
+
+    Args:
+        name: ``"mnist"`` or ``"fashion-mnist"``.
+        asked: whether to fetch the files into the cache when its `data_dir` does not have them.
+
+    Raises:
+        DataNotFoundError: the files were not found, or not fetched.
+        CorruptDataError: a file is truncated or no idx file.
+    """
+    which = _SETS[name]
+    raw = _find(which, asked.data_dir) or (_download(which) if asked.download else None)
+    if raw is None:
+        raise DataNotFoundError(
+            f"{which.title} was not found in {searched(asked.data_dir)}: looked for {', '.join(_FILES)} (or .gz) "
+            f"in {which.folder}/raw, raw and the folder itself, and for archives of these; "
+            "`download=True` fetches it."
+        )
+    train_images, train_labels, test_images, test_labels = map(read_idx, _files(raw))
+    for images, labels, part in ((train_images, train_labels, "train"), (test_images, test_labels, "t10k")):
+        if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
+            raise CorruptDataError(f"The images and labels of {raw}/{part}-* do not fit each other.")
+        if labels.numel() and int(labels.max()) >= len(which.class_names):
+            raise CorruptDataError(f"The labels of {raw}/{part}-* hold the label {int(labels.max())}, not only 0 to 9.")
+    if train_images.shape[1:] != test_images.shape[1:]:
+        raise CorruptDataError(f"The training and test images in {raw} have different sizes.")
+    validation = torch.zeros(len(train_images) + len(test_images), dtype=torch.bool)
+    validation[permutation(len(train_images), "mnist validation")[: len(train_images) // 12]] = True
+    train, test = (train_images.flatten(1), train_labels.long()), (test_images.flatten(1), test_labels.long())
+    return replace(in_memory(train, test, which.class_names), validation=validation)
+
+
+def read_idx(file: Path) -> Tensor:
+    """Read an idx file of bytes: 0, 0, 8, number of axes, the sizes as big-endian uint32, then the bytes.
+
+    Args:
+        file: the file, packed when its name ends in ``.gz``.
+
+    Returns:
+        uint8 tensor of the shape the header gives.
+
+    Raises:
+        CorruptDataError: the file is truncated, too long or no idx file of bytes, or unpacks to more than
+            :func:`snntorch_binary.data.archives.most_bytes`.
+    """
+    most = most_bytes(file)
+    with (
+        damage_named(f"The file {file}"),
+        gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb") as opened,
+    ):
+        data = opened.read(most + 1)
+    if len(data) > most:
+        raise CorruptDataError(
+            f"The file {file} was refused: it unpacks to more than {most} bytes, "
+            "which are 64 MiB and 100 times its own size."
+        )
+    axes = data[3] if len(data) >= 4 else 0
+    if data[:3] != b"\0\0\x08" or axes == 0 or len(data) < 4 + 4 * axes:
+        raise CorruptDataError(f"The file {file} is no idx file of bytes.")
+    shape = [int.from_bytes(data[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(axes)]
+    content = torch.frombuffer(bytearray(data), dtype=torch.uint8)[4 + 4 * axes :]
+    if len(content) != math.prod(shape):
+        raise CorruptDataError(
+            f"The file {file} should hold {math.prod(shape)} bytes after its header, but has {len(content)}."
+        )
+    return content.view(shape)
+
+
+def _find(which: _Set, data_dir: str | PathLike[str] | None) -> Path | None:
+    """Return the folder of the idx files, passing over the other set's, whose files have the same names."""
+    others = {other.labels_md5 for other in _SETS.values()} - {which.labels_md5}
+    for home in (home for copy in find(data_dir, which.folder, _PATTERNS) for home in copy):
+        for raw in (*glob(home, "raw"), home):
+            files = _files(raw)
+            if len(files) == len(_FILES):
+                labels = read_idx(files[1])
+                if hashlib.md5(bytes(labels.tolist()), usedforsecurity=False).hexdigest() not in others:
+                    return raw
+    return None
+
+
+def _files(raw: Path) -> list[Path]:
+    """Return those of the four files that are in `raw`, unpacked ones before packed ones."""
+    # Unpacked by some programs, the files have a dot in place of the second dash.
+    patterns = ((name.replace("-idx", "[-.]idx") + suffix for suffix in ("", ".gz")) for name in _FILES)
+    found = ([file for pattern in pair for file in glob(raw, pattern) if file.is_file()] for pair in patterns)
+    return [present[0] for present in found if present]
+
+
+def _download(which: _Set) -> Path:
+    """Fetch the four files into the cache, each checked against its md5 sum before it gets its name."""
+    raw = cache_dir(which.folder, "raw")
+    for name, md5 in zip(_FILES, which.md5, strict=True):
+        target = raw / f"{name}.gz"
+        if not target.is_file():
+            content = _fetch([f"{mirror}{name}.gz" for mirror in which.mirrors], md5)
+            with tempfile.TemporaryDirectory(dir=raw) as scratch:
+                part = Path(scratch, target.name)
+                part.write_bytes(content)
+                os.replace(part, target)
+    return raw
+
+
+def _fetch(addresses: list[str], md5: str) -> bytes:
+    """Return the content of the first address that has the right one."""
+    reasons = []
+    for address in addresses:
+        try:
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                content: bytes = answer.read(2**26)  # more than each of the files has
+        except (OSError, http.client.HTTPException) as error:
+            reasons.append(f"{address}: {error}")
+            continue
+        if hashlib.md5(content, usedforsecurity=False).hexdigest() == md5:
+            return content
+        reasons.append(f"{address}: its md5 sum is not {md5}")
+    raise DataNotFoundError(f"The download failed ({'; '.join(reasons)}).")
+
+
+for _place, _name in enumerate(_SETS, start=100):
+    register(
+        Description(
+            name=_name,
+            place=_place,
+            num_classes=10,
+            num_steps=10,
+            spikes="Bernoulli rates",
+            features=(784,),
+            needs="the idx files, or ``download=True``",
+            read=partial(read, _name),
+            encoder=RateEncoder(),
+        )
+    )

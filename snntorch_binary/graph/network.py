@@ -1,0 +1,117 @@
+"""A network that runs as a graph over time, with the submodules and the parameter names of the one it was made of."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from snntorch_binary._errors import expected
+from snntorch_binary.graph.tree import form, leaves
+
+
+class GraphNetwork(nn.Module):
+    """What :func:`snntorch_binary.fuse` makes of a network: all time steps in each call of a layer.
+
+    It shares its modules, parameters and buffers with the network, under their names: train either, and a checkpoint
+    of one loads into the other. Every call starts at rest.
+
+    Attributes:
+        graph: a ``torch.fx.Graph`` of calls over whole sequences [T, ...]; ``print(network.graph)`` shows it.
+        report: for each layer, by its name in the network before, what has become of it.
+        proof: what the comparison with the network has shown.
+    """
+
+    report: dict[str, str]
+    proof: str
+
+    def __init__(
+        self, network: nn.Module, graph: fx.Graph, parts: dict[str, nn.Module], tensors: dict[str, Tensor], args: Any
+    ) -> None:
+        super().__init__()
+        self._modules.update(network._modules)
+        self._parameters.update(network._parameters)
+        self._buffers.update(network._buffers)
+        self._non_persistent_buffers_set = set(network._non_persistent_buffers_set)
+        own = vars(nn.Module())
+        for name, value in vars(network).items():  # tensors that are neither, such as a list of thresholds
+            if name not in own and isinstance(value, Tensor):
+                setattr(self, name, value)
+        for name, part in parts.items():
+            self.add_module(name, part)
+        for name, tensor in tensors.items():
+            self.register_buffer(name, tensor, persistent=False)
+        self.graph, self.name = graph, type(network).__name__
+        self.report, self.proof = {}, ""
+        self._form = form(args)
+        self._fixed = [None if isinstance(leaf, Tensor) else leaf for leaf in leaves(args)]
+        self._tensors = [isinstance(leaf, Tensor) for leaf in leaves(args)]
+        self._run = _compiled(graph)
+        self.training = network.training
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Answer as the network does that this was made of.
+
+        Raises:
+            ValueError: arguments are not of the form that they had in the sample, or another number than there.
+        """
+        given = (args, kwargs)
+        if form(given) != self._form:
+            raise ValueError(expected("args", "of the form of the sample that the network was fused with", "another"))
+        values = leaves(given)
+        for value, fixed, tensor in zip(values, self._fixed, self._tensors, strict=True):
+            if isinstance(value, Tensor) != tensor or (not tensor and value != fixed):
+                what = "a tensor, as in the sample" if tensor else f"{fixed!r}, as in the sample"
+                raise ValueError(expected("args", what, value if not isinstance(value, Tensor) else "a tensor"))
+        return self.graph_answer(*(value for value, tensor in zip(values, self._tensors, strict=True) if tensor))
+
+    def graph_answer(self, *tensors: Tensor) -> Any:
+        """Run the graph on the tensors among the arguments."""
+        return self._run(self, *tensors)
+
+    def code(self) -> str:
+        """Return the program that the graph is, and below it those of its steps."""
+        steps = [part.code for part in self.children() if isinstance(part, fx.GraphModule)]
+        return "\n".join([self.graph.python_code("self").src, *steps])
+
+    def graph_module(self) -> fx.GraphModule:
+        """Return the graph as a ``torch.fx.GraphModule``, with the modules that it calls."""
+        return fx.GraphModule(self, self.graph, self.name)
+
+    def summary(self) -> str:
+        """Return the report as lines of text."""
+        width = max(map(len, self.report), default=0)
+        return "\n".join(f"{name:<{width}}  {what}" for name, what in self.report.items())
+
+    def _get_name(self) -> str:
+        return f"Fused{self.name}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_run": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._run = _compiled(self.graph)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> GraphNetwork:
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return twin
+
+
+def _compiled(graph: fx.Graph) -> Callable[..., Any]:
+    """Return the function that a graph is."""
+    code = graph.python_code("self")
+    found: dict[str, Any] = dict(code.globals)
+    exec(compile(code.src, "<graph over time>", "exec"), found)
+    return found["forward"]
+
+
+def same_device(tensors: list[Tensor]) -> torch.device | None:
+    """Return the device that all tensors are on, or ``None``."""
+    devices = {tensor.device for tensor in tensors}
+    return devices.pop() if len(devices) == 1 else None

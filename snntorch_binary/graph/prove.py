@@ -1,0 +1,195 @@
+"""The proof of a graph: it runs beside the network that it was made of, on fresh inputs of other sizes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from snntorch_binary.convert import reset
+from snntorch_binary.convert.copies import copy_model
+from snntorch_binary.graph.build import Built
+from snntorch_binary.graph.errors import NotAGraphError
+from snntorch_binary.graph.events import Recording
+from snntorch_binary.graph.network import GraphNetwork
+from snntorch_binary.graph.samples import fresh, resized
+from snntorch_binary.graph.tree import filled, leaves, mapped
+from snntorch_binary.graph.writer import DRAWN
+from snntorch_binary.weights import binary_layers
+
+
+def prove(built: Built) -> str:
+    """Compare a graph with the network that it was made of, and return what was seen.
+
+    They get the sample's entries in another order, and spikes where these are real numbers or real numbers where they
+    are spikes, at other sizes than those recorded, in evaluation and in training mode. Random numbers that the network
+    drew are given to the graph. Where sums over all steps are rounded otherwise, and neurons fire or not by that, the
+    two are compared once more with weights and inputs whose sums need no rounding.
+
+    Raises:
+        NotAGraphError: they differ.
+    """
+    _check_gradients(built)
+    inputs = list(_inputs(built))
+    differences = [_compared(built, built.twin, args, training) for args, training in inputs]
+    checked = f"compared on {len(inputs)} fresh inputs"
+    if not all(difference.close for difference in differences):
+        exact = _without_rounding(built.twin)
+        for args, training in inputs:
+            if not _compared(built, exact, [_coarse(each) for each in args], training).close:
+                raise NotAGraphError("its graph over time gives other answers than the network does")
+        flips, count = (sum(getattr(each, what) for each in differences) for what in ("flips", "count"))
+        return f"{checked}: equal where sums need no rounding, with it {flips} of {count} numbers differ"
+    equal = all(difference.equal for difference in differences)
+    return f"{checked}: equal {'bit for bit' if equal else 'to rounding'}"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How two answers differ.
+
+    Attributes:
+        equal: not by a bit.
+        close: by no more than rounding, and in no whole number.
+        flips: how many numbers differ by more.
+        count: of how many.
+    """
+
+    equal: bool
+    close: bool
+    flips: int
+    count: int
+
+
+def _inputs(built: Built) -> Iterator[tuple[list[Any], bool]]:
+    """Yield inputs of other sizes than those of the recordings, and of the first where it takes no others."""
+    generator = torch.Generator().manual_seed(1)
+    base = built.sizes[0]
+    variable = [len({sizes[dim] for sizes in built.sizes}) > 1 for dim in range(len(base))]
+    real = not all(_is_whole(leaf) for leaf in leaves(built.args))
+    for more, training in ((1, False), (0, True)):
+        wanted = tuple(
+            size + (2 if size > 2 else more) if may else size for size, may in zip(base, variable, strict=True)
+        )
+        both = [resized(built.args, sizes, generator) for sizes in dict.fromkeys((wanted, base))]
+        yield [fresh(args, not real, generator) for args in both] if training else both, training
+
+
+def _is_whole(leaf: Any) -> bool:
+    return not isinstance(leaf, Tensor) or bool((leaf == leaf.round()).all())
+
+
+def _compared(built: Built, twin: nn.Module, inputs: list[Any], training: bool) -> Difference:
+    """Compare the graph with the network on the first of some inputs that the network takes."""
+    (args, *others) = inputs
+    torch.manual_seed(0)
+    try:
+        recording, graph = built.again(twin, args, training)
+    except NotAGraphError:
+        raise
+    except Exception:  # such as of a network that has a layer for each step
+        if not others:
+            raise
+        return _compared(built, twin, others, training)
+    given = [leaf for leaf in leaves(args) if isinstance(leaf, Tensor)]
+    torch.manual_seed(0)
+    with torch.no_grad():
+        answer = _Replayed(graph, graph.graph).run(*given)
+    before = _answer(recording)
+    found = [_difference(one, other) for one, other in zip(leaves(before), leaves(answer), strict=True)]
+    equal, close = (all(getattr(each, what) for each in found) for what in ("equal", "close"))
+    return Difference(equal, close, sum(each.flips for each in found), sum(each.count for each in found))
+
+
+def _answer(recording: Recording) -> Any:
+    """Return what the network answered; one of single time steps with the outputs of all steps stacked."""
+    if not recording.steps:
+        return recording.answer
+    rows = zip(*map(leaves, recording.answer), strict=True)
+    return filled(recording.answer[0], [torch.stack(row) if isinstance(row[0], Tensor) else row[0] for row in rows])
+
+
+def _difference(one: Any, other: Any) -> Difference:
+    if not isinstance(one, Tensor):
+        return Difference(one == other, one == other, int(one != other), 1)
+    if not isinstance(other, Tensor) or one.shape != other.shape or one.dtype != other.dtype:
+        raise NotAGraphError("its graph over time gives answers of other shapes than the network does")
+    one, other = one.detach(), other.detach()
+    if torch.equal(one, other):
+        return Difference(True, True, 0, one.numel())
+    one, other = one.double(), other.double()
+    size = float(one.abs().nan_to_num(0, 0, 0).max())
+    tolerance = 1e-5 * size + 1e-12
+    differ = ~torch.isclose(one, other, rtol=1e-4, atol=tolerance, equal_nan=True)
+    flips = int(differ.sum())
+    return Difference(False, flips == 0, flips, one.numel())
+
+
+class _Replayed(fx.Interpreter):
+    """Runs a graph, with the random numbers that were drawn when it was recorded."""
+
+    def __init__(self, network: GraphNetwork, graph: fx.Graph) -> None:
+        super().__init__(network, graph=graph)
+
+    def run_node(self, n: fx.Node) -> Any:
+        return n.meta[DRAWN] if DRAWN in n.meta else super().run_node(n)
+
+
+def _check_gradients(built: Built) -> None:
+    """Compare the gradients of the parameters, in evaluation mode."""
+    twin = built.twin.eval()
+    parameters = [parameter for parameter in twin.parameters() if parameter.requires_grad]
+    recording = built.first
+    if not parameters or any(event.random for event in recording.events):
+        return
+    reset(twin)
+    before = _answer(recording)
+    answer = built.graph_of(twin).graph_answer(*(leaf for leaf in recording.inputs if isinstance(leaf, Tensor)))
+    if not all(_difference(one, other).close for one, other in zip(leaves(before), leaves(answer), strict=True)):
+        return  # neurons that fire by rounding have other gradients
+    expected, found = _gradients(before, parameters), _gradients(answer, parameters)
+    largest = max(float(grad.abs().max()) for grad in expected if grad.numel())
+    for theirs, ours in zip(expected, found, strict=True):
+        difference = (theirs - ours).abs().max() if ours.numel() else torch.zeros(())
+        if float(difference) > 1e-2 * float(theirs.abs().max()) + 1e-5 * largest:
+            raise NotAGraphError("its graph over time gives other gradients than the network does")
+
+
+def _gradients(answer: Any, parameters: list[nn.Parameter]) -> list[Tensor]:
+    """Return the gradients of a fixed weighted sum of all outputs; zeros where there is none."""
+    total: Any = 0
+    for leaf in leaves(answer):
+        if isinstance(leaf, Tensor) and leaf.requires_grad:
+            weights = torch.linspace(-1, 1.5, leaf.numel(), dtype=leaf.dtype, device=leaf.device).view(leaf.shape)
+            total = total + (leaf * weights).sum()
+    if not isinstance(total, Tensor):
+        return [torch.zeros_like(parameter) for parameter in parameters]
+    found = torch.autograd.grad(total, parameters, allow_unused=True)
+    return [
+        torch.zeros_like(parameter) if grad is None else grad for grad, parameter in zip(found, parameters, strict=True)
+    ]
+
+
+def _without_rounding(network: nn.Module) -> nn.Module:
+    """Return a copy whose weights are so coarse that float32 holds every sum of their products with coarse inputs."""
+    twin = copy_model(network)
+    with torch.no_grad():
+        binary = {id(layer.latent) for layer in binary_layers(twin).values()}  # their products are of ±1
+        for parameter in twin.parameters():
+            if parameter.dim() > 1 and parameter.is_floating_point() and id(parameter) not in binary:
+                step = 2.0 ** (math.floor(math.log2(float(parameter.abs().max()) + 1e-30)) - 6)
+                parameter.copy_((parameter / step).round() * step)
+    return twin
+
+
+def _coarse(args: Any) -> Any:
+    def change(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
+            return leaf
+        return (leaf * 16).round() / 16
+
+    return mapped(args, change)

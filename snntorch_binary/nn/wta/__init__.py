@@ -1,0 +1,1 @@
+"""Winner-take-all networks: circuits, what they remember, and networks of them."""

@@ -1,0 +1,23 @@
+import os
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_job():
+    """On a machine of many cores, too, runs are trained in this process unless a test says otherwise."""
+    runs = pytest.importorskip("snntorch_binary.experiments.runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "default_jobs", lambda: 1)
+        yield
+
+
+@pytest.fixture
+def real_data(tmp_path_factory, monkeypatch):
+    """The folder of real data sets, or a skip that says why."""
+    folder = os.environ.get("SNNTORCH_BINARY_DATA")
+    if not folder:
+        pytest.skip("SNNTORCH_BINARY_DATA does not name a folder with the real data sets")
+    # One cache for all tests that unpack the archives, as in tests/data.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "shared-cache"))
+    return folder

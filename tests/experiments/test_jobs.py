@@ -1,0 +1,139 @@
+"""`--jobs 2`: the results of one run after another, bit for bit, also where a process is ended on the way."""
+
+import io
+import os
+import sys
+
+import own_experiment
+import pytest
+import torch
+from rich.console import Console
+
+from snntorch_binary.cli import main
+from snntorch_binary.experiments import compare
+from snntorch_binary.experiments.runs import check_jobs, default_jobs
+from snntorch_binary.lightning import NonFiniteLossError
+
+KILLING = """\
+import os
+import signal
+from pathlib import Path
+
+import torch
+from own_data import gestures
+from torch.utils.data import Dataset
+
+HERE = Path(__file__).parent
+
+
+class Killing(Dataset):
+    def __init__(self, part):
+        self.x, self.labels = part
+        self.given = 0
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        self.given += 1
+        if self.given > 3 * len(self) and (HERE / "kill").exists():  # in the second epoch: the first was a look
+            (HERE / "kill").unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.x[index], self.labels[index]
+
+
+def gestures_and_an_end():
+    parts = gestures()
+    return {**parts, "train": Killing(parts["train"])}
+"""
+
+NOT_A_NUMBER = """
+
+def gestures_that_are_none():
+    parts = gestures()
+    x, labels = parts["train"]
+    return {**parts, "train": (x * float("nan"), labels)}
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    own_experiment.write(tmp_path)
+    (tmp_path / "own_killing.py").write_text(KILLING)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    yield tmp_path
+    for name in ("own_models", "own_data", "own_killing"):
+        sys.modules.pop(name, None)
+
+
+def carried_out(out, jobs, data="own_data.gestures", **settings):
+    text = io.StringIO()
+    network = {"class_path": "own_models.ConvNet", "init_args": {"channels": 3}}
+    given = {"rules": ["st", "bayes"], "seeds": [0], "epochs": 3, "batch_size": 30, "name": "mine", **settings}
+    found = compare(network, data, out=out, jobs=jobs, console=Console(file=text, width=200), **given)
+    return found, text.getvalue()
+
+
+def assert_same(one, other):
+    assert [(run.rule, run.seed) for run in one.runs] == [(run.rule, run.seed) for run in other.runs]
+    for first, second in zip(one.runs, other.runs, strict=True):
+        assert first.history == second.history
+        assert torch.equal(first.test_logits, second.test_logits)
+        assert torch.equal(first.validation_logits, second.validation_logits)
+        for name, value in first.probabilities.items():
+            assert torch.equal(value, second.probabilities[name])
+        states = [torch.load(run.folder / "last.ckpt", weights_only=True)["state_dict"] for run in (first, second)]
+        for name, value in states[0].items():
+            assert torch.equal(value, states[1][name]), name
+
+
+def test_two_at_once_are_the_same_as_one_after_another(here):
+    one, said = carried_out("one", 1)
+    assert [line[:5] for line in said.splitlines()[:2]] == ["[1/2]", "[2/2]"]
+    two, said = carried_out("two", 2)
+    assert_same(one, two)
+    lines = said.splitlines()[:2]
+    assert [line[:5] for line in lines] == ["[1/2]", "[2/2]"]
+    assert sorted(line.split()[1] for line in lines) == ["bayes-seed0", "st-seed0"]
+    assert torch.get_num_threads() >= 1
+
+
+def test_a_killed_process_is_one_sentence_and_its_run_continues(here, capsys):
+    data = "own_killing.gestures_and_an_end"
+    one, _ = carried_out("one", 1, data)
+    (here / "kill").touch()
+    text = own_experiment.YAML.replace("own_data.gestures", data).replace("channels: 6", "channels: 3")
+    text = text.replace("  - full-precision\n", "").replace(": {num_members: 3}", "").replace("epochs: 4", "epochs: 3")
+    (here / "mine.yaml").write_text(text.replace("batch_size: 10", "batch_size: 30"))
+    command = ["compare", "--config", "mine.yaml", "--jobs", "2", "--out", "two"]
+    assert main(command) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("snntorch-binary: error: A process that trained a run was ended")
+    assert not (here / "kill").exists()
+    assert not (here / "two" / "results.json").exists()
+    assert list((here / "two").glob("runs/*/last.ckpt"))
+    assert main(command) == 0
+    two, _ = carried_out("two", 1, data)  # nothing is left to train
+    assert_same(one, two)
+
+
+def test_how_many():
+    assert default_jobs() == 1  # as the conftest says; else half the cores
+    for wrong in (0, -1, 1.5, True, "2"):
+        with pytest.raises(ValueError, match="Expected argument `jobs` to be a positive integer"):
+            check_jobs(wrong, None)
+
+
+def test_what_cannot_be_sent_to_other_processes_is_said_before_anything_is_written(here):
+    with pytest.raises(ValueError, match="`jobs` to be 1 for a network or data that other processes cannot import"):
+        compare(lambda: None, "own_data.gestures", out="out", jobs=2)
+    assert not os.path.exists("out")
+
+
+def test_an_error_in_another_process_is_the_error(here):
+    """Of the kind that the caller can catch, and the others are ended."""
+    (here / "own_killing.py").write_text(KILLING + NOT_A_NUMBER)
+    with pytest.raises(NonFiniteLossError, match="The loss became nan at step 0"):
+        carried_out("out", 2, "own_killing.gestures_that_are_none", readout="membrane")

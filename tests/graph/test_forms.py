@@ -1,0 +1,207 @@
+"""Networks in the forms that people write, fused, against themselves."""
+
+import copy
+
+import pytest
+import torch
+from models import MODELS
+from torch import nn
+
+import snntorch_binary as sb
+from snntorch_binary.graph.tree import leaves
+from snntorch_binary.inference import run
+
+STEPWISE = {"one step a call", "Sequential"}
+IMAGES = {"static image, convolutions", "residual blocks", "autoencoder"}
+SLOW = {"residual blocks", "autoencoder", "self-attention", "convolutions with batch norm"}
+
+
+def made(name, dropout=True):
+    torch.manual_seed(0)
+    make, sample = MODELS[name]
+    net = make()
+    if not dropout:
+        for module in net.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        net.p = 0.0
+    return net, sample()
+
+
+def answered(net, x, name, seed=1):
+    torch.manual_seed(seed)
+    if name in STEPWISE and not hasattr(net, "graph"):
+        return [leaf for leaf in leaves(run(net, x, step=True)) if isinstance(leaf, torch.Tensor)]
+    sb.reset(net)
+    return [leaf for leaf in leaves(net(x)) if isinstance(leaf, torch.Tensor)]
+
+
+def check_equal(ours, theirs):
+    assert len(ours) == len(theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        if bool((other == other.round()).all()):  # spikes, and sums of them
+            assert torch.equal(one, other)
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def gradients(outputs, parameters):
+    total = sum(
+        (output * torch.linspace(-1, 1.5, output.numel()).view_as(output)).sum()
+        for output in outputs
+        if output.requires_grad
+    )
+    return torch.autograd.grad(total, parameters, allow_unused=True)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_answers_and_gradients_are_those_of_the_network(name):
+    net, x = made(name, dropout=False)
+    fused = sb.fuse(net, x)
+    assert list(fused.state_dict()) == list(net.state_dict())
+    assert [id(parameter) for parameter in fused.parameters()] == [id(parameter) for parameter in net.parameters()]
+
+    net.eval(), fused.eval()
+    check_equal(answered(fused, x, name), answered(net, x, name))
+
+    net.train(), fused.train()
+    kept = copy.deepcopy(net.state_dict())
+    parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    theirs = answered(net, x, name)
+    expected = gradients(theirs, parameters)
+    after = copy.deepcopy(net.state_dict())
+    net.load_state_dict(kept)
+    ours = answered(fused, x, name)
+    check_equal(ours, theirs)
+    for key, value in fused.state_dict().items():  # statistics of batch norms
+        torch.testing.assert_close(value, after[key])
+
+    largest = max(float(grad.abs().max()) for grad in expected if grad is not None) if expected else 0.0
+    for one, other in zip(gradients(ours, parameters), expected, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            assert bool(torch.isfinite(one).all())
+            # Of the bias before a batch norm the gradient is nothing but rounding.
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5 * largest)
+
+
+@pytest.mark.parametrize("name", sorted(set(MODELS) - SLOW))
+def test_other_times_and_batches(name):
+    net, x = made(name)
+    fused = sb.fuse(net, x).eval()
+    net.eval()
+    more = torch.cat([x, x.flip(0)])
+    check_equal(answered(fused, more, name), answered(net, more, name))
+    if x.dim() > 2 and name not in IMAGES:
+        more = torch.cat([x, x.flip(1)[:, :1]], 1)
+        check_equal(answered(fused, more, name), answered(net, more, name))
+
+
+def test_training_one_trains_the_other_and_checkpoints_are_shared():
+    net, x = made("loop over time")
+    fused = sb.fuse(net, x)
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    before = copy.deepcopy(net.state_dict())
+    fused(x).sum().backward()
+    optimizer.step()
+    assert any(not torch.equal(value, before[key]) for key, value in net.state_dict().items())
+    check_equal(answered(fused.eval(), x, ""), answered(net.eval(), x, ""))
+    other, _ = made("loop over time")
+    fused.load_state_dict(other.state_dict())
+    check_equal(answered(net, x, ""), answered(other.eval(), x, ""))
+
+
+def test_a_layer_that_does_not_change_over_time_is_computed_once():
+    net, x = made("static image")
+    calls = []
+    net.fc1.register_forward_hook(lambda *_: calls.append(1))
+    fused = sb.fuse(net, x)
+    calls.clear()
+    fused(x)
+    assert len(calls) == 1
+    assert fused.report == {
+        "fc1": "Linear, once",
+        "lif1": "Leaky, one scan",
+        "fc2": "Linear, all steps at once",
+        "lif2": "Leaky, one scan",
+    }
+    assert fused.summary().splitlines()[1] == "lif1  Leaky, one scan"
+
+
+def test_what_feeds_back_goes_step_by_step_and_the_rest_does_not():
+    net, x = made("feedback")
+    report = sb.fuse(net, x).report
+    assert {name for name, what in report.items() if "step by step" in what} == {"back", "lif1", "fc2", "lif2"}
+    assert report["lif3"] == "Leaky, one scan"
+
+
+def test_dropout_is_drawn_anew_at_every_step():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.drop = nn.Dropout(0.5)
+
+        def forward(self, x):
+            return torch.stack([self.drop(x) for _ in range(4)])
+
+    fused = sb.fuse(Net(), torch.ones(3, 100))
+    steps = fused.train()(torch.ones(3, 100))
+    assert not any(torch.equal(steps[0], step) for step in steps[1:])
+    assert torch.equal(fused.eval()(torch.ones(3, 100)), torch.ones(4, 3, 100))
+
+
+def test_a_network_is_left_as_it_was():
+    net, x = made("convolutions with batch norm")
+    before, training = copy.deepcopy(net.state_dict()), [module.training for module in net.modules()]
+    random = torch.get_rng_state()
+    sb.fuse(net, x)
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+    assert [module.training for module in net.modules()] == training
+    assert torch.equal(random, torch.get_rng_state())
+    assert net.lif1.mem.numel() == 0
+
+
+def test_copies_and_pickles():
+    import pickle
+
+    net, x = made("two heads")
+    for lif in (net.lif, net.lif_classes, net.readout):
+        lif.spike_grad = sb.nn.surrogate.ArcTan(2.0)  # snnTorch's own cannot be pickled
+    fused = sb.fuse(net, x).eval()
+    answer = answered(fused, x, "")
+    for twin in (copy.deepcopy(fused), pickle.loads(pickle.dumps(fused))):
+        check_equal(answered(twin, x, ""), answer)
+        with torch.no_grad():
+            twin.fc.weight.zero_()
+    check_equal(answered(fused, x, ""), answer)
+
+
+def test_binary_weights():
+    net, x = made("static image, convolutions")
+    sb.binarize_(net, sb.Bernoulli())
+    fused = sb.fuse(net, x)
+    check_equal(answered(fused, x, ""), answered(net, x, ""))
+    loss = fused(x)[1].square().mean()
+    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.3, rho=0.0)
+    loss.backward()
+    optimizer.step()
+    check_equal(answered(fused, x, ""), answered(net, x, ""))
+
+
+def test_arguments_beside_the_input():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.lif = nn.Linear(4, 3), sb.nn.Leaky(0.9, 0.3, step=True)
+
+        def forward(self, x, num_steps):
+            mem, rec = None, []
+            for _ in range(num_steps):
+                spk, mem = self.lif(self.fc(x), mem)
+                rec.append(spk)
+            return torch.stack(rec)
+
+    net, x = Net(), torch.rand(2, 4)
+    fused = sb.fuse(net, (x, 7))
+    assert torch.equal(fused(x, 7), net(x, 7))
+    with pytest.raises(ValueError, match="7, as in the sample"):
+        fused(x, 8)
