@@ -100,3 +100,45 @@ def test_all_faults(command, fault, tmp_path):
     seen = struck(tmp_path, fault, 1, command)
     print(f"{command}, {fault}: {len(seen['runs'])} events")
     check(tmp_path, fault, command, seen)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of a few kilobytes, and what makes it larger."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "none", str(folder), "-o"]
+    if os.name != "posix" or os.geteuid() != 0:
+        pytest.skip("only root mounts a file system")
+
+    def resize(kilobytes):
+        options = f"size={kilobytes}k" if not os.path.ismount(folder) else f"remount,size={kilobytes}k"
+        done = subprocess.run([*mount, options], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+        return folder
+
+    yield resize
+    subprocess.run(["umount", str(folder)], capture_output=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "kilobytes", [300, *(pytest.param(size, marks=pytest.mark.repeated) for size in (8, 100, 600, 900, 1300))]
+)
+def test_full_disk(kilobytes, small_disk, tmp_path):
+    """A disk that is full in truth, at whatever file, and has room later."""
+
+    def run(folder):
+        command = [sys.executable, "-m", "snntorch_binary", *COMPARE, "--out", str(folder / "out")]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert run(tmp_path / "unbroken").returncode == 0
+    disk = small_disk(kilobytes)
+    full = run(disk)
+    assert full.returncode == 1, full.stderr
+    assert "No space left on device" in full.stderr
+    assert "Traceback" not in full.stderr
+    again = run(small_disk(64_000))
+    assert again.returncode == 0, again.stderr
+    assert_same(results(tmp_path / "unbroken", "compare"), results(disk, "compare"), kilobytes)

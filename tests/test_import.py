@@ -1,9 +1,11 @@
 """`import snntorch_binary` costs torch and nothing else."""
 
+import ast
 import importlib
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -66,3 +68,35 @@ def test_every_module_can_be_imported(name):
         importlib.import_module(name)
     except MissingPackageError as error:  # of Norse, Flower or Ray, which the test extra does not bring
         pytest.skip(str(error))
+
+
+def imports_of(path):
+    """Return the modules that a file imports, wherever in it; of "from a import b" both a and a.b."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path} has a relative import"
+            found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+PACKAGE = Path(snntorch_binary.__file__).parent
+
+
+@pytest.mark.parametrize(
+    ("room", "may"),
+    [
+        ("experiments", ("experiments", "commands", "cli.py")),  # the library knows nothing of experiments
+        ("federated/flower", ("federated/flower", "experiments")),  # an adapter
+        ("commands", ("commands", "cli.py")),
+    ],
+)
+def test_who_imports_a_room(room, may):
+    name = f"snntorch_binary.{room.replace('/', '.')}"
+    files = [path for path in PACKAGE.rglob("*.py") if not str(path.relative_to(PACKAGE)).startswith(may)]
+    assert len(files) > 100
+    for path in files:
+        inside = {module for module in imports_of(path) if module == name or module.startswith(f"{name}.")}
+        assert not inside, f"{path.relative_to(PACKAGE)} imports {sorted(inside)}"

@@ -6,11 +6,13 @@ import torch
 pytest.importorskip("lightning")
 
 from snntorch_binary.data import collate, load
+from snntorch_binary.experiments.answers import answers
+from snntorch_binary.experiments.data import in_order
 from snntorch_binary.federated import Average, Dirichlet, NetworkCoordinator, Task
-from snntorch_binary.federated.evaluation import Evaluator
 from snntorch_binary.federated.label_shift import ShiftedClassification, label_shares, require_label_shift
 from snntorch_binary.federated.participant import NetworkParticipant
 from snntorch_binary.lightning import SpikingModule
+from snntorch_binary.metrics import evaluate
 from snntorch_binary.models import LocalSpikingMLP, SpikingMLP
 
 
@@ -78,14 +80,14 @@ def accuracy_after(shift):
     side = NetworkParticipant(make, data.train, parts, Average(), labels=labels, collate_fn=collate)
     module = make()
     server = NetworkCoordinator(module.net, Average())
-    evaluator = Evaluator(data.validation, collate)
     accuracy = []
     for number in range(1, 11):
         chosen = [(2 * number) % 5, (2 * number + 1) % 5]
         server.combine(
             {c: side.train(server.arrays(), Task(number, number, c, 5, 0), {}) for c in chosen}, number, number
         )
-        accuracy.append(evaluator.scores(module)["single"].accuracy)
+        found = answers(in_order(data.validation), lambda x: module.eval().answers(x, final=False))
+        accuracy.append(evaluate(found["single"], found["labels"]).accuracy)
     return accuracy
 
 

@@ -10,6 +10,7 @@ import torch
 from snntorch_binary.lightning.settings import OutputError
 from torch import nn
 
+from snntorch_binary._files import OutputError
 from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule
 from snntorch_binary.models import SpikingMLP
 from snntorch_binary.tune import Plan, Quadratic, Range, population, population_based_training

@@ -12,6 +12,9 @@ import yaml
 
 pytest.importorskip("ray.tune", reason="Ray is not installed")
 
+
+from snntorch_binary.experiments.named import Named
+from snntorch_binary.experiments.tune.members import ModelOf
 from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule
 from snntorch_binary.models import SpikingMLP
 from snntorch_binary.tune.interval import kept_report, train_interval
@@ -19,7 +22,6 @@ from snntorch_binary.tune.lineage import line_of, schedule_of
 from snntorch_binary.tune.one_batch import available_memory, try_one_batch
 from snntorch_binary.tune.plan import Plan
 from snntorch_binary.tune.replay import write_replay
-from snntorch_binary.tune.settings import ModuleOf
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning"),
@@ -108,7 +110,7 @@ def test_a_report_says_where_it_came_from(data, tmp_path):
 )
 def test_fit_replays_the_schedule_bit_for_bit(model, steps, data, tmp_path):
     """The line of a winner that came from two members, and the same by the command line, without Ray."""
-    module_factory = ModuleOf(model)
+    module_factory = ModelOf(Named.of("model", model))
     reports, start = [], None
     for number, (member, values) in enumerate(steps):
         end = tmp_path / f"{number}"
@@ -133,7 +135,7 @@ def test_fit_replays_the_schedule_bit_for_bit(model, steps, data, tmp_path):
 
 def test_noise_of_torch_is_that_of_the_plan_and_not_of_the_member(data, tmp_path):
     """Weights after the second interval are those of one training; so they are when another member goes on."""
-    module_factory, values = ModuleOf(NOISY), {"lr": 0.01}
+    module_factory, values = ModelOf(Named.of("model", NOISY)), {"lr": 0.01}
 
     def weights(folder):
         return torch.load(folder / "last.ckpt", weights_only=True)["state_dict"]

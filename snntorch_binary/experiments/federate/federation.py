@@ -173,8 +173,9 @@ class Federation:
             ValueError: they are none of classes, or cannot be read.
         """
         data = self.experiment(method).load(seed)
-        if data.num_classes is None:
-            raise ValueError(expected("data", "data that have classes", f"the real targets of {self.data.label}"))
+        if (data.num_classes or 0) < 2:
+            got = f"{'the real targets' if data.num_classes is None else 'the only one'} of {self.data.label}"
+            raise ValueError(expected("data", "data that have classes, at least two", got))
         return data
 
     def make_partition(self) -> Partition:

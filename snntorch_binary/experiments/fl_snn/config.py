@@ -78,7 +78,9 @@ def read_online_federation(
         raise ValueError(expected("online", "true in a file of online devices", "false"))
     for name, members in values["curves"].items():
         if any(member not in values["methods"] for member in members):
-            raise ValueError(expected(f"curves.{name}", f"a list of some of {', '.join(values['methods'])}", members))
+            raise ValueError(
+                expected(f"curves.{name}", f"a list of some of {', '.join(map(str, values['methods']))}", members)
+            )
     values["data"] = with_arguments(values["data"], {"data_dir": data_dir, "limit_per_class": limit_per_class})
     values["methods"] = chosen(values["methods"], methods)
     values["seeds"] = values["seeds"] if seeds is None else seeds

@@ -240,7 +240,7 @@ def read_parts(federation: OnlineFederation) -> Parts:
     """
     data = federation.data.load()
     time_first = getattr(federation.data, "time", "first") == "first"
-    if data.num_classes is None or data.num_steps is None or not time_first:
+    if (data.num_classes or 0) < 2 or data.num_steps is None or not time_first:
         what = "spikes over time, [T, ...] each, of at least two classes"
         raise ValueError(expected("data", what, federation.data.label))
     examples = training_examples(data)

@@ -6,17 +6,20 @@ from rich.console import Console
 
 pytest.importorskip("flwr", reason="Flower is not installed")
 
-from snntorch_binary.federated.federation import make_federation, read_data
-from snntorch_binary.federated.run import run_all
-from snntorch_binary.federated.settings import Method, build, chosen_settings, shipped_configs
-from snntorch_binary.lightning.progress import ComparisonProgress
-
 from snntorch_binary.data import DirectEncoder, SignedRateEncoder
+from snntorch_binary.experiments.config import shipped
+from snntorch_binary.experiments.examples import training_examples
+from snntorch_binary.experiments.federate.config import SHIPPED, read_federation
+from snntorch_binary.experiments.federate.federation import make_method
+from snntorch_binary.experiments.federate.runs import run_all
+from snntorch_binary.experiments.federate.sides import make_sides
+from snntorch_binary.experiments.named import make_network
+from snntorch_binary.experiments.progress import RunsProgress
 from snntorch_binary.federated import IID, Dirichlet
 from snntorch_binary.federated.fedsnn import FedSNN
 from snntorch_binary.models import VGG9, SpikingVGG9
 
-NAMES = [name for name in shipped_configs() if name.startswith("fedsnn-")]
+NAMES = [name for name in shipped(SHIPPED) if name.startswith("fedsnn-")]
 
 
 @pytest.fixture
@@ -37,17 +40,20 @@ def test_all_are_there():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_they_say_what_their_names_say(name):
-    settings = chosen_settings(name)
-    assert (settings.num_clients, settings.clients_per_round, settings.uniform) == (10, 2, True)
-    assert list(settings.methods) == ["snn", "ann"]
+    federation = read_federation(name)
+    assert (federation.num_clients, federation.clients_per_round, federation.uniform) == (10, 2, True)
+    assert list(federation.methods) == ["snn", "ann"]
     uneven = name.endswith(("-dirichlet", "-full"))
-    partition = build(settings.partition, Dirichlet if uneven else IID)
-    assert partition == (Dirichlet(0.5) if uneven else IID())
-    assert settings.stragglers == (0.5 if name.endswith("stragglers") else 0.0)
-    assert settings.gradient_noise == (0.5 if name.endswith("noise") else 0.0)
+    assert federation.make_partition() == (Dirichlet(0.5) if uneven else IID())
+    assert federation.stragglers == (0.5 if name.endswith("stragglers") else 0.0)
+    assert federation.gradient_noise == (0.5 if name.endswith("noise") else 0.0)
     full = name.endswith("full")
     for method, network in (("snn", SpikingVGG9), ("ann", VGG9)):
-        module = build(settings.methods[method].model, FedSNN)
+        experiment = federation.experiment(method)
+        rule = experiment.rules[0]
+        net = make_network(experiment.network_of(rule), {"num_classes": 10, "num_steps": experiment.data.num_steps})
+        module = rule.module(net, 10)
+        assert isinstance(module, FedSNN)
         width, steps = (1.0, 20) if full else (0.25, 5)
         twin = SpikingVGG9(10, steps, width) if network is SpikingVGG9 else VGG9(10, width)
         assert type(module.net) is network
@@ -57,22 +63,24 @@ def test_they_say_what_their_names_say(name):
 
 
 def test_both_networks_get_the_same_images_each_in_its_code(folder):
-    settings = chosen_settings("fedsnn-cifar10-dirichlet", data_dir=str(folder), num_clients=2)
-    (spiking, parts), (direct, same_parts) = (read_data(settings, method, 3) for method in ("snn", "ann"))
+    federation = read_federation("fedsnn-cifar10-dirichlet", data_dir=str(folder), num_clients=2)
+    spiking, direct = (federation.load(method, 3) for method in ("snn", "ann"))
+    partition = federation.make_partition()
+    parts, same_parts = (partition(training_examples(data).labels, 2, 3) for data in (spiking, direct))
     assert [part.tolist() for part in parts] == [part.tolist() for part in same_parts]
-    assert torch.equal(spiking.train.inputs, direct.train.inputs)
-    assert (spiking.num_steps, spiking.train.encoder) == (5, SignedRateEncoder())
-    assert (direct.num_steps, direct.train.encoder) == (1, DirectEncoder())
+    assert torch.equal(spiking.splits.train.inputs, direct.splits.train.inputs)
+    assert (spiking.num_steps, spiking.splits.train.encoder) == (5, SignedRateEncoder())
+    assert (direct.num_steps, direct.splits.train.encoder) == (1, DirectEncoder())
 
 
 def test_a_method_has_no_other_data():
-    with pytest.raises(ValueError, match="`data` to be num_steps or encoder, where it is a method's own"):
-        Method({}, data={"name": "mnist"})
+    with pytest.raises(ValueError, match=r"`methods\.a\.data` to be arguments that"):
+        make_method("a", {"rule": "fedsnn", "data": {"name": "mnist"}})
 
 
 def test_a_round_of_the_small_networks(folder, tmp_path):
-    settings = chosen_settings("fedsnn-cifar10-iid", data_dir=str(folder), num_clients=2, num_rounds=1, seeds="0")
-    runs = run_all(settings, tmp_path / "out", ComparisonProgress(Console(quiet=True), 2, 1))
+    federation = read_federation("fedsnn-cifar10-iid", data_dir=str(folder), num_clients=2, num_rounds=1, seeds=(0,))
+    runs = run_all(federation, tmp_path / "out", RunsProgress(Console(quiet=True), 2, 1))
     assert [run.method for run in runs] == ["snn", "ann"]
     for run in runs:
         assert run.probabilities["single"].shape == (10, 10)
@@ -84,13 +92,14 @@ def test_a_round_of_the_small_networks(folder, tmp_path):
 
 
 def test_a_round_of_the_full_network(folder, tmp_path):
-    changes = {"partition": {"class_path": "snntorch_binary.federated.IID"}, "num_rounds": 1, "local_epochs": 1}
-    settings = chosen_settings(
-        "fedsnn-cifar10-full", data_dir=str(folder), methods="snn", seeds="0", limit_per_class=2, **changes
+    changes = {"partition": "snntorch_binary.federated.IID", "num_rounds": 1, "local_epochs": 1}
+    federation = read_federation(
+        "fedsnn-cifar10-full", data_dir=str(folder), methods=["snn"], seeds=(0,), limit_per_class=2, **changes
     )
-    (run,) = run_all(settings, tmp_path / "out", ComparisonProgress(Console(quiet=True), 1, 1))
+    (run,) = run_all(federation, tmp_path / "out", RunsProgress(Console(quiet=True), 1, 1))
     assert run.probabilities["single"].shape == (10, 10)
-    state = torch.load(run.folder / "last.pt", weights_only=True)["state"]
-    start = make_federation(settings, "snn", 0).module.net.state_dict()
+    state = torch.load(run.folder / "last.ckpt", weights_only=True)["state_dict"]
+    state = {name.removeprefix("net."): value for name, value in state.items()}
+    start = make_sides(federation, "snn", 0).module.net.state_dict()
     assert sum(value.numel() for name, value in state.items() if "running" not in name) == 5_938_880 + 43_520
     assert all(not torch.equal(value, start[name]) for name, value in state.items())

@@ -1,4 +1,4 @@
-"""`snntorch-binary federate` with devices that learn online: settings, runs, table and picture."""
+"""`snntorch-binary federate` with devices that learn online: federation, runs, table and picture."""
 
 import json
 from dataclasses import replace
@@ -9,17 +9,17 @@ from rich.console import Console
 
 pytest.importorskip("flwr", reason="Flower is not installed")
 
-from snntorch_binary.federated.online_report import online_rows, online_table
-from snntorch_binary.federated.online_run import OnlineRun, run_online
-from snntorch_binary.federated.online_settings import ExchangeMethod, is_online, read_online_settings
-from snntorch_binary.federated.settings import shipped_configs
-from snntorch_binary.lightning.progress import ComparisonProgress
 
 from snntorch_binary.cli import main
-from snntorch_binary.federated import online_run
+from snntorch_binary.experiments.config import shipped
+from snntorch_binary.experiments.fl_snn import OnlineRun, read_online_federation, run_online, runs
+from snntorch_binary.experiments.fl_snn.config import SHIPPED, is_online
+from snntorch_binary.experiments.fl_snn.federation import ExchangeMethod
+from snntorch_binary.experiments.fl_snn.report import online_rows, online_table
+from snntorch_binary.experiments.progress import RunsProgress
 from snntorch_binary.nn import WTANetwork, layered_mask
 
-ONLINE = [name for name in shipped_configs() if is_online(name)]
+ONLINE = list(shipped(SHIPPED))
 
 CONFIG = """
 online: true
@@ -47,16 +47,17 @@ def config(tmp_path):
 def test_the_shipped_ones():
     assert ONLINE == ["fl-snn-mnist-dvs", "fl-snn-nmnist"]
     for name in ONLINE:
-        settings = read_online_settings(name)
-        assert {settings.methods[member].num_selected for member in settings.methods if member != "separate"} == {
+        assert is_online(name)
+        federation = read_online_federation(name)
+        assert {federation.methods[member].num_selected for member in federation.methods if member != "separate"} == {
             1,
             2,
             4,
             8,
         }
         # All methods of a curve's place have the same load.
-        for members in settings.curves.values():
-            loads = [settings.methods[each].num_selected / settings.methods[each].tau for each in members]
+        for members in federation.curves.values():
+            loads = [federation.methods[each].num_selected / federation.methods[each].tau for each in members]
             assert loads == [0.125, 0.25, 0.5, 1.0]
 
 
@@ -81,21 +82,21 @@ def test_a_federation_ends_in_a_table_a_file_and_a_picture(config, tmp_path, cap
 
 
 def test_what_is_done_is_not_done_again_and_the_rest_is_the_same(config, tmp_path, monkeypatch):
-    settings = read_online_settings(config, seeds=[1])
+    federation = read_online_federation(config, seeds=[1])
 
     def run(out):
-        return run_online(settings, out, ComparisonProgress(Console(quiet=True), 3, 1))
+        return run_online(federation, out, RunsProgress(Console(quiet=True), 3, 1))
 
     whole = run(tmp_path / "whole")
-    learn, calls = online_run._run, []
+    learn, calls = runs._run, []
 
-    def until_the_second(*arguments):
+    def until_the_second(*arguments, **named):
         calls.append(arguments)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return learn(*arguments)
+        return learn(*arguments, **named)
 
-    monkeypatch.setattr(online_run, "_run", until_the_second)
+    monkeypatch.setattr(runs, "_run", until_the_second)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "parts")
     parts = run(tmp_path / "parts")
@@ -110,20 +111,20 @@ def test_another_method_of_the_same_name_is_not_read_as_this_one(config, tmp_pat
     config.write_text(CONFIG.replace("turns: {tau: 6, rate: 0.2}", "turns: {tau: 12, rate: 0.2}"))
     capsys.readouterr()
     assert main(arguments) == 1
-    assert "holds another method of this name" in capsys.readouterr().err
+    assert "holds runs with other settings (methods.turns)" in capsys.readouterr().err
 
 
-def test_settings_reach_the_devices_and_steps_after_the_last_exchange_are_made(config, tmp_path, monkeypatch):
+def test_federation_reach_the_devices_and_steps_after_the_last_exchange_are_made(config, tmp_path, monkeypatch):
     config.write_text(CONFIG.replace("lr: 0.05", "lr: 0.03\nkappa: 0.25\nwindow: 2\nhidden: 3"))
-    settings = read_online_settings(config, seeds=[1])
-    settings = replace(settings, methods={"rare": ExchangeMethod(tau=25, rate=1.0, counted_since="exchange")})
+    federation = read_online_federation(config, seeds=[1])
+    federation = replace(federation, methods={"rare": ExchangeMethod(tau=25, rate=1.0, counted_since="exchange")})
     made, exchanged = [], []
-    make, exchange = online_run.make_devices, online_run.exchange_
-    monkeypatch.setattr(online_run, "make_devices", lambda *given: made.append(make(*given)) or made[-1])
+    make, exchange = runs.make_devices, runs.exchange_
+    monkeypatch.setattr(runs, "make_devices", lambda *given: made.append(make(*given)) or made[-1])
     monkeypatch.setattr(
-        online_run, "exchange_", lambda devices, num: exchanged.append(devices[0].position) or exchange(devices, num)
+        runs, "exchange_", lambda devices, num: exchanged.append(devices[0].position) or exchange(devices, num)
     )
-    run_online(settings, tmp_path / "out", ComparisonProgress(Console(quiet=True), 1, 1))
+    run_online(federation, tmp_path / "out", RunsProgress(Console(quiet=True), 1, 1))
     devices = made[-1]
     assert [(device.lr, device.rule.kappa, device.rule.window) for device in devices] == [(0.03, 0.25, 2)] * 2
     assert [(device.net.num_hidden, device.counted_since) for device in devices] == [(3, "exchange")] * 2
@@ -132,21 +133,11 @@ def test_settings_reach_the_devices_and_steps_after_the_last_exchange_are_made(c
     assert [device.position for device in devices] == [60 * 2, 60 * 2]
 
 
-def test_joined_time_steps(config):
+def test_joined_time_steps():
     spikes = torch.zeros(1, 7, 3, dtype=torch.uint8)
     spikes[0, [1, 4, 6], [0, 1, 2]] = 1
 
-    class Recorded:
-        def __len__(self):
-            return 1
-
-        def __getitems__(self, indices):
-            return spikes.transpose(0, 1).float(), torch.tensor([0])
-
-    class Shape:
-        input_shape = (3,)
-
-    joined, _ = online_run._spikes(Recorded(), Shape(), 3)
+    joined, _ = runs._spikes([(spikes.transpose(0, 1).float(), torch.tensor([0]))], polarities=False, join=3)
     assert joined.tolist() == [[[1, 0, 0], [0, 1, 0]]]  # the seventh step is no whole one
 
 
@@ -154,7 +145,7 @@ def test_joined_time_steps(config):
 def test_answers_are_those_of_free_runs(feedback):
     net = WTANetwork(6, 0, 3, feedback=feedback, init=1.0, mask=layered_mask(6, 0, 3, output_lateral=feedback == "all"))
     spikes = (torch.rand(7, 9, 6) < 0.4).byte()
-    found = online_run.answer(net, spikes, 3)
+    found = runs.answer(net, spikes, 3)
     with torch.no_grad():
         each = [net(spikes.transpose(0, 1).float().unsqueeze(-1), seed).sum(0).softmax(-1) for seed in range(3)]
     assert torch.equal(found["single"], each[0])
@@ -163,12 +154,12 @@ def test_answers_are_those_of_free_runs(feedback):
 
 
 def test_the_table_shows_means_over_devices_and_the_worst(config):
-    settings = read_online_settings(config)
+    federation = read_online_federation(config)
     labels = torch.tensor([0, 1, 0, 1])
     right, half = torch.eye(2)[labels], torch.tensor([[1.0, 0.0]]).expand(4, 2)
     answers = {name: torch.stack([right, half]) for name in ("single", "ensemble")}
-    runs = [OnlineRun("turns", seed, answers, answers, labels, labels, 10, 2000, 1.0) for seed in (0, 1)]
-    rows = online_rows(settings, runs)
+    found = [OnlineRun("turns", seed, answers, answers, labels, labels, 10, 2000, 1.0, "0 1") for seed in (0, 1)]
+    rows = online_rows(federation, found)
     assert rows[0]["accuracy"] == 0.75
     assert rows[0]["worst_accuracy"] == 0.5
     with (console := Console(width=80)).capture() as printed:
@@ -180,13 +171,13 @@ def test_the_table_shows_means_over_devices_and_the_worst(config):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ("everything: {tau: 0.5}", "Expected argument `tau` to be of type int, but got 0.5."),
+        ("everything: {tau: 0.5}", "`methods.everything` to be arguments that ExchangeMethod takes"),
         ("everything: {tau: -1}", "Expected argument `tau` to be an integer of at least 1, but got -1."),
         ("everything: {tau: 61}", "`methods.everything.tau` to be at most num_local_steps = 60, but got 61."),
         ("everything: {tau: 4, rate: 0.1}", "`rate` to be at least 1 / tau = 0.25, so that something can be sent"),
-        ("everything: {taus: 4}", "`methods.everything` to be with some of tau, rate, counted_since, but got 'taus'."),
+        ("everything: {taus: 4}", "taus"),
         ("5: {tau: 4}", "`methods` to be with names of letters, digits and - _ ., but got 5."),
-        ("everything: {counted_since: never}", "`counted_since` to be 'sent' or 'exchange', but got 'never'."),
+        ("everything: {counted_since: never}", "counted_since"),
     ],
 )
 def test_a_wrong_file_is_one_sentence(config, change, sentence, capsys):
@@ -203,8 +194,10 @@ def test_a_wrong_file_is_one_sentence(config, change, sentence, capsys):
         ("lr: 0.05", "hidden: -1", "`hidden` to be an integer of at least 0, but got -1."),
         ("lr: 0.05", "lr: -1.0", "`lr`"),
         ("lr: 0.05", "kappa: 1.5", "`kappa`"),
-        ("lr: 0.05", "feedback: some", "`feedback` to be one of"),
-        ("classes: [0, 1]", "classes: 5", "`data` to be with the name of a data set and at least two classes"),
+        ("lr: 0.05", "feedback: some", "feedback"),
+        ("classes: [0, 1]", "classes: 5", "`data` to be arguments that ShippedData takes"),
+        ("classes: [0, 1]", "classes: [3]", "spikes over time, [T, ...] each, of at least two classes"),
+        ("classes: [0, 1]", "class: 5", "class"),
     ],
 )
 def test_a_wrong_value_is_one_sentence(config, tmp_path, old, new, sentence, capsys):
@@ -219,31 +212,63 @@ def test_a_file_that_is_no_text_is_named(tmp_path, capsys):
     path = tmp_path / "a.yaml"
     path.write_bytes(b"\xff\xfe\x00\xd8")
     assert main(["federate", str(path)]) == 1
-    assert f"{path} is no YAML file" in capsys.readouterr().err
+    assert f"`CONFIG` to be an experiment, but got {path}: 'utf-8' codec" in capsys.readouterr().err
 
 
 def test_options_that_do_not_fit(config, capsys):
     for options, sentence in (
         (["--rounds", "3"], "`--rounds` to be left out with online devices, but got 3."),
         (["--methods", "none"], "`--methods` to be some of separate, everything, turns, but got 'none'."),
-        (["--seeds", "a"], "`--seeds` to be integers separated by commas, but got 'a'."),
+        (["--jobs", "2"], "`--jobs` to be left out with online devices, but got 2."),
     ):
         assert main(["federate", str(config), *options]) == 1
         assert sentence in capsys.readouterr().err
     config.write_text(CONFIG.replace("[turns, everything]", "[turns, nothing]"))
     with pytest.raises(ValueError, match=r"`curves\.in turn` to be a list of some of separate"):
-        read_online_settings(config)
-    with pytest.raises(ValueError, match="with the name of a data set and at least two classes"):
-        replace(read_online_settings("fl-snn-nmnist"), data={"name": "nmnist"})
+        read_online_federation(config)
+
+
+OWN = """
+import torch
+
+
+def recordings(scale=1.0):
+    x = (torch.arange(240).reshape(40, 6, 1) * 7 + torch.arange(5) * 3) % 4 == 0
+    x, labels = scale * x.float(), torch.arange(40) % 2
+    return {name: (x, labels) for name in ("train", "validation", "test")}
+"""
+
+
+def test_data_of_ones_own(tmp_path, monkeypatch, capsys):
+    """Devices of a user's classes; the networks of all devices are kept with a description."""
+    (tmp_path / "my_recordings.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = tmp_path / "own.yaml"
+    own = CONFIG.replace("data: {name: digits, classes: [0, 1], num_steps: 5, limit_per_class: 20}", "data: {data}")
+    path.write_text(own.replace("{data}", "{class_path: my_recordings.recordings}"))
+    assert main(["federate", str(path), "--methods", "turns", "--seeds", "0", "--out", str(tmp_path / "out")]) == 0
+    row = json.loads((tmp_path / "out" / "results.json").read_text())[0]
+    assert (row["dataset"], row["classes"]) == ("recordings", "0 1")
+    folder = tmp_path / "out" / "runs" / "turns-seed0"
+    described = json.loads((folder / "description.json").read_text())
+    assert described["network"]["class_path"] == "snntorch_binary.models.layered_network"
+    states = [torch.load(folder / f"device{number}.ckpt", weights_only=True)["state_dict"] for number in (0, 1)]
+    assert states[0].keys() == states[1].keys()
+    assert any(not torch.equal(value, states[1][name]) for name, value in states[0].items())
+    path.write_text(own.replace("{data}", "{class_path: my_recordings.recordings, init_args: {scale: 0.5}}"))
+    capsys.readouterr()
+    assert main(["federate", str(path), "--out", str(tmp_path / "other")]) == 1
+    assert "`data` to be spikes, 0 or 1, but got other numbers" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
 
 
 def test_two_digits_of_nmnist(real_data, tmp_path):
     """A device alone is at chance, together they are not: the first 30 recordings of each, one seed."""
-    settings = read_online_settings(
+    federation = read_online_federation(
         "fl-snn-nmnist", data_dir=str(real_data), methods=["separate", "turns-1"], seeds=[0], limit_per_class=30
     )
-    settings = replace(settings, num_local_steps=600, num_samples=2)
-    alone, together = run_online(settings, tmp_path, ComparisonProgress(Console(quiet=True), 2, 1))
+    federation = replace(federation, num_local_steps=600, num_samples=2)
+    alone, together = run_online(federation, tmp_path, RunsProgress(Console(quiet=True), 2, 1))
     accuracies = [
         (run.probabilities["ensemble"].argmax(-1) == run.labels).double().mean(1) for run in (alone, together)
     ]

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from snntorch_binary.cli import main
-from snntorch_binary.tune import command
+from snntorch_binary.experiments.tune import populations
 
 
 def below():
@@ -59,7 +59,7 @@ if __name__ == "__main__":
     if stop:
         how, at = stop
         listener = {"kill": Kill, "interrupt": Interrupt}[how](folder, int(at))
-        command._Listener = lambda *_: listener
+        populations._Listener = lambda *_: listener
     code = main(["tune", config, "--slots", "1", "--out", str(folder / "out")])
     left = [child.name() for child in below() if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     (folder / "left.json").write_text(json.dumps(left))

@@ -17,8 +17,8 @@ import yaml
 
 pytest.importorskip("ray.tune", reason="Ray is not installed")
 
-from snntorch_binary.tune.settings import ModuleOf, read_settings
 
+from snntorch_binary.experiments.tune.config import read_tuning
 from snntorch_binary.tune.interval import train_interval
 from snntorch_binary.tune.lineage import line_of, read_reports, schedule_of, winner
 from snntorch_binary.tune.scheduler import VALUES, SeededPopulationBasedTraining
@@ -26,21 +26,19 @@ from snntorch_binary.tune.space import first_values
 
 CONFIG = {
     "model": {"class_path": "snntorch_binary.tune.Quadratic", "init_args": {"steps": 5}},
-    "trainer": {"max_epochs": 24},
-    "tune": {
-        "population": 3,
-        "interval": 4,
-        "quantile": 0.34,
-        "resample": 0.5,
-        "metric": "Q",
-        "mode": "max",
-        "start": [{"h0": 1.0, "h1": 0.0}, {"h0": 0.0, "h1": 0.9}],
-        "space": {"h0": {"low": 0.0, "high": 1.0}, "h1": {"low": 0.0, "high": 1.0}},
-        "seeds": [3],
-    },
+    "epochs": 24,
+    "population": 3,
+    "interval": 4,
+    "quantile": 0.34,
+    "resample": 0.5,
+    "metric": "Q",
+    "mode": "max",
+    "start": [{"h0": 1.0, "h1": 0.0}, {"h0": 0.0, "h1": 0.9}],
+    "space": {"h0": {"low": 0.0, "high": 1.0}, "h1": {"low": 0.0, "high": 1.0}},
+    "seeds": [3],
 }
 KILLED_AT = 8  # in the middle of the third round
-SHORTER = {**CONFIG, "trainer": {"max_epochs": 8}}  # a population of six reports
+SHORTER = {**CONFIG, "epochs": 8}  # a population of six reports
 INTERRUPTED_AT = 6 + 2  # the first of three fixed settings has come to its end
 
 
@@ -77,11 +75,11 @@ def ran(tmp_path_factory):
     return folder, killed.returncode, at_kill, done.stdout
 
 
-def trained_in_plain_python(settings, folder):
+def trained_in_plain_python(tuning, folder):
     """Truncation selection without Ray; the reports of the last round."""
-    plan, module_factory = settings.plan, ModuleOf(settings.config["model"])
-    scheduler = SeededPopulationBasedTraining(plan, settings.space)
-    values = first_values(settings.space, list(plan.start), plan.population, plan.seed)
+    plan, module_factory = tuning.plan, tuning.modules(None)
+    scheduler = SeededPopulationBasedTraining(plan, tuning.space)
+    values = first_values(tuning.space, list(plan.start), plan.population, plan.seed)
     folders = [None] * plan.population
     for number in range(1, plan.epochs // plan.interval + 1):
         reports = []
@@ -104,31 +102,31 @@ def test_killed_and_resumed_is_what_plain_python_trains(ran, tmp_path):
     folder, code, at_kill, _ = ran
     assert code == -9
     assert len(at_kill) == KILLED_AT
-    settings = read_settings(str(folder / "toy.yaml"), {})
+    tuning = read_tuning(folder / "toy.yaml")
     reports = read_reports(folder / "out" / "seed3" / "pbt" / "reports.jsonl")
-    last = {report.member: report for report in reports if report.epoch == settings.plan.epochs}
-    for report in trained_in_plain_python(settings, tmp_path):
+    last = {report.member: report for report in reports if report.epoch == tuning.plan.epochs}
+    for report in trained_in_plain_python(tuning, tmp_path):
         assert last[report.member].scores == report.scores
         assert last[report.member].values == report.values
-    line = line_of(winner(reports, settings.plan), reports)
+    line = line_of(winner(reports, tuning.plan), reports)
     written = yaml.safe_load((folder / "out" / "seed3" / "pbt" / "schedule.yaml").read_text())
     assert written["trainer"]["callbacks"][0]["init_args"]["schedule"] == schedule_of(line)
-    assert sum(report.parent is None for report in reports) == settings.plan.population  # nobody began anew
+    assert sum(report.parent is None for report in reports) == tuning.plan.population  # nobody began anew
 
 
 def test_better_than_fixed_settings(ran):
     """Scores of equal budgets from the same first settings; with one coordinate at rest no setting exceeds 0.39."""
     folder, _, _, printed = ran
-    settings = read_settings(str(folder / "toy.yaml"), {})
+    tuning = read_tuning(folder / "toy.yaml")
     names = ("pbt", "best-fixed")
     pbt, fixed = (read_reports(folder / "out" / "seed3" / name / "reports.jsonl") for name in names)
-    first = first_values(settings.space, list(settings.plan.start), settings.plan.population, settings.plan.seed)
+    first = first_values(tuning.space, list(tuning.plan.start), tuning.plan.population, tuning.plan.seed)
     for reports in (pbt, fixed):
         assert {of.member: of.values for of in reports if of.begin == 0} == dict(enumerate(first))
     assert len({(of.member, of.epoch) for of in pbt}) == len(fixed)
     assert all(of.values == first[of.member] for of in fixed)
     assert max(of.scores["Q"] for of in fixed if 0.0 in of.values.values()) <= 0.39
-    best, best_fixed = (winner(reports, settings.plan).scores["Q"] for reports in (pbt, fixed))
+    best, best_fixed = (winner(reports, tuning.plan).scores["Q"] for reports in (pbt, fixed))
     assert best_fixed + 0.3 < best <= 1.2
     rows = [[cell.strip() for cell in line.split("│")] for line in printed.splitlines() if line.count("│") == 5]
     assert [row[:3] for row in rows] == [["PBT", "3", f"{best:.4g}"], ["best fixed", "3", f"{best_fixed:.4g}"]]
