@@ -57,7 +57,7 @@ def federate(
 
 def run(federation: Federation, out: Path, console: Console | None = None, jobs: int = 1) -> list[FederatedRun]:
     """Carry out a federation; see :func:`federate`."""
-    check_jobs(jobs)
+    check_jobs(jobs, federation)
     if jobs > 1 and federation.engine == "ray":
         raise ValueError(expected("jobs", "1 with the engine ray, which has processes of its own", jobs))
     console = Console() if console is None else console
