@@ -18,6 +18,7 @@ _LIGHTNING_COMMANDS = {
 }
 _EPILOG = """examples:
   snntorch-binary compare digits
+  snntorch-binary compare --config mine.yaml --jobs 4
   snntorch-binary compare mnist --data-dir data --epochs 5 --seeds 0
   snntorch-binary compare nmnist --data-dir data --classes 6,7,8,9
   snntorch-binary compare nmnist --data-dir data --classes 6,9 --rules vowel-wta,vowel-binary,bayes

@@ -111,8 +111,8 @@ def import_all():
     import snntorch_binary
 
     root = Path(snntorch_binary.__file__).parent
-    for room in ("lightning", "experiments/compare"):
-        for path in (root / room).glob("*.py"):
+    for room in ("lightning", "experiments", "experiments/compare", "experiments/fit"):
+        for path in (root / room).glob("[!_]*.py"):
             importlib.import_module(".".join(("snntorch_binary", *Path(room).parts, path.stem)))
 
 

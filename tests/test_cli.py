@@ -56,7 +56,7 @@ def truncated_archive(folder):
     [
         ([], ["COMMAND"]),
         (["compute"], ["COMMAND", "compute"]),
-        (["compare", "cifar"], ["`NAME`", "digits", "poker-dvs", "'cifar'"]),
+        (["compare", "cifar"], ["`NAME`", "digits", "poker-dvs", "split-mnist", "'cifar'"]),
         (["compare", "digits", "--config", "mine.yaml"], ["`NAME`", "--config", "'digits'"]),
         (["compare", "--config", "mine.yaml"], ["`--config`", "a YAML file", "mine.yaml"]),
         (["compare", "digits", "--rules", "st,vowel"], ["`rules`", "full-precision", "'vowel'"]),

@@ -142,7 +142,8 @@ def find(name: str, rules: Sequence[str] | None, credit: str) -> Path:
     """
     known = shipped()
     if name not in known:
-        raise ValueError(expected("NAME", f"one of {', '.join(known)}, or left out with --config", repr(name)))
+        what = f"one of {', '.join(known)}, split-mnist, or left out with --config"
+        raise ValueError(expected("NAME", what, repr(name)))
     if rules is not None:
         _check_rules(rules)
     own = read_file(known[name])

@@ -346,7 +346,7 @@ def make_rule(name: Any, settings: Any = None) -> Rule:
     if settings is not None and not isinstance(settings, Mapping):
         raise ValueError(expected(f"rules.{name}", "hyper-parameters by name", repr(settings)))
     given = dict(settings or {})
-    network = given.pop("network", None) or {}  # whose arguments are looked at where it is made
+    network = given.pop("network", None) or {}  # its arguments are looked at where it is made
     if not isinstance(network, Mapping):
         raise ValueError(expected(f"rules.{name}.network", "arguments of the network by name", repr(network)))
     return RULES[name](**{**typed(f"rules.{name}", RULES[name], given), "network": dict(network)})

@@ -184,7 +184,7 @@ def default_jobs() -> int:
     return max(1, (os.cpu_count() or 1) // 2)
 
 
-def check_jobs(jobs: int, sent: object) -> None:
+def check_jobs(jobs: int, sent: object = None) -> None:
     """Raise the house sentence unless this is a number of processes, to which this can be sent if there are several."""
     if type(jobs) is not int or jobs < 1:
         raise ValueError(expected("jobs", "a positive integer", jobs))

@@ -211,7 +211,7 @@ BAD = {
     "no rules": ({"rules": []}, ["`rules`", "at least one"]),
     "a rule twice": ({"rules": ["st", "st"]}, ["`rules`", "different rules"]),
     "a winner-take-all rule": ({"rules": ["vowel-binary"]}, ["`network`", "winner-take-all network", "Sequential"]),
-    "spikes of no soft LIF": ({"rules": ["softlif"]}, ["`network`"]),
+    "spikes of no soft LIF": ({"rules": ["softlif"]}, ["SoftLIF neurons", "Sequential"]),
     "local credit": ({"credit": "local"}, ["LocalNetwork"]),
     "unknown credit": ({"credit": "far"}, ["`credit`", "through-time", "'far'"]),
     "no epochs": ({"epochs": 0}, ["`epochs`", "positive integer", "0"]),

@@ -37,6 +37,7 @@ NAMES = [
     "softlif",
     "softlif-st",
     "softlif-bayes",
+    "fedsnn",
 ]
 
 
