@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import snntorch_binary
 from snntorch_binary._errors import expected, in_one_line, require
-from snntorch_binary.convert import copy_model
+from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.export.place import places
 from snntorch_binary.fuse import fuse
 from snntorch_binary.graph.network import GraphNetwork
