@@ -1,0 +1,106 @@
+"""Full precision, ST-BiSNN and Bayes-BiSNN."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from torch import nn
+
+from snntorch_binary.experiments.rules.rule import Rule, register_rule
+from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
+from snntorch_binary.lightning.spiking_module import SpikingModule
+from snntorch_binary.lightning.st_bisnn import STBiSNN
+from snntorch_binary.weights import Bernoulli
+
+Scale = Literal["fan_in", "channel"] | float
+
+
+@register_rule
+@dataclass(frozen=True)
+class FullPrecision(Rule):
+    """Real weights, the baseline.
+
+    Attributes:
+        lr: Adam's learning rate.
+    """
+
+    name: ClassVar[str] = "full-precision"
+    title: ClassVar[str] = "full precision"
+    weight_bits: ClassVar[int] = 32
+
+    lr: float = 1e-3
+
+    def module(self, net: nn.Module, num_classes: int | None, **options: Any) -> SpikingModule:
+        """Return the LightningModule that trains a float network by this rule; see :meth:`Rule.module`."""
+        return SpikingModule(net, num_classes, self.lr, **options)
+
+
+@register_rule
+@dataclass(frozen=True)
+class StraightThrough(Rule):
+    """ST-BiSNN.
+
+    Attributes:
+        latent_lr: Adam's learning rate of the latents.
+        lr: that of real parameters.
+        scale: of the binary weights, see :func:`snntorch_binary.binarize_`.
+    """
+
+    name: ClassVar[str] = "st"
+    title: ClassVar[str] = "ST-BiSNN"
+
+    latent_lr: float = 3e-3
+    lr: float = 1e-3
+    scale: Scale = "channel"
+
+    def module(self, net: nn.Module, num_classes: int | None, **options: Any) -> SpikingModule:
+        """Return the LightningModule that trains a float network by this rule; see :meth:`Rule.module`."""
+        return STBiSNN(net, num_classes, self.lr, self.latent_lr, scale=self.scale, **options)
+
+
+@register_rule
+@dataclass(frozen=True)
+class Bayes(Rule):
+    """Bayes-BiSNN.
+
+    Attributes:
+        lr: step of the Adam-normalised natural gradient.
+        base_lr: Adam's learning rate of real parameters.
+        rho: weight of the KL term; ``None`` is 1 / (number of training examples).
+        init_scale: ``|w_r|`` at the start.
+        limit: bound on ``|w_r|``.
+        num_members: members of the ensemble whose test results are reported.
+        scale: of the binary weights, see :func:`snntorch_binary.binarize_`.
+    """
+
+    name: ClassVar[str] = "bayes"
+    title: ClassVar[str] = "Bayes-BiSNN"
+    predictions: ClassVar[tuple[str, ...]] = ("mode", "ensemble")
+
+    lr: float = 0.15
+    base_lr: float = 1e-3
+    rho: float | None = 0.0
+    init_scale: float = 3.0
+    limit: float = 30.0
+    num_members: int = 10
+    scale: Scale = "channel"
+
+    def module(self, net: nn.Module, num_classes: int | None, **options: Any) -> SpikingModule:
+        """Return the LightningModule that trains a float network by this rule; see :meth:`Rule.module`."""
+        return BayesBiSNN(
+            net,
+            num_classes,
+            self.lr,
+            self.rho,
+            self.base_lr,
+            rule=Bernoulli(init_scale=self.init_scale),
+            scale=self.scale,
+            limit=self.limit,
+            num_test_samples=self.num_members,
+            **options,
+        )
+
+    def bits(self, prediction: str) -> float:
+        """Return the bits a weight that a prediction needs; each member has weights of its own."""
+        return float(self.num_members if prediction == "ensemble" else 1)
