@@ -1,7 +1,8 @@
 """Foreign modules: the adapter that knows another library is imported when a module of that library is met.
 
 An adapter registers what the rest of the package then knows: here the forms of modules with raw weights, and in
-:mod:`snntorch_binary.nn.neurons.known` which models take one time step. So ``import snntorch_binary`` imports torch only, and a
+:mod:`snntorch_binary.nn.neurons.known` which models take one time step. So ``import snntorch_binary`` imports torch
+only, and a
 model of that library needs no extra line.
 """
 
