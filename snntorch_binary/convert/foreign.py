@@ -2,8 +2,7 @@
 
 An adapter registers what the rest of the package then knows: here the forms of modules with raw weights, and in
 :mod:`snntorch_binary.nn.neurons.known` which models take one time step. So ``import snntorch_binary`` imports torch
-only, and a
-model of that library needs no extra line.
+only, and a model of that library needs no extra line.
 """
 
 from __future__ import annotations
