@@ -16,7 +16,6 @@ pytest.importorskip("lightning")
 
 import lightning as L
 from lightning.pytorch.cli import LightningCLI
-from snntorch_binary.lightning.settings import write_settings
 
 from snntorch_binary._files import RunFolder, tensor_bytes
 from snntorch_binary.checkpoint import load_trained
