@@ -264,11 +264,11 @@ def test_settings_of_a_folder(content, here, capsys):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_federate(kind, here, marker, planted_pickle, capsys, caplog):
+def test_federate(kind, here, marker, planted_pickle, capsys):
     """In place of every file of a run that has ended: it is made anew, with the same results, or refused."""
     pytest.importorskip("flwr")
     arguments = ["federate", "digits-5-clients", "--methods", "bayes-product", "--rounds", "1", "--seeds", "0"]
-    arguments += ["--limit-per-class", "10", "--out", "out"]
+    arguments += ["--limit-per-class", "10", "--out", "out", "--jobs", "1"]
     assert main(arguments) == 0
 
     def results():
@@ -280,23 +280,20 @@ def test_federate(kind, here, marker, planted_pickle, capsys, caplog):
     (folder,) = (here / "out" / "runs").iterdir()
     run = json.loads((folder / "record.json").read_text())["run"]
     files = [path for path in folder.rglob("*") if path.is_file()]
-    assert {"predictions.pt", "last.pt", "record.json", "method.json"} <= {path.name for path in files}
+    assert {"predictions.pt", "last.ckpt", "record.json", "description.json"} <= {path.name for path in files}
     for path in files:
-        if path.name == "method.json":
-            continue
         path.unlink()
         if kind == "pickle":
             path.write_bytes(planted_pickle(marker))
-        elif path.suffix == ".pt":
-            RunFolder(path.parent, run).write(path.name, tensor_bytes({"state": names_of_classes(marker)}))
+        elif path.suffix in (".pt", ".ckpt"):
+            RunFolder(path.parent, run).write(path.name, tensor_bytes({"state_dict": names_of_classes(marker)}))
         else:
             path.write_text(json.dumps(names_of_classes(str(marker))))
     assert main(arguments) == 0
     assert results() == before
-    assert any("made anew" in message for message in caplog.messages)
-    capsys.readouterr()
-    method = json.dumps(names_of_classes(str(marker))).encode() if kind != "pickle" else planted_pickle(marker)
-    (folder / "method.json").write_bytes(method)
+    assert "made anew" in " ".join(capsys.readouterr().out.split())
+    settings = json.dumps(names_of_classes(str(marker))).encode() if kind != "pickle" else planted_pickle(marker)
+    (here / "out" / "settings.json").write_bytes(settings)
     assert main(arguments) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1

@@ -40,11 +40,11 @@ def training_examples(data: LoadedData) -> Examples:
         ValueError: its examples have no numbers.
     """
     loader = data.train(1, 0)
-    dataset = getattr(loader, "dataset", None)
     if not isinstance(loader, DataLoader) or not _shows_all(loader):
         what = "with a train part whose examples can be chosen by their numbers, and none is left out"
-        raise ValueError(expected("data", what, f"a {type(loader).__name__} of {type(dataset).__name__}"))
-    return Examples(dataset, _labels(dataset), loader.collate_fn)
+        got = f"a {type(loader).__name__} of {type(getattr(loader, 'dataset', None)).__name__}"
+        raise ValueError(expected("data", what, got))
+    return Examples(loader.dataset, _labels(loader.dataset), loader.collate_fn)
 
 
 def _shows_all(loader: DataLoader[Any]) -> bool:

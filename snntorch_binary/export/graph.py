@@ -19,7 +19,7 @@ from snntorch_binary.export.weighted import CONV, LINEAR, weighted_node
 from snntorch_binary.nn.neurons.description import is_neuron
 from snntorch_binary.weights import Kind, binary_layers, sampled
 
-_WAYS_OUT = {
+WAYS_OUT = {
     "BatchNorm1d": "fold it into the layer before, torch.nn.utils.fusion on the frozen network",
     "BatchNorm2d": "fold it into the layer before, torch.nn.utils.fusion on the frozen network",
 }
@@ -65,7 +65,7 @@ def _nodes(nir: Any, chain: list[Place], kind: Kind, allow_lossy: bool, dt: floa
         elif isinstance(place.layer, (*LINEAR, *CONV)):
             new = [(own, weighted_node(nir, place, kind, None if behind is None else recurrent_bias(behind)))]
         else:
-            raise place.cannot("the function", _WAYS_OUT.get(place.kind, "leave it out of the network"))
+            raise place.cannot("the function", WAYS_OUT.get(place.kind, "leave it out of the network"))
         of_spikes = is_neuron(place.layer) or (of_spikes and isinstance(place.layer, (nn.Flatten, nn.MaxPool2d)))
         for _, node in new:
             node.metadata["name"] = place.name

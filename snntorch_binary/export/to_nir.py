@@ -9,8 +9,12 @@ import torch
 from torch import Tensor, nn
 
 import snntorch_binary
-from snntorch_binary._errors import expected, require
+from snntorch_binary._errors import expected, in_one_line, require
+from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.export.place import places
+from snntorch_binary.fuse import fuse
+from snntorch_binary.graph.network import GraphNetwork
+from snntorch_binary.graph.sequential import is_chain
 from snntorch_binary.weights import Kind
 
 DT = 1e-4
@@ -45,8 +49,11 @@ def to_nir(
     decay and one threshold per layer.
 
     Args:
-        net: an ``nn.Sequential``, time-first or one step at a time, or layers and neurons in their order.
-        sample: an input of the network, [T, B, ...] time-first or [B, ...] for one time step; its shape counts.
+        net: an ``nn.Sequential``, time-first or one step at a time, or layers and neurons in their order; or a network
+            of any form that :func:`snntorch_binary.fuse` takes, whose branches, sums and outputs become edges. What
+            stands behind its last neurons, such as a sum over time, is left out.
+        sample: an input of the network, [T, B, ...] time-first or [B, ...] for one time step; its shape counts. Of a
+            network of any form an input as its ``forward`` takes it.
         weights: ``"mode"``, ``"mean"`` (which is not two-valued), or the seed of a posterior draw.
         allow_lossy: export neurons that NIR cannot express with its hard reset in place of theirs.
         dt: time step of the time constants, in seconds; snnTorch loads 1e-4 only, Norse as
@@ -58,7 +65,8 @@ def to_nir(
     Raises:
         NIRExportError: NIR cannot express a module; a ``ValueError``.
         ValueError: the sample does not fit, or an argument is out of its range.
-        TypeError: the network is no chain of layers.
+        NotAGraphError: a network that is no chain of layers does not fold over time; a ``ValueError``.
+        TypeError: the network does not take the sample.
         MissingPackageError: nir is not installed.
 
     Example:
@@ -86,7 +94,25 @@ def to_nir(
         "dt": float(dt),
         "weights": weights if isinstance(weights, str) else f"seed {weights}",
     }
+    if isinstance(net, nn.Module) and not is_chain(net):
+        from snntorch_binary.export.over_time import graph_over_time
+
+        graph = copy_model(_over_time(net, sample)).cpu()
+        return graph_over_time(nir, graph, sample, kind, generator, allow_lossy, dt, metadata)
     return graph_of(nir, places(net, sample), kind, generator, allow_lossy, dt, metadata)
+
+
+def _over_time(net: nn.Module, sample: Any) -> GraphNetwork:
+    if isinstance(net, GraphNetwork):
+        return net
+    if not isinstance(sample, Tensor) or not sample.is_floating_point():
+        raise TypeError(expected("sample", "a floating-point tensor", getattr(sample, "dtype", type(sample).__name__)))
+    try:
+        return fuse(net, sample)
+    except TypeError as error:
+        what = "a network of layers in their order, or one that takes the sample"
+        got = f"a {type(net).__name__}, whose forward says more than its layers ({in_one_line(error)})"
+        raise TypeError(expected("net", what, got)) from None
 
 
 def _which(weights: object) -> tuple[Kind, torch.Generator | None]:

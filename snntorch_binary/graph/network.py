@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from snntorch_binary._errors import expected
+from snntorch_binary.graph.samples import are_spikes
 from snntorch_binary.graph.tree import form, leaves
 
 
@@ -23,6 +24,7 @@ class GraphNetwork(nn.Module):
         graph: a ``torch.fx.Graph`` of calls over whole sequences [T, ...]; ``print(network.graph)`` shows it.
         report: for each layer, by its name in the network before, what has become of it.
         proof: what the comparison with the network has shown.
+        spikes: of each tensor among the arguments, whether it was nothing but spikes in the sample.
     """
 
     report: dict[str, str]
@@ -46,6 +48,7 @@ class GraphNetwork(nn.Module):
             self.register_buffer(name, tensor, persistent=False)
         self.graph, self.name = graph, type(network).__name__
         self.report, self.proof = {}, ""
+        self.spikes = are_spikes(args)
         self._form = form(args)
         self._fixed = [None if isinstance(leaf, Tensor) else leaf for leaf in leaves(args)]
         self._tensors = [isinstance(leaf, Tensor) for leaf in leaves(args)]

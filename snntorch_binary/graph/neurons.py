@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from snntorch_binary.kernels.scan import exponential_filter, leaky_scan
-from snntorch_binary.kernels.surrogates import ArcTan, FastSigmoid, Surrogate
+from snntorch_binary.kernels.surrogates import Surrogate
 from snntorch_binary.nn.neurons.base import Neuron
+from snntorch_binary.nn.neurons.of_snntorch import leaky_over_time, surrogate_of, synaptic_over_time
 
 _RESETS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 
@@ -71,7 +70,7 @@ def why_no_scan(neuron: nn.Module) -> str | None:
         return "no scan with reset_delay=False"
     if kind == "Synaptic" and neuron.state_function.__name__ == "_base_zero":  # type: ignore[union-attr]
         return "no scan of Synaptic neurons with a reset to zero"
-    if not isinstance(surrogate_of(neuron.spike_grad), Surrogate):  # type: ignore[arg-type]
+    if not isinstance(surrogate_of(neuron.spike_grad), Surrogate):
         return "a surrogate gradient of its own"
     return None
 
@@ -89,26 +88,23 @@ def snntorch_kind(neuron: nn.Module) -> str | None:
     return None
 
 
-@lru_cache(maxsize=256)
-def surrogate_of(spike_grad: Callable[[Tensor], Tensor] | None) -> Callable[[Tensor], Tensor] | None:
-    """Return ours for snnTorch's arc tangent and fast sigmoid, whose functions do not say what they are."""
-    parts = getattr(spike_grad, "__closure__", None) or ()
-    numbers = [part.cell_contents for part in parts if isinstance(part.cell_contents, (int, float))]
-    if spike_grad is None or isinstance(spike_grad, Surrogate) or len(numbers) != 1 or not numbers[0] > 0:
-        return spike_grad
-    for ours in (ArcTan(float(numbers[0])), FastSigmoid(float(numbers[0]))):
-        if _alike(spike_grad, ours):
-            return ours
-    return spike_grad
+def has_twin(neuron: nn.Module) -> bool:
+    """Say whether :func:`twin_of` knows neurons: snnTorch's ``Leaky`` and ``Synaptic``, without some options."""
+    options = ("inhibition", "state_quant", "surrogate_disable")
+    return snntorch_kind(neuron) is not None and not any(getattr(neuron, option, False) for option in options)
 
 
-def _alike(first: Callable[[Tensor], Tensor], second: Callable[[Tensor], Tensor]) -> bool:
-    """Say whether two surrogates have the same spikes and gradients on a range of membrane potentials."""
-    answers = []
-    for function in (first, second):
-        u = torch.linspace(-4, 4, 401).requires_grad_()
-        with torch.enable_grad():
-            spikes = function(u)
-            (gradient,) = torch.autograd.grad(spikes.sum(), u)
-        answers.append((spikes.detach(), gradient))
-    return all(torch.allclose(one, other, rtol=1e-5, atol=1e-7) for one, other in zip(*answers, strict=True))
+def twin_of(neuron: Any, *, step: bool, init_hidden: bool = False, output: bool = False) -> Neuron:
+    """Return ours for snnTorch's ``Leaky`` or ``Synaptic``, with its parameters.
+
+    Args:
+        neuron: neurons of which :func:`has_twin` is true.
+        step: whether ours take one step a call.
+        init_hidden: whether ours keep their state.
+        output: whether ours return their potential.
+    """
+    over_time = leaky_over_time if snntorch_kind(neuron) == "Leaky" else synaptic_over_time
+    twin = over_time(neuron, output)
+    assert isinstance(twin, Neuron)
+    twin.one_step, twin.init_hidden = step or init_hidden, init_hidden
+    return twin

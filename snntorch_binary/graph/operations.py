@@ -64,7 +64,9 @@ def operation_of(function: Any, written: bool, plain: bool) -> Operation | None:
     if name == "__setitem__":
         return Operation("function", "with_item", with_item)
     if name in ("zero_", "fill_", "copy_"):
-        return Operation("function", name[:-1] + "_like", {"zero_": zeros, "fill_": full, "copy_": copied}[name])
+        return Operation(
+            "function", name[:-1] + "_like", {"zero_": zero_like, "fill_": fill_like, "copy_": copy_like}[name]
+        )
     name = _SAME.get(name, name)
     if name in _ARITHMETIC and plain:
         return Operation("function", name, _ARITHMETIC[name])
@@ -105,16 +107,16 @@ def with_item(x: Tensor, index: Any, value: Any) -> Tensor:
     return x
 
 
-def zeros(x: Tensor) -> Tensor:
+def zero_like(x: Tensor) -> Tensor:
     """Return zeros like a tensor."""
     return torch.zeros_like(x)
 
 
-def full(x: Tensor, value: Any) -> Tensor:
+def fill_like(x: Tensor, value: Any) -> Tensor:
     """Return a number repeated in the shape of a tensor."""
     return torch.zeros_like(x) + value
 
 
-def copied(x: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
+def copy_like(x: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
     """Return what a tensor is after another was copied into it."""
     return source.to(x).expand_as(x).clone()

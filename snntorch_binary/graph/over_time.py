@@ -62,6 +62,10 @@ _MAPPED = _words("""
 """)
 
 
+KNOWN_OPERATIONS = _POINTWISE | set(_EXAMPLES) | _MAPPED | {"linear"}
+"""Operations that can be done at all steps together, by name."""
+
+
 def way_of_layer(layer: nn.Module, rank: int) -> Way:
     """Return how a layer that keeps no state is done at all steps together.
 
@@ -97,6 +101,8 @@ def _kind(layer: nn.Module) -> type[nn.Module]:
         kind = kind.__mro__[1]
     if kind.__module__.startswith("torch.nn."):
         return kind
+    if kind.__module__.startswith("spikingjelly.") and getattr(layer, "step_mode", None) == "s":
+        return next((base for base in kind.__mro__ if base.__module__.startswith("torch.nn.")), kind)
     base = next((base for base in kind.__mro__ if base.__module__.startswith("torch.nn.")), kind)
     own = [vars(part) for part in kind.__mro__ if part not in base.__mro__]
     harmless = {"__module__", "__init__", "__doc__", "__annotations__", "__static_attributes__", "__firstlineno__"}

@@ -264,6 +264,8 @@ def _kept(module: nn.Module) -> dict[str, Any]:
     if type(module).__module__.startswith("torch.nn."):
         return {}
     own = {key: value for key, value in module.__dict__.items() if key not in _OF_EVERY_MODULE}
+    for values in [value for value in own.values() if isinstance(value, dict)]:  # as SpikingJelly keeps its states
+        own.update({key: getattr(module, key) for key in values if isinstance(key, str) and hasattr(module, key)})
     return {**own, **module._buffers}
 
 

@@ -49,3 +49,9 @@ def fresh(args: Any, real: bool, generator: torch.Generator) -> Any:
         return (numbers if real else (numbers < 0.4)).to(leaf)
 
     return mapped(args, change)
+
+
+def are_spikes(args: Any) -> list[bool]:
+    """Say of each tensor among some arguments whether it holds nothing but zeros and ones."""
+    tensors = [leaf for leaf in leaves(args) if isinstance(leaf, Tensor)]
+    return [leaf.is_floating_point() and bool(((leaf == 0) | (leaf == 1)).all()) for leaf in tensors]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import nn
+
 from snntorch_binary.graph.events import Event, Recording, Result
 from snntorch_binary.graph.tree import named_leaves
-from snntorch_binary.nn.neurons.known import takes_one_step
+from snntorch_binary.nn.neurons.known import passes_state, takes_one_step, to_rest
 
 
 @dataclass(eq=False)
@@ -37,7 +39,7 @@ def chains_of(recording: Recording) -> dict[int, Chain]:
     """Return the chain of every event that belongs to one."""
     found: dict[int, Chain] = {}
     for event in recording.events:
-        if event.module is None or not (event.states or takes_one_step(event.module)):
+        if event.module is None or not (event.states or _is_neuron(event.module)):
             continue
         before, carry = _explicit(event, recording.events)
         if before is None:
@@ -59,9 +61,16 @@ def chains_of(recording: Recording) -> dict[int, Chain]:
 
 def _is_alone(event: Event) -> bool:
     """Say whether a single call is one time step of neurons."""
-    return bool(event.module is not None and takes_one_step(event.module)) and not any(
-        _tensors(arg) for place, arg in _placed(event).items() if place != 0
+    return (
+        event.module is not None
+        and _is_neuron(event.module)
+        and not any(_tensors(arg) for place, arg in _placed(event).items() if place != 0)
     )
+
+
+def _is_neuron(module: nn.Module) -> bool:
+    """Say whether a module keeps or hands on a state from one time step to the next; SpikingJelly's layers do not."""
+    return bool(takes_one_step(module)) and (to_rest(module) is not None or passes_state(module))
 
 
 def _placed(event: Event) -> dict[int | str, Any]:

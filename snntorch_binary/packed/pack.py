@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,18 +13,21 @@ from torch import nn
 from snntorch_binary._errors import expected
 from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.fuse import fuse, takes_steps
+from snntorch_binary.graph.network import GraphNetwork
+from snntorch_binary.graph.samples import are_spikes
 from snntorch_binary.inference.ensemble import Ensemble
 from snntorch_binary.inference.run import is_stepwise
 from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.packed.ensemble import PackedEnsemble
 from snntorch_binary.packed.float_layers import CONV, LINEAR, geometry_of, weights_of, weights_or_reason, without_time
+from snntorch_binary.packed.graph import pack_graph
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.stages import Stage, is_sequence, stages_of
 
 _logger = logging.getLogger(__name__)
 
 
-def pack(net: nn.Module, *, real_input: Collection[str] = ()) -> nn.Module:
+def pack(net: nn.Module, sample: Any = None, *, real_input: Collection[str] = ()) -> nn.Module:
     """Return a copy of a network for inference that holds its binary weights at one bit each.
 
     Every binary layer becomes a :class:`PackedLayer`: its input is spikes, its sums are counted on bits and equal the
@@ -44,6 +48,7 @@ def pack(net: nn.Module, *, real_input: Collection[str] = ()) -> nn.Module:
             for a draw; a :class:`snntorch_binary.learning.LocalNetwork`, whose last readout becomes a packed layer; or
             an :class:`snntorch_binary.Ensemble`, whose members are computed together where they are sequences of such
             layers and neurons.
+        sample: an input as ``fuse`` takes it, to pack a network of any form.
         real_input: names of layers that get real numbers where nothing in the network says so: a first layer that is
             shown pixels. They hold one bit per weight and multiply.
 
@@ -77,6 +82,8 @@ def pack(net: nn.Module, *, real_input: Collection[str] = ()) -> nn.Module:
         raise TypeError(expected("net", "a module", type(net).__name__))
     if isinstance(real_input, str):
         raise TypeError(expected("real_input", "a collection of names", repr(real_input)))
+    if sample is not None or isinstance(net, GraphNetwork):
+        return _pack_as_graph(net, sample, real_input)
     if isinstance(net, Ensemble):
         return _pack_ensemble(net, real_input)
     float_net = _over_time(net)
@@ -91,6 +98,18 @@ def pack(net: nn.Module, *, real_input: Collection[str] = ()) -> nn.Module:
         if isinstance(module, BinaryLayer):
             _say_what_becomes_of(module, name, reasons.get(name))
     return packed.eval()
+
+
+def _pack_as_graph(net: nn.Module, sample: Any, real_input: Collection[str]) -> nn.Module:
+    graph = net if isinstance(net, GraphNetwork) else fuse(net, sample)
+    layers = {name for name, module in graph.named_modules() if weights_of(module) is not None}
+    for name in real_input:
+        if name not in layers:
+            raise ValueError(expected("real_input", f"names of binary layers, of {', '.join(layers)}", repr(name)))
+    packed = pack_graph(copy_model(graph), graph.spikes if sample is None else are_spikes(sample), set(real_input))
+    for name, what in packed.report.items():
+        _logger.info("Layer %r: %s.", name, what)
+    return packed
 
 
 def _reasons(names: dict[nn.Module, str]) -> dict[str, str]:

@@ -7,7 +7,6 @@ import pytest
 pytest.importorskip("ray.tune", reason="Ray is not installed")
 
 import torch
-from snntorch_binary.lightning.settings import OutputError
 from torch import nn
 
 from snntorch_binary._files import OutputError

@@ -74,8 +74,10 @@ class RoundCheckpoint:
         server = self.files.read_tensors(LAST)
         if server is None:
             return None
-        named = dict(server.pop("memories"))
+        named = server.pop("memories", None)
         try:
+            if not isinstance(named, dict):
+                raise DamagedFileError(f"{self.folder / LAST} is of another version.")
             memories = {client: self._memory(*of_client) for client, of_client in named.items()}
         except DamagedFileError as error:
             log.warning("%s: the run begins anew.", str(error).rstrip("."))

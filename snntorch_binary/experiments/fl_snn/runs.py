@@ -87,8 +87,8 @@ def run_online(federation: OnlineFederation, out: Path, progress: RunsProgress) 
     settings = {**federation.plain(), "methods": {name: asdict(of) for name, of in federation.methods.items()}}
     check_output(out, settings)
     parts = read_parts(federation)
-    for method in federation.methods.values():  # a mistake in the last one is found out before the first has learned
-        make_devices(federation, method, federation.seeds[0], parts)
+    for of in federation.methods.values():  # a mistake in the last one is found out before the first has learned
+        make_devices(federation, of, federation.seeds[0], parts)
     write_settings(out, settings)
     runs = [(method, seed) for seed in federation.seeds for method in federation.methods]
     plan = []
@@ -246,8 +246,10 @@ def read_parts(federation: OnlineFederation) -> Parts:
     examples = training_examples(data)
     train = DataLoader(examples.dataset, _BATCH, collate_fn=examples.collate)
     polarities = len(data.input_shape) == 3 and data.input_shape[0] == 2
-    read = (_spikes(batches, polarities, federation.join) for batches in (train, data.validation(), data.test()))
-    return Parts(*read, data)
+    first, second, third = (
+        _spikes(batches, polarities, federation.join) for batches in (train, data.validation(), data.test())
+    )
+    return Parts(first, second, third, data)
 
 
 def _spikes(batches: Batches, polarities: bool, join: int) -> Part:

@@ -15,6 +15,7 @@ from snntorch_binary.experiments.examples import in_seeded_order
 from snntorch_binary.experiments.experiment import as_plain
 from snntorch_binary.experiments.named import Named, make_network
 from snntorch_binary.experiments.rules import Rule
+from snntorch_binary.lightning.spiking_module import SpikingModule
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class ModuleOf:
     num_classes: int | None
     options: Mapping[str, Any]
 
-    def __call__(self) -> L.LightningModule:
+    def __call__(self) -> SpikingModule:
         """Return a new module.
 
         Raises:
@@ -64,7 +65,7 @@ class ModelOf:
         return made
 
 
-class DataOf(L.LightningDataModule):  # type: ignore[misc]
+class DataOf(L.LightningDataModule):
     """The data of an experiment for Lightning, read once.
 
     Args:

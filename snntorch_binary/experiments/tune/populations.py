@@ -87,8 +87,8 @@ def _describe(tuning: Tuning, modules: object, data: DataOf | None, population: 
     """Write a description of the winner beside its weights, where its network is one that an experiment names."""
     if tuning.experiment is None or not isinstance(modules, ModuleOf) or data is None:
         return
-    net = modules().net
-    described = tuning.experiment.describe(modules.rule, data.loaded, net, population.plan.seed)
+    module = modules()
+    described = tuning.experiment.describe(modules.rule, data.loaded, module.net, population.plan.seed)
     described.write(population.folder)
 
 

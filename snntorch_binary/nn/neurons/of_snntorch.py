@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -25,14 +26,16 @@ def _takes_one_step(neuron: nn.Module) -> bool:
 # ---- their time-first twins ----------------------------------------------------------------------
 
 
-def _leaky_over_time(neuron: Any, output: bool) -> LIF | str:
+def leaky_over_time(neuron: Any, output: bool) -> LIF | str:
+    """Return ours for a Leaky, or why there is none."""
     factor = neuron.graded_spikes_factor
     return _why_not(neuron) or _twin(
         Leaky(neuron.beta, graded_spikes_factor=factor, **_options(neuron, output)), neuron
     )
 
 
-def _synaptic_over_time(neuron: Any, output: bool) -> LIF | str:
+def synaptic_over_time(neuron: Any, output: bool) -> LIF | str:
+    """Return ours for a Synaptic, or why there is none."""
     return _why_not(neuron) or _twin(Synaptic(neuron.alpha, neuron.beta, **_options(neuron, output)), neuron)
 
 
@@ -51,7 +54,7 @@ def _why_not(neuron: Any) -> str | None:
 def _options(neuron: Any, output: bool) -> dict[str, Any]:
     return {
         "threshold": neuron.threshold,
-        "spike_grad": _surrogate(neuron.spike_grad),
+        "spike_grad": surrogate_of(neuron.spike_grad),
         "reset_mechanism": neuron.reset_mechanism,
         "reset_delay": getattr(neuron, "reset_delay", True),
         "output": output,
@@ -69,7 +72,8 @@ def _twin(twin: LIF, neuron: Any) -> LIF:
     return twin.train(neuron.training)
 
 
-def _surrogate(spike_grad: Callable[[Tensor], Tensor] | None) -> Callable[[Tensor], Tensor] | None:
+@lru_cache(maxsize=256)
+def surrogate_of(spike_grad: Callable[[Tensor], Tensor] | None) -> Callable[[Tensor], Tensor] | None:
     """Return ours for snnTorch's arc tangent and fast sigmoid, whose functions do not say what they are."""
     parts = getattr(spike_grad, "__closure__", None) or ()
     numbers = [part.cell_contents for part in parts if isinstance(part.cell_contents, (int, float))]
@@ -125,14 +129,14 @@ _DESCRIPTIONS = {
         spike=lif.SPIKE,
         operations=Leaky.description.operations,
         nir=NIRForm(leaky.to_nir, lif.losses, keeps=_KEEPS, name="Leaky"),
-        over_time=_leaky_over_time,
+        over_time=leaky_over_time,
         takes_one_step=_takes_one_step,
     ),
     "Synaptic": NeuronDescription(
         spike=lif.SPIKE,
         operations=Synaptic.description.operations,
         nir=NIRForm(synaptic.to_nir, lif.losses_with_delay, keeps=_KEEPS, name="Synaptic"),
-        over_time=_synaptic_over_time,
+        over_time=synaptic_over_time,
         takes_one_step=_takes_one_step,
     ),
     "RLeaky": NeuronDescription(

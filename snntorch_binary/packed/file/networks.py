@@ -10,8 +10,11 @@ from torch import nn
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.ensemble import PackedEnsemble
 from snntorch_binary.packed.file.entry import Entry, Kinds, Tensors, read_one_of, write_one_of
+from snntorch_binary.packed.file.graphs import graph_of, graph_to_entry, scan_of, scan_to_entry
 from snntorch_binary.packed.file.layers import LAYERS, geometry_to_entry, pooling_of
 from snntorch_binary.packed.file.neurons import first_version, gives_potentials, neurons
+from snntorch_binary.packed.file.stock import STOCK
+from snntorch_binary.packed.graph import PackedGraph, Scan, StepAtZero
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.shaping import PackedFlatten, PackedMaxPool, SkipSteps
 
@@ -36,6 +39,8 @@ def read(entry: Entry) -> nn.Module:
 
 def version_of(network: nn.Module) -> int:
     """Return the first version of the format that has all modules of a network."""
+    if any(isinstance(module, PackedGraph) for module in network.modules()):
+        return 3
     versions = [first_version(module) for module in network.modules()]
     for module in network.modules():
         if isinstance(module, SkipSteps) or (isinstance(module, PackedLayer) and module.real_input):
@@ -129,7 +134,23 @@ def _ensemble_of(entry: Entry) -> PackedEnsemble:
 
 
 _OTHERS: Kinds = {
+    **STOCK,
     **LAYERS,
+    "PackedGraph": (
+        PackedGraph,
+        lambda module, path, tensors: graph_to_entry(module, path, tensors, write),
+        lambda entry: graph_of(entry, read),
+    ),
+    "StepAtZero": (
+        StepAtZero,
+        lambda module, path, tensors: {"fires_at_threshold": module.fires_at_threshold},
+        lambda entry: StepAtZero(entry.flag("fires_at_threshold")),
+    ),
+    "Scan": (
+        Scan,
+        lambda module, path, tensors: scan_to_entry(module, path, tensors, write),
+        lambda entry: scan_of(entry, read),
+    ),
     "PackedMaxPool": (
         PackedMaxPool,
         lambda module, path, tensors: geometry_to_entry(module.geometry),

@@ -15,11 +15,15 @@ from snntorch_binary._json import parse_json
 from snntorch_binary.packed.ensemble import PackedEnsemble
 from snntorch_binary.packed.file.entry import Allowance, Entry, PackedFileError
 from snntorch_binary.packed.file.networks import read, version_of, write
+from snntorch_binary.packed.graph import PackedGraph
 from snntorch_binary.packed.layer import PackedLayer
 
 FORMAT = "snntorch_binary.packed"
-VERSION = 2
-"""Version 2 has layers of real numbers, ``Refractory``, ``SynapticTrace`` and ``SkipSteps`` beside version 1."""
+VERSION = 3
+"""Version 2 has layers of real numbers, ``Refractory``, ``SynapticTrace`` and ``SkipSteps`` beside version 1.
+
+Version 3 has networks of any form: graphs over time, and torch's layers in them.
+"""
 
 _TYPES = {"U8": torch.uint8, "F32": torch.float32}
 
@@ -35,7 +39,7 @@ def save_packed(packed: nn.Module, path: str | os.PathLike[str]) -> None:
     (sizes, kinds and constants of neurons, the ensemble's seed) and a SHA-256 of structure and tensors.
 
     Args:
-        packed: what :func:`snntorch_binary.pack` returned, of a sequence or an ensemble of sequences.
+        packed: what :func:`snntorch_binary.pack` returned, of a sequence, an ensemble of sequences, or with a sample.
         path: of the file; one that is there is replaced.
 
     Raises:
@@ -77,7 +81,8 @@ def load_packed(path: str | os.PathLike[str]) -> Any:
         path: of a file that :func:`save_packed` wrote.
 
     Returns:
-        The network in evaluation mode: an ``nn.Sequential``, or :class:`snntorch_binary.packed.PackedEnsemble`.
+        The network in evaluation mode: an ``nn.Sequential``, :class:`snntorch_binary.packed.PackedGraph` or
+        :class:`snntorch_binary.packed.PackedEnsemble`.
 
     Raises:
         PackedFileError: the file is no packed network, or is damaged; a ``ValueError``.
@@ -141,6 +146,6 @@ def _network(structure: str, tensors: dict[str, Tensor]) -> nn.Module:
         raise PackedFileError(f"The structure of the network is no JSON: {error}.") from None
     size = len(structure) + sum(tensor.nbytes for tensor in tensors.values())
     network = read(Entry(values, tensors, allowance=Allowance(size)))
-    if not isinstance(network, (nn.Sequential, PackedEnsemble, PackedLayer)):
+    if not isinstance(network, (nn.Sequential, PackedEnsemble, PackedGraph, PackedLayer)):
         raise PackedFileError("The file holds no packed network.")
     return network

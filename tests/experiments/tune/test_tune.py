@@ -94,7 +94,7 @@ def edited(tmp_path, **changes):
         ({"data": None}, ["`data` to be given with a network"]),
         ({"rule__bayes__lr": -1.0}, ["`lr`", "positive"]),
         ({"rule__bayes__lrr": 1.0}, ["`rules.bayes`", "lrr"]),
-        ({"rule": {"st": {}, "bayes": {}}}, ["`rule` to be one rule, but got st, bayes"]),
+        ({"rule": {"st": {}, "bayes": {}}}, ["`rule` to be one rule, but got bayes, st"]),
         ({"data": "cifar"}, ["`name`", "'cifar'"]),
         ({"space__lr__high": 0.01}, ["`space.lr.high`", "0.03"]),
         ({"space__lr": ["low"]}, ["`space.lr`", "low, high", "['low']"]),

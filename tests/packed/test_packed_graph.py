@@ -1,0 +1,192 @@
+"""Networks of any form, packed as their graph over time, in memory and in a file."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import snntorch as snn
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+import snntorch_binary as sb
+from snntorch_binary.graph.tree import leaves
+from snntorch_binary.inference import run
+from snntorch_binary.packed import PackedFileError, PackedGraph, PackedLayer
+from snntorch_binary.packed.file.save_and_load import _checksum
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "graph"))
+
+from models import MODELS
+
+NOT_IN_A_FILE = {
+    "Alpha": "Alpha",
+    "Lapicque": "Lapicque",
+    "RLeaky and RSynaptic": "RLeaky",
+    "SLSTM": "SLSTM",
+    "LeakyParallel": "LeakyParallel",
+}
+
+
+def made(name):
+    torch.manual_seed(0)
+    make, sample = MODELS[name]
+    net = make()
+    sb.binarize_(net, sb.Bernoulli())
+    return net.eval(), sample()
+
+
+def answered(net, x, name=""):
+    torch.manual_seed(1)
+    if name in ("one step a call", "Sequential") and not isinstance(net, PackedGraph):
+        return leaves(run(net, x, step=True))
+    sb.reset(net)
+    return leaves(net(x))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_packed_saved_and_loaded(name, tmp_path):
+    net, x = made(name)
+    with torch.no_grad():
+        before = answered(net, x, name)
+    packed = sb.pack(net, x)
+    assert isinstance(packed, PackedGraph)
+    weights = {key for key, module in net.named_modules() if hasattr(module, "latent")}
+    assert set(packed.report) <= weights
+    assert sum(isinstance(module, PackedLayer) for module in packed.modules()) == len(packed.report) > 0
+    for ours, theirs in zip(answered(packed, x), before, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+        if bool((theirs == theirs.round()).all()):
+            assert torch.equal(ours, theirs)
+    path = tmp_path / "net.safetensors"
+    if name in NOT_IN_A_FILE:
+        with pytest.raises(TypeError, match=f"A packed file cannot hold a {NOT_IN_A_FILE[name]}"):
+            sb.save_packed(packed, path)
+        return
+    sb.save_packed(packed, path)
+    loaded = sb.load_packed(path)
+    assert loaded.report == packed.report
+    for ours, theirs in zip(answered(loaded, x), answered(packed, x), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_which_layers_are_shown_real_numbers_is_found_out(caplog):
+    net, x = made("static image, convolutions")
+    with caplog.at_level("INFO", logger="snntorch_binary"):
+        packed = sb.pack(net, x)
+    assert packed.report == {
+        "conv1": "1 bit a weight, multiplies real numbers",
+        "conv2": "1 bit a weight, counts spikes",
+        "fc1": "1 bit a weight, counts spikes",
+    }
+    assert "'conv1': 1 bit a weight, multiplies real numbers" in caplog.text
+    assert sb.pack(net, x.round()).report["conv1"] == "1 bit a weight, counts spikes"
+    packed = sb.pack(net, x.round(), real_input=["conv1"])
+    assert packed.report["conv1"] == "1 bit a weight, multiplies real numbers"
+    with pytest.raises(ValueError, match="names of binary layers"):
+        sb.pack(net, x, real_input=["lif1"])
+
+
+def test_sums_of_spikes_are_no_spikes():
+    net, x = made("residual blocks")
+    report = sb.pack(net, x).report
+    assert report["block1.conv2"] == "1 bit a weight, counts spikes"
+    assert report["fc"] == "1 bit a weight, multiplies real numbers"  # means over positions
+
+
+def test_a_fused_network_is_packed_too_and_left_as_it_was():
+    net, x = made("two heads")
+    fused = sb.fuse(net, x).eval()
+    packed = sb.pack(fused)
+    for ours, theirs in zip(answered(packed, x), answered(fused, x), strict=True):
+        assert torch.equal(ours, theirs)
+    assert type(net.fc).__name__ == "BinaryLinear"
+
+
+def test_other_sizes_than_the_samples():
+    net, x = made("feedback")
+    packed = sb.pack(net, x)
+    for more in (torch.cat([x, x]), torch.cat([x, x], 1), x[:2, :1]):
+        for ours, theirs in zip(answered(packed, more), answered(net, more), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+def test_the_file_holds_one_bit_a_weight(tmp_path):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc1, self.lif1 = sb.nn.BinaryLinear(784, 512), snn.Leaky(beta=0.9)
+            self.fc2, self.lif2 = sb.nn.BinaryLinear(512, 10), snn.Leaky(beta=0.9)
+
+        def forward(self, x):
+            mem1, mem2, rec = self.lif1.init_leaky(), self.lif2.init_leaky(), []
+            for x_t in x:
+                spk, mem1 = self.lif1(self.fc1(x_t), mem1)
+                spk, mem2 = self.lif2(self.fc2(spk), mem2)
+                rec.append(spk)
+            return torch.stack(rec)
+
+    path = tmp_path / "net.safetensors"
+    sb.save_packed(sb.pack(Net(), torch.rand(3, 2, 784).round()), path)
+    weights = (784 * 512 + 512 * 10) / 8
+    assert weights < path.stat().st_size < weights + 4 * (512 + 10) + 6000
+
+
+# ---- files of strangers --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A file, and what writes it anew with another structure."""
+    net, x = made("loop over time")
+    path = tmp_path / "net.safetensors"
+    sb.save_packed(sb.pack(net, x), path)
+    with safe_open(path, framework="pt") as opened:
+        metadata, tensors = opened.metadata(), {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+
+    def changed(change):
+        structure = json.loads(metadata["structure"])
+        change(structure)
+        text = json.dumps(structure)
+        save_file(tensors, path, {**metadata, "structure": text, "sha256": _checksum(text, tensors)})
+        return path
+
+    return changed
+
+
+def first(structure, kind):
+    return next(entry for entry in structure["instructions"] if entry[0] == kind)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: first(s, "function").__setitem__(1, "system"), "and not function 'system'"),
+        (lambda s: first(s, "function").__setitem__(0, "exec"), "and not exec"),
+        (lambda s: s["instructions"].append(["method", "__reduce__", {"tuple": []}, {"dict": []}]), "__reduce__"),
+        (lambda s: s["instructions"].append(["invoke", "forward", {"tuple": []}, {"dict": []}]), "forward"),
+        (lambda s: s["instructions"].append("x"), "a list of"),
+        (lambda s: first(s, "function").__setitem__(2, {"tuple": [{"ref": 99}]}), "refer to what was before"),
+        (lambda s: first(s, "function").__setitem__(2, {"tuple": [{"code": "1"}]}), "plain arguments"),
+        (lambda s: first(s, "function").__setitem__(2, {"tuple": [2**40]}), "plain arguments"),
+        (lambda s: s["modules"].append(["forward", s["modules"][0][1]]), "a name of their own"),
+        (lambda s: s["modules"].append(["a.b", s["modules"][0][1]]), "a name of their own"),
+        (lambda s: s["tensors"].append("nothing"), "has no tensor"),
+        (lambda s: s.__setitem__("instructions", {}), "a list of up to"),
+    ],
+)
+def test_damaged_graphs_are_refused(file, change, message):
+    path = file(change)
+    with pytest.raises(PackedFileError, match=message):
+        sb.load_packed(path)
+
+
+def test_a_graph_that_asks_for_much_is_refused_when_it_runs(file):
+    def change(structure):
+        structure["instructions"].append(["function", "zeros", {"tuple": [2**24, 2**24]}, {"dict": []}])
+
+    loaded = sb.load_packed(file(change))
+    with pytest.raises(ValueError, match="asks for more than"):
+        loaded(torch.zeros(2, 2, 12))
