@@ -108,7 +108,7 @@ def test_packed(runs, spikes, capsys):
 def test_torch(runs, spikes, capsys):
     code, out, _ = run("export", "--to", "torch", runs["bayes"], "net.pt", "--weights", "5", capsys=capsys)
     assert code == 0
-    assert "Sequential(Flatten, Linear(64, 256), Leaky, Linear(256, 10))" in out
+    assert "a state dict of snntorch_binary.models.SpikingMLP in float" in out
     plain = torch.nn.Sequential(
         torch.nn.Flatten(2), torch.nn.Linear(64, 256), sb.nn.Leaky(beta=0.5), torch.nn.Linear(256, 10)
     )
@@ -176,10 +176,9 @@ def assert_one_sentence(error, *words):
         (["summary"], ["RUN"]),
         (["summary", "nothing"], ["`RUN`", "'nothing'"]),
         (["summary", "{out}"], ["`RUN`", "the folder of one run", "compared/runs"]),
-        (["summary", "{bayes}", "--network", "os.system"], ["os.system"]),
+        (["summary", "{bayes}", "--network", "os.system"], ["does not fit", "that system takes"]),
         (["evaluate", "{bayes}", "--members", "0"], ["`--members`", "0"]),
         (["evaluate", "{bayes}", "--data", "two-moons"], ["`data`", "10 classes"]),
-        (["evaluate", "{fit}"], ["`--data`"]),
         (["predict", "{bayes}", "pictures", "--data", "digits"], ["`FOLDER`", "--data"]),
     ],
 )
@@ -340,7 +339,16 @@ def test_without_a_folder_the_test_data_of_the_run_are_answered(rule, runs, empt
         torch.testing.assert_close(found, probabilities.amax(1), rtol=1e-5, atol=0)
 
 
-def test_a_run_of_fit_answers_data_that_are_named(runs, empty_folder, capsys):
+def test_a_checkpoint_alone_does_not_say_what_it_learned_from(runs, empty_folder, capsys):
+    shutil.copy(runs["bayes"] / "last.ckpt", "alone.ckpt")
+    code, _, error = run("evaluate", "alone.ckpt", capsys=capsys)
+    assert code == 1
+    assert_one_sentence(error, "`--data`", "the run does not say what it learned from")
+    assert run("evaluate", "alone.ckpt", "--data", "digits", "--members", "2", capsys=capsys)[0] == 0
+
+
+def test_a_run_of_fit_answers(runs, empty_folder, capsys):
+    assert run("evaluate", runs["fit"], "--members", "2", capsys=capsys)[0] == 0
     code, out, _ = run("predict", runs["fit"], "--data", "digits", "--members", "2", capsys=capsys)
     assert (code, out.startswith("359 answers, of each class: ")) == (0, True)
     assert len(answers(empty_folder / "predictions.csv")) == 359
