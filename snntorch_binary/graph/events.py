@@ -45,6 +45,11 @@ class Result:
 STATE = "state"
 
 
+def is_reference(raw: Any) -> bool:
+    """Say whether an argument is a tensor, and not a number."""
+    return isinstance(raw, (Given, Kept, Constant, Result))
+
+
 @dataclass(frozen=True)
 class Operation:
     """An operation of torch.

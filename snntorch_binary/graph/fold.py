@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from snntorch_binary.graph.errors import NotAGraphError
-from snntorch_binary.graph.events import Event, Operation, Recording, Result
+from snntorch_binary.graph.events import Event, Recording, Result, is_reference
 from snntorch_binary.graph.indexing import appended, entries, written
 from snntorch_binary.graph.repetitions import Repetitions
 from snntorch_binary.graph.states import Chain, chains_of
@@ -286,7 +286,7 @@ class Fold:
         rows = zip(*map(leaves, trees), strict=True)
         made = []
         for row in rows:
-            plain = [raw for raw in row if not _is_reference(raw)]
+            plain = [raw for raw in row if not is_reference(raw)]
             if len(plain) == len(row) and not all(_equal(raw, row[0]) for raw in row):
                 shown = " and ".join(map(repr, dict.fromkeys(map(str, row))))[:60]
                 raise NotAGraphError(f"{events[0].name} takes another number at every step ({shown})", events[0].place)
@@ -322,7 +322,7 @@ class Fold:
         if first.name not in ("add", "sub", "mul", "div", "rsub", "neg", "__rsub__") or len(rest) < 2:
             return None
         moving = [
-            _ANYTHING if _is_reference(one) and one != other else one
+            _ANYTHING if is_reference(one) and one != other else one
             for one, other in zip(leaves(first.args), leaves(second.args), strict=False)
         ]
         key = tuple(raw.event for raw in rest)
@@ -345,10 +345,6 @@ class Fold:
             node.args, node.kwargs = self._rows(chain.events, [chain.without_states(event) for event in chain.events])
             node.initial = mapped(chain.states(first), self.once)
         return node
-
-
-def _is_reference(raw: Any) -> bool:
-    return type(raw).__module__ == Result.__module__ and not isinstance(raw, Operation)
 
 
 def _equal(one: Any, other: Any) -> bool:

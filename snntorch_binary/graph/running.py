@@ -80,6 +80,14 @@ def call(module: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return module(*args, **kwargs)
 
 
+def call_at_rest(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    """Call neurons that keep their state from call to call, from rest."""
+    rest = to_rest(module)
+    if rest is not None:
+        rest()
+    return module(*args, **kwargs)
+
+
 def attribute(x: Any, name: str) -> Any:
     """Return an attribute, such as ``T`` of a tensor, or the state that a module keeps."""
     return getattr(x, name)

@@ -15,6 +15,7 @@ from snntorch_binary.graph.constants import Constants
 from snntorch_binary.graph.errors import NotAGraphError, Place
 from snntorch_binary.graph.events import STATE, Constant, Given, Kept, Operation, Result
 from snntorch_binary.graph.fold import Fold
+from snntorch_binary.graph.function_of import FunctionOf
 from snntorch_binary.graph.neurons import scan_over_time, states_of, why_no_scan
 from snntorch_binary.graph.order import groups_of
 from snntorch_binary.graph.over_time import way_of_layer, way_of_operation
@@ -23,20 +24,6 @@ from snntorch_binary.graph.tree import leaves, mapped
 from snntorch_binary.graph.values import At, Backward, Each, Earlier, Joined, Listed, Node, Of, Part, Value, is_sequence
 
 DRAWN = "drawn"
-
-
-class FunctionOf(nn.Module):
-    """A user's autograd Function as a module, by which a graph calls it."""
-
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args: Any) -> Any:  # noqa: D102
-        return self.function.apply(*args)
-
-    def extra_repr(self) -> str:  # noqa: D102
-        return self.function.__name__
 
 
 class Writer:
@@ -159,7 +146,12 @@ class Writer:
         if group:
             self._write_group(group)
         elif node.steps is None:
-            self._done[node] = self.operation(node.first.target, self._args(node), self._kwargs(node))
+            args, kwargs = self._args(node), self._kwargs(node)
+            if node.first.states:
+                args = (self.graph.get_attr(str(node.first.target)), *args)
+                self._done[node] = self.graph.call_function(running.call_at_rest, args, kwargs)
+            else:
+                self._done[node] = self.operation(node.first.target, args, kwargs)
             self._drew(node, self._done[node])
             self._say(node, "once")
         elif node.chained:

@@ -18,7 +18,8 @@ MOST_NUMBERS = 2**28
 
 _OF_SEQUENCES = (
     *(running.entries_of, running.at_every_step, running.one_step_later, running.running_sum, running.joined),
-    *(running.as_list, running.as_batch, running.as_steps, running.aligned, running.norm_over_time, running.call),
+    *(running.as_list, running.as_batch, running.as_steps, running.aligned, running.norm_over_time),
+    *(running.call, running.call_at_rest),
     *(running.attribute, running.step_by_step, running.all_steps_at_once),
     *(operations.with_item, operations.zero_like, operations.fill_like, operations.copy_like),
 )
