@@ -27,12 +27,6 @@ def scan_over_time(neuron: Any, x: Tensor, initial: tuple[Tensor | None, ...], s
     if steps is not None:
         x = x.unsqueeze(0).expand(steps, *x.shape)
     x = x.contiguous()
-<<<<<<< HEAD
-    if isinstance(neuron, Neuron):
-        twin = neuron.over_time(output=True)
-        at_rest = all(state is None for state in initial)
-        return twin(x) if at_rest else twin(x, *(torch.zeros(0) if state is None else state for state in initial))
-=======
     found = _scan_of_ours(neuron, x, initial) if isinstance(neuron, Neuron) else _scan(neuron, x, initial)
     for key, hook in neuron._forward_hooks.items():  # such as of what counts operations
         hook(neuron, (x,), *([{}] if key in neuron._forward_hooks_with_kwargs else []), found)
@@ -40,7 +34,7 @@ def scan_over_time(neuron: Any, x: Tensor, initial: tuple[Tensor | None, ...], s
 
 
 def _scan_of_ours(neuron: Neuron, x: Tensor, initial: tuple[Tensor | None, ...]) -> Any:
-    twin = over_time(neuron, output=True)
+    twin = neuron.over_time(output=True)
     twin.__dict__.update(_forward_hooks={}, _forward_pre_hooks={})
     if all(state is None for state in initial):
         return twin(x)
@@ -48,7 +42,6 @@ def _scan_of_ours(neuron: Neuron, x: Tensor, initial: tuple[Tensor | None, ...])
 
 
 def _scan(neuron: Any, x: Tensor, initial: tuple[Tensor | None, ...]) -> Any:
->>>>>>> graph
     rest = torch.zeros_like(x[0])
     *synapse, mem = (rest if state is None or state.shape != rest.shape else state for state in initial)
     surrogate = surrogate_of(neuron.spike_grad)

@@ -13,12 +13,7 @@ from snntorch_binary.graph.function_of import FunctionOf
 from snntorch_binary.graph.network import GraphNetwork
 from snntorch_binary.graph.neurons import has_twin, scan_over_time, twin_of
 from snntorch_binary.graph.tree import leaves, mapped
-<<<<<<< HEAD
-from snntorch_binary.graph.writer import FunctionOf
 from snntorch_binary.nn.neurons.known import takes_one_step
-=======
-from snntorch_binary.nn.neurons.known import takes_one_step
->>>>>>> graph
 from snntorch_binary.packed.float_layers import geometry_of, weights_of
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.operations import FUNCTIONS, METHODS, name_of
