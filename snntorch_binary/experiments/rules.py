@@ -10,7 +10,6 @@ from torch import nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.experiments.named import typed
-from snntorch_binary.federated.fedsnn import FedSNN
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.lightning.st_bisnn import STBiSNN
@@ -278,24 +277,6 @@ class SoftLIFBayes(Bayes):
     def bits(self, prediction: str) -> float:
         """Return the bits a weight that a prediction needs, in rates or in spikes."""
         return super().bits(prediction.removeprefix(IN_SPIKES).strip())
-
-
-@register_rule
-@dataclass(frozen=True)
-class FedSNNRule(Rule):
-    """Real weights by SGD with momentum; for the attributes see :class:`snntorch_binary.federated.fedsnn.FedSNN`."""
-
-    name: ClassVar[str] = "fedsnn"
-    title: ClassVar[str] = "FedSNN"
-    weight_bits: ClassVar[int] = 32
-
-    lr: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-
-    def module(self, net: nn.Module, num_classes: int | None, **options: Any) -> SpikingModule:
-        """Return the LightningModule that trains a float network by this rule; see :meth:`Rule.module`."""
-        return FedSNN(net, num_classes, self.lr, self.momentum, self.weight_decay, **options)
 
 
 DEFAULT_RULES = ("full-precision", "st", "bayes")
