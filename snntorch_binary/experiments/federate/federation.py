@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from snntorch_binary._errors import expected
 from snntorch_binary.experiments.data import LoadedData, ShippedData, Source, data_of
 from snntorch_binary.experiments.experiment import Experiment, as_plain, check_method_name
+from snntorch_binary.experiments.federate.rules import FedSNNRule as FedSNNRule  # which a method may name
 from snntorch_binary.experiments.named import Named, typed
 from snntorch_binary.experiments.rules import Rule, rules_of
 from snntorch_binary.federated.aggregation import Aggregation

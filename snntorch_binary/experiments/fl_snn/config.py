@@ -10,6 +10,7 @@ import yaml
 
 from snntorch_binary._errors import expected
 from snntorch_binary.experiments.config import made_of_file, path_of, read_file, shipped, with_arguments
+from snntorch_binary.experiments.experiment import check_method_name
 from snntorch_binary.experiments.federate.config import SHIPPED as OF_NETWORKS
 from snntorch_binary.experiments.federate.config import chosen
 from snntorch_binary.experiments.fl_snn.federation import OnlineFederation, make_online_federation
@@ -76,6 +77,8 @@ def read_online_federation(
     values = read_file(path, _file, "CONFIG")
     if not values.pop("online"):
         raise ValueError(expected("online", "true in a file of online devices", "false"))
+    for name in values["methods"]:
+        check_method_name(name)
     for name, members in values["curves"].items():
         if any(member not in values["methods"] for member in members):
             raise ValueError(

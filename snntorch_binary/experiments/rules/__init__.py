@@ -4,7 +4,6 @@
 from snntorch_binary.experiments.rules.chosen import DEFAULT_RULES as DEFAULT_RULES
 from snntorch_binary.experiments.rules.chosen import make_rule as make_rule
 from snntorch_binary.experiments.rules.chosen import rules_of as rules_of
-from snntorch_binary.experiments.rules.fedsnn import FedSNNRule as FedSNNRule
 from snntorch_binary.experiments.rules.real_and_binary import Bayes as Bayes
 from snntorch_binary.experiments.rules.real_and_binary import FullPrecision as FullPrecision
 from snntorch_binary.experiments.rules.real_and_binary import StraightThrough as StraightThrough

@@ -219,7 +219,7 @@ def test_damaged_settings_are_refused(federations, content, tmp_path):
 def test_another_method_of_the_same_name_is_refused_and_one_of_another_name_is_not(federations, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(federations.whole, out)
-    with pytest.raises(OutputError, match=r"holds runs with other settings \(methods\.product\)"):
+    with pytest.raises(OutputError, match=r"holds runs with other settings \(methods\.product\."):
         run(written(tmp_path, seeds=[0], methods={"product": SMALL["methods"]["bits"]}), out)
     (found,) = run(written(tmp_path, seeds=[0], methods={"other": SMALL["methods"]["bits"]}), out)
     assert same([found], [replace(federations.runs[1], method="other")])

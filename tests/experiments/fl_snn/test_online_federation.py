@@ -111,7 +111,7 @@ def test_another_method_of_the_same_name_is_not_read_as_this_one(config, tmp_pat
     config.write_text(CONFIG.replace("turns: {tau: 6, rate: 0.2}", "turns: {tau: 12, rate: 0.2}"))
     capsys.readouterr()
     assert main(arguments) == 1
-    assert "holds runs with other settings (methods.turns)" in capsys.readouterr().err
+    assert "holds runs with other settings (methods.turns.tau)" in capsys.readouterr().err
 
 
 def test_federation_reach_the_devices_and_steps_after_the_last_exchange_are_made(config, tmp_path, monkeypatch):
@@ -196,7 +196,7 @@ def test_a_wrong_file_is_one_sentence(config, change, sentence, capsys):
         ("lr: 0.05", "kappa: 1.5", "`kappa`"),
         ("lr: 0.05", "feedback: some", "feedback"),
         ("classes: [0, 1]", "classes: 5", "`data` to be arguments that ShippedData takes"),
-        ("classes: [0, 1]", "classes: [3]", "spikes over time, [T, ...] each, of at least two classes"),
+        ("classes: [0, 1]", "classes: [3]", "`classes` to be all or at least two different labels, but got (3,)"),
         ("classes: [0, 1]", "class: 5", "class"),
     ],
 )

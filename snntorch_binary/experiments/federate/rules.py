@@ -1,4 +1,4 @@
-"""The rule of FedSNN's paper."""
+"""The rule of FedSNN's clients."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from snntorch_binary.experiments.rules.rule import Rule, register_rule
+from snntorch_binary.experiments.rules import Rule, register_rule
 from snntorch_binary.federated.fedsnn import FedSNN
 from snntorch_binary.lightning.spiking_module import SpikingModule
 
