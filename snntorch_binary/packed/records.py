@@ -42,7 +42,8 @@ def read(record: Record) -> nn.Module:
 
 def version_of(network: nn.Module) -> int:
     """Return the first version of the format that has all modules of a network."""
-    if any(isinstance(module, PackedGraph) for module in network.modules()):
+    later = (PackedGraph, *(kind for kind, *_ in STOCK.values()))
+    if any(type(module) in later for module in network.modules()):
         return 3
     for module in network.modules():
         real = isinstance(module, PackedLayer) and module.real_input
