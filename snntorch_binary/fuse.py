@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, overload
 
 import torch
@@ -15,6 +15,7 @@ from snntorch_binary.graph.network import GraphNetwork
 from snntorch_binary.graph.prove import prove
 from snntorch_binary.graph.sequential import flattened as flattened
 from snntorch_binary.graph.sequential import is_chain as is_chain
+from snntorch_binary.graph.whole import is_whole
 from snntorch_binary.inference.form import form_of, known_step
 from snntorch_binary.kernels.surrogates import Surrogate
 from snntorch_binary.nn.binary import BinaryLayer
@@ -121,7 +122,7 @@ def fuse(net: nn.Module | Iterable[nn.Module], sample: Any = None, *, step: bool
         (torch.Size([25, 8, 10]), True)
     """
     if sample is not None:
-        return _as_graph(net, sample, step)
+        return as_graph(net, sample, step)
     if isinstance(net, nn.Module) and not is_chain(net):
         what = "an nn.Sequential, an nn.ModuleList, or layers in their order, where there is no sample"
         raise TypeError(expected("net", what, f"a {type(net).__name__}, whose forward says more than its layers"))
@@ -139,7 +140,17 @@ def fuse(net: nn.Module | Iterable[nn.Module], sample: Any = None, *, step: bool
     return result
 
 
-def _as_graph(net: Any, sample: Any, step: bool | None) -> GraphNetwork:
+def as_graph(
+    net: Any, sample: Any, step: bool | None = None, whole: Callable[[nn.Module], bool] = is_whole
+) -> GraphNetwork:
+    """Return a network as its graph over time, as :func:`fuse` does.
+
+    Args:
+        net: the network.
+        sample: an input, or a tuple of arguments.
+        step: whether a call is one time step.
+        whole: says which modules are one thing in the graph.
+    """
     if not isinstance(net, nn.Module):
         raise TypeError(expected("net", "a module", type(net).__name__))
     args = sample if isinstance(sample, tuple) else (sample,)
@@ -151,7 +162,7 @@ def _as_graph(net: Any, sample: Any, step: bool | None) -> GraphNetwork:
     with torch.random.fork_rng(devices):  # what it draws while it is recorded
         if step is None:
             step = False if len(args) > 1 else known_step(net)
-        built = build(net, args, (lambda: form_of(net, args[0]).step) if step is None else step)
+        built = build(net, args, (lambda: form_of(net, args[0]).step) if step is None else step, whole)
         built.graph.proof = prove(built)
     return built.graph
 

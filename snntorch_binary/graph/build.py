@@ -18,6 +18,7 @@ from snntorch_binary.graph.fold import Fold
 from snntorch_binary.graph.network import GraphNetwork, same_device
 from snntorch_binary.graph.runs import loops, recorded, recordings_of
 from snntorch_binary.graph.tree import leaves
+from snntorch_binary.graph.whole import is_whole
 from snntorch_binary.graph.writer import Writer
 
 _MANY = 20_000
@@ -35,6 +36,7 @@ class Built:
         sizes: of the first dimensions in each recording.
         formulas: what stands for each number in the graph.
         first: a recording in evaluation mode, with gradients.
+        whole: says which modules are one thing in the graph.
     """
 
     graph: GraphNetwork
@@ -44,6 +46,7 @@ class Built:
     sizes: list[tuple[int, ...]]
     formulas: list[Any]
     first: Recording
+    whole: Callable[[nn.Module], bool]
 
     def again(self, twin: nn.Module, args: tuple[Any, ...], training: bool) -> tuple[Recording, GraphNetwork]:
         """Record a copy of the network once more, and return what it did and the graph that it gives.
@@ -51,7 +54,7 @@ class Built:
         Raises:
             NotAGraphError: it is another graph.
         """
-        recording = recorded(twin, args, self.step, training)
+        recording = recorded(twin, args, self.step, training, whole=self.whole)
         with _deep_calls():
             writer = Writer(Fold(recording), Constants(formulas=self.formulas))
         found = GraphNetwork(twin, writer.graph, writer.parts, writer.tensors, (args, {}))
@@ -71,7 +74,12 @@ class Built:
 _CHANGES = "what it does depends on the size of its input, or on training mode"
 
 
-def build(network: nn.Module, args: tuple[Any, ...], step: bool | Callable[[], bool]) -> Built:
+def build(
+    network: nn.Module,
+    args: tuple[Any, ...],
+    step: bool | Callable[[], bool],
+    whole: Callable[[nn.Module], bool] = is_whole,
+) -> Built:
     """Return a network as a graph over time.
 
     Args:
@@ -79,6 +87,7 @@ def build(network: nn.Module, args: tuple[Any, ...], step: bool | Callable[[], b
         args: a sample of its arguments.
         step: whether it takes one time step a call; then its one argument is a sequence. Or what is asked for it where
             its neurons do not tell by going through several steps in a call.
+        whole: says which modules are one thing in the graph.
 
     Raises:
         NotAGraphError: it does not fold; the message says why and names the line.
@@ -86,7 +95,7 @@ def build(network: nn.Module, args: tuple[Any, ...], step: bool | Callable[[], b
     twin = copy_model(network)
     if callable(step):
         step = not loops(twin, args) and step()
-    recordings, settings = recordings_of(twin, args, step)
+    recordings, settings = recordings_of(twin, args, step, whole)
     with _deep_calls():
         folds = [Fold(recording) for recording in recordings]
         writers = [Writer(fold, Constants()) for fold in folds]
@@ -98,7 +107,7 @@ def build(network: nn.Module, args: tuple[Any, ...], step: bool | Callable[[], b
         writer = Writer(folds[0], Constants(formulas=formulas))
     graph = GraphNetwork(network, writer.graph, writer.parts, writer.tensors, (args, {}))
     graph.report = writer.report
-    return Built(graph, twin, args, step, [setting.sizes for setting in settings], formulas, recordings[0])
+    return Built(graph, twin, args, step, [setting.sizes for setting in settings], formulas, recordings[0], whole)
 
 
 def _form(writer: Writer) -> tuple[int, list[tuple[str, str]]]:

@@ -278,14 +278,13 @@ class Fold:
         return self._rows(events, [(event.args, event.kwargs) for event in events])
 
     def _rows(self, events: Sequence[Event], trees: list[Any]) -> Any:
-        if any(event.no_grad != events[0].no_grad for event in events):
-            raise NotAGraphError("gradients are switched off at some steps only", events[0].place)
         for event, tree in zip(events, trees, strict=True):
+            if event.no_grad != events[0].no_grad:
+                raise NotAGraphError("gradients are switched off at some steps only", event.place)
             if form(tree) != form(trees[0]):
                 raise NotAGraphError(f"{event.name} has other arguments in a later step", event.place)
-        rows = zip(*map(leaves, trees), strict=True)
         made = []
-        for row in rows:
+        for row in zip(*map(leaves, trees), strict=True):
             plain = [raw for raw in row if not is_reference(raw)]
             if len(plain) == len(row) and not all(_equal(raw, row[0]) for raw in row):
                 shown = " and ".join(map(repr, dict.fromkeys(map(str, row))))[:60]

@@ -39,6 +39,9 @@ _SAME = {
     "__le__": "le",
     "__eq__": "eq",
     "__ne__": "ne",
+    "__rsub__": "sub",
+    "__rdiv__": "div",
+    "__rtruediv__": "div",
     "detach_": "detach",
     "concat": "cat",
     "concatenate": "cat",
@@ -82,8 +85,10 @@ def operation_of(function: Any, written: bool, plain: bool) -> Operation | None:
     return Operation("function", name, function)
 
 
-def in_order(operation: Operation, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the arguments of a sum or a product with numbers first, however they were written."""
+def in_order(function: Any, operation: Operation, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the arguments as an operation takes them; those of a sum or a product with numbers first."""
+    if function.__name__ in ("__rsub__", "__rdiv__", "__rtruediv__"):
+        return args[::-1]
     if operation.name in ("add", "mul") and len(args) == 2 and type(args[1]) in (int, float):
         return args[::-1]
     return args

@@ -29,18 +29,21 @@ from snntorch_binary.graph.whole import LIBRARIES, is_whole
 _OF_EVERY_MODULE = frozenset(nn.Module().__dict__)
 
 
-def record(network: nn.Module, args: Any, run: Callable[[Any], Any]) -> Recording:
+def record(
+    network: nn.Module, args: Any, run: Callable[[Any], Any], whole: Callable[[nn.Module], bool] = is_whole
+) -> Recording:
     """Run a network once and return what it did.
 
     Args:
         network: the network.
         args: a tree with its inputs.
         run: what calls the network with such a tree.
+        whole: says which modules are one thing in the graph.
 
     Raises:
         NotAGraphError: it does what cannot be followed, such as to decide by the numbers in a tensor.
     """
-    recorder = _Recorder(network, args)
+    recorder = _Recorder(network, args, whole)
     with _hooks(recorder), _autograd(recorder), recorder:
         answer = run(args)
     if recorder.refused is not None:  # also where the network caught it
@@ -62,8 +65,9 @@ class _Call:
 
 
 class _Recorder(TorchFunctionMode):
-    def __init__(self, network: nn.Module, args: Any) -> None:
+    def __init__(self, network: nn.Module, args: Any, whole: Callable[[nn.Module], bool]) -> None:
         super().__init__()
+        self.whole = whole
         self.recording = Recording(network, leaves(args))
         self.names = {id(module): name for name, module in network.named_modules()}
         self.sources: dict[int, Any] = {}
@@ -127,7 +131,7 @@ class _Recorder(TorchFunctionMode):
         taken, by_name = mapped(args, self.reference), mapped(kwargs, self.reference)
         if written and operation.function is func:
             taken, by_name = without_writing(func, taken, by_name)
-        taken = in_order(operation, taken)
+        taken = in_order(func, operation, taken)
         event = self._event(operation, None, taken, by_name, random)
         return self._gave(event, out, tensors, written)
 
@@ -194,7 +198,7 @@ class _Recorder(TorchFunctionMode):
         """Take note that a module is called."""
         if threading.get_ident() != self.thread:
             return
-        call = _Call(module, bool(self.names.get(id(module))) and not self.inside and is_whole(module))
+        call = _Call(module, bool(self.names.get(id(module))) and not self.inside and self.whole(module))
         self.calls.append(call)
         if call.whole:
             self.inside += 1

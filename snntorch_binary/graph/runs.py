@@ -15,7 +15,8 @@ from snntorch_binary.graph.events import Recording
 from snntorch_binary.graph.record import record
 from snntorch_binary.graph.samples import resized, sizes_of
 from snntorch_binary.graph.states import longest
-from snntorch_binary.nn.neurons.known import passes_state
+from snntorch_binary.graph.whole import is_whole
+from snntorch_binary.nn.neurons.known import passes_state, takes_one_step
 
 
 def loops(twin: nn.Module, args: tuple[Any, ...]) -> bool:
@@ -23,13 +24,16 @@ def loops(twin: nn.Module, args: tuple[Any, ...]) -> bool:
     return longest(_Runs(twin, args, False).smallest()[0]) > 1
 
 
-def recordings_of(twin: nn.Module, args: tuple[Any, ...], step: bool) -> tuple[list[Recording], list[Setting]]:
+def recordings_of(
+    twin: nn.Module, args: tuple[Any, ...], step: bool, whole: Callable[[nn.Module], bool] = is_whole
+) -> tuple[list[Recording], list[Setting]]:
     """Record a network on inputs of several sizes, the smallest that still show what repeats.
 
     Args:
         twin: the network; what it keeps changes.
         args: a sample of its arguments.
         step: whether it takes one time step a call.
+        whole: says which modules are one thing in the graph.
 
     Returns:
         What it did, first in evaluation mode and with gradients; and how each was made.
@@ -37,7 +41,7 @@ def recordings_of(twin: nn.Module, args: tuple[Any, ...], step: bool) -> tuple[l
     Raises:
         NotAGraphError: it does what cannot be followed.
     """
-    runs = _Runs(twin, args, step)
+    runs = _Runs(twin, args, step, whole)
     found, sizes = runs.smallest()
     base = _base(sizes, longest(found))
     first = None if base == sizes else runs.tried(base, grad=True)
@@ -65,17 +69,19 @@ def recordings_of(twin: nn.Module, args: tuple[Any, ...], step: bool) -> tuple[l
 class _Runs:
     """Runs of a network on inputs like a sample."""
 
-    def __init__(self, twin: nn.Module, args: tuple[Any, ...], step: bool) -> None:
-        self.twin, self.args, self.step, self.own = twin, args, step, sizes_of(args)
+    def __init__(
+        self, twin: nn.Module, args: tuple[Any, ...], step: bool, whole: Callable[[nn.Module], bool] = is_whole
+    ) -> None:
+        self.twin, self.args, self.step, self.own, self.whole = twin, args, step, sizes_of(args), whole
         self.generator = torch.Generator().manual_seed(0)
 
     def tried(self, sizes: tuple[int, ...], training: bool = False, grad: bool = False) -> Recording | None:
         """Record the network with an input of some sizes; ``None`` where it takes none of these."""
         if sizes == self.own:
-            return recorded(self.twin, self.args, self.step, training, grad)
+            return recorded(self.twin, self.args, self.step, training, grad, self.whole)
         try:
             inputs = resized(self.args, sizes, self.generator)
-            return recorded(self.twin, inputs, self.step, training, grad)
+            return recorded(self.twin, inputs, self.step, training, grad, self.whole)
         except NotAGraphError:
             raise
         except Exception:  # whatever a network makes of an input that is not its
@@ -90,22 +96,40 @@ class _Runs:
         raise AssertionError  # the last are the sample's own
 
 
-def recorded(twin: nn.Module, args: Any, step: bool, training: bool, grad: bool = False) -> Recording:
+def recorded(
+    twin: nn.Module,
+    args: Any,
+    step: bool,
+    training: bool,
+    grad: bool = False,
+    whole: Callable[[nn.Module], bool] = is_whole,
+) -> Recording:
     """Record a network once, from rest."""
     twin.train(training)
     reset(twin)
+    _empty_states(twin)
     # Not under no_grad, by which parts of the network that run without gradients would not be told from the others.
     learned = [] if grad else [parameter for parameter in twin.parameters() if parameter.requires_grad]
     try:
         for parameter in learned:
             parameter.requires_grad_(False)
         with torch.enable_grad():
-            recording = record(twin, args, calling(twin, step))
+            recording = record(twin, args, calling(twin, step), whole)
     finally:
         for parameter in learned:
             parameter.requires_grad_(True)
     recording.steps = step
     return recording
+
+
+def _empty_states(twin: nn.Module) -> None:
+    """Let neurons forget of which shape their states were, by which they would do other things the next time."""
+    for module in twin.modules():
+        if takes_one_step(module):
+            for name in module._non_persistent_buffers_set:
+                buffer = module._buffers.get(name)
+                if buffer is not None and buffer.is_floating_point():
+                    module._buffers[name] = torch.zeros(0, device=buffer.device, dtype=buffer.dtype)
 
 
 def calling(network: nn.Module, step: bool) -> Callable[[Any], Any]:

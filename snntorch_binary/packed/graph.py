@@ -13,6 +13,8 @@ from snntorch_binary.graph.function_of import FunctionOf
 from snntorch_binary.graph.network import GraphNetwork
 from snntorch_binary.graph.neurons import has_twin, scan_over_time, twin_of
 from snntorch_binary.graph.tree import leaves, mapped
+from snntorch_binary.graph.whole import is_whole
+from snntorch_binary.nn.neurons.base import Neuron
 from snntorch_binary.nn.neurons.known import takes_one_step
 from snntorch_binary.packed.float_layers import geometry_of, weights_of
 from snntorch_binary.packed.layer import PackedLayer
@@ -104,6 +106,14 @@ class PackedGraph(nn.Module):
 
     def extra_repr(self) -> str:  # noqa: D102
         return f"{len(self.instructions)} instructions"
+
+
+def is_whole_when_packed(module: nn.Module) -> bool:
+    """Say whether a module is one thing in a packed graph; neurons of which it knows no form are what they compute."""
+    neurons = takes_one_step(module) is not None and type(module).__module__.startswith("snntorch.")
+    if neurons and not (isinstance(module, Neuron) or has_twin(module)):
+        return False
+    return is_whole(module)
 
 
 def pack_graph(network: GraphNetwork, spiking_inputs: list[bool], real_input: set[str]) -> PackedGraph:
@@ -260,7 +270,7 @@ class StepAtZero(nn.Module):
         super().__init__()
         self.fires_at_threshold = fires_at_threshold
 
-    def forward(self, u: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, u: Tensor, *constants: Any) -> Tensor:  # noqa: D102
         return (u >= 0 if self.fires_at_threshold else u > 0).to(u.dtype)
 
 
@@ -277,11 +287,18 @@ class UnknownFunction(nn.Module):
 
 def step_at_zero(function: nn.Module) -> bool | None:
     """Say whether a function is a step that fires at zero (``True``) or only above; ``None`` where it is none."""
-    with torch.no_grad():
+    around = torch.tensor([-1.0, -1e-38, 0.0, 1e-38, 1.0])
+    found = None
+    for constants in ((), (1.0,)):  # such as the width of its gradient
         try:
-            below, tie, above = function(torch.tensor([-1.0, -1e-38, 0.0, 1e-38, 1.0])).split([2, 1, 2])
+            with torch.no_grad():
+                found = function(around, *constants)
+            break
         except (TypeError, ValueError, RuntimeError):  # it takes other arguments
-            return None
+            continue
+    if not isinstance(found, Tensor) or found.shape != around.shape:
+        return None
+    below, tie, above = found.split([2, 1, 2])
     is_step = bool((below == 0).all()) and bool((above == 1).all()) and float(tie) in (0.0, 1.0)
     return bool(tie) if is_step else None
 

@@ -12,7 +12,8 @@ from torch import nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.convert.copies import copy_model
-from snntorch_binary.fuse import fuse, takes_steps
+from snntorch_binary.fuse import as_graph, fuse, takes_steps
+from snntorch_binary.graph.errors import NotAGraphError
 from snntorch_binary.graph.network import GraphNetwork
 from snntorch_binary.graph.samples import are_spikes
 from snntorch_binary.inference.ensemble import Ensemble
@@ -20,7 +21,7 @@ from snntorch_binary.inference.run import is_stepwise
 from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.packed.ensemble import PackedEnsemble
 from snntorch_binary.packed.float_layers import CONV, LINEAR, geometry_of, weights_of, weights_or_reason, without_time
-from snntorch_binary.packed.graph import pack_graph
+from snntorch_binary.packed.graph import is_whole_when_packed, pack_graph
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.stages import Stage, is_sequence, stages_of
 
@@ -101,7 +102,7 @@ def pack(net: nn.Module, sample: Any = None, *, real_input: Collection[str] = ()
 
 
 def _pack_as_graph(net: nn.Module, sample: Any, real_input: Collection[str]) -> nn.Module:
-    graph = net if isinstance(net, GraphNetwork) else fuse(net, sample)
+    graph = net if isinstance(net, GraphNetwork) else _opened(net, sample)
     layers = {name for name, module in graph.named_modules() if weights_of(module) is not None}
     for name in real_input:
         if name not in layers:
@@ -110,6 +111,14 @@ def _pack_as_graph(net: nn.Module, sample: Any, real_input: Collection[str]) -> 
     for name, what in packed.report.items():
         _logger.info("Layer %r: %s.", name, what)
     return packed
+
+
+def _opened(net: nn.Module, sample: Any) -> GraphNetwork:
+    """Return the graph of a network in which neurons without a packed form are what they compute, if they can be."""
+    try:
+        return as_graph(net, sample, whole=is_whole_when_packed)
+    except NotAGraphError:
+        return as_graph(net, sample)
 
 
 def _reasons(names: dict[nn.Module, str]) -> dict[str, str]:

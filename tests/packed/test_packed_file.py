@@ -146,8 +146,8 @@ def test_header(path):
 def test_what_no_file_holds(path):
     with pytest.raises(TypeError, match=r"`packed` to be what snntorch_binary\.pack returned, but got Linear"):
         sb.save_packed(nn.Linear(2, 2), path)
-    with pytest.raises(TypeError, match=r"cannot hold a ReLU \(2\)"):
-        sb.save_packed(nn.Sequential(*sb.pack(everything())[:1], nn.Flatten(), nn.ReLU()), path)
+    with pytest.raises(TypeError, match=r"cannot hold a RReLU \(2\)"):
+        sb.save_packed(nn.Sequential(*sb.pack(everything())[:1], nn.Flatten(), nn.RReLU()), path)
     with pytest.raises(TypeError, match="readout that is a function"):
         sb.save_packed(sb.pack(ensemble_of(readout=lambda output: output[0])), path)
     assert not path.exists()
@@ -231,7 +231,7 @@ def test_versions(path):
     sb.save_packed(sb.pack(ensemble_of()), path)
     tensors, metadata = parts(path)
     for version, error, message in (
-        ("3", PackedFileVersionError, "has version 3 of the format, and this package reads up to 2: update it"),
+        ("4", PackedFileVersionError, "has version 4 of the format, and this package reads up to 3: update it"),
         ("0", PackedFileError, "no version 0"),
         ("-1", PackedFileError, "version is no number"),
         ("1e9", PackedFileError, "version is no number"),

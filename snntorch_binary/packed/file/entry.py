@@ -134,7 +134,7 @@ def write_one_of(kinds: Kinds, module: nn.Module, path: str, tensors: Tensors) -
         if type(module) is kind:
             return {"type": name, **to_entry(module, path, tensors)}
     what = f"A packed file cannot hold a {type(module).__name__} ({path or 'the network'})"
-    raise TypeError(f"{what}: pack an nn.Sequential of its layers and neurons, in their order.")
+    raise TypeError(f"{what}: pack an nn.Sequential of its layers and neurons, or give pack a sample of the input.")
 
 
 def read_one_of(kinds: Kinds, entry: Entry) -> nn.Module:

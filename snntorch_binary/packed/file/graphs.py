@@ -27,7 +27,7 @@ def graph_to_entry(graph: PackedGraph, path: str, tensors: Tensors, write: Write
     """Return the plain values of a packed graph, and add its tensors."""
     inside = f"{path}." if path else ""
     for name, tensor in graph.named_buffers(recurse=False):
-        if not tensor.is_floating_point():
+        if not tensor.is_floating_point() and tensor.dim() > 0:  # one number counts as a real one
             raise TypeError(f"A packed file cannot hold a tensor of {tensor.dtype} ({inside}{name}).")
         tensors[f"{inside}{name}"] = tensor.detach().to(torch.float32).clone()
     return {

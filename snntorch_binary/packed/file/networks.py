@@ -39,7 +39,8 @@ def read(entry: Entry) -> nn.Module:
 
 def version_of(network: nn.Module) -> int:
     """Return the first version of the format that has all modules of a network."""
-    if any(isinstance(module, PackedGraph) for module in network.modules()):
+    later = (PackedGraph, *(kind for kind, *_ in STOCK.values()))
+    if any(type(module) in later for module in network.modules()):
         return 3
     versions = [first_version(module) for module in network.modules()]
     for module in network.modules():

@@ -27,10 +27,13 @@ _MAX_POOL = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
 _AVERAGE = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
 
 _ARGUMENTS: dict[type[nn.Module], tuple[str, ...]] = {
-    nn.Linear: ("in_features", "out_features"),
     **dict.fromkeys((nn.Conv1d, nn.Conv2d, nn.Conv3d), _CONV),
     **dict.fromkeys((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), _TRANSPOSED),
     **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), _NORM),
+    nn.RNN: ("input_size", "hidden_size", "num_layers", "nonlinearity", "bias", "batch_first"),
+    **dict.fromkeys((nn.LSTM, nn.GRU), ("input_size", "hidden_size", "num_layers", "bias", "batch_first")),
+    nn.LSTMCell: ("input_size", "hidden_size"),
+    nn.GRUCell: ("input_size", "hidden_size"),
     nn.LayerNorm: ("normalized_shape", "eps"),
     nn.GroupNorm: ("num_groups", "num_channels", "eps"),
     **dict.fromkeys((nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d), _MAX_POOL),
@@ -81,10 +84,11 @@ def _of(kind: type[nn.Module]) -> Callable[[Entry], nn.Module]:
             if given is not None and given.shape != value.shape:
                 raise PackedFileError(f"The tensor {entry.path}.{name} has not the shape {tuple(value.shape)}.")
             if name in module._parameters:
-                module._parameters[name] = None if given is None else nn.Parameter(given, requires_grad=False)
+                setattr(module, name, None if given is None else nn.Parameter(given, requires_grad=False))
             else:
                 module._buffers[name] = given
-        if getattr(module, "weight", 0) is None and kind in (nn.Linear, *_WITH_WEIGHTS):
+        weight = getattr(module, "weight", None)
+        if kind in _WITH_WEIGHTS and (weight is None or not weight.numel()):  # which bears out its outputs
             raise entry.error("tensors", "a list with the weights of the layer")
         return module.eval()
 
@@ -109,4 +113,4 @@ def _tupled(value: Any) -> Any:
 
 
 STOCK: Kinds = {kind.__name__: (kind, _to_record, _of(kind)) for kind in _ARGUMENTS if kind is not nn.Flatten}
-"""Layers of torch; ``Flatten`` has a entry of version 1."""
+"""Layers of torch beside ``Linear`` and ``Flatten``, which older versions of the format have."""
