@@ -205,3 +205,33 @@ def test_arguments_beside_the_input():
     assert torch.equal(fused(x, 7), net(x, 7))
     with pytest.raises(ValueError, match="7, as in the sample"):
         fused(x, 8)
+
+
+def test_a_graph_module_of_torch():
+    net, x = made("residual blocks")
+    fused = sb.fuse(net, x).eval()
+    module = fused.graph_module()
+    assert isinstance(module, torch.fx.GraphModule)
+    assert "self.block1.conv1" in module.code
+    check_equal(leaves(module(x)), answered(fused, x, ""))
+    check_equal(leaves(torch.fx.Interpreter(module).run(x)), answered(fused, x, ""))
+
+
+@pytest.mark.parametrize("name", ["convolutions with batch norm", "residual blocks"])
+def test_fused_training_learns_the_same(name):
+    curves = []
+    for fuse in (False, True):
+        net, x = made(name, dropout=False)
+        network = (sb.fuse(net, x) if fuse else net).train()
+        optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+        labels, losses = torch.tensor([0, 2, 4]), []
+        for _ in range(10):
+            scores = network(x)
+            loss = nn.functional.cross_entropy(scores.mean(0) if scores.dim() == 3 else scores, labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        curves.append(torch.tensor([*losses, *(value.double().sum() for value in net.state_dict().values())]))
+    assert curves[0][9] < curves[0][0]
+    torch.testing.assert_close(curves[1], curves[0], rtol=1e-3, atol=1e-3)
