@@ -99,7 +99,7 @@ def test_rows(unbroken):
     ]
     assert (unbroken / "tasks.png").stat().st_size > 10_000
     assert set(json.loads((unbroken / "differences.json").read_text())) == {
-        f"bayes {prediction} - {rule}" for prediction in ("ensemble", "mode") for rule in RULES[:4]
+        f"bayes {prediction} - {rule}" for prediction in ("ensemble", "mode") for rule in list(RULES)[:4]
     }
 
 
