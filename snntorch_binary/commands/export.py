@@ -91,11 +91,13 @@ def _to_nir(run: TrainedRun, path: Path, options: argparse.Namespace) -> str:
 
 
 def _sample(run: TrainedRun) -> Tensor:
-    """Return a batch of one, of one time step where the network takes several."""
+    """Return spikes as a network is shown them; one that is no chain of layers is recorded over a few time steps."""
     described = run.description
-    if described.num_steps is None:
-        return torch.zeros(1, *described.input_shape)
-    return torch.zeros(1, 1, *described.input_shape)
+    if isinstance(run.net, nn.Sequential):
+        return torch.zeros(*([] if described.num_steps is None else [1]), 1, *described.input_shape)
+    steps = [] if described.num_steps is None else [min(3, described.num_steps)]
+    shape = [2, *steps] if described.data.get("time", "first") == "batch-first" else [*steps, 2]
+    return torch.randint(0, 2, (*shape, *described.input_shape), generator=torch.Generator().manual_seed(0)).float()
 
 
 def _to_packed(run: TrainedRun, path: Path, options: argparse.Namespace) -> str:
@@ -113,7 +115,8 @@ def _to_packed(run: TrainedRun, path: Path, options: argparse.Namespace) -> str:
         ensemble = Ensemble(net, num_members=options.members, seed=0, **reading)
         save_packed(pack(ensemble), path)
         return f"{options.members} members of 1 bit per weight, for snntorch_binary.load_packed"
-    save_packed(pack(net if options.weights == "mode" else _frozen(net, options.weights)), path)
+    chosen = net if options.weights == "mode" else _frozen(net, options.weights)
+    save_packed(pack(chosen, None if isinstance(net, nn.Sequential) else _sample(run)), path)
     return "1 bit per weight, for snntorch_binary.load_packed"
 
 

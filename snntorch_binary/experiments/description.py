@@ -19,6 +19,8 @@ from snntorch_binary.checkpoint import FORMAT as CHECKPOINT_FORMAT
 from snntorch_binary.checkpoint import CheckpointError, check_format, contents_of, load_trained
 from snntorch_binary.convert import binarize_
 from snntorch_binary.experiments.named import Named, make_network
+from snntorch_binary.models import symbol_network
+from snntorch_binary.nn import WTANetwork
 from snntorch_binary.weights import WeightRule, binary_layers
 
 FILE = "description.json"
@@ -134,6 +136,9 @@ def load_run(path: str | Path, network: Any = None, folder: str | None = None) -
         return _before_descriptions(checkpoint)
     description = read_description(described)
     named = _allowed(description.network, network, folder, described)
+    if named.find("network") in (symbol_network, WTANetwork):
+        what = "a winner-take-all network, which is read in Python, by its module VOWEL"
+        raise CheckpointError(f"{checkpoint} is of {what}.")
     contents = contents_of(checkpoint)
     check_format(contents, checkpoint)
     state = network_state(contents)

@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from snntorch_binary._errors import expected
-from snntorch_binary.checkpoint import CheckpointError
 from snntorch_binary.data import SpikeDataset, registry
 from snntorch_binary.data.unlabelled import read_unlabelled
 from snntorch_binary.experiments.answers import answers
@@ -23,7 +22,6 @@ from snntorch_binary.inference import sample_scores
 from snntorch_binary.inference.readout import class_scores
 from snntorch_binary.lightning.tasks import Classification, Regression
 from snntorch_binary.metrics import evaluate, evaluate_regression
-from snntorch_binary.nn import WTANetwork
 from snntorch_binary.weights import binary_layers
 
 _BATCH = 200
@@ -45,8 +43,6 @@ def answers_of(run: TrainedRun, x: Tensor, num_members: int | None = None) -> di
         ValueError: the input does not fit it.
     """
     described, net = run.description, run.net
-    if isinstance(net, WTANetwork):
-        raise CheckpointError(f"{run.path} is a winner-take-all network, which is answered in Python, by VOWEL.")
     task = Regression() if described.num_classes is None else Classification(described.num_classes)
     reading: dict[str, Any] = dict(described.reading)
     layers = binary_layers(net).values()

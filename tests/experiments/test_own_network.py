@@ -16,6 +16,7 @@ import pytest
 import torch
 from rich.console import Console
 
+import snntorch_binary as sb
 from snntorch_binary.cli import main
 from snntorch_binary.experiments import compare, load_run
 
@@ -152,11 +153,24 @@ def test_export_to_plain_torch(rule, here, tmp_path):
         torch.testing.assert_close(found, expected)
 
 
-def test_what_has_no_packed_form_is_said(here, tmp_path, capsys):
-    """A network with a loop of its own: a packed file holds the order of layers, and no code."""
-    run = str(here / "results/gestures/runs/st-seed0")
-    command = ["export", "--to", "packed", run, str(tmp_path / "net"), "--network", "own_models.ConvNet"]
-    assert main(command) == 1
+def test_packed(here, tmp_path):
+    """A network with a loop of its own is recorded, and its file answers as it did."""
+    run, out = str(here / "results/gestures/runs/st-seed0"), tmp_path / "net.safetensors"
+    assert main(["export", "--to", "packed", run, str(out), "--network", "own_models.ConvNet"]) == 0
+    trained, packed = load_run(run, "own_models.ConvNet"), sb.load_packed(out)
+    shape = (7, 5, *trained.description.input_shape)
+    x = torch.randint(0, 2, shape, generator=torch.Generator().manual_seed(1)).float()
+    with torch.no_grad():
+        found, expected = packed(x), trained.net(x)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+    assert expected[0].sum() > 0
+
+
+def test_packed_members_need_a_chain_of_layers(here, tmp_path, capsys):
+    run = str(here / "results/gestures/runs/bayes-seed0")
+    command = ["export", "--to", "packed", "--members", "3", run, str(tmp_path / "net")]
+    assert main([*command, "--network", "own_models.ConvNet"]) == 1
     assert "cannot hold a ConvNet" in capsys.readouterr().err.splitlines()[-1]
     assert not list(tmp_path.iterdir())
 
