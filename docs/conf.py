@@ -33,7 +33,8 @@ nitpick_ignore_regex = [
     ("py:.*", r"(?!snntorch_binary\.).*"),
     (
         "py:class",
-        r"snntorch_binary\..*\.(Model|Batch|Client|Fused|Owner|Geometry|Averages|_Recursion|_Window)",
+        r"snntorch_binary\..*\.(Model|Batch|Client|Fused|Owner|Geometry|Averages|_Recursion|_Window|Recurrent\w+State"
+        r"|NodeWriter|NodeReader|Instruction|Place|LIFConstants|FederatedRun)",
     ),  # of signatures only, and not public
 ]
 
