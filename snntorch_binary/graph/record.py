@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import _SingleLevelFunction
+from torch.nn.modules import module as torch_modules
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
@@ -292,6 +293,8 @@ def _hooks(recorder: _Recorder) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+            # Which torch leaves there, and takes for a hook when it compiles.
+            getattr(torch_modules, "_global_forward_hooks_with_kwargs", {}).pop(handle.id, None)
 
 
 @contextmanager

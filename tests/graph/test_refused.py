@@ -162,3 +162,11 @@ class _Plain(Loop):
 def test_bad_samples(sample, error):
     with pytest.raises(error, match="Expected argument `sample`"):
         sb.fuse(_Plain(), sample)
+
+
+def test_recording_leaves_no_hook():
+    """What torch takes for a hook of all modules would change how it compiles the next network."""
+    from torch.nn.modules.module import _has_any_global_hook
+
+    sb.fuse(nn.Sequential(nn.Linear(4, 3), snn.Leaky(beta=0.9, init_hidden=True)), torch.rand(3, 2, 4))
+    assert not _has_any_global_hook()
