@@ -316,7 +316,7 @@ def test_a_folder_of_pictures(runs, pictures, empty_folder, capsys):
 def test_answers_are_those_of_the_network(runs, pictures, empty_folder, capsys):
     folder, _ = pictures
     assert run("predict", runs["st"], folder, "--quiet", capsys=capsys)[:2] == (0, "")
-    dataset, files = read_unlabelled(folder, (64,), 10, RateEncoder())
+    dataset, files = read_unlabelled(folder, 10, (64,), RateEncoder())
     x = torch.stack([dataset[index][0] for index in range(len(files))], 1)
     net = load_network(runs["st"])
     with torch.no_grad():

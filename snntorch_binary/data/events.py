@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from snntorch_binary._moved import moved
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -26,3 +28,10 @@ class Events:
     y: Array
     time: Array
     polarity: Array
+
+
+_READERS = {
+    "read_nmnist_events": "snntorch_binary.data.sets.nmnist",
+    "read_poker_events": "snntorch_binary.data.sets.poker_dvs",
+}
+__getattr__ = moved(__name__, _READERS)

@@ -15,7 +15,7 @@ from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary.data import images
 from snntorch_binary.data.archives import is_left_by_a_desktop
 from snntorch_binary.data.dataset import SpikeDataset
-from snntorch_binary.data.encoders import Encoder, check_num_steps
+from snntorch_binary.data.encoders import Encoder, RateEncoder, check_num_steps
 from snntorch_binary.data.errors import CorruptDataError, DataNotFoundError
 from snntorch_binary.data.frames import read_frames
 from snntorch_binary.data.packed_spikes import PackedSpikes
@@ -28,9 +28,9 @@ _MAX_NUMBERS = 2**28
 
 def read_unlabelled(
     folder: str | PathLike[str],
-    input_shape: Sequence[int],
     num_steps: int | None,
-    encoder: Encoder | None = None,
+    input_shape: Sequence[int] | int | None = None,
+    encoder: Encoder | None = RateEncoder(),  # noqa: B008  # frozen
     arrays: bool = False,
 ) -> tuple[SpikeDataset | Tensor, list[Path]]:
     """Read all images, recordings or arrays in a folder and below it, in the order of their names.
@@ -43,9 +43,9 @@ def read_unlabelled(
 
     Args:
         folder: the folder.
-        input_shape: shape of the network's input in one time step; images must have so many pixels, in a square where
-            the number is one, and frames of recordings so many values.
         num_steps: number T of time steps; ``None`` where inputs have none.
+        input_shape: shape or number of the network's inputs in one time step; images must have so many pixels, in a
+            square where the number is one, and frames of recordings so many values. ``None`` allows any.
         encoder: makes spikes of images; ``None`` where that is not known.
         arrays: whether ``.npy`` files are inputs of the shape [T, *input_shape].
 
@@ -61,19 +61,22 @@ def read_unlabelled(
     """
     if num_steps is not None:
         check_num_steps(num_steps)
+    wanted = (input_shape,) if isinstance(input_shape, int) else None if input_shape is None else tuple(input_shape)
     files, suffix = _files(Path(folder))
     if suffix in images.SUFFIXES:
         if encoder is None or num_steps is None:
             what = "of arrays (.npy), as the network takes them: how it is shown images is not known here"
             raise ValueError(expected("folder", what, f"images as {files[0].name}"))
-        inputs: Tensor | PackedSpikes = _images(files, tuple(input_shape))
+        inputs: Tensor | PackedSpikes = _images(files, wanted)
     elif arrays and suffix == ".npy":
-        shape = tuple(input_shape) if num_steps is None else (num_steps, *input_shape)
+        if wanted is None:
+            raise ValueError(expected("input_shape", "given for arrays", None))
+        shape = wanted if num_steps is None else (num_steps, *wanted)
         return torch.stack([_array(file, shape) for file in files]), files
     else:
         size, read_events = _SENSORS[suffix]
-        if math.prod(input_shape) != 2 * size * size:
-            got = f"{math.prod(input_shape)}, and {files[0]} is of a sensor of 2 polarities and {size} x {size} pixels"
+        if wanted is not None and math.prod(wanted) != 2 * size * size:
+            got = f"{math.prod(wanted)}, and {files[0]} is of a sensor of 2 polarities and {size} x {size} pixels"
             raise ValueError(expected("input_shape", f"{2 * size * size} values", got))
         inputs, encoder = read_frames(files, read_events, num_steps or 1, size), None
     labels = torch.zeros(len(files), dtype=torch.int64)
@@ -100,16 +103,17 @@ def _files(root: Path) -> tuple[list[Path], str]:
     return files, several[0]
 
 
-def _images(files: list[Path], shape: tuple[int, ...]) -> Tensor:
-    if len(shape) == 3 and shape[0] == 3:
+def _images(files: list[Path], shape: tuple[int, ...] | None) -> Tensor:
+    if shape is not None and len(shape) == 3 and shape[0] == 3:
         return torch.stack([images.read_color(file, *shape[1:]) for file in files])
-    grey = [images.read_grey(file, math.prod(shape)) for file in files]
+    grey = [images.read_grey(file, None if shape is None else math.prod(shape)) for file in files]
     for file, image in zip(files, grey, strict=True):
         if image.shape != grey[0].shape:
             (height, width), (first_height, first_width) = image.shape, grey[0].shape
             what = f"images of one size, {first_width} x {first_height} pixels as {files[0]}"
             raise ValueError(expected("folder", what, f"{width} x {height} in {file}"))
-    return torch.stack(grey).reshape(len(files), *shape)
+    flat = torch.stack(grey).flatten(1)
+    return flat if shape is None else flat.reshape(len(files), *shape)
 
 
 def _array(file: Path, shape: tuple[int, ...]) -> Tensor:

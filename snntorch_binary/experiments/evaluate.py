@@ -126,7 +126,7 @@ def read_files(run: TrainedRun, folder: Path) -> tuple[Any, list[Path]]:
     if "class_path" not in described.data:
         encoder = registry.encoder_of(described.data.get("encoder") or name or "rate")
     arrays = name != "poker-dvs" and bool(described.input_shape)
-    inputs, files = read_unlabelled(folder, described.input_shape, described.num_steps, encoder, arrays)
+    inputs, files = read_unlabelled(folder, described.num_steps, described.input_shape, encoder, arrays)
     if isinstance(inputs, SpikeDataset):
         return in_order(inputs, _BATCH), files
     time = described.data.get("time", "first")

@@ -3,6 +3,7 @@
 What is here needs torch alone; :mod:`snntorch_binary.federated.flower` carries it over a network.
 """
 
+from snntorch_binary._moved import moved as _moved
 from snntorch_binary.federated.aggregation import Aggregation as Aggregation
 from snntorch_binary.federated.aggregation import Average as Average
 from snntorch_binary.federated.aggregation import ProductOfExperts as ProductOfExperts
@@ -36,3 +37,5 @@ from snntorch_binary.federated.partition import Partition as Partition
 from snntorch_binary.federated.posteriors import product_of_experts as product_of_experts
 from snntorch_binary.federated.selection import chosen_clients as chosen_clients
 from snntorch_binary.federated.selection import round_seed as round_seed
+
+__getattr__ = _moved(__name__, dict.fromkeys(("VGG9", "SpikingVGG9"), "snntorch_binary.models"))

@@ -1,6 +1,7 @@
 """BiSNN's two learning rules as LightningModules, with data and the comparison of the rules."""
 
 from snntorch_binary._errors import require
+from snntorch_binary._moved import moved as _moved
 
 for _package in ("torchmetrics", "lightning"):  # lightning imports torchmetrics
     require(_package, "lightning")
@@ -13,3 +14,6 @@ from snntorch_binary.lightning.spiking_module import NonFiniteLossError as NonFi
 from snntorch_binary.lightning.spiking_module import SpikingModule as SpikingModule  # noqa: E402
 from snntorch_binary.lightning.st_bisnn import STBiSNN as STBiSNN  # noqa: E402
 from snntorch_binary.lightning.vowel import VOWEL as VOWEL  # noqa: E402
+
+_MODELS = ("SpikingMLP", "LocalSpikingMLP", "SoftLIFConvNet", "SoftLIFLocalNet", "symbol_network")
+__getattr__ = _moved(__name__, dict.fromkeys(_MODELS, "snntorch_binary.models"))

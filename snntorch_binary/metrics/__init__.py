@@ -7,6 +7,7 @@ and [N]; where torch-uncertainty wants members (``Disagreement``, ``MutualInform
 which is ``samples.transpose(0, 1)``.
 """
 
+from snntorch_binary._moved import moved as _moved
 from snntorch_binary.metrics.anytime import EarlyExit as EarlyExit
 from snntorch_binary.metrics.anytime import anytime_scores as anytime_scores
 from snntorch_binary.metrics.anytime import early_exit as early_exit
@@ -49,3 +50,26 @@ from snntorch_binary.metrics.uncertainty import Disagreement as Disagreement
 from snntorch_binary.metrics.uncertainty import Uncertainty as Uncertainty
 from snntorch_binary.metrics.uncertainty import disagreement as disagreement
 from snntorch_binary.metrics.uncertainty import uncertainty_scores as uncertainty_scores
+
+_PLOTS = (
+    "PopulationSegment",
+    "anytime_curve",
+    "continual_curve",
+    "decision_surface",
+    "estimator_bias",
+    "learning_curve",
+    "load_curve",
+    "ood_histogram",
+    "plane",
+    "population_history",
+    "predictive_band",
+    "raster",
+    "rate_curve",
+    "rates_against_spikes",
+    "rejection_curve",
+    "reliability_diagram",
+    "rounds_curve",
+    "size_curve",
+    "symbol_raster",
+)
+__getattr__ = _moved(__name__, dict.fromkeys(_PLOTS, "snntorch_binary.plots"))

@@ -296,7 +296,7 @@ def test_a_folder_of_several_sizes_is_refused(tmp_path):
     saved(tmp_path, "a.png", Image.fromarray(GREY))
     saved(tmp_path, "b.png", Image.fromarray(GREY.T))
     with pytest.raises(ValueError, match=r"images of one size, 8 x 6 pixels as .*a\.png, but got 6 x 8 in .*b\.png"):
-        read_unlabelled(tmp_path, (48,), 4, RateEncoder())
+        read_unlabelled(tmp_path, 4, (48,), RateEncoder())
 
 
 SIDECARS = ["._a.png", ".DS_Store", ".hidden.png", "__MACOSX/._a.png", "__MACOSX/a.png", ".git/x.png", "Thumbs.db"]
@@ -307,10 +307,10 @@ def test_what_a_desktop_left_in_a_folder_is_passed_over(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"\x00\x05\x16\x07" + bytes(4092))
     with pytest.raises(DataNotFoundError, match="has no images"):
-        read_unlabelled(tmp_path, (48,), 4, RateEncoder())
+        read_unlabelled(tmp_path, 4, (48,), RateEncoder())
     saved(tmp_path, "a.png", Image.fromarray(GREY))
     saved(tmp_path / "below", "b.png", Image.fromarray(GREY))
-    data, files = read_unlabelled(tmp_path, (48,), 4, RateEncoder())
+    data, files = read_unlabelled(tmp_path, 4, (48,), RateEncoder())
     assert [file.relative_to(tmp_path).as_posix() for file in files] == ["a.png", "below/b.png"]
     assert torch.equal(data.inputs, torch.from_numpy(GREY).flatten().expand(2, -1))
 
@@ -319,7 +319,7 @@ def test_a_hidden_folder_may_be_named(tmp_path):
     folder = tmp_path / ".mine"
     folder.mkdir()
     saved(folder, "a.png", Image.fromarray(GREY))
-    assert len(read_unlabelled(folder, (48,), 4, RateEncoder())[1]) == 1
+    assert len(read_unlabelled(folder, 4, (48,), RateEncoder())[1]) == 1
 
 
 COLOURS = np.random.default_rng(1).integers(0, 256, (6, 8, 3), dtype=np.uint8)
@@ -328,19 +328,19 @@ COLOURS = np.random.default_rng(1).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 def test_colours_where_the_network_takes_three_planes(tmp_path):
     saved(tmp_path, "a.png", Image.fromarray(COLOURS))
     saved(tmp_path, "b.png", Image.fromarray(GREY))
-    data, files = read_unlabelled(tmp_path, (3, 6, 8), 4, SignedRateEncoder())
+    data, files = read_unlabelled(tmp_path, 4, (3, 6, 8), SignedRateEncoder())
     assert [file.name for file in files] == ["a.png", "b.png"]
     assert torch.equal(data.inputs[0], torch.from_numpy(COLOURS).movedim(-1, 0))
     assert torch.equal(data.inputs[1], torch.from_numpy(GREY).expand(3, -1, -1))
     with pytest.raises(ValueError, match=r"images of 6 x 8 pixels, .*, but got 8 x 6 in .*a\.png"):
-        read_unlabelled(tmp_path, (3, 8, 6), 4, SignedRateEncoder())
+        read_unlabelled(tmp_path, 4, (3, 8, 6), SignedRateEncoder())
 
 
 def test_images_for_a_network_whose_encoding_is_not_known(tmp_path):
     saved(tmp_path, "a.png", Image.fromarray(GREY))
     for steps, encoder in ((None, RateEncoder()), (4, None)):
         with pytest.raises(ValueError, match=r"`folder` to be of arrays \(\.npy\), as the network takes them"):
-            read_unlabelled(tmp_path, (48,), steps, encoder)
+            read_unlabelled(tmp_path, steps, (48,), encoder)
 
 
 def arrays(folder, *values):
@@ -351,14 +351,14 @@ def arrays(folder, *values):
 def test_arrays_are_inputs_as_they_are(tmp_path):
     values = np.random.default_rng(0).random((3, 4, 2, 5))
     arrays(tmp_path, values[0], values[1].astype(np.float32), (values[2] < 0.5))
-    x, files = read_unlabelled(tmp_path, (2, 5), 4, arrays=True)
+    x, files = read_unlabelled(tmp_path, 4, (2, 5), arrays=True)
     assert [file.name for file in files] == ["0.npy", "1.npy", "2.npy"]
     assert x.dtype == torch.float32
     assert torch.equal(x[:2], torch.from_numpy(values[:2]).float())
     assert torch.equal(x[2], torch.from_numpy(values[2] < 0.5).float())
-    assert torch.equal(read_unlabelled(tmp_path, (4, 2, 5), None, arrays=True)[0], x)
+    assert torch.equal(read_unlabelled(tmp_path, None, (4, 2, 5), arrays=True)[0], x)
     with pytest.raises(ValueError, match=r"arrays of the shape \[3, 2, 5\], .* but got \[4, 2, 5\] in .*0\.npy"):
-        read_unlabelled(tmp_path, (2, 5), 3, arrays=True)
+        read_unlabelled(tmp_path, 3, (2, 5), arrays=True)
 
 
 @pytest.mark.parametrize("bad", [b"", b"text", b"\x93NUMPY\x01\x00\xff\xff", "pickle", "words", "complex", "nan"])
@@ -374,5 +374,5 @@ def test_arrays_that_are_none_are_refused_and_run_nothing(bad, tmp_path, planted
         value = {"words": np.array(["a"]), "complex": np.ones(1, complex), "nan": np.full(1, np.nan)}[bad]
         np.save(path, value)
     with pytest.raises(CorruptDataError, match=r"0\.npy (is damaged or no array of numbers|holds NaN)"):
-        read_unlabelled(folder, (1,), None, arrays=True)
+        read_unlabelled(folder, None, (1,), arrays=True)
     assert not marker.exists()
