@@ -243,6 +243,7 @@ def test_fit_says_how_it_goes_and_where_things_are(trained):
     assert {path.name for path in folder.iterdir()} == {
         "checkpoints",
         "config.yaml",
+        "description.json",
         "hparams.yaml",
         "metrics.csv",
     }
@@ -256,7 +257,7 @@ def test_fit_without_a_progress_bar_or_a_logger(empty_folder, capsys):
     code, output, error = run("fit", "--config", "digits-bayes", *options, capsys=capsys)
     assert (code, said(error)) == (0, "")
     assert output.splitlines() == ["Written to .: config.yaml", "Checkpoint for --ckpt_path: checkpoints/last.ckpt"]
-    assert {path.name for path in empty_folder.iterdir()} == {"checkpoints", "config.yaml"}
+    assert {path.name for path in empty_folder.iterdir()} == {"checkpoints", "config.yaml", "description.json"}
 
 
 def test_fit_is_the_run_of_compare(trained, tmp_path, capsys):

@@ -46,9 +46,9 @@ def network():
 
 
 def test_the_rules_and_their_order():
-    assert list(RULES) == NAMES
-    assert [rule.order for rule in RULES.values()] == list(range(len(NAMES)))
-    assert len({rule.title for rule in RULES.values()}) == len(NAMES)
+    assert list(RULES)[: len(NAMES)] == NAMES  # a federation has more
+    assert [rule.order for rule in RULES.values()] == list(range(len(RULES)))
+    assert len({rule.title for rule in RULES.values()}) == len(RULES)
     assert tuple(rule.name for rule in rules_of(None)) == DEFAULT_RULES == ("full-precision", "st", "bayes")
 
 
