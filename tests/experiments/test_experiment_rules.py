@@ -11,6 +11,7 @@ import yaml
 from torch import nn
 
 import snntorch_binary as sb
+import snntorch_binary.experiments.federate.rules
 from snntorch_binary.experiments.config import read_experiment, shipped
 from snntorch_binary.experiments.rules import (
     DEFAULT_RULES,
