@@ -8,6 +8,7 @@ import torch
 from matplotlib.image import imread
 
 from snntorch_binary.cli import main
+from snntorch_binary.experiments.compare import surface
 
 
 def lines_of(folder, name="results.json"):
@@ -15,7 +16,8 @@ def lines_of(folder, name="results.json"):
 
 
 @pytest.mark.parametrize("credit", ["local", "online"])
-def test_compare_two_moons(credit, tmp_path, capsys):
+def test_compare_two_moons(credit, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(surface, "_RESOLUTION", 12)  # the picture of a paper takes minutes
     arguments = ["--epochs", "1", "--limit-per-class", "20", "--seeds", "0", "--credit", credit, "--anytime"]
     assert main(["compare", "two-moons", *arguments, "--out", str(tmp_path)]) == 0
     rows = lines_of(tmp_path)

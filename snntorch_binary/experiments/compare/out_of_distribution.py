@@ -63,7 +63,12 @@ def fit_frame(x: Tensor, height: int, width: int) -> Tensor:
 def _outside(source: ShippedData, other: str, splits: Splits) -> SpikeDataset:
     one_symbol = source.one_symbol and describe(other).polarities
     return load(
-        other, source.data_dir, num_steps=splits.num_steps, download=source.download, one_symbol=one_symbol
+        other,
+        source.data_dir,
+        num_steps=splits.num_steps,
+        limit_per_class=source.limit_per_class,
+        download=source.download,
+        one_symbol=one_symbol,
     ).test
 
 
