@@ -168,8 +168,8 @@ def _experiment(options: argparse.Namespace) -> Any:
         experiment = experiment.with_changes(credit=options.credit)
     if options.config is not None:
         return experiment
-    online = path.stem.endswith("-local") and options.credit == "online"
-    return replace(experiment, name=f"{path.stem.removesuffix('-local')}-online" if online else path.stem)
+    plain = options.credit == "through-time"
+    return replace(experiment, name=path.stem if plain else f"{experiment.data.label}-{options.credit}")
 
 
 def _paper_exact(options: argparse.Namespace) -> None:

@@ -50,7 +50,7 @@ def taken_apart(model: nn.Module) -> Iterator[None]:
     load_adapters(model)
     for module in list(model.modules()):
         if type(module) in APART:
-            APART[type(module)]._take_apart(module)  # type: ignore[arg-type]
+            APART[type(module)]._take_apart(module)  # type: ignore[arg-type]  # of the class that is its key
     try:
         yield
     finally:

@@ -5,6 +5,7 @@ from snntorch_binary._errors import require
 for _package in ("matplotlib", "rich", "jsonargparse", "torchmetrics", "lightning"):
     require(_package, "lightning")
 
+
 from snntorch_binary.experiments.compare import Comparison as Comparison  # noqa: E402
 from snntorch_binary.experiments.compare import Run as Run  # noqa: E402
 from snntorch_binary.experiments.compare import compare as compare  # noqa: E402

@@ -56,7 +56,7 @@ def _file(
     readout_scale: float | None = None,
     step: bool | None = None,
     time_dim: int | None = None,
-    pictures: list[str] = [],  # noqa: B006
+    pictures: list[str] = [],  # noqa: B006  # as above
 ) -> None:
     """What a file may say."""
 

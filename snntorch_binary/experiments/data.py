@@ -8,13 +8,24 @@ from typing import Any, Literal, cast
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary.data import Splits, collate, load
 from snntorch_binary.experiments.named import Named, typed
-from snntorch_binary.experiments.parts import PARTS, Collate, classes_of, look_at, named_parts, part_of, same_shape
+from snntorch_binary.experiments.noise import seed_all
+from snntorch_binary.experiments.parts import (
+    PARTS,
+    Collate,
+    Look,
+    classes_of,
+    look_at,
+    named_parts,
+    part_of,
+    same_shape,
+)
 from snntorch_binary.lightning.data import SeededSampler
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -87,7 +98,7 @@ class ShippedData:
             self.name,
             self.data_dir,
             num_steps=self.num_steps,
-            classes=self.classes,  # type: ignore[arg-type]
+            classes=self.classes,  # type: ignore[arg-type]  # looked at there
             limit_per_class=self.limit_per_class,
             seed=seed,
             fold=fold,
@@ -111,7 +122,8 @@ class UserData:
     That is three parts, as a mapping of ``train``, ``validation`` and ``test`` (beside which there may be
     ``num_classes`` or ``class_names``), a sequence of the three, :class:`snntorch_binary.data.Splits` or a
     ``LightningDataModule``. A part is a pair of inputs [N, ...] and labels [N] (tensors or arrays), a ``Dataset`` of
-    such pairs, whose inputs become float32, or a ``DataLoader``, whose batches are taken as they are.
+    such pairs, whose inputs become float32, or a ``DataLoader``, whose batches are taken as they are. The
+    random numbers of torch, numpy and Python start anew before it is called: a split at random is that of all runs.
 
     Attributes:
         named: the function or class.
@@ -123,6 +135,7 @@ class UserData:
     named: Named
     time: Literal["first", "batch-first", "none"] = "first"
     num_steps: int | None = field(default=None, init=False)
+    _looks: dict[int, dict[str, Look]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def label(self) -> str:
@@ -139,8 +152,9 @@ class UserData:
             raise ValueError(
                 expected("num_folds", "left out with data of your own, which come in three parts", num_folds)
             )
-        found = self.named.call("data", {"seed": seed})
-        return of_user(found, self.time)
+        with isolate_rng():
+            seed_all(0)  # of all runs: a split at random has the same test part in each
+            return of_user(self.named.call("data", {"seed": seed}), self.time, self._looks.setdefault(seed, {}))
 
     def plain(self) -> dict[str, Any]:
         """Return what results depend on as plain values."""
@@ -208,8 +222,13 @@ def in_order(dataset: Dataset[Any], batch_size: int = 500) -> DataLoader[tuple[T
     return DataLoader(dataset, batch_size=batch_size, collate_fn=collate)
 
 
-def of_user(found: Any, time: str) -> LoadedData:
+def of_user(found: Any, time: str, looks: dict[str, Look] | None = None) -> LoadedData:
     """Return the three parts in whatever a user's function returned.
+
+    Args:
+        found: what it returned.
+        time: where the time steps of an example are, see :class:`UserData`.
+        looks: what was seen of the parts before, which takes a pass over all examples; what is missing is added.
 
     Raises:
         ValueError: a part is missing, or something else; shapes differ; there is one class.
@@ -220,9 +239,12 @@ def of_user(found: Any, time: str) -> LoadedData:
         time = "first"  # as the module's loaders give them
     given = named_parts(found)
     parts = {name: part_of(name, given[name]) for name in PARTS}
-    looks = {name: look_at(name, part) for name, part in parts.items()}
-    shape = same_shape({name: look.shape for name, look in looks.items() if look.shape is not None})
-    labels = torch.cat([look.labels for look in looks.values()])
+    looks = {} if looks is None else looks
+    for name in (name for name in PARTS if name not in looks):
+        looks[name] = look_at(name, parts[name])
+    shapes = {name: looks[name].shape for name in PARTS}
+    shape = same_shape({name: shape for name, shape in shapes.items() if shape is not None})
+    labels = torch.cat([looks[name].labels for name in PARTS])
     num_classes, names = classes_of(labels, looks["train"].labels, given)
     steps, features = (None, shape) if time == "none" or not shape else (shape[0], shape[1:])
 

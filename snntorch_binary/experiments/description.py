@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from collections.abc import Mapping
@@ -25,9 +26,12 @@ from snntorch_binary.weights import WeightRule, binary_layers
 
 FILE = "description.json"
 FORMAT = 1
+READING = ("readout", "readout_scale", "step", "time_dim")
+"""How a network's outputs are read; see :class:`SpikingModule`."""
 _NET = "net."
 _OURS = ("snntorch_binary.models.", "snntorch_binary.nn.")
 _WORD = re.compile(r"[\w-]*")
+_MOST_VALUES = 100
 _TOO_LARGE = 2.0  # a network has at most so many numbers more than its file
 
 
@@ -219,7 +223,7 @@ def _check(found: RunDescription) -> None:
         isinstance(found.data, dict),
         all(isinstance(name, str) for name in found.class_names),
         all(whole(size, 0, 2**24) for size in found.input_shape),
-        isinstance(reading, dict) and reading.keys() <= {"readout", "readout_scale", "step", "time_dim"},
+        isinstance(reading, dict) and reading.keys() <= set(READING),
         reading.get("readout", "auto") in ("auto", "rate", "membrane"),
         reading.get("step") in (None, True, False),
         reading.get("time_dim") is None or whole(reading["time_dim"], 0, 8),
@@ -257,7 +261,7 @@ def is_ours(class_path: str) -> bool:
     room, _, name = class_path.rpartition(".")
     if room not in (each.rstrip(".") for each in _OURS) or name.startswith("_") or not name.isidentifier():
         return False
-    found = getattr(__import__(room, fromlist=["_"]), name, None)
+    found = getattr(importlib.import_module(room), name, None)
     return (inspect.isclass(found) or inspect.isfunction(found)) and found.__module__.startswith(_OURS)
 
 
@@ -274,12 +278,20 @@ def _is_plain(value: Any) -> bool:
 def _float_network(named: Named, state: Mapping[str, Any], of_stranger: bool) -> nn.Module:
     """Return the network, having made sure that it is not much larger than the file that it is for."""
     if of_stranger:
+        there = sum(value.numel() for value in state.values())
+        if _num_values(named.init_args) > _MOST_VALUES + len(state):  # each may be a layer, which takes time to make
+            raise CheckpointError(f"The description has more values than a network of {len(state)} tensors needs.")
         with torch.device("meta"):
             sizes = sum(parameter.numel() for parameter in named.call("network").parameters())
-        there = sum(value.numel() for value in state.values())
         if sizes > _TOO_LARGE * there + 1_000:
             raise CheckpointError(f"The description asks for {sizes:,} parameters, and the checkpoint has {there:,}.")
     return make_network(named)
+
+
+def _num_values(value: Any) -> int:
+    if isinstance(value, Mapping):
+        return sum(map(_num_values, value.values()))
+    return sum(map(_num_values, value)) if isinstance(value, (list, tuple)) else 1
 
 
 def _before_descriptions(path: Path) -> TrainedRun:

@@ -15,7 +15,7 @@ from snntorch_binary.data import SpikeDataset, registry
 from snntorch_binary.data.unlabelled import read_unlabelled
 from snntorch_binary.experiments.answers import answers
 from snntorch_binary.experiments.data import LoadedData, ShippedData, Source, UserData, in_order
-from snntorch_binary.experiments.description import TrainedRun
+from snntorch_binary.experiments.description import READING, TrainedRun
 from snntorch_binary.experiments.experiment import as_plain
 from snntorch_binary.experiments.named import Named, typed
 from snntorch_binary.inference import sample_scores
@@ -48,7 +48,7 @@ def answers_of(run: TrainedRun, x: Tensor, num_members: int | None = None) -> di
     layers = binary_layers(net).values()
     if not any(layer.rule.needs_noise("binary") for layer in layers):
         with torch.no_grad():
-            scores = class_scores(net, x, *(reading.get(name) for name in _READING))  # type: ignore[arg-type]
+            scores = class_scores(net, x, *(reading.get(name) for name in READING))  # type: ignore[arg-type]  # words of a description or a file, looked at there
         found = {"single": scores[None]}
     else:
         count = described.num_members if num_members is None else num_members
@@ -60,19 +60,9 @@ def answers_of(run: TrainedRun, x: Tensor, num_members: int | None = None) -> di
     return {name: task.answer(scores) for name, scores in found.items()}
 
 
-_READING = ("readout", "readout_scale", "step", "time_dim")
-
-
 def evaluate_run(run: TrainedRun, data: LoadedData, name: str, num_members: int | None = None) -> list[dict[str, Any]]:
-    """Return a row of scores for each prediction of a run on the test part of some data.
-
-    Raises:
-        ValueError: the data have other classes or shapes than the network.
-    """
+    """Return a row of scores for each prediction of a run on the test part of some data; see :func:`load_for`."""
     described = run.description
-    if data.num_classes != described.num_classes:
-        what = f"data with {described.num_classes or 'no'} classes, as {run.path} has"
-        raise ValueError(expected("data", what, str(data.num_classes or "real targets")))
     found = answers(data.test(), partial(answers_of, run, num_members=num_members))
     labels = found.pop("labels")
     rows = []
@@ -107,9 +97,22 @@ def own_data(run: TrainedRun, given: Source | None, data_dir: str | None, downlo
 
 
 def load_for(run: TrainedRun, source: Source) -> LoadedData:
-    """Return data, of the seed and the fold of a run where they are those that it learned from."""
-    its_own = as_plain(source.plain()) == run.description.data
-    return source.load(**run.description.part) if its_own else source.load()
+    """Return data, of the seed and the fold of a run where they are those that it learned from.
+
+    Raises:
+        ValueError: they have other classes than the network, or inputs of another shape.
+    """
+    described = run.description
+    its_own = as_plain(source.plain()) == described.data
+    data = source.load(**described.part) if its_own else source.load()
+    if data.num_classes != described.num_classes:
+        what = f"data with {described.num_classes or 'no'} classes, as {run.path} has"
+        raise ValueError(expected("data", what, str(data.num_classes or "real targets")))
+    shapes = (described.input_shape, data.input_shape)  # of loaders it is not known
+    if all(shapes) and shapes[0] != shapes[1]:
+        what = f"data with inputs of shape {list(shapes[0])} in a time step, as {run.path} has"
+        raise ValueError(expected("data", what, f"{list(shapes[1])} of {source.label}"))
+    return data
 
 
 def read_files(run: TrainedRun, folder: Path) -> tuple[Any, list[Path]]:
@@ -138,4 +141,4 @@ def read_files(run: TrainedRun, folder: Path) -> tuple[Any, list[Path]]:
 
 def user_data(class_path: str, described_time: str, folder: str | None = None) -> UserData:
     """Return data that a user names on the command line."""
-    return UserData(Named.of("--data", class_path, folder), described_time)  # type: ignore[arg-type]
+    return UserData(Named.of("--data", class_path, folder), described_time)  # type: ignore[arg-type]  # words of a description or a file, looked at there

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 
 from snntorch_binary._errors import expected
 from snntorch_binary.experiments.data import Batches, LoadedData
+from snntorch_binary.experiments.noise import seed_all
 from snntorch_binary.kernels.noise import mix
 from snntorch_binary.lightning.data import SeededSampler
 
@@ -99,8 +99,7 @@ class _SeededOrder:
 
     def __iter__(self) -> Iterator[Any]:
         noise = mix(self._seed, self._fold, self._trainer.current_epoch) >> 1
-        torch.manual_seed(noise)
-        random.seed(noise)
+        seed_all(noise)
         return iter(self._loader)
 
     def __len__(self) -> int:

@@ -14,13 +14,11 @@ from torch import nn
 from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary.data import describe
 from snntorch_binary.experiments.data import LoadedData, ShippedData, Source, UserData, data_of
-from snntorch_binary.experiments.description import RunDescription, weights_of
+from snntorch_binary.experiments.description import READING, RunDescription, weights_of
 from snntorch_binary.experiments.named import Named, make_network
 from snntorch_binary.experiments.rules import Rule, rules_of
 from snntorch_binary.inference.readout import DEFAULT_READOUT, ReadoutName, check_readout, check_time_dim
 from snntorch_binary.lightning.spiking_module import CREDITS, Credit, SpikingModule
-
-_READING = ("readout", "readout_scale", "step", "time_dim")
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ class Experiment:
 
     def options(self, rule: Rule, data: LoadedData) -> dict[str, Any]:
         """Return what the LightningModules of all rules are told beside their hyper-parameters."""
-        found: dict[str, Any] = {name: getattr(self, name) for name in (*_READING, "credit")}
+        found: dict[str, Any] = {name: getattr(self, name) for name in (*READING, "credit")}
         if rule.sees_symbols:
             found["polarities"] = len(data.input_shape) == 3 and data.input_shape[0] == 2
         return found
@@ -119,7 +117,7 @@ class Experiment:
             self.data.plain(),
             data.input_shape,
             data.num_steps,
-            {name: getattr(self, name) for name in _READING},
+            {name: getattr(self, name) for name in READING},
             getattr(rule, "num_members", 1),
             {"seed": seed, "fold": fold, "num_folds": self.num_folds},
         )
@@ -144,7 +142,7 @@ class Experiment:
 
     def plain(self) -> dict[str, Any]:
         """Return what all runs depend on as plain values: all but rules and seeds, of which there can be more later."""
-        shared = ("epochs", "batch_size", "num_folds", "credit", *_READING)
+        shared = ("epochs", "batch_size", "num_folds", "credit", *READING)
         found = {"network": self.network.plain(), "data": self.data.plain()}
         return as_plain({**found, **{name: getattr(self, name) for name in shared}})
 

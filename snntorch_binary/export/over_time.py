@@ -121,7 +121,7 @@ class _Builder:
         elif node.op == "call_module":
             self._add_layer(node, str(target), self.network.get_submodule(str(target)), node.args[0])
         elif target is scan_over_time:
-            self._add_layer(node, str(node.args[0].target), None, node.args[1])  # type: ignore[union-attr]
+            self._add_layer(node, str(node.args[0].target), None, node.args[1])  # type: ignore[union-attr]  # a node's first argument is a node
         elif target is running.step_by_step:
             self._add_step(node)
         elif target is running.all_steps_at_once:
@@ -138,8 +138,8 @@ class _Builder:
                 return
             self._pass(node, first, self.lead[first])
         elif name in ("add",) and all(isinstance(each, fx.Node) and each in self.sources for each in node.args):
-            self.sources[node] = [source for each in node.args for source in self.sources[each]]  # type: ignore[index]
-            self.lead[node] = max(self.lead[each] for each in node.args)  # type: ignore[index]
+            self.sources[node] = [source for each in node.args for source in self.sources[each]]  # type: ignore[index]  # as of every such node
+            self.lead[node] = max(self.lead[each] for each in node.args)  # type: ignore[index]  # as of every such node
         elif not isinstance(first, fx.Node) or first not in self.sources:
             return
         elif node.target in _PASSING:
@@ -156,19 +156,19 @@ class _Builder:
     def _add_step(self, node: fx.Node) -> None:
         """Add neurons that go step by step by themselves, such as recurrent ones."""
         step, sequences, others = node.args[0], node.args[2], node.args[3]
-        inner = self.network.get_submodule(str(step.target))  # type: ignore[union-attr]
+        inner = self.network.get_submodule(str(step.target))  # type: ignore[union-attr]  # a node's first argument is a node
         assert isinstance(inner, fx.GraphModule)
         calls = [each for each in inner.graph.nodes if each.target is running.call]
         plain = {each.target for each in inner.graph.nodes if each.op in ("call_function", "call_method")}
         modules = [each for each in leaves(others) if isinstance(each, fx.Node)]
         one = len(calls) == len(modules) == 1 and plain <= {running.call, operator.getitem}
-        if one and len(sequences) == 1:  # type: ignore[arg-type]
-            self._add_layer(node, str(modules[0].target), None, sequences[0])  # type: ignore[index]
+        if one and len(sequences) == 1:  # type: ignore[arg-type]  # as above
+            self._add_layer(node, str(modules[0].target), None, sequences[0])  # type: ignore[index]  # as of every such node
 
     def _add_mapped(self, node: fx.Node) -> None:
         """Add what an operation on each step by itself is, if it flattens examples."""
         step, sequences = node.args[0], leaves(node.args[1])
-        inner = self.network.get_submodule(str(step.target))  # type: ignore[union-attr]
+        inner = self.network.get_submodule(str(step.target))  # type: ignore[union-attr]  # a node's first argument is a node
         assert isinstance(inner, fx.GraphModule)
         done = {str(each.target) for each in inner.graph.nodes if each.op in ("call_function", "call_method")}
         x = sequences[0]

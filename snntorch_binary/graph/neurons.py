@@ -10,7 +10,12 @@ from torch import Tensor, nn
 from snntorch_binary.kernels.scan import exponential_filter, leaky_scan
 from snntorch_binary.kernels.surrogates import Surrogate
 from snntorch_binary.nn.neurons.base import Neuron
-from snntorch_binary.nn.neurons.of_snntorch import leaky_over_time, surrogate_of, synaptic_over_time
+from snntorch_binary.nn.neurons.of_snntorch import (
+    leaky_over_time,
+    option_without_twin,
+    surrogate_of,
+    synaptic_over_time,
+)
 
 _RESETS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 
@@ -74,12 +79,12 @@ def why_no_scan(neuron: nn.Module) -> str | None:
     kind = snntorch_kind(neuron)
     if kind is None:
         return f"no scan for {type(neuron).__name__} neurons"
-    for option in ("inhibition", "state_quant", "surrogate_disable"):
-        if getattr(neuron, option, False):
-            return f"no scan with {option}"
+    option = option_without_twin(neuron)
+    if option is not None:
+        return f"no scan with {option}"
     if not getattr(neuron, "reset_delay", True):
         return "no scan with reset_delay=False"
-    if kind == "Synaptic" and neuron.state_function.__name__ == "_base_zero":  # type: ignore[union-attr]
+    if kind == "Synaptic" and neuron.state_function.__name__ == "_base_zero":  # type: ignore[union-attr]  # of snnTorch's
         return "no scan of Synaptic neurons with a reset to zero"
     if not isinstance(surrogate_of(neuron.spike_grad), Surrogate):
         return "a surrogate gradient of its own"
@@ -101,8 +106,7 @@ def snntorch_kind(neuron: nn.Module) -> str | None:
 
 def has_twin(neuron: nn.Module) -> bool:
     """Say whether :func:`twin_of` knows neurons: snnTorch's ``Leaky`` and ``Synaptic``, without some options."""
-    options = ("inhibition", "state_quant", "surrogate_disable")
-    return snntorch_kind(neuron) is not None and not any(getattr(neuron, option, False) for option in options)
+    return snntorch_kind(neuron) is not None and option_without_twin(neuron) is None
 
 
 def twin_of(neuron: Any, *, step: bool, init_hidden: bool = False, output: bool = False) -> Neuron:

@@ -99,7 +99,7 @@ class PackedGraph(nn.Module):
         if kind == "module":
             return self._modules[name]
         if kind == "invoke":
-            return self._modules[name](*args, **kwargs)  # type: ignore[misc]
+            return self._modules[name](*args, **kwargs)  # type: ignore[misc]  # a module
         if kind == "method":
             return getattr(args[0], name)(*args[1:], **kwargs)
         return FUNCTIONS[name](*args, **kwargs)
@@ -218,7 +218,7 @@ class _Program:
         if node.op == "call_method":
             return self._add("method" if target in METHODS else "function", str(target), args, kwargs)
         if target is scan_over_time:
-            return self._scan(str(node.args[0].target), args)  # type: ignore[union-attr]
+            return self._scan(str(node.args[0].target), args)  # type: ignore[union-attr]  # a node
         name = name_of(target)
         if name is not None:
             return self._add("function", name, args, kwargs)

@@ -63,11 +63,11 @@ class Spiking:
         if node.op != "call_function":
             return False
         if node.target is operator.getitem and isinstance(first[0], fx.Node) and first[0].target is scan_over_time:
-            return bool(node.args[1] == 0) and self._fires_ones(str(first[0].args[0].target))  # type: ignore[union-attr]
+            return bool(node.args[1] == 0) and self._fires_ones(str(first[0].args[0].target))  # type: ignore[union-attr]  # a node
         if node.target in _OF_FIRST:
             return self._of(first)
         if node.target is running.all_steps_at_once:
-            step = self.network.get_submodule(str(node.args[0].target))  # type: ignore[union-attr]
+            step = self.network.get_submodule(str(node.args[0].target))  # type: ignore[union-attr]  # a node
             assert isinstance(step, fx.GraphModule)
             names = [each.target for each in step.graph.nodes if each.op in ("call_method", "call_function")]
             plain = {getattr(name, "__name__", str(name)).removeprefix("_") for name in names} - {"getitem"}

@@ -229,6 +229,7 @@ BAD = {
     "a gigantic layer": mlp(hidden_sizes=[10**9]),
     "more than gigantic": mlp(hidden_sizes=[2**62, 2**62]),
     "many layers": mlp(hidden_sizes=[100_000] * 5),
+    "a million layers of one neuron": mlp(hidden_sizes=[1] * 1_000_000),
     "a negative size": mlp(hidden_sizes=[-9]),
     "no number": mlp(hidden_sizes=[float("nan")]),
     "arguments that are a list": {"network": {"class_path": f"{MODELS}SpikingMLP", "init_args": [64]}},

@@ -4,7 +4,7 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset, random_split
 
 from snntorch_binary.data import load
 from snntorch_binary.experiments.data import ShippedData, UserData, data_of, of_user
@@ -247,3 +247,38 @@ def test_a_function_may_ask_for_the_seed_of_a_run():
 def test_one_class_of_a_set_is_refused():
     with pytest.raises(ValueError, match="`classes` to be all or at least two different labels"):
         ShippedData("digits", classes=(3,))
+
+
+def split_at_random():
+    """The usual lines, without a generator of their own."""
+    x, labels = pair(30)
+    train, validation, test = random_split(TensorDataset(x, labels), [20, 5, 5])
+    return train, validation, test
+
+
+def test_a_split_at_random_is_the_same_in_all_runs():
+    source = data_of(split_at_random)
+    torch.manual_seed(5)
+    here = torch.rand(3)
+    torch.manual_seed(5)
+    first, second = source.load(0), UserData(source.named).load(1)
+    assert torch.equal(torch.rand(3), here)  # nobody else's numbers are taken
+    for one, other in zip(joined(first.test()), joined(second.test()), strict=True):
+        assert torch.equal(one, other)
+    assert sorted(len(part) for part in split_at_random()) == [5, 5, 20]
+
+
+def test_examples_are_looked_at_once_however_often_they_are_loaded():
+    seen = []
+
+    class Counted(Recordings):
+        def __getitem__(self, index):
+            seen.append(index)
+            return super().__getitem__(index)
+
+    source = data_of(lambda: [Counted(*pair(seed=seed)) for seed in range(3)])
+    source.load(0)
+    assert len(seen) == 3 * 12
+    again = source.load(0)
+    assert len(seen) == 3 * 12
+    assert (again.num_classes, again.input_shape, again.num_steps) == (3, SHAPE, T)

@@ -36,7 +36,7 @@ class Killing(Dataset):
 
     def __getitem__(self, index):
         self.given += 1
-        if self.given > 3 * len(self) and (HERE / "kill").exists():  # in the second epoch: the first was a look
+        if self.given > 2 * len(self) and (HERE / "kill").exists():  # in the third epoch
             (HERE / "kill").unlink()
             os.kill(os.getpid(), signal.SIGKILL)
         return self.x[index], self.labels[index]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from torch import Tensor
 
@@ -108,21 +109,41 @@ def train_all(experiment: Experiment, out: Path, console: Console | None = None,
         for fold in range(experiment.num_folds or 1)
         for rule in experiment.rules
     ]
-    data = try_out(experiment)
-    write_settings(out, as_plain(settings))
-    score = "rmse" if data.regression else "accuracy"
+
+    def begin() -> None:  # what does not fit is found out before anything is written
+        try_out(experiment)
+        write_settings(out, as_plain(settings))
 
     def line(name: str, result: dict[str, Any]) -> str:
-        return validation_line(name, result["history"], score)
+        return validation_line(name, result["history"], "rmse" if _of_regression(result) else "accuracy")
 
     with RunsProgress(console, len(plan), experiment.epochs) as progress:
-        results = carry_out(plan, out, progress, line, jobs)
+        results = carry_out(plan, out, progress, line, jobs, begin)
     runs = []
     for planned, result in zip(plan, results, strict=True):
         keywords: dict[str, Any] = planned.train.keywords  # type: ignore[attr-defined]  # a partial
         place = {"rule": keywords["name"], "seed": keywords["seed"], "fold": keywords["fold"]}
         runs.append(Run(**place, folder=out / "runs" / planned.name, **result))
-    return Comparison(experiment, runs, out, data.regression, console)
+    _check_test_parts(runs)
+    return Comparison(experiment, runs, out, _of_regression(results[0]), console)
+
+
+def _of_regression(result: Mapping[str, Any]) -> bool:
+    return bool(result["labels"].is_floating_point())
+
+
+def _check_test_parts(runs: Sequence[Run]) -> None:
+    """Refuse runs that answered different questions, whose answers would be compared one by one.
+
+    Raises:
+        ValueError: some did.
+    """
+    first: dict[int, Run] = {}
+    for run in runs:
+        other = first.setdefault(run.fold, run)
+        if not torch.equal(other.labels, run.labels):
+            what = "the same test part in all runs: let a split at random have a seed of its own"
+            raise ValueError(expected("data", what, f"other labels in {run.folder.name} than in {other.folder.name}"))
 
 
 def _planned(experiment: Experiment, name: str, seed: int, fold: int) -> PlannedRun:
@@ -134,8 +155,8 @@ def _planned(experiment: Experiment, name: str, seed: int, fold: int) -> Planned
     return PlannedRun(label, key, train, RESULT, has)
 
 
-def try_out(experiment: Experiment) -> LoadedData:
-    """Answer two examples with each rule's untrained network; return the data of the first seed.
+def try_out(experiment: Experiment) -> None:
+    """Answer two examples with each rule's untrained network.
 
     Raises:
         ValueError: the network cannot be made, does not take the data, or returns what no readout reads.
@@ -153,4 +174,3 @@ def try_out(experiment: Experiment) -> LoadedData:
             experiment.try_network(rule, data, module)
             if rule.spiking is not None:
                 in_spikes(module.net, rule.spiking)
-    return data

@@ -85,7 +85,7 @@ def report_ood(comparison: Comparison, other: str) -> None:
     write_json(comparison.out / "ood.json", values)
     ood_histogram(
         {
-            label_of(key): tuple(  # type: ignore[misc]
+            label_of(key): tuple(  # type: ignore[misc]  # two of them
                 torch.cat([pair[place].predictive_entropy for pair in by_seed.values()]) for place in (0, 1)
             )
             for key, by_seed in scored.items()

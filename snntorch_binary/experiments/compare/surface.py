@@ -36,7 +36,7 @@ def draw_surface(comparison: Comparison) -> None:
     grid = SpikeDataset(points, labels, num_steps=train.num_steps, encoder=train.encoder, fixed=True)
     for run in (run for run in runs if run.seed == runs[0].seed and run.fold == runs[0].fold):
         module, _ = comparison.load(run)
-        found = answers(in_order(grid), lambda x, module=module: module.answers(x, final=True))  # type: ignore[misc]
+        found = answers(in_order(grid), lambda x, module=module: module.answers(x, final=True))  # type: ignore[misc]  # mypy infers no default's type
         results |= {label_of((run.rule, name)): found[name] for name in module.predictions}
     assert isinstance(train.inputs, Tensor)
     decision_surface(results, train.inputs, train.labels, comparison.out / "surface.png")

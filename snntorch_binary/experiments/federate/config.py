@@ -35,7 +35,7 @@ def _file(
     temperature: float = 1.0,
     evaluate_every: int = 1,
     evaluation_batch_size: int = 500,
-    seeds: list[int] = [0, 1, 2],  # noqa: B006
+    seeds: list[int] = [0, 1, 2],  # noqa: B006  # a signature only
     engine: str = "in-process",
     local_privacy: Any = "absent",
     secure_aggregation: Any = "absent",

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from snntorch_binary._errors import expected
 from snntorch_binary.experiments.data import LoadedData, ShippedData, Source, data_of
+from snntorch_binary.experiments.description import READING
 from snntorch_binary.experiments.experiment import Experiment, as_plain, check_method_name
 from snntorch_binary.experiments.federate.rules import FedSNNRule as FedSNNRule  # which a method may name
 from snntorch_binary.experiments.named import Named, typed
@@ -161,7 +162,7 @@ class Federation:
         if "online" in (self.credit, of.rule.credit):
             what = "through-time or local, with a rule that learns a sequence at a time, where clients learn"
             raise ValueError(expected("credit", what, f"{of.rule.credit or self.credit} of {of.rule.name}"))
-        shared = {name: getattr(self, name) for name in ("readout", "readout_scale", "step", "time_dim", "credit")}
+        shared = {name: getattr(self, name) for name in (*READING, "credit")}
         data = _changed(self.data, of.data)
         return Experiment(
             self.network, data, (of.rule,), self.name, batch_size=self.batch_size, seeds=self.seeds, **shared

@@ -14,7 +14,7 @@ from lightning.pytorch.cli import LightningCLI
 
 from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary.checkpoint import check_format
-from snntorch_binary.experiments.description import RunDescription, weights_of
+from snntorch_binary.experiments.description import READING, RunDescription, weights_of
 from snntorch_binary.experiments.named import Named
 from snntorch_binary.lightning.data import SpikeDataModule
 from snntorch_binary.lightning.plain_checkpoints import (
@@ -197,7 +197,7 @@ class _CommandLine(LightningCLI):
     def before_fit(self) -> None:
         """Have it written beside the weights what they are of."""
         described = describe(self.model, self.config["fit"], self.datamodule)
-        callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
+        callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]  # Lightning adds it as it runs
         callbacks.insert(0, _Description(described))
 
     def _run_subcommand(self, subcommand: str) -> None:
@@ -236,7 +236,7 @@ def describe(module: SpikingModule, config: Any, data: SpikeDataModule) -> RunDe
         _data_of(data),
         splits.input_shape,
         splits.num_steps,
-        {name: getattr(module, name) for name in ("readout", "readout_scale", "step", "time_dim")},
+        {name: getattr(module, name) for name in READING},
         getattr(module, "num_test_samples", 1),
     )
 

@@ -33,7 +33,7 @@ def _file(
     join: int = 1,
     num_samples: int = 10,
     curves: dict[str, list[str]] = {},  # noqa: B006  # a signature only, of what a file may say
-    seeds: list[int] = [0, 1, 2],  # noqa: B006
+    seeds: list[int] = [0, 1, 2],  # noqa: B006  # a signature only
 ) -> None:
     """What a file may say."""
 

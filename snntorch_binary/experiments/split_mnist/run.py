@@ -203,7 +203,7 @@ def make_module(name: str, used: SplitRecipe) -> SpikingModule:
 
 
 def _learn(module: SpikingModule, examples: Examples, settings: SplitSettings, seed: int, callback: L.Callback) -> None:
-    sampler = SeededSampler(len(examples), seed)  # type: ignore[arg-type]
+    sampler = SeededSampler(len(examples), seed)  # type: ignore[arg-type]  # a Subset, which has a length
     trainer = L.Trainer(
         max_epochs=settings.epochs,
         devices=1,
@@ -225,7 +225,7 @@ def _consolidate(
         posterior_to_prior_(module.net)
     if consolidation is not None:
         generator = torch.Generator().manual_seed(seed)
-        few = torch.randperm(len(task), generator=generator)[:_FISHER_EXAMPLES].tolist()  # type: ignore[arg-type]
+        few = torch.randperm(len(task), generator=generator)[:_FISHER_EXAMPLES].tolist()  # type: ignore[arg-type]  # a Subset, which has a length
         one_by_one = DataLoader(Subset(task, few), collate_fn=collate)
         consolidation.consolidate(module, (x.to(module.device) for x, _ in one_by_one), generator)
 

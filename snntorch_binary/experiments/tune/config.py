@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from snntorch_binary.experiments.config import made_of_file, path_of, read_file, shipped, with_arguments
+from snntorch_binary.experiments.description import READING
 from snntorch_binary.experiments.tune.tuning import Tuning, make_tuning
 
 SHIPPED = Path(__file__).parent / "configs"
@@ -29,7 +30,7 @@ def _file(
     quantile: float = 0.25,
     resample: float = 0.25,
     factors: tuple[float, float] = (0.8, 1.2),
-    start: list[dict[str, float]] = [],  # noqa: B006
+    start: list[dict[str, float]] = [],  # noqa: B006  # a signature only
     synchronous: bool = True,
     slots: int | None = None,
     cpus: int = 1,
@@ -44,7 +45,7 @@ def _file(
     """What a file may say."""
 
 
-_OF_NETWORKS = ("credit", "readout", "readout_scale", "step", "time_dim")
+_OF_NETWORKS = ("credit", *READING)
 
 
 def read_tuning(config: str | Path, *, data_dir: str | None = None, **changes: Any) -> Tuning:

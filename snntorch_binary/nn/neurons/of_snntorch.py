@@ -43,12 +43,15 @@ def _none_over_time(neuron: Any, output: bool) -> str:
     return f"no time-first form of {type(neuron).__name__} neurons"
 
 
+def option_without_twin(neuron: Any) -> str | None:
+    """Return the option of a Leaky or Synaptic that ours do not have, or ``None``."""
+    options = ("inhibition", "state_quant", "surrogate_disable")
+    return next((option for option in options if getattr(neuron, option, False)), None)
+
+
 def _why_not(neuron: Any) -> str | None:
-    """Say why a neuron has no time-first form here, or ``None`` where it has one."""
-    for option in ("inhibition", "state_quant", "surrogate_disable"):
-        if getattr(neuron, option, False):
-            return f"no time-first form with {option}"
-    return None
+    option = option_without_twin(neuron)
+    return None if option is None else f"no time-first form with {option}"
 
 
 def _options(neuron: Any, output: bool) -> dict[str, Any]:
