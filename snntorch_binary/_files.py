@@ -9,6 +9,7 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def replacing(path: Path) -> Iterator[Path]:
         ...     temporary.write_text("file,class")
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    remove_parts(path.parent, path.name)
     try:
         yield temporary
         with temporary.open("rb+") as file:
@@ -76,9 +78,9 @@ def tensor_bytes(contents: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def remove_parts(folder: Path) -> None:
-    """Remove what a killed process was writing to a folder; what another process is writing now is left."""
-    for path in folder.glob(".*.part"):
+def remove_parts(folder: Path, name: str | None = None) -> None:
+    """Remove what a killed process was writing to a folder, or of one file; what one is writing now is left."""
+    for path in folder.glob(f".{'*' if name is None else escape(name)}.*.part"):
         if not _is_running(path.name.split(".")[-2]):
             path.unlink(missing_ok=True)
 

@@ -28,11 +28,6 @@ class CheckpointError(ValueError):
     """A file is no checkpoint of a network that is known here; the message says in one sentence what it is."""
 
 
-def load_network(path: str | Path) -> nn.Sequential:
-    """Return the network of a checkpoint, in evaluation mode; see :func:`load_trained`."""
-    return load_trained(path)[0]
-
-
 def load_trained(path: str | Path) -> tuple[nn.Sequential, dict[str, Any]]:
     """Return the network of a checkpoint, in evaluation mode, and the arguments of the LightningModule around it.
 

@@ -13,7 +13,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import snntorch_binary as sb
-from snntorch_binary.checkpoint import load_network
+from snntorch_binary.checkpoint import load_trained
 from snntorch_binary.cli import main
 from snntorch_binary.data import RateEncoder
 from snntorch_binary.data.unlabelled import read_unlabelled
@@ -90,7 +90,7 @@ def trained(folder):
 
 @pytest.mark.parametrize("rule", ["full-precision", "st", "bayes"])
 def test_the_network_is_that_of_the_module(rule, runs, spikes):
-    expected, found = trained(runs[rule]), load_network(runs[rule])
+    expected, found = trained(runs[rule]), load_trained(runs[rule])[0]
     assert torch.equal(found(spikes), expected(spikes))
     assert [getattr(layer, "rule", None) for layer in found] == [getattr(layer, "rule", None) for layer in expected]
     assert len(expected(spikes).unique()) > 100
@@ -124,7 +124,7 @@ def test_nir_of_a_network_with_hard_resets(runs, spikes, capsys):
     assert code == 0
     assert out.startswith("Written to net.nir: a NIR graph of 5 nodes")
     again = sb.export.from_nir("net.nir")
-    assert torch.equal(again(spikes), load_network(runs["fit"])(spikes))
+    assert torch.equal(again(spikes), load_trained(runs["fit"])[0](spikes))
     assert again[1].reset_mechanism == "zero"
     assert again[0].rule == sb.Bernoulli()
     code, _, _ = run("export", "--to", "nir", runs["fit"], "net.nir", "--weights", "3", capsys=capsys)
@@ -318,7 +318,7 @@ def test_answers_are_those_of_the_network(runs, pictures, empty_folder, capsys):
     assert run("predict", runs["st"], folder, "--quiet", capsys=capsys)[:2] == (0, "")
     dataset, files = read_unlabelled(folder, 10, (64,), RateEncoder())
     x = torch.stack([dataset[index][0] for index in range(len(files))], 1)
-    net = load_network(runs["st"])
+    net = load_trained(runs["st"])[0]
     with torch.no_grad():
         expected = logits(net(x), "membrane", 5.0).softmax(-1).amax(-1)
     found = torch.tensor([float(row["probability"]) for row in answers(empty_folder / "predictions.csv")])
@@ -406,6 +406,6 @@ def test_folders_that_cannot_be_answered(make, sentence, runs, tmp_path, capsys)
 
 def test_a_packed_ensemble_reads_its_members_as_the_checkpoint_says(runs, spikes, empty_folder, capsys):
     assert run("export", "--to", "packed", "--members", 3, runs["bayes"], "e.safetensors", capsys=capsys)[0] == 0
-    ensemble = sb.Ensemble(load_network(runs["bayes"]), num_members=3, readout="membrane", readout_scale=5.0)
+    ensemble = sb.Ensemble(load_trained(runs["bayes"])[0], num_members=3, readout="membrane", readout_scale=5.0)
     found = sb.load_packed(empty_folder / "e.safetensors").predict(spikes)
     torch.testing.assert_close(found.probs, ensemble.predict(spikes).probs)

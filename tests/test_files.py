@@ -4,6 +4,8 @@ import errno
 import io
 import json
 import os
+import subprocess
+import sys
 import threading
 import zipfile
 
@@ -50,6 +52,17 @@ def test_a_file_takes_its_place_whole(tmp_path):
         temporary.write_text(f"half {1 / 0}")
     assert path.read_text() == "before"
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_what_a_dead_process_was_writing_is_removed(tmp_path):
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    part = tmp_path / f".a[1].csv.{int(dead.stdout)}.part"
+    of_another = part.with_name(part.name.replace("a[1]", "b"))
+    running = part.with_name(f".a[1].csv.{os.getppid()}.part")
+    for path in (part, of_another, running):
+        path.write_text("half")
+    _files.write_text(tmp_path / "a[1].csv", "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([running.name, of_another.name, "a[1].csv"])
 
 
 @pytest.mark.parametrize("event", ["write", "fsync", "replace"])

@@ -83,7 +83,7 @@ def carry_out(
     progress: RunsProgress,
     say_of: Callable[[str, dict[str, Any]], str],
     jobs: int = 1,
-    begin: Callable[[], object] = lambda: None,
+    begin: Callable[[Sequence[PlannedRun]], object] = lambda todo: None,
 ) -> list[dict[str, Any]]:
     """Train what is not done already; return the results of all runs in their order.
 
@@ -94,7 +94,7 @@ def carry_out(
         say_of: makes a line of a finished run's name and result.
         jobs: how many are trained at once, each in a process of its own; the results are the same. All runs are
             trained with one thread on a processor.
-        begin: called before the first run that is not done.
+        begin: called with the runs that are not done, before the first of them.
 
     Raises:
         OSError: a file cannot be written.
@@ -103,8 +103,7 @@ def carry_out(
     folders = {run.name: run.folder(out, progress.note) for run in plan}
     results = {run.name: run.finished(folders[run.name]) for run in plan}
     todo = [run for run in plan if results[run.name] is None]
-    if todo:
-        begin()
+    begin(todo)
     if jobs > 1 and len(todo) > 1:
         for run in plan:
             done = results[run.name]

@@ -18,11 +18,6 @@ from snntorch_binary.weights import LATENT_LIMIT, binary_layers
 from snntorch_binary.weights.registry import Owner
 
 
-def latent_names(net: nn.Module) -> list[str]:
-    """Return the names that the latents of a network's binary layers have in its ``state_dict``."""
-    return [key_of(name, "weight") for name in binary_layers(net)]
-
-
 def shared_state(net: nn.Module) -> State:
     """Return copies of the tensors of a network that clients send: all but priors, and seeds and counters of draws.
 

@@ -110,8 +110,9 @@ def train_all(experiment: Experiment, out: Path, console: Console | None = None,
         for rule in experiment.rules
     ]
 
-    def begin() -> None:  # what does not fit is found out before anything is written
-        try_out(experiment)
+    def begin(todo: Sequence[PlannedRun]) -> None:  # what does not fit is found out before anything is written
+        if todo:
+            try_out(experiment)
         write_settings(out, as_plain(settings))
 
     def line(name: str, result: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -72,17 +73,19 @@ def run_all(federation: Federation, out: Path, progress: RunsProgress, jobs: int
     check_output(out, settings)
     runs = [(method, seed) for seed in federation.seeds for method in federation.methods]
     plan = [_planned(federation, *run) for run in runs]
-    missing = [run for run, of in zip(runs, plan, strict=True) if of.finished(of.folder(out)) is None]
-    for method, seed in missing:  # a mistake in the last method is found out before the first has learned
-        if seed == missing[0][1]:
-            try_method(federation, method, seed)
-    write_settings(out, settings)
+
+    def begin(todo: Sequence[PlannedRun]) -> None:
+        missing = [run for run, of in zip(runs, plan, strict=True) if of in todo]
+        for method, seed in missing:  # a mistake in the last method is found out before the first has learned
+            if seed == missing[0][1]:
+                try_method(federation, method, seed)
+        write_settings(out, settings)
 
     def line(name: str, result: dict[str, Any]) -> str:
         return round_line(name, result["history"], federation.num_rounds)
 
     with progress:
-        results = carry_out(plan, out, progress, line, jobs)
+        results = carry_out(plan, out, progress, line, jobs, begin)
     return [
         FederatedRun(method, seed, out / "runs" / planned.name, **result)
         for (method, seed), planned, result in zip(runs, plan, results, strict=True)

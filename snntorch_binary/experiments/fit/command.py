@@ -14,6 +14,7 @@ from lightning.pytorch.cli import LightningCLI
 
 from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary.checkpoint import check_format
+from snntorch_binary.experiments.config import shipped
 from snntorch_binary.experiments.description import READING, RunDescription, weights_of
 from snntorch_binary.experiments.named import Named
 from snntorch_binary.lightning.data import SpikeDataModule
@@ -83,7 +84,7 @@ def sentence(error: Exception) -> str:
 
 def shipped_configs() -> dict[str, Path]:
     """Return the configurations that ship with the package, by name."""
-    return {path.stem: path for path in sorted((Path(__file__).parent / "configs").glob("*.yaml"))}
+    return shipped(Path(__file__).parent / "configs")
 
 
 def _with_shipped_configs(arguments: list[str]) -> list[str]:
@@ -92,7 +93,7 @@ def _with_shipped_configs(arguments: list[str]) -> list[str]:
     Raises:
         ValueError: there is neither such a file nor such a shipped one.
     """
-    shipped = shipped_configs()
+    known = shipped_configs()
     resolved = []
     for index, word in enumerate(arguments):
         option, equals, name = word.partition("=")
@@ -102,9 +103,9 @@ def _with_shipped_configs(arguments: list[str]) -> list[str]:
             resolved.append(word)
             continue
         if not Path(name).is_file():
-            if name not in shipped:
-                raise ValueError(expected("--config", f"a YAML file or one of {', '.join(shipped)}", repr(name)))
-            name = str(shipped[name])
+            if name not in known:
+                raise ValueError(expected("--config", f"a YAML file or one of {', '.join(known)}", repr(name)))
+            name = str(known[name])
         resolved.append(option + equals + name)
     return resolved
 
