@@ -15,6 +15,7 @@ from snntorch_binary.graph.network import GraphNetwork
 from snntorch_binary.graph.prove import prove
 from snntorch_binary.graph.sequential import flattened as flattened
 from snntorch_binary.graph.sequential import is_chain as is_chain
+from snntorch_binary.graph.states import longest
 from snntorch_binary.graph.whole import is_whole
 from snntorch_binary.inference.form import form_of, known_step
 from snntorch_binary.kernels.surrogates import Surrogate
@@ -163,7 +164,7 @@ def as_graph(
         if step is None:
             step = False if len(args) > 1 else known_step(net)
         built = build(net, args, (lambda: form_of(net, args[0]).step) if step is None else step, whole)
-        built.graph.proof = prove(built)
+        built.graph.proof, built.graph.stepped = prove(built), built.step or longest(built.first) > 1
     return built.graph
 
 

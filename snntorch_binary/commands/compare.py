@@ -82,6 +82,11 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("--jobs", type=int, metavar="N", help="runs that are trained at once (default: half the cores)")
     parser.add_argument(
+        "--no-fuse",
+        action="store_true",
+        help="train a network that goes step by step as it is, not with all time steps at once, which is faster",
+    )
+    parser.add_argument(
         "--paper-exact",
         action="store_true",
         help="two-moons only: the published arithmetic and constants, next to the reference's learning curves",
@@ -164,6 +169,8 @@ def _experiment(options: argparse.Namespace) -> Any:
     if experiment.data.label == "nmnist" and options.config is None and options.classes not in (None, "all"):
         experiment = replace(experiment, num_folds=None)  # of all ten digits there are few recordings
     experiment = experiment.with_changes(epochs=options.epochs, seeds=options.seeds, num_folds=options.folds)
+    if options.no_fuse:
+        experiment = experiment.with_changes(fuse=False)
     if options.credit != "through-time":
         experiment = experiment.with_changes(credit=options.credit)
     if options.config is not None:
@@ -192,10 +199,19 @@ def _split_mnist(options: argparse.Namespace) -> None:
     from snntorch_binary.experiments.split_mnist.run import train_all
     from snntorch_binary.experiments.split_mnist.settings import RULES, SplitSettings
 
-    unused = {"credit": "through-time", "classes": None, "folds": None, "ood": None, "anytime": False, "hidden": None}
+    unused = {
+        "credit": "through-time",
+        "classes": None,
+        "folds": None,
+        "ood": None,
+        "anytime": False,
+        "hidden": None,
+        "no-fuse": False,
+    }
     for name, value in unused.items():
-        if getattr(options, name) != value:
-            raise ValueError(expected(f"--{name}", f"left out with {_SPLIT_MNIST}", getattr(options, name)))
+        got = getattr(options, name.replace("-", "_"))
+        if got != value:
+            raise ValueError(expected(f"--{name}", f"left out with {_SPLIT_MNIST}", got))
     settings = SplitSettings(
         options.data_dir,
         tuple(RULES) if options.rules is None else options.rules,

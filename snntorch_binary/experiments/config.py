@@ -57,6 +57,7 @@ def _file(
     step: bool | None = None,
     time_dim: int | None = None,
     pictures: list[str] = [],  # noqa: B006  # as above
+    fuse: bool = True,
 ) -> None:
     """What a file may say."""
 

@@ -41,6 +41,7 @@ class Experiment:
         step: whether the network takes one time step at a time.
         time_dim: dimension of time in the network's outputs.
         pictures: further pictures by name.
+        fuse: train a network that goes step by step with all time steps at once, where it folds.
     """
 
     network: Named
@@ -57,6 +58,7 @@ class Experiment:
     step: bool | None = None
     time_dim: int | None = None
     pictures: tuple[str, ...] = ()
+    fuse: bool = True
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -101,7 +103,7 @@ class Experiment:
 
     def options(self, rule: Rule, data: LoadedData) -> dict[str, Any]:
         """Return what the LightningModules of all rules are told beside their hyper-parameters."""
-        found: dict[str, Any] = {name: getattr(self, name) for name in (*READING, "credit")}
+        found: dict[str, Any] = {name: getattr(self, name) for name in (*READING, "credit", "fuse")}
         if rule.sees_symbols:
             found["polarities"] = len(data.input_shape) == 3 and data.input_shape[0] == 2
         return found
@@ -142,7 +144,7 @@ class Experiment:
 
     def plain(self) -> dict[str, Any]:
         """Return what all runs depend on as plain values: all but rules and seeds, of which there can be more later."""
-        shared = ("epochs", "batch_size", "num_folds", "credit", *READING)
+        shared = ("epochs", "batch_size", "num_folds", "credit", "fuse", *READING)
         found = {"network": self.network.plain(), "data": self.data.plain()}
         return as_plain({**found, **{name: getattr(self, name) for name in shared}})
 
@@ -166,6 +168,7 @@ def make_experiment(
     step: bool | None = None,
     time_dim: int | None = None,
     pictures: Sequence[str] = (),
+    fuse: bool = True,
     folder: str | None = None,
 ) -> Experiment:
     """Return an experiment from what a user writes; see :class:`Experiment`.
@@ -198,6 +201,7 @@ def make_experiment(
         step,
         time_dim,
         tuple(pictures),
+        fuse,
     )
 
 

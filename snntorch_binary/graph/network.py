@@ -24,11 +24,13 @@ class GraphNetwork(nn.Module):
         graph: a ``torch.fx.Graph`` of calls over whole sequences [T, ...]; ``print(network.graph)`` shows it.
         report: for each layer, by its name in the network before, what has become of it.
         proof: what the comparison with the network has shown.
+        stepped: whether the network goes step by step, its neurons one time step a call.
         spikes: of each tensor among the arguments, whether it was nothing but spikes in the sample.
     """
 
     report: dict[str, str]
     proof: str
+    stepped: bool
 
     def __init__(
         self, network: nn.Module, graph: fx.Graph, parts: dict[str, nn.Module], tensors: dict[str, Tensor], args: Any
@@ -47,7 +49,7 @@ class GraphNetwork(nn.Module):
         for name, tensor in tensors.items():
             self.register_buffer(name, tensor, persistent=False)
         self.graph, self.name = graph, type(network).__name__
-        self.report, self.proof = {}, ""
+        self.report, self.proof, self.stepped = {}, "", True
         self.spikes = are_spikes(args)
         self._form = form(args)
         self._fixed = [None if isinstance(leaf, Tensor) else leaf for leaf in leaves(args)]

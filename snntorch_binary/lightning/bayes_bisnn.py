@@ -48,6 +48,7 @@ class BayesBiSNN(SpikingModule):
         limit: bound on ``|w_r|``, see :class:`snntorch_binary.optim.BayesBiSNN`.
         paper_exact: the published arithmetic, see :class:`snntorch_binary.optim.BayesBiSNN`; excludes ``betas``.
         time_dim: as in :class:`SpikingModule`.
+        fuse: as there.
 
     Raises:
         TypeError: ``rule`` is no rule with a posterior.
@@ -86,6 +87,7 @@ class BayesBiSNN(SpikingModule):
         limit: float = LATENT_LIMIT,
         paper_exact: bool = False,
         time_dim: int | None = None,
+        fuse: bool = True,
     ) -> None:
         counts = {
             "num_train_samples": num_train_samples,
@@ -98,7 +100,7 @@ class BayesBiSNN(SpikingModule):
         if rho is not None and not rho >= 0:
             raise ValueError(expected("rho", "a float of at least 0, or None", rho))
         own = give_rule_(net, rule_of(rule, Bernoulli()), Bernoulli(), scale)
-        super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine, credit, time_dim)
+        super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine, credit, time_dim, fuse)
         self.save_hyperparameters({"rule": own.to_json()})
         if credit == "online" and any(layer.rule.is_antithetic for layer in binary_layers(net).values()):
             what = "one with estimator 'hard' or 'gumbel' with credit 'online'"
@@ -165,14 +167,15 @@ class BayesBiSNN(SpikingModule):
 
     def scores(self, x: Tensor, final: bool) -> dict[str, Tensor]:
         """Return the scores of the mode, [1, B, C], and of the members of the ensemble, [K, B, C]."""
+        net, step, time_dim = self.answering(x)
         mode, members = sample_scores(
-            self.net,
+            net,
             x,
             self.num_test_samples if final else self.num_validation_samples,
             readout=self.readout,
             readout_scale=self.readout_scale,
-            step=self.step,
-            time_dim=self.time_dim,
+            step=step,
+            time_dim=time_dim,
             generator=torch.Generator().manual_seed(0),  # the same members for every batch, also after a resume
         )
         return {"mode": mode[None], "ensemble": members}

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
@@ -23,6 +24,7 @@ from snntorch_binary.inference.readout import (
 )
 from snntorch_binary.learning import LocalNetwork, online_gradients
 from snntorch_binary.lightning.hyperparameters import Group, Hyperparameter, learning_rate, of_network
+from snntorch_binary.lightning.over_time import OverTime
 from snntorch_binary.lightning.plain_checkpoints import LoadsPlainly, make_plain_
 from snntorch_binary.lightning.processes import check_processes, share_draws_
 from snntorch_binary.lightning.tasks import Classification, Regression, Task
@@ -66,6 +68,8 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         cosine: let learning rates fall to zero along a cosine over the whole training.
         credit: ``"through-time"``, ``"local"`` or ``"online"``.
         time_dim: dimension of time in the network's outputs, 0 in [T, B, C]; found out where it is not given.
+        fuse: run a network that goes step by step with all time steps at once, as :func:`snntorch_binary.fuse` does,
+            where it folds; on the first batch the log says so, and how much faster it is.
 
     Raises:
         ValueError: an argument is out of its range, or the network cannot learn with this credit.
@@ -84,6 +88,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         cosine: bool = True,
         credit: Credit = "through-time",
         time_dim: int | None = None,
+        fuse: bool = True,
     ) -> None:
         super().__init__()
         if num_classes is not None and num_classes < 2:
@@ -109,6 +114,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         self.readout_scale = readout_scale
         self.step = step
         self.time_dim = time_dim
+        self.over_time = OverTime(net, step, time_dim) if fuse and credit == "through-time" else None
         self.cosine = cosine
         self.validation_metrics = nn.ModuleDict({name: self.task.metrics(f"val_{name}_") for name in self.predictions})
         self.test_metrics = nn.ModuleDict({name: self.task.metrics(f"test_{name}_") for name in self.predictions})
@@ -148,9 +154,16 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
             self.task.check(scores.shape[-1])
         return {name: self.task.answer(scores) for name, scores in found.items()}
 
+    def answering(self, x: Tensor) -> tuple[nn.Module, bool | None, int | None]:
+        """Return what answers an input, the network or what it is fused to, and its ``step`` and ``time_dim``."""
+        if self.over_time is None or self._trainer is None:  # a few answers are not worth a recording
+            return self.net, self.step, self.time_dim
+        return self.over_time.of(x)
+
     def forward(self, x: Tensor) -> Tensor:
         """Return scores [B, C] for a new sequence, with the weights in force."""
-        scores = class_scores(self.net, x, self.readout, self.readout_scale, self.step, self.time_dim)
+        net, step, time_dim = self.answering(x)
+        scores = class_scores(net, x, self.readout, self.readout_scale, step, time_dim)
         self.task.check(scores.shape[-1])
         return scores
 
@@ -193,6 +206,8 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
             NonFiniteLossError: the loss is NaN or infinite.
         """
         x, labels = batch
+        if self.over_time is not None and self.over_time.measure(x):
+            rank_zero_info(self.over_time.said)
         loss = self._learn_online(x, self.task.targets(labels)) if self.credit == "online" else self.loss(x, labels)
         if not torch.isfinite(loss):
             raise NonFiniteLossError(

@@ -37,6 +37,7 @@ class STBiSNN(SpikingModule):
         credit: as in :class:`SpikingModule`.
         paper_exact: the paper's plain step of SGD, without bounds on the latents.
         time_dim: as in :class:`SpikingModule`.
+        fuse: as there.
 
     Raises:
         TypeError: ``rule`` is no rule, or has a posterior.
@@ -66,11 +67,12 @@ class STBiSNN(SpikingModule):
         credit: Credit = "through-time",
         paper_exact: bool = False,
         time_dim: int | None = None,
+        fuse: bool = True,
     ) -> None:
         if not latent_lr > 0:
             raise ValueError(expected("latent_lr", "a positive float", latent_lr))
         own = give_rule_(net, rule_of(rule, Sign()), Sign(), scale)
-        super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine, credit, time_dim)
+        super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine, credit, time_dim, fuse)
         self.save_hyperparameters({"rule": own.to_json()})
         self.latent_lr = latent_lr
         self.paper_exact = paper_exact

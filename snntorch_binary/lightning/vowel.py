@@ -109,7 +109,7 @@ class VOWEL(SpikingModule):
         if net.num_symbols > 1 + polarities:
             what = "with 1 symbol, or 2 where spikes have polarities"
             raise ValueError(expected("net", what, f"{net.num_symbols} symbols"))
-        super().__init__(net, num_classes, lr, "rate", readout_scale, None, cosine)
+        super().__init__(net, num_classes, lr, "rate", readout_scale, None, cosine, fuse=False)
         self.rule = VOWELRule(net, kappa, beta, gamma, silence, baseline)
         self.credit = "online"
         self.hidden_lr = lr if hidden_lr is None else hidden_lr

@@ -54,7 +54,7 @@ def compare(
         anytime: also score answers after each time step.
         console: where tables go.
         **settings: ``epochs``, ``batch_size``, ``seeds``, ``num_folds``, ``readout``, ``readout_scale``, ``step``,
-            ``time_dim``, ``credit``, ``name`` and ``pictures``; see :class:`Experiment`.
+            ``time_dim``, ``credit``, ``fuse``, ``name`` and ``pictures``; see :class:`Experiment`.
 
     Raises:
         ValueError: a value is out of its range, or network and data do not fit each other.

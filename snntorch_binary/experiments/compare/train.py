@@ -47,6 +47,7 @@ def train_one(
     module = experiment.make_module(rule, data, seed, fold)
     experiment.describe(rule, data, module.net, seed, fold).write(folder.path)
     history, restored = _History(progress, folder.path.name), Restored()
+    speed = _Speed(progress, name if (seed, fold) == (experiment.seeds[0], 0) else None)
     checkpoint = ModelCheckpoint(
         dirpath=folder.path,
         filename=Path(LAST).stem,
@@ -60,7 +61,7 @@ def train_one(
             devices=1,
             default_root_dir=folder.path,
             plugins=[RecordedCheckpoints(folder)],
-            callbacks=[history, restored, checkpoint, SeededSteps(seed, fold)],
+            callbacks=[history, speed, restored, checkpoint, SeededSteps(seed, fold)],
             logger=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -145,6 +146,19 @@ class _History(L.Callback):
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.seconds += time.perf_counter() - self._since
+
+
+class _Speed(L.Callback):
+    """Says once a rule what has become of a network that goes step by step."""
+
+    def __init__(self, progress: RunProgress, label: str | None) -> None:
+        self._progress, self._label = progress, label
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
+        assert isinstance(pl_module, SpikingModule)
+        if self._label is not None and pl_module.over_time is not None and pl_module.over_time.said:
+            self._progress.note(f"{self._label}: {pl_module.over_time.said}")
+        self._label = None
 
 
 def validation_line(name: str, history: dict[str, list[float]], score: str) -> str:

@@ -115,11 +115,19 @@ class _Progress(RichProgressBar):
 
     def __init__(self) -> None:
         super().__init__(leave=False)
+        self._said = False
         if not sys.stdout.isatty():
             self.disable()
 
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
         return {}
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        over_time = pl_module.over_time
+        if over_time is not None and over_time.said and not self._said and trainer.is_global_zero:
+            print(over_time.said, flush=True)
+            self._said = True
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         super().on_train_epoch_end(trainer, pl_module)
