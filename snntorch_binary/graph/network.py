@@ -28,6 +28,9 @@ class GraphNetwork(nn.Module):
         spikes: of each tensor among the arguments, whether it was nothing but spikes in the sample.
     """
 
+    as_recorded = True
+    """Takes sequences and returns them in whatever order the network does that it was made of."""
+
     report: dict[str, str]
     proof: str
     stepped: bool

@@ -38,11 +38,13 @@ class Form:
         time_dim: dimension of time in the network's outputs (of one step a call: once they are stacked); ``None`` where
             it cannot be told.
         resets: modules by name that keep a state, which their method ``reset`` puts to rest.
+        scored: whether the network reads itself out over time: its output is [B, C].
     """
 
     step: bool
     time_dim: int | None = 0
     resets: tuple[str, ...] = ()
+    scored: bool = False
 
 
 def form_of(net: nn.Module, x: Any, step: bool | None = None, time_dim: int | None = None) -> Form:
@@ -62,7 +64,9 @@ def form_of(net: nn.Module, x: Any, step: bool | None = None, time_dim: int | No
     if state not in found:
         found[state] = known_step(net)
     known = found[state]
-    if known is not None:
+    if getattr(net, "as_recorded", False):
+        step = False
+    elif known is not None:
         step = known if step is None else step
         return Form(step, 0 if time_dim is None else time_dim)
     if not isinstance(x, Tensor) or x.dim() == 0 or 0 in x.shape:
@@ -73,7 +77,7 @@ def form_of(net: nn.Module, x: Any, step: bool | None = None, time_dim: int | No
     if key not in found:
         found[key] = _Probe(net, x).form(step)
     form = found[key]
-    return form if time_dim is None else Form(form.step, time_dim, form.resets)
+    return form if time_dim is None else Form(form.step, time_dim, form.resets, form.scored)
 
 
 _FOUND: WeakKeyDictionary[nn.Module, dict[Any, Any]] = WeakKeyDictionary()
@@ -176,7 +180,7 @@ class _Probe:
             self._find_resets(whole)
             if step is None:
                 step = self._step(whole)
-            return Form(step, 0 if step else self._time_dim(whole), self.resets)
+            return Form(step, 0 if step else self._time_dim(whole), self.resets, not step and self._scored(whole))
 
     def run(self, x: Tensor, again: Callable[[], None] | None = None) -> _Run:
         """Call the network on an input from rest, and once more after what is given; return what the last call did."""
@@ -339,6 +343,25 @@ class _Probe:
         if len(time) == 1:
             return time[0] if not batch or batch == ((1,) if time[0] == 0 else (0,)) else None
         return 0 if batch == (1,) else None
+
+    def _scored(self, whole: _Run) -> bool:
+        """Say whether the first output is [B, C]: one row for each example, not for each time step of a single one."""
+        if not whole.outputs or whole.outputs[0].dim() != 2:
+            return False
+        for dim in _first(self.x):
+            more = self.run(_one_more(self.x, dim))
+            output = _output(more, 0)
+            if output is not None and 0 in _grown_dims(whole.outputs[0], output):
+                return not whole.grown(more) and self._rows_apart(dim)
+        return False
+
+    def _rows_apart(self, dim: int) -> bool:
+        """Say whether the first entry along a dimension of the input changes the first row of the first output only."""
+        x = _one_more(self.x, dim)  # so that there are others
+        changed = x.clone()
+        changed.select(dim, 0).add_(x.abs().max() + 1)
+        one, other = _output(self.run(x), 0), _output(self.run(changed), 0)
+        return one is not None and other is not None and _equal(one[1:], other[1:])
 
 
 def begin(net: nn.Module, resets: tuple[str, ...] = ()) -> None:

@@ -62,6 +62,8 @@ def class_scores(
 ) -> Tensor:
     """Return class scores [B, C] of a network for a new sequence.
 
+    Of a network that reads itself out over time, whose output is [B, C], ``"auto"`` takes that, ``scale`` times.
+
     Args:
         net: the network, as :func:`run` takes it.
         x: its input.
@@ -80,6 +82,8 @@ def class_scores(
 def scores_as(form: Form, net: nn.Module, x: Tensor, readout: Readout, scale: float | None) -> Tensor:
     """Return class scores [B, C] of a network for a new sequence, as :func:`class_scores`, where its form is known."""
     output = run_as(form, net, x)
+    if form.scored and readout == "auto":
+        return tensors_in_order(output)[0] * (1.0 if scale is None else scale)
     if isinstance(readout, str) and form.time_dim is None:
         what = "the dimension of time in the network's output, as a run does not tell which it is"
         raise ValueError(expected("time_dim", what, None))

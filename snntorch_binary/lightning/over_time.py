@@ -49,7 +49,8 @@ class OverTime:
         if self._graph is None:
             return self.net, self.step, self.time_dim
         self._graph.training = self.net.training
-        return self._graph, False, form_of(self.net, x, self.step, self.time_dim).time_dim
+        form = form_of(self.net, x, self.step, self.time_dim)
+        return self._graph, False, None if form.scored else form.time_dim
 
     def measure(self, x: Tensor) -> bool:
         """Compare, once, how long a step takes on a batch with and without the graph; return whether this was it."""

@@ -61,6 +61,9 @@ class PackedGraph(nn.Module):
         report: what has become of each binary layer, by its name in the network before.
     """
 
+    as_recorded = True
+    """Takes sequences and returns them in whatever order the network does that it was made of."""
+
     def __init__(
         self, instructions: list[Instruction], output: Any, modules: dict[str, nn.Module], tensors: dict[str, Tensor]
     ) -> None:

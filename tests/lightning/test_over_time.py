@@ -33,7 +33,7 @@ class EventTutorial(nn.Sequential):
 
 
 class Residual(nn.Module):
-    """Spikes of a layer added to the currents of the next but one, with batch norms."""
+    """Spikes of a layer added to the currents of the next but one, with batch norms; answers class scores [B, C]."""
 
     def __init__(self):
         super().__init__()
@@ -51,7 +51,7 @@ class Residual(nn.Module):
             spk1, mem1 = self.lif1(self.norm1(self.conv1(spk0)), mem1)
             spk2, mem2 = self.lif2(self.norm2(self.conv2(spk1)) + spk0, mem2)
             currents.append(self.fc(F.adaptive_avg_pool2d(spk2, 1).flatten(1)))
-        return torch.stack(currents)
+        return torch.stack(currents).mean(0)
 
 
 NETWORKS = {
