@@ -87,7 +87,12 @@ def check(folder, fault, command, seen):
 
 @pytest.mark.parametrize(
     ("command", "fault", "step"),
-    [("compare", "kill", 23), ("fit", "full", 23), pytest.param("tune", "kill", 83, marks=pytest.mark.repeated)],
+    [
+        ("compare", "kill", 23),
+        ("fit", "kill", 15),
+        ("fit", "full", 23),
+        pytest.param("tune", "kill", 83, marks=pytest.mark.repeated),
+    ],
 )
 def test_some_faults(command, fault, step, tmp_path):
     check(tmp_path, fault, command, struck(tmp_path, fault, step, command))

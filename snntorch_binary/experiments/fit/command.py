@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.cli import LightningCLI
 
 from snntorch_binary._errors import expected, in_one_line
+from snntorch_binary._files import remove_parts
 from snntorch_binary.checkpoint import check_format
 from snntorch_binary.experiments.config import shipped
 from snntorch_binary.experiments.description import READING, RunDescription, weights_of
@@ -155,7 +156,11 @@ class _Description(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.log_dir is not None and trainer.is_global_zero:
-            self._described.write(Path(trainer.log_dir))
+            folder = Path(trainer.log_dir)
+            for run in folder.parent.glob("version_*"):  # Lightning gives every run a folder of its own
+                for of_killed in (run, run / "checkpoints"):
+                    remove_parts(of_killed)
+            self._described.write(folder)
 
 
 class _CommandLine(LightningCLI):
