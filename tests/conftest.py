@@ -15,6 +15,19 @@ from snntorch_binary.weights import binary_layers, draw, rule
 # As modules with doctests: the first all have one name, the other is what Flower's own processes import.
 collect_ignore_glob = ["*/conftest.py", "*/network_app/*"]
 
+_WHOLE_COMMANDS = ("experiments", "tune", "golden", "test_cli.py", "test_cli_export.py", "test_faults.py")
+_WHOLE_COMMANDS += ("test_readme.py", "test_tutorials.py")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Let ``-m "not slow"`` leave out what runs whole commands, too, and what runs only when it is asked for."""
+    here = Path(__file__).parent
+    for item in items:
+        is_command = item.path.is_relative_to(here) and item.path.relative_to(here).parts[0] in _WHOLE_COMMANDS
+        if is_command or any(map(item.get_closest_marker, ("repeated", "network"))):
+            item.add_marker("slow")
+
 
 def take_noise_from(monkeypatch, noise):
     """Let every draw to come have the noise that a function of latent and seed returns."""

@@ -94,6 +94,7 @@ def test_what_was_written_is_read(tmp_path):
     assert found == {"history": {"single": [0.5, 0.25]}, "seconds": 1.5}
 
 
+@pytest.mark.slow
 def test_a_changed_byte_is_seen_or_changes_nothing(tmp_path):
     path = tmp_path / "a.pt"
     content, seen = tensor_bytes(CONTENTS), 0

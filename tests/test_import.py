@@ -51,6 +51,7 @@ assert "triton" not in sys.modules, "Triton is imported before it is asked for"
 """
 
 
+@pytest.mark.slow
 def test_import_loads_torch_and_nothing_else():
     done = subprocess.run([sys.executable, "-W", "error", "-c", SCRIPT], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -85,6 +86,7 @@ def imports_of(path):
 PACKAGE = Path(snntorch_binary.__file__).parent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("room", "may"),
     [

@@ -98,6 +98,7 @@ def ends_well(code, capsys):
     assert (code == 0) == (": error: " not in error)
 
 
+@pytest.mark.slow
 def test_the_plant_works(here, checkpoint, marker):
     """Lightning's own command line takes the names for an order; should that end, so may all of this."""
     contents = torch.load(checkpoint, weights_only=True)
@@ -115,6 +116,7 @@ def test_commands_of_lightning(command, planted, here, capsys):
     ends_well(main([command, *CONFIG, "--ckpt_path", str(planted)]), capsys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["summary", "predict", "evaluate", "packed", "nir", "torch"])
 def test_commands_of_a_checkpoint(command, planted, here, capsys):
     if command == "predict":
@@ -244,6 +246,7 @@ def plant(folder, run, kind, marker, planted_pickle, names):
         (folder / name).write_text(f"!!python/object/apply:os.system ['touch {marker}']\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_compare(kind, here, marker, planted_pickle, capsys):
     experiment = read_experiment(shipped()["digits"], ["st"], limit_per_class=2).with_changes(seeds=(0,), epochs=1)
@@ -263,6 +266,7 @@ def test_settings_of_a_folder(content, here, capsys):
     ends_well(1, capsys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_federate(kind, here, marker, planted_pickle, capsys):
     """In place of every file of a run that has ended: it is made anew, with the same results, or refused."""

@@ -251,6 +251,7 @@ def train_function(name):
         return getattr(importlib.import_module("snntorch.backprop"), name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["BPTT", "TBPTT", "RTRL"])
 @pytest.mark.parametrize(
     "neuron",

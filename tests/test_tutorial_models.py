@@ -134,6 +134,7 @@ def new_lines(script, edited):
     return added
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 @pytest.mark.parametrize(
     ("changes", "imports", "count", "rule"),

@@ -166,6 +166,7 @@ def test_pickled_files_are_read_by_torchvision(tmp_path, monkeypatch):
         load("cifar10", tmp_path)
 
 
+@pytest.mark.slow
 def test_the_real_subset(real_data, shared_cache):
     splits = load("cifar10", real_data)
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [9001, 999, 1000]

@@ -329,6 +329,7 @@ def trial(archive, num_steps=10):
     return frames
 
 
+@pytest.mark.slow
 def test_the_real_nmnist_has_the_frames_of_the_trials(real_data, shared_cache):
     frames = trial(real_data / "NMNIST" / "nmnist_train1000_test100.tar.xz")
     splits = load("nmnist", real_data)
@@ -354,6 +355,7 @@ def test_the_real_nmnist_has_the_frames_of_the_trials(real_data, shared_cache):
     assert set((shared_cache / "frames").iterdir()) == cached  # all folds share the frames of the whole set
 
 
+@pytest.mark.slow
 def test_the_real_digits_6_to_9_are_split_800_200(real_data, shared_cache):
     splits = load("nmnist", real_data, classes=DIGITS)
     assert [part.labels.bincount().tolist() for part in (splits.train, splits.validation, splits.test)] == [

@@ -41,6 +41,7 @@ def test_there_are_enough():
     assert len(REFUSED) >= 55
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_hostile_or_damaged_archive_is_refused_in_a_sentence(name, table, tmp_path, cache):
     outside, files = table
@@ -106,6 +107,7 @@ def test_a_million_members(tmp_path, name):
     assert time.monotonic() - start < 300
 
 
+@pytest.mark.slow
 def test_memory_is_bounded(tmp_path):
     """Names and headers of a tar are held no longer than needed, and an extended header is not read whole."""
     content = hostile.pax(hostile.record(b"path", b"x" * 2**26))
@@ -148,6 +150,7 @@ def test_what_was_unpacked_by_halves_is_never_taken(tmp_path, cache, caplog):
         assert list((cache / "archives").iterdir()) == [tree]
 
 
+@pytest.mark.slow
 def test_a_killed_unpacking_is_done_again(tmp_path, cache):
     """The process dies, without a word to Python, while the last member is written."""
     (tmp_path / "a.zip").write_bytes(hostile.zip_())

@@ -100,6 +100,7 @@ def test_training_and_test_images_have_one_size(tmp_path, arrays):
         load("mnist", tmp_path)
 
 
+@pytest.mark.slow
 def test_a_file_that_unpacks_to_gigabytes_is_refused(tmp_path, arrays):
     write(tmp_path, arrays)
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
@@ -161,6 +162,7 @@ def test_a_download_that_was_cut_goes_on_and_a_wrong_file_is_refused(cache, mirr
     assert len(load("mnist", download=True).test) == 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "folder"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST")])
 def test_the_real_set(real_data, name, folder):
     splits = load(name, real_data)

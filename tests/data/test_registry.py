@@ -86,6 +86,7 @@ def test_a_set_has_its_row_in_the_reference(name):
     assert "   * - " + "\n     - ".join(cells) + "\n" in page
 
 
+@pytest.mark.slow
 # Of MNIST-DVS there is a sample only, which has no test part, and CIFAR-100 is not there.
 @pytest.mark.parametrize("name", [name for name in names() if name not in ("mnist-dvs", "cifar100")])
 def test_a_set_is_what_it_says(name, real_data):
@@ -111,6 +112,7 @@ snntorch_binary.data.load("regression-1d", num_steps=3)
 """
 
 
+@pytest.mark.slow
 def test_sets_are_found_when_asked_for_and_without_numpy():
     subprocess.run([sys.executable, "-c", WITHOUT_NUMPY], check=True)
 

@@ -52,6 +52,7 @@ def test_the_circuit_of_the_class_emits_its_first_symbol():
     assert (targets[:, 1, 0, 0] == 1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"), [("nmnist", {"classes": (6, 9)}), ("poker-dvs", {}), ("poker-dvs", {"num_folds": 5})]
 )

@@ -92,6 +92,7 @@ def test_neurons_without_our_metadata():
     assert sb.export.from_nir(chain(pool))(torch.ones(1, 1, 1, 4, 4)).unique().tolist() == [4.0]
 
 
+@pytest.mark.slow
 def test_the_time_step_is_the_graphs_or_the_one_given(path):
     assert sb.export.from_nir(path)[1].beta.item() == pytest.approx(0.9)
     assert sb.export.from_nir(path, dt=0.5e-4)[1].beta.item() == pytest.approx(0.95)
@@ -178,6 +179,7 @@ def test_files_that_were_tampered_with(path, change, word):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.slow
 def test_whatever_bytes_change_there_is_a_network_or_one_sentence(path):
     whole, rng = path.read_bytes(), random.Random(0)
     refused = []

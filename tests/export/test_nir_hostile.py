@@ -202,6 +202,7 @@ def test_hostile_files(path, name, reading):
     assert len(str(raised.value)) < 800
 
 
+@pytest.mark.slow
 def test_many_nodes(path, reading):
     with h5py.File(path, "r+") as file:
         for index in range(1001):
@@ -211,6 +212,7 @@ def test_many_nodes(path, reading):
         sb.export.from_nir(path)
 
 
+@pytest.mark.slow
 def test_what_gzip_unfolds_is_in_proportion_to_the_file(path, reading):
     """Arrays of 8 MB, each in 8 KB: a thousand times the file, which gzip can hold."""
     with h5py.File(path, "r+") as file:
@@ -232,6 +234,7 @@ def test_a_reader_that_never_ends_or_crashes(path, tmp_path, monkeypatch):
         assert time.monotonic() - start < seconds
 
 
+@pytest.mark.slow
 def test_a_changed_byte_on_which_the_hdf5_library_never_ends(tmp_path, monkeypatch):
     """A string's length in the global heap; reading it by h5py 3.16, HDF5 2.0, was stopped after minutes."""
     path = tmp_path / "endless.nir"
@@ -285,6 +288,7 @@ def mutated(whole, used, chance):
     return content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("files", [80, pytest.param(20_000, marks=pytest.mark.repeated)])
 def test_mutated_files(path, reading, files, monkeypatch):
     monkeypatch.setattr(hdf5, "_SECONDS", 2)

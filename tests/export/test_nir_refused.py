@@ -173,6 +173,7 @@ def test_the_network_stays_as_it_was():
     assert all(torch.equal(value, states[key]) for key, value in net.state_dict().items())
 
 
+@pytest.mark.slow
 def test_without_nir_there_is_one_sentence():
     program = """
 import sys, torch, snntorch_binary as sb

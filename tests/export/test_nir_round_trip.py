@@ -81,6 +81,7 @@ def trained(make, shape, rule):
     return net.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("net", NETS)
 def test_trained_networks_spike_alike_everywhere(net, rule, tmp_path):
@@ -190,6 +191,7 @@ def test_a_potential_at_the_threshold_does_not_fire(run):
     assert torch.equal(run(sb.export.to_nir(net, x[0]), x), expected)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25, derandomize=True)
 @given(
     sizes=st.lists(st.integers(1, 9), min_size=2, max_size=4),

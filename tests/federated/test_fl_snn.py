@@ -128,6 +128,7 @@ def test_it_goes_on_bit_for_bit_from_the_middle_of_an_example_and_of_a_window(nu
     assert devices[0].position == 26 * window
 
 
+@pytest.mark.slow
 def test_separate_devices_never_meet_and_learn_one_class():
     """Alone each always answers its own class; together they tell both apart."""
     torch.manual_seed(0)

@@ -133,6 +133,7 @@ def test_local_training_is_the_modules_own():
         torch.testing.assert_close(update.arrays[name], tensor)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("aggregation", [ProductOfExperts(), OneBit(), OneBitChange()])
 def test_it_learns(digits, aggregation):
     _, reports, _ = federate(make_fast_bayes, aggregation, digits, rounds=20)
@@ -285,6 +286,7 @@ def test_a_class_is_made_from_the_context():
     assert reports[0].metrics == {0: {"number": 0.0}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named_by_node", [True, False])
 def test_a_client_finds_its_factor_again_after_a_server_was_lost(digits, tmp_path, named_by_node):
     """A new run of Flower forgets all contexts; with a folder the rounds are those of one run, without one not."""
@@ -405,6 +407,7 @@ def test_weighted_mean_is_what_the_coordinator_takes():
     torch.testing.assert_close(dict(net.state_dict()), wanted)
 
 
+@pytest.mark.slow
 def test_nothing_is_said_to_anybody():
     script = "import os, snntorch_binary.federated.flower; print(os.environ['FLWR_TELEMETRY_ENABLED'])"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("FLWR_")}

@@ -604,6 +604,7 @@ def test_a_mean_variance_is_not_negative():
     assert torch.equal(net[2].module.running_var, torch.zeros(3))
 
 
+@pytest.mark.slow
 def test_a_whole_federation_ends_though_a_client_sends_what_it_likes(tmp_path, monkeypatch):
     """From the settings on: what nobody learns is the server's, and one loss of NaN is not the round's."""
     pytest.importorskip("lightning")

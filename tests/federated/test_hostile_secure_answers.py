@@ -220,6 +220,7 @@ def often(names):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", often(HOSTILE))
 def test_an_answer_that_does_not_fit_is_left_out_by_name(name, wanted, caplog):
     stage, alter, words = HOSTILE[name]

@@ -91,6 +91,7 @@ def accuracy_after(shift):
     return accuracy
 
 
+@pytest.mark.slow
 def test_averages_forget_less():
     without, shifted = accuracy_after(False), accuracy_after(True)
     assert sum(shifted[-5:]) / 5 > sum(without[-5:]) / 5 + 0.1

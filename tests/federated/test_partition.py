@@ -17,6 +17,7 @@ def test_an_equal_split_has_equal_parts_and_drops_what_is_left_over():
     assert not torch.equal(parts[0], IID()(LABELS[:1999], 10, seed=4)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_clients", [3, 10, 100])
 def test_a_dirichlet_split_holds_every_example_once(num_clients):
     parts = Dirichlet(0.5)(LABELS, num_clients, seed=0)

@@ -122,6 +122,7 @@ def test_what_is_the_servers_own_is_not_sent():
     assert names == {"0.weight", "0.bias", "1.weight", "1.bias"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", [sb.Bernoulli(init_scale=0.4), sb.Sign()])
 def test_one_bit_uploads_move_the_mean_without_bias(rule):
     torch.manual_seed(0)
@@ -148,6 +149,7 @@ def test_one_bit_uploads_move_the_mean_without_bias(rule):
     torch.testing.assert_close(total / rounds, wanted.double(), atol=0.05, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", [sb.Bernoulli(init_scale=0.4), sb.Sign()])
 def test_uploads_of_changes_add_them_to_the_mean(rule):
     torch.manual_seed(0)

@@ -112,6 +112,7 @@ def close(net, other, tolerance=1e-5):
             torch.testing.assert_close(tensor, other.state_dict()[name], rtol=0, atol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("aggregation", "uniform"), [(Average(), False), (Average(), True), (ProductOfExperts(0.7), True)]
 )
@@ -125,6 +126,7 @@ def test_it_equals_aggregation_in_the_clear(aggregation, uniform):
     assert not torch.allclose(masked[2].weight, make_net()[2].weight, atol=0.05)
 
 
+@pytest.mark.slow
 def test_equal_settings_give_equal_networks():
     """Whatever the state of NumPy's random numbers, which Flower rounds with."""
     nets = []

@@ -217,6 +217,7 @@ def test_a_graph_module_of_torch():
     check_equal(leaves(torch.fx.Interpreter(module).run(x)), answered(fused, x, ""))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["convolutions with batch norm", "residual blocks"])
 def test_fused_training_learns_the_same(name):
     curves = []

@@ -77,6 +77,7 @@ def by_hand(net, x):
     return sum(step[0] if isinstance(step, tuple) else step for step in out)
 
 
+@pytest.mark.slow
 def test_probabilities_converge_to_the_exact_predictive():
     net, x = TinyNet(sb.Bernoulli()), torch.randn(4, 2, dtype=torch.float64)
     weights = settings(10)

@@ -87,6 +87,7 @@ def test_soft_reset(shape, grad, which):
     assert_same(*both(lambda: gradients_of(neuron, x, weights, which)))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(shape=SHAPES, grad=SURROGATES, detach=st.booleans(), which=st.sampled_from(["spikes", "potentials", "both"]))
 def test_srm(shape, grad, detach, which):

@@ -5,6 +5,7 @@ from snntorch_binary.kernels import use_engine
 from snntorch_binary.kernels.vowel import Averages, Eligibility, baseline_of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [1, 63, 64, 200])
 @pytest.mark.parametrize("kappa", [0.0, 0.4])
 def test_the_compiled_step_is_the_plain_one(columns, kappa):

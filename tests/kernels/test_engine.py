@@ -55,6 +55,7 @@ def test_tensors_that_kernels_do_not_take(tensor):
     assert engine.compiled("noise", torch.zeros(3), tensor) is None
 
 
+@pytest.mark.slow
 def test_compilation_is_announced_once_a_machine(tmp_path):
     pytest.importorskip("numba")
     code = (

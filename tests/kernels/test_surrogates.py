@@ -87,6 +87,7 @@ def test_pickles_and_compares_by_value(surrogate):
     assert pickle.loads(pickle.dumps(surrogate)) == surrogate
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # from inside dynamo
 def test_compiles_without_a_graph_break():
     surrogate = ArcTan()

@@ -23,6 +23,7 @@ def run(*command, **variables):
     return done.stdout
 
 
+@pytest.mark.slow
 @needs_triton
 @pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="this is the interpreter")
 def test_kernels_are_right_in_the_interpreter():
@@ -33,6 +34,7 @@ def test_kernels_are_right_in_the_interpreter():
     assert "skipped" not in printed
 
 
+@pytest.mark.slow
 @needs_triton
 @pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="the interpreter compiles nothing")
 def test_kernels_compile_for_a_gpu(tmp_path):

@@ -13,6 +13,7 @@ def exact_fisher(net, x):
     return torch.einsum("nc,nj->cj", p * (1 - p), x.square()) / len(x)
 
 
+@pytest.mark.slow
 def test_fisher_information_of_softmax_regression():
     """Gradients of +x and -x cancel in a batch; squared one by one they do not."""
     net = nn.Linear(3, 4)

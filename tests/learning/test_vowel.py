@@ -199,6 +199,7 @@ def expected_rewards(net, rule, x, targets, monkeypatch):
     return rewards, copies
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kappa", "baseline"), [(0.0, False), (0.0, True), (0.7, False), (0.7, True)])
 def test_unbiased_against_all_spike_trains(monkeypatch, kappa, baseline):
     """2 hidden units, 4 steps: the mean over all 2^8 trains is the gradient of the expected rewards, discounted."""
@@ -261,6 +262,7 @@ def test_the_mean_score_is_zero():
                     assert (circuits.score.mean(0).abs() < 5 * deviation).all()
 
 
+@pytest.mark.slow
 def test_the_baseline_lowers_the_variance():
     """Gradients of many draws for one batch, with what was averaged before: same mean, less variance."""
     net, (x, targets) = network(), batch()
@@ -335,6 +337,7 @@ def sign_task(num_examples, num_steps=8):
     return x, labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", [None, sb.Sign(), sb.Bernoulli(init_scale=1.0)], ids=["real", "sign", "bernoulli"])
 def test_signs_are_learned_where_they_are_kept(weight):
     """The outputs see hidden circuits only, which must learn from the reward to tell the signs apart."""

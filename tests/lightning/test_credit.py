@@ -16,6 +16,7 @@ from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.models import LocalSpikingMLP, SpikingMLP
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("credit", ["local", "online"])
 def test_a_run_that_stops_goes_on_bit_for_bit(rule, credit, tmp_path):

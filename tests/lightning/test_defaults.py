@@ -78,6 +78,7 @@ def test_a_module_answers_as_itself():
         sb.Ensemble(module, 0)
 
 
+@pytest.mark.slow
 def test_a_packed_module_answers_as_itself(tmp_path):
     torch.manual_seed(0)
     module = BayesBiSNN(SpikingMLP(64, [16], 10), 10, rule=sb.Bernoulli(init_scale=0.5), readout_scale=4.0).eval()

@@ -35,6 +35,7 @@ def ranks(request, tmp_path_factory):
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(request.param)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["st", "bayes, shared noise"])
 def test_they_are_one_process_on_the_joined_batch(rule, alone, ranks):
     one = alone[rule]

@@ -47,6 +47,7 @@ class Losses(L.Callback):
         self.of_epoch.append(float(trainer.callback_metrics["train_loss"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 def test_digits_are_learned_but_not_leaked(rule):
     torch.manual_seed(0)
@@ -84,6 +85,7 @@ def test_logged_scores_are_those_of_the_metrics_room(rule):
         assert tested[f"test_{name}_nll"] == pytest.approx(scores.nll, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("make_net", [SnnTorchNet, init_hidden_net])
 def test_snntorch_networks_train_as_they_are(rule, make_net):

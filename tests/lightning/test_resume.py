@@ -37,6 +37,7 @@ def test_an_exception_and_a_resume_change_nothing(rule, step, unbroken, tmp_path
     assert_same(unbroken(rule), resumed)
 
 
+@pytest.mark.slow
 def test_a_killed_process_and_a_resume_change_nothing(unbroken, tmp_path):
     kill_and_resume(unbroken, tmp_path)
 

@@ -26,6 +26,7 @@ def train(folder, stop=None, epochs=3):
     return module.eval(), data, trainer
 
 
+@pytest.mark.slow
 def test_it_learns_and_answers_with_probabilities(tmp_path):
     module, data, trainer = train(tmp_path, epochs=6)
     assert trainer.global_step == 6 * len(data.train_dataloader())  # a step is a batch
@@ -46,6 +47,7 @@ def test_it_learns_and_answers_with_probabilities(tmp_path):
     assert counts.max() <= len(x)
 
 
+@pytest.mark.slow
 def test_interrupted_it_goes_on_bit_for_bit(tmp_path):
     whole, *_ = train(tmp_path / "whole")
     with pytest.raises(RuntimeError, match="stopped"):

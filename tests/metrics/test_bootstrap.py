@@ -22,6 +22,7 @@ def predictions(generator, num_seeds, num_examples, num_classes=3, sharpness=1.0
     return torch.softmax(sharpness * logits, dim=2)
 
 
+@pytest.mark.slow
 def test_intervals_are_the_exact_ones_of_all_resamples():
     generator = torch.Generator().manual_seed(3)
     a, b = predictions(generator, 2, 4), predictions(generator, 2, 4, sharpness=0.5)
@@ -95,6 +96,7 @@ def test_seeds_that_disagree_widen_the_interval():
     assert disagreeing.tie
 
 
+@pytest.mark.slow
 def test_coverage_of_the_mean():
     generator = torch.Generator().manual_seed(1)
     hits = 0

@@ -97,6 +97,7 @@ def test_without_torchmetrics_one_sentence_says_how_to_install_it(monkeypatch):
         metrics.evaluate(GOOD, LABELS)
 
 
+@pytest.mark.slow
 def test_importing_the_room_loads_no_optional_package():
     program = (
         "import sys, snntorch_binary.metrics\n"

@@ -12,6 +12,7 @@ from snntorch_binary.kernels import use_engine
 CONSTANTS = [(0.063, 0.002, 0.022, 1.0), (0.063, 0.001, 0.05, 0.825), (2.0, 0.0037, 0.013, 0.5)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("constants", CONSTANTS)
 @pytest.mark.parametrize("dt", [0.001, 0.0003])
 def test_rate_is_that_of_the_hard_lif_within_a_spike(constants, dt):

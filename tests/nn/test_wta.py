@@ -60,6 +60,7 @@ def potentials_by_loops(net, name, history):
     return u
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

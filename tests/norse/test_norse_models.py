@@ -56,6 +56,7 @@ def test_containers(name):
     assert ensemble.predict(x).mutual_information.max() > 0
 
 
+@pytest.mark.slow
 def test_a_model_of_cells_runs_step_by_step_with_its_state():
     net = small_net()
     sb.binarize_(net, sb.Bernoulli(init_scale=1.0))
@@ -155,6 +156,7 @@ def test_a_plain_norse_loop_trains_every_binary_weight():
     assert (prediction.labels == labels).float().mean() > 0.9
 
 
+@pytest.mark.slow
 def test_the_unbiased_estimator():
     """Its gradient agrees with that of every network of a tiny cell, enumerated."""
     cell = norse.LIFRecurrentCell(2, 2)
@@ -212,6 +214,7 @@ def test_convolution_over_time():
     assert type(sb.unbinarize_(layer)) is norse.LConv2d
 
 
+@pytest.mark.slow
 def test_no_import_of_ours_is_needed():
     script = """
 import torch, snntorch_binary as sb, sys

@@ -220,6 +220,7 @@ def test_a_network_gives_identical_spikes_in_every_style(rule, training):
 # ---- without Norse -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_without_norse_there_is_one_sentence():
     script = "import sys; sys.modules['norse'] = None; import snntorch_binary.norse"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

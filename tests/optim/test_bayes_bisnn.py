@@ -172,6 +172,7 @@ def test_rho_of_one_over_n_is_bayes_rule(variant):
     torch.testing.assert_close(layer.latent.detach()[0], problem.optimum, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_ordinary_sgd_with_the_kl_term_has_the_same_stationary_point():
     problem = LinearLosses()
     layer = problem.layer()

@@ -17,6 +17,7 @@ def ranks(tmp_path_factory):
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
 
 
+@pytest.mark.slow
 def test_shared_noise_equals_one_process_on_the_joined_batch(ranks):
     net = make_net(True)
     alone = train(net, net, batches())

@@ -482,6 +482,7 @@ def most_memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+@pytest.mark.slow
 def test_what_a_file_asks_for_is_in_proportion_to_its_size():
     """Sizes that agree with each other, in tiny files: 2^20 members, 2^22 groups, kernels of 255^3."""
     pytest.importorskip("resource", reason="this system does not say how much memory a process has had")

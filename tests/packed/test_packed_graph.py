@@ -40,6 +40,7 @@ def answered(net, x, name=""):
     return leaves(net(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_packed_saved_and_loaded(name, tmp_path):
     net, x = made(name)
@@ -66,6 +67,7 @@ def test_packed_saved_and_loaded(name, tmp_path):
         assert torch.equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_which_layers_are_shown_real_numbers_is_found_out(caplog):
     net, x = made("static image, convolutions")
     with caplog.at_level("INFO", logger="snntorch_binary"):
@@ -83,6 +85,7 @@ def test_which_layers_are_shown_real_numbers_is_found_out(caplog):
         sb.pack(net, x, real_input=["lif1"])
 
 
+@pytest.mark.slow
 def test_sums_of_spikes_are_no_spikes():
     net, x = made("residual blocks")
     report = sb.pack(net, x).report

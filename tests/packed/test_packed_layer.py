@@ -70,6 +70,7 @@ def test_many_inputs_are_counted_exactly(engine, kind):
     assert y[0, 4] == -5000
 
 
+@pytest.mark.slow
 def test_more_inputs_than_16_bits_count(engine):
     layer = sb.nn.BinaryLinear(40_000, 400, scale=1.0, bias=False).eval()
     with torch.no_grad():

@@ -89,6 +89,7 @@ DRAW = {
 
 @pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
 class TestEveryPlot:
+    @pytest.mark.slow
     def test_it_is_written_whole_and_the_same_each_time(self, draw, tmp_path):
         paths = tmp_path / "once.png", tmp_path / "again.png"
         for path in paths:
@@ -132,6 +133,7 @@ def test_a_folder_that_is_not_there(tmp_path):
         DRAW["spikes"](path=tmp_path / "missing" / "raster.png")
 
 
+@pytest.mark.slow
 def test_pyplot_and_a_display_are_not_needed(tmp_path):
     program = (
         "import sys, torch\n"

@@ -45,6 +45,7 @@ def test_anytime_has_accuracy_and_ece_over_time_and_circles_of_early_exit(figure
     assert band(figures[0].axes[0])[2.0] == pytest.approx((60, 80))
 
 
+@pytest.mark.slow
 def test_continual_has_a_panel_for_each_task_and_one_for_those_seen(figures, tmp_path):
     nan = float("nan")
     matrix = torch.tensor([[0.9, nan, nan], [0.5, 0.8, nan], [0.3, 0.6, 0.9]])

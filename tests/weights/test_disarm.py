@@ -34,6 +34,7 @@ def chance_of(noise, natural):
     return torch.where(noise == 0.5, 1 - 2 * differ, differ).prod()
 
 
+@pytest.mark.slow
 def test_unbiased_for_spikes_without_a_derivative(noises):
     net, x = spiking_net(), 2 * torch.rand(4, 3, 2, dtype=torch.float64)
     layers = (net[0], net[2])
@@ -85,6 +86,7 @@ def test_unbiased_for_tied_weights(noises):
     torch.testing.assert_close(mean, exact)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_mean_and_variance_over_draws_as_they_come(seed):
     problem = Problem(seed)

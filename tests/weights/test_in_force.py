@@ -162,6 +162,7 @@ def test_tasks_see_their_own_weights():
         assert torch.equal(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
 def test_compiled_networks_take_turns():
     torch.compiler.reset()

@@ -1,0 +1,145 @@
+"""What one changed line costs: ten networks as people write them, each trained by its own recipe.
+
+    python -m tests.benchmarks.one_line --data-dir D
+    python -m tests.benchmarks.one_line --data-dir D --tuning --tasks readme,recurrent --seeds 0
+
+Each network is trained by its author's loop at his learning rate and epochs: as it is (float), with the line
+`sb.binarize_(net, sb.Sign())` (ST), and with `sb.binarize_(net, sb.Bernoulli())` and `sb.optim.BayesBiSNN` in place of
+Adam (mode, and an ensemble of ten). All go with all time steps at once (`sb.fuse`), which changes nothing but the time.
+Accuracy (of real targets: root mean squared error) and negative log-likelihood, mean and spread over seeds. With
+`--tuning` a fifth of the training part stands for the test part. About half an hour on one core.
+"""
+
+import argparse
+import csv
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+
+import snntorch_binary as sb
+from snntorch_binary.experiments.provenance import provenance
+from tests.benchmarks.one_line_models import TASKS
+
+MEMBERS = 10
+ANSWERS = {"float": ("float",), "st": ("st",), "bayes": ("bayes mode", "bayes ensemble")}
+
+
+def train(task, learns_by, train_part, seed, **hyper):
+    """Return a network that was trained by the recipe, with one line or two changed."""
+    torch.manual_seed(seed)
+    net = task.make()
+    if learns_by == "st":
+        sb.binarize_(net, hyper.get("weights", sb.Sign()), **hyper.get("binarize", {}))
+    if learns_by == "bayes":
+        sb.binarize_(net, hyper.get("weights", sb.Bernoulli()), **hyper.get("binarize", {}))
+        optimizer = sb.optim.BayesBiSNN(net.parameters(), base_lr=task.lr, **hyper.get("optimizer", {}))
+    else:
+        optimizer = torch.optim.Adam(net.parameters(), lr=task.lr)
+    x, y = train_part
+    model = sb.fuse(net, batch(task, x[:3]))
+    generator = torch.Generator().manual_seed(seed)
+    model.train()
+    for _ in range(task.epochs):
+        for chosen in torch.randperm(len(x), generator=generator).split(task.batch_size):
+            target = y[chosen].transpose(0, 1) if task.real and task.time_first else y[chosen]
+            loss = task.loss(model(batch(task, x[chosen])), target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return model.eval()
+
+
+def batch(task, x):
+    return x.transpose(0, 1) if task.time_first else x
+
+
+@torch.no_grad()
+def answers(task, model, x, rule):
+    """Return the scores of the members of each answer by name, [K, B, C]."""
+
+    def scores():
+        found = [task.scores(model(batch(task, part))) for part in x.split(200)]
+        return torch.cat([each.transpose(0, 1) if task.real and task.time_first else each for each in found])
+
+    found = {ANSWERS[rule][0]: scores()[None]}
+    if rule == "bayes":
+        generator, members = torch.Generator().manual_seed(0), []
+        for _ in range(MEMBERS):
+            with sb.sampled(model, "binary", generator):
+                members.append(scores())
+        found["bayes ensemble"] = torch.stack(members)
+    return found
+
+
+def measure(task, members, y):
+    """Return accuracy, or root mean squared error, and negative log-likelihood."""
+    if task.real:
+        mean, spread = members.mean(0), members.var(0, correction=0)
+        noise = ((mean - y) ** 2).mean()  # of the residuals
+        variance = spread + (noise - spread.mean()).clamp_min(1e-4)
+        return float(noise.sqrt()), float((((mean - y) ** 2 / variance + variance.log()) / 2).mean() + 0.9189)
+    probabilities = members.softmax(-1).mean(0)
+    return float((probabilities.argmax(-1) == y).double().mean()), float(
+        F.nll_loss(probabilities.clamp_min(1e-38).log(), y)
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", required=True)
+    parser.add_argument("--tasks", default=",".join(TASKS))
+    parser.add_argument("--rules", default="float,st,bayes")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--tuning", action="store_true", help="test on a fifth of the training part")
+    parser.add_argument("--csv", type=Path, help="where rows are added")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = []
+    for name in options.tasks.split(","):
+        task = TASKS[name]
+        learned_from, tested = task.split(options.data_dir, options.tuning)
+        for rule in options.rules.split(","):
+            found, begin = {}, time.perf_counter()
+            for seed in map(int, options.seeds.split(",")):
+                model = train(task, rule, learned_from, seed)
+                for answer, members in answers(task, model, tested[0], rule).items():
+                    found.setdefault(answer, []).append(measure(task, members, tested[1]))
+            seconds = (time.perf_counter() - begin) / len(options.seeds.split(","))
+            for answer, scores in found.items():
+                (score, spread), (nll, nll_spread) = (mean_and_spread(values) for values in zip(*scores, strict=True))
+                print(
+                    f"{name:14} {answer:15} {'RMSE' if task.real else 'accuracy':8} {score:.4f} ± {spread:.4f}  "
+                    f"NLL {nll:.3f} ± {nll_spread:.3f}  {seconds:.0f} s",
+                    flush=True,
+                )
+                rows.append(
+                    {
+                        "task": name,
+                        "answer": answer,
+                        "score": "rmse" if task.real else "accuracy",
+                        "mean": score,
+                        "std": spread,
+                        "nll": nll,
+                        "nll_std": nll_spread,
+                        "seeds": options.seeds,
+                        "seconds": seconds,
+                        **provenance([]),
+                    }
+                )
+    if options.csv:
+        with options.csv.open("a", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            if not file.tell():
+                writer.writeheader()
+            writer.writerows(rows)
+
+
+def mean_and_spread(values):
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+if __name__ == "__main__":
+    main()

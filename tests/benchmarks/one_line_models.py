@@ -1,0 +1,437 @@
+"""Ten networks as people write them, each with its data, its loss, its learning rate and its epochs: a float recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import snntorch as snn
+import torch
+from snntorch import utils
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from snntorch_binary.data import load
+
+Part = tuple[Tensor, Tensor]
+"""Inputs and targets; examples are the first dimension of both."""
+_VALIDATION_SEED = 5
+
+
+@dataclass(frozen=True)
+class Task:
+    """A network and how its author trains it.
+
+    Attributes:
+        make: makes the float network.
+        parts: of a folder of data, what is learned from and what is tested.
+        lr: Adam's learning rate.
+        epochs: passes over the training part.
+        batch_size: examples a step.
+        loss: of the network's output and targets.
+        scores: of the network's output, class scores [B, C] or real values like the targets.
+        time_first: whether inputs are sequences [T, B, ...].
+        real: whether targets are real numbers.
+    """
+
+    make: Callable[[], nn.Module]
+    parts: Callable[[str], tuple[Part, Part]]
+    lr: float
+    epochs: int
+    batch_size: int
+    loss: Callable[[Tensor | tuple[Tensor, ...], Tensor], Tensor]
+    scores: Callable[[Tensor | tuple[Tensor, ...]], Tensor]
+    time_first: bool = False
+    real: bool = False
+
+    def split(self, data_dir: str, tuning: bool) -> tuple[Part, Part]:
+        """Return training and test part; while tuning, a fifth of the training part stands for the test part."""
+        train, test = self.parts(data_dir)
+        if not tuning:
+            return train, test
+        order = torch.randperm(len(train[0]), generator=torch.Generator().manual_seed(_VALIDATION_SEED))
+        cut = len(order) * 4 // 5
+        return tuple(part[order[:cut]] for part in train), tuple(part[order[cut:]] for part in train)  # type: ignore[return-value]
+
+
+# ---- data ------------------------------------------------------------------------------------------------------------
+
+
+def digits(data_dir: str) -> tuple[Part, Part]:
+    from sklearn.datasets import load_digits
+
+    images, labels = (torch.from_numpy(array) for array in load_digits(return_X_y=True))
+    images = images.float() / 16
+    return (images[:1500], labels[:1500]), (images[1500:], labels[1500:])
+
+
+def digit_images(data_dir: str) -> tuple[Part, Part]:
+    (x, y), (x_test, y_test) = digits(data_dir)
+    return (x.view(-1, 1, 8, 8), y), (x_test.view(-1, 1, 8, 8), y_test)
+
+
+def digit_rows(data_dir: str) -> tuple[Part, Part]:
+    (x, y), (x_test, y_test) = digits(data_dir)
+    return (x.view(-1, 8, 8), y), (x_test.view(-1, 8, 8), y_test)
+
+
+def images(name: str, train: int, test: int, flat: bool = False) -> Callable[[str], tuple[Part, Part]]:
+    def parts(data_dir: str) -> tuple[Part, Part]:
+        splits = load(name, data_dir, num_steps=1, encoder="direct")
+        found = []
+        for dataset, count in ((splits.train, train), (splits.test, test)):
+            rows = [dataset[index] for index in range(count)]
+            x = (torch.stack([x[0] for x, _ in rows]) + 1) / 2
+            found.append((x.flatten(1) if flat else x.view(count, 1, 28, 28), torch.tensor([int(y) for _, y in rows])))
+        return found[0], found[1]
+
+    return parts
+
+
+def events(data_dir: str) -> tuple[Part, Part]:
+    splits = load("nmnist", data_dir, classes=[6, 7, 8, 9], num_steps=10)
+    found = []
+    for dataset in (splits.train, splits.test):
+        rows = [dataset[index] for index in range(len(dataset))]
+        found.append((torch.stack([x for x, _ in rows]), torch.tensor([int(y) for _, y in rows])))
+    return found[0], found[1]
+
+
+def ramps(data_dir: str) -> tuple[Part, Part]:
+    """A slope as a constant current, and the ramp of that slope over 20 steps."""
+    slopes = torch.linspace(-1, 1, 1200)[torch.randperm(1200, generator=torch.Generator().manual_seed(1))]
+    x = slopes.view(-1, 1, 1).expand(-1, 20, 1)
+    y = x * torch.linspace(0, 1, 20).view(1, 20, 1)
+    return (x[:1000], y[:1000]), (x[1000:], y[1000:])
+
+
+def pictures(data_dir: str) -> tuple[Part, Part]:
+    (x, _), (x_test, _) = images("mnist", 2000, 400)(data_dir)
+    return (x, x), (x_test, x_test)
+
+
+# ---- networks --------------------------------------------------------------------------------------------------------
+
+
+class ReadmeScript(nn.Module):
+    """The script of the README."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.lif1 = nn.Linear(64, 128), snn.Leaky(beta=0.95)
+        self.fc2, self.lif2 = nn.Linear(128, 10), snn.Leaky(beta=0.95, reset_mechanism="none")
+
+    def forward(self, x):
+        mem1, mem2 = self.lif1.init_leaky(), self.lif2.init_leaky()
+        spikes, potentials = [], []
+        for _ in range(15):
+            spk1, mem1 = self.lif1(self.fc1(x), mem1)
+            spk2, mem2 = self.lif2(self.fc2(spk1), mem2)
+            spikes.append(spk2)
+            potentials.append(mem2)
+        return torch.stack(spikes), torch.stack(potentials)
+
+
+class Tutorial5(nn.Module):
+    """snnTorch's tutorial 5: a fully connected network shown an image for 25 steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.lif1 = nn.Linear(784, 1000), snn.Leaky(beta=0.95)
+        self.fc2, self.lif2 = nn.Linear(1000, 10), snn.Leaky(beta=0.95)
+
+    def forward(self, x):
+        mem1, mem2 = self.lif1.init_leaky(), self.lif2.init_leaky()
+        spk2_rec, mem2_rec = [], []
+        for _step in range(25):
+            spk1, mem1 = self.lif1(self.fc1(x), mem1)
+            spk2, mem2 = self.lif2(self.fc2(spk1), mem2)
+            spk2_rec.append(spk2)
+            mem2_rec.append(mem2)
+        return torch.stack(spk2_rec, dim=0), torch.stack(mem2_rec, dim=0)
+
+
+class Tutorial6(nn.Module):
+    """snnTorch's tutorial 6: a convolutional `nn.Sequential` that is called step by step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        grad = snn.surrogate.fast_sigmoid(slope=25)
+        self.net = nn.Sequential(
+            nn.Conv2d(1, 12, 5),
+            nn.MaxPool2d(2),
+            snn.Leaky(beta=0.5, spike_grad=grad, init_hidden=True),
+            nn.Conv2d(12, 64, 5),
+            nn.MaxPool2d(2),
+            snn.Leaky(beta=0.5, spike_grad=grad, init_hidden=True),
+            nn.Flatten(),
+            nn.Linear(64 * 4 * 4, 10),
+            snn.Leaky(beta=0.5, spike_grad=grad, init_hidden=True, output=True),
+        )
+
+    def forward(self, x):
+        utils.reset(self.net)
+        spikes, potentials = zip(*(self.net(x) for _ in range(8)), strict=True)
+        return torch.stack(spikes), torch.stack(potentials)
+
+
+class Tutorial7(nn.Module):
+    """snnTorch's tutorial 7: the convolutional network on frames of events."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        grad = snn.surrogate.atan()
+        self.net = nn.Sequential(
+            nn.Conv2d(2, 12, 5),
+            snn.Leaky(beta=0.5, spike_grad=grad, init_hidden=True),
+            nn.MaxPool2d(2),
+            nn.Conv2d(12, 32, 5),
+            snn.Leaky(beta=0.5, spike_grad=grad, init_hidden=True),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(32 * 5 * 5, 4),
+            snn.Leaky(beta=0.5, spike_grad=grad, init_hidden=True, output=True),
+        )
+
+    def forward(self, data):
+        spk_rec = []
+        utils.reset(self.net)
+        for step in range(data.size(0)):
+            spk_out, _mem_out = self.net(data[step])
+            spk_rec.append(spk_out)
+        return torch.stack(spk_rec)
+
+
+class NormDropout(nn.Module):
+    """Convolutions with batch norm and dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.bn1, self.lif1 = nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), snn.Leaky(beta=0.9)
+        self.conv2, self.bn2, self.lif2 = nn.Conv2d(16, 32, 3, padding=1), nn.BatchNorm2d(32), snn.Leaky(beta=0.9)
+        self.drop, self.fc, self.lif3 = nn.Dropout(0.25), nn.Linear(32 * 4, 10), snn.Leaky(beta=0.9)
+
+    def forward(self, x):
+        mem1, mem2, mem3 = self.lif1.init_leaky(), self.lif2.init_leaky(), self.lif3.init_leaky()
+        rec = []
+        for _ in range(8):
+            spk, mem1 = self.lif1(F.max_pool2d(self.bn1(self.conv1(x)), 2), mem1)
+            spk, mem2 = self.lif2(F.max_pool2d(self.bn2(self.conv2(spk)), 2), mem2)
+            _, mem3 = self.lif3(self.fc(self.drop(spk.flatten(1))), mem3)
+            rec.append(mem3)
+        return torch.stack(rec)
+
+
+class Residual(nn.Module):
+    """Three residual blocks of two convolutions with batch norms: eight layers."""
+
+    class Block(nn.Module):
+        def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+            super().__init__()
+            self.conv1, self.bn1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs)
+            self.conv2, self.bn2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs)
+            self.lif1, self.lif2 = (snn.Leaky(beta=0.5, init_hidden=True) for _ in range(2))
+            self.shortcut = nn.Sequential()
+            if stride != 1 or inputs != outputs:
+                self.shortcut = nn.Sequential(
+                    nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+                )
+
+        def forward(self, x):
+            out = self.lif1(self.bn1(self.conv1(x)))
+            return self.lif2(self.bn2(self.conv2(out)) + self.shortcut(x))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.bn, self.lif = (
+            nn.Conv2d(1, 8, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(8),
+            snn.Leaky(beta=0.5, init_hidden=True),
+        )
+        self.blocks = nn.ModuleList([self.Block(8, 8, 1), self.Block(8, 16, 2), self.Block(16, 32, 2)])
+        self.fc = nn.Linear(32, 10)
+
+    def forward(self, x):
+        utils.reset(self)
+        for module in self.modules():
+            if isinstance(module, snn.Leaky):
+                module.reset_mem()
+        total = 0.0
+        for _ in range(4):
+            out = self.lif(self.bn(self.conv(x)))
+            for block in self.blocks:
+                out = block(out)
+            total = total + self.fc(out.mean((2, 3)))
+        return total / 4
+
+
+class Recurrent(nn.Module):
+    """Rows of an image, one a step, into recurrent neurons."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.rlif = nn.Linear(8, 64), snn.RLeaky(beta=0.9, linear_features=64)
+        self.fc2, self.lif = nn.Linear(64, 10), snn.Leaky(beta=0.9, reset_mechanism="none")
+
+    def forward(self, x):
+        (spk, mem1), mem2 = self.rlif.init_rleaky(), self.lif.init_leaky()
+        rec = []
+        for row in x:
+            spk, mem1 = self.rlif(self.fc1(row), spk, mem1)
+            _, mem2 = self.lif(self.fc2(spk), mem2)
+            rec.append(mem2)
+        return torch.stack(rec)
+
+
+class Ramp(nn.Module):
+    """Regression by a membrane potential."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.lif1 = nn.Linear(1, 128), snn.Leaky(beta=0.9)
+        self.fc2, self.lif2 = nn.Linear(128, 128), snn.Leaky(beta=0.9)
+        self.fc3, self.lif3 = nn.Linear(128, 1), snn.Leaky(beta=0.9, reset_mechanism="none")
+
+    def forward(self, x):
+        mem1, mem2, mem3 = self.lif1.init_leaky(), self.lif2.init_leaky(), self.lif3.init_leaky()
+        rec = []
+        for x_t in x:
+            spk, mem1 = self.lif1(self.fc1(x_t), mem1)
+            spk, mem2 = self.lif2(self.fc2(spk), mem2)
+            _, mem3 = self.lif3(self.fc3(spk), mem3)
+            rec.append(mem3)
+        return torch.stack(rec)
+
+
+class Autoencoder(nn.Module):
+    """snnTorch's autoencoder in small: convolutions, a code, and convolutions back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(
+            nn.Conv2d(1, 16, 3, 2, 1),
+            nn.BatchNorm2d(16),
+            snn.Leaky(beta=0.5, init_hidden=True),
+            nn.Conv2d(16, 32, 3, 2, 1),
+            nn.BatchNorm2d(32),
+            snn.Leaky(beta=0.5, init_hidden=True),
+            nn.Flatten(),
+            nn.Linear(32 * 7 * 7, 64),
+            snn.Leaky(beta=0.5, init_hidden=True),
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(64, 32 * 7 * 7),
+            snn.Leaky(beta=0.5, init_hidden=True),
+            nn.Unflatten(1, (32, 7, 7)),
+            nn.ConvTranspose2d(32, 16, 3, 2, 1, output_padding=1),
+            nn.BatchNorm2d(16),
+            snn.Leaky(beta=0.5, init_hidden=True),
+            nn.ConvTranspose2d(16, 1, 3, 2, 1, output_padding=1),
+        )
+
+    def forward(self, x):
+        utils.reset(self.encoder)
+        utils.reset(self.decoder)
+        return torch.stack([self.decoder(self.encoder(x)) for _ in range(5)]).mean(0)
+
+
+class Attention(nn.Module):
+    """Spiking self-attention: queries, keys and values are spikes of eight tokens, the rows of an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.lif = nn.Linear(8, 64), snn.Leaky(beta=0.5)
+        self.q, self.k, self.v = (nn.Linear(64, 64) for _ in range(3))
+        self.q_lif, self.k_lif, self.v_lif, self.a_lif = (snn.Leaky(beta=0.5) for _ in range(4))
+        self.project, self.p_lif, self.head = nn.Linear(64, 64), snn.Leaky(beta=0.5), nn.Linear(64 * 8, 10)
+
+    def forward(self, x):
+        mem, q_mem, k_mem, v_mem, a_mem, p_mem = (self.lif.init_leaky() for _ in range(6))
+        rec = []
+        for _ in range(6):
+            spk, mem = self.lif(self.embed(x), mem)
+            q, q_mem = self.q_lif(self.q(spk), q_mem)
+            k, k_mem = self.k_lif(self.k(spk), k_mem)
+            v, v_mem = self.v_lif(self.v(spk), v_mem)
+            attended, a_mem = self.a_lif(q @ k.transpose(-2, -1) @ v * 0.125, a_mem)
+            out, p_mem = self.p_lif(self.project(attended), p_mem)
+            rec.append(self.head((out + spk).flatten(1)))
+        return torch.stack(rec)
+
+
+def norse_network() -> nn.Module:
+    """Norse's cells in a container, given one step at a time."""
+    import norse.torch as norse
+
+    return norse.SequentialState(nn.Linear(64, 128), norse.LIFBoxCell(), nn.Linear(128, 10), norse.LICell())
+
+
+class NorseLoop(nn.Module):
+    """A container of Norse's cells, and the loop over time around it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = norse_network()
+
+    def forward(self, x):
+        state, rec = None, []
+        for _ in range(20):
+            out, state = self.net(20 * x, state)
+            rec.append(out)
+        return torch.stack(rec)
+
+
+# ---- recipes ---------------------------------------------------------------------------------------------------------
+
+
+def mean_potential(output):
+    return (output[1] if isinstance(output, tuple) else output).mean(0)
+
+
+def counts(output):
+    return (output[0] if isinstance(output, tuple) else output).sum(0)
+
+
+def itself(output):
+    return output
+
+
+def of_scores(scores):
+    return lambda output, y: F.cross_entropy(scores(output), y)
+
+
+def at_every_step(output, y):
+    """Tutorial 5's loss: cross-entropy of the potentials at every step, summed."""
+    return sum(F.cross_entropy(potential, y) for potential in output[1])
+
+
+def spike_rate_loss(output, y):
+    """Tutorial 6's: cross-entropy of the spikes at every step (`ce_rate_loss`)."""
+    return sum(F.cross_entropy(spikes, y) for spikes in output[0]) / len(output[0])
+
+
+def spike_count_loss(output, y):
+    """Tutorial 7's: squared error of spike counts, 80 % for the true class, 20 % for others (`mse_count_loss`)."""
+    target = len(output) * (0.2 + 0.6 * F.one_hot(y, 4))
+    return F.mse_loss(output.sum(0), target.float()) / len(output)
+
+
+def squared_error(output, y):
+    return F.mse_loss(output, y)
+
+
+TASKS = {
+    "readme": Task(ReadmeScript, digits, 2e-3, 10, 50, of_scores(mean_potential), mean_potential),
+    "tutorial 5": Task(
+        Tutorial5, images("mnist", 20_000, 4000, flat=True), 5e-4, 1, 128, at_every_step, mean_potential
+    ),
+    "tutorial 6": Task(Tutorial6, images("mnist", 6400, 2000), 1e-2, 1, 128, spike_rate_loss, counts),
+    "tutorial 7": Task(Tutorial7, events, 2e-2, 3, 64, spike_count_loss, counts, time_first=True),
+    "norm, dropout": Task(NormDropout, digit_images, 2e-3, 15, 50, of_scores(mean_potential), mean_potential),
+    "residual": Task(Residual, images("fashion-mnist", 4000, 1000), 2e-3, 5, 64, of_scores(itself), itself),
+    "recurrent": Task(Recurrent, digit_rows, 2e-3, 15, 50, of_scores(mean_potential), mean_potential, time_first=True),
+    "ramp": Task(Ramp, ramps, 2e-3, 15, 50, squared_error, itself, time_first=True, real=True),
+    "autoencoder": Task(Autoencoder, pictures, 2e-3, 5, 50, squared_error, itself, real=True),
+    "norse": Task(NorseLoop, digits, 2e-3, 10, 50, of_scores(mean_potential), mean_potential),
+    "attention": Task(Attention, digit_rows, 2e-3, 15, 50, of_scores(mean_potential), mean_potential),
+}
