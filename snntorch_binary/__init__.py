@@ -22,6 +22,7 @@ from snntorch_binary.convert import unbinarize_ as unbinarize_
 from snntorch_binary.fuse import fuse as fuse
 from snntorch_binary.inference import Ensemble as Ensemble
 from snntorch_binary.inference import predict as predict
+from snntorch_binary.inference import refit_norms_ as refit_norms_
 from snntorch_binary.optim.priors import kl_divergence as kl_divergence
 from snntorch_binary.optim.priors import set_prior_ as set_prior_
 from snntorch_binary.packed import load_packed as load_packed

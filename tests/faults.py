@@ -83,6 +83,7 @@ def run(run_command, folder, fault="", at=0):
 
 def population(out="out"):
     """Train a small population without Ray, member after member."""
+    from snntorch_binary._files import OutputError
     from snntorch_binary.tune import Plan, Quadratic, Range, population
     from snntorch_binary.tune.interval import train_or_find
     from snntorch_binary.tune.lineage import write_report
@@ -99,7 +100,11 @@ def population(out="out"):
 
     population._run = train
     plan = Plan("Q", "max", epochs=4, interval=2, population=2)
-    population.population_based_training(Quadratic, None, {"h0": Range(0.0, 1.0)}, plan, out=out)
+    try:
+        population.population_based_training(Quadratic, None, {"h0": Range(0.0, 1.0)}, plan, out=out)
+    except (OSError, OutputError) as error:  # of which the command line makes a sentence
+        print(error)
+        return 1
     return 0
 
 

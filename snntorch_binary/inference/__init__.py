@@ -1,6 +1,7 @@
 """From a posterior to an answer with its uncertainty."""
 
 from snntorch_binary.inference.ensemble import Ensemble as Ensemble
+from snntorch_binary.inference.norms import refit_norms_ as refit_norms_
 from snntorch_binary.inference.predict import Prediction as Prediction
 from snntorch_binary.inference.predict import predict as predict
 from snntorch_binary.inference.readout import logits as logits
