@@ -128,7 +128,7 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "kilobytes", [300, *(pytest.param(size, marks=pytest.mark.repeated) for size in (8, 100, 600, 900, 1300))]
+    "kilobytes", [300, *(pytest.param(size, marks=pytest.mark.repeated) for size in (8, 60, 150, 220, 400))]
 )
 def test_full_disk(kilobytes, small_disk, tmp_path):
     """A disk that is full in truth, at whatever file, and has room later."""

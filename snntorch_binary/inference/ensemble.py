@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from snntorch_binary.convert import freeze, reset
 from snntorch_binary.inference.form import form_of, known_step
+from snntorch_binary.inference.norms import refit_norms_
 from snntorch_binary.inference.predict import Prediction
 from snntorch_binary.inference.readout import Readout, scores_as
 from snntorch_binary.inference.run import check_input
@@ -26,6 +30,8 @@ class Ensemble(nn.Module):
         readout_scale: as there.
         step: as there; found at the first call where it has to be.
         time_dim: as there.
+        data: inputs like those it learned from, from which the batch norms of each member take statistics of its own;
+            see :func:`snntorch_binary.refit_norms_`.
 
     Shape:
         the network's input -> class scores of the members [K, B, C].
@@ -52,6 +58,7 @@ class Ensemble(nn.Module):
         readout_scale: float | None = None,
         step: bool | None = None,
         time_dim: int | None = None,
+        data: Tensor | Iterable[Any] | None = None,
     ) -> None:
         super().__init__()
         own = answering(net, num_members, readout, readout_scale, step, time_dim, count="num_members")
@@ -62,6 +69,8 @@ class Ensemble(nn.Module):
         self.readout_scale = own.readout_scale
         self.step = known_step(own.net) if own.step is None else own.step
         self.time_dim = own.time_dim
+        if data is not None:
+            refit_norms_(self, data, step=self.step)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the class scores of each member, [K, B, C]."""

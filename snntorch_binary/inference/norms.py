@@ -21,10 +21,10 @@ def refit_norms_(net: nn.Module, data: Tensor | Iterable[Any], *, step: bool | N
     """Take the running statistics of all batch norms of a network again, in place.
 
     While a network learns, a batch norm's running mean and variance follow those of the last batches. A binary weight
-    that flips, or a draw from a posterior, changes them at once: what was averaged before belongs to other weights. This
-    runs the network on inputs like those it learned from and averages anew over all of them; nothing else changes,
-    dropout is off, and the weights in force are those of evaluation or of :func:`snntorch_binary.sampled`. It does
-    nothing to a network without such norms.
+    that flips, or a draw from a posterior, changes them at once: what was averaged before belongs to other weights.
+    This runs the network on inputs like those it learned from and averages anew over all of them; nothing else
+    changes, dropout is off, and the weights in force are those of evaluation or of :func:`snntorch_binary.sampled`. It
+    does nothing to a network without such norms.
 
     Args:
         net: a network. Of a :class:`snntorch_binary.Ensemble` every member gets statistics of its own.
@@ -50,10 +50,9 @@ def refit_norms_(net: nn.Module, data: Tensor | Iterable[Any], *, step: bool | N
     """
     members = getattr(net, "members", None)
     for one in members if isinstance(members, nn.ModuleList) else [net]:
-        norms = norms_of(one)
-        if not norms:
+        if not norms_of(one):
             continue
-        with evaluated(one), state_put_back(one), _from_nothing(norms):
+        with evaluated(one), state_put_back(one), _from_nothing(one):
             seen = False
             for x in _inputs(data):
                 check_input(x)
@@ -68,33 +67,57 @@ def norms_of(net: nn.Module) -> list[_BatchNorm]:
     return [module for module in net.modules() if isinstance(module, _BatchNorm) and module.running_mean is not None]
 
 
+class NormsOfDraws:
+    """Running statistics for each of several weights that come into force by turns, taken once each.
+
+    Args:
+        data: inputs, as :func:`refit_norms_` takes them.
+        step: whether a call is one time step.
+    """
+
+    def __init__(self, data: Tensor | Iterable[Any], step: bool | None = None) -> None:
+        self.data = data if isinstance(data, Tensor) else list(_inputs(data))
+        self.step = step
+        self._known: dict[Any, list[Tensor]] = {}
+
+    @contextmanager
+    def of(self, net: nn.Module, key: Any) -> Iterator[None]:
+        """Have a network's norms go by the statistics of the weights in force, which a key names; put back after."""
+        before = [value.clone() for value in _statistics(net)]
+        try:
+            if key not in self._known:
+                refit_norms_(net, self.data, step=self.step)
+                self._known[key] = [value.clone() for value in _statistics(net)]
+            _put(net, self._known[key])
+            yield
+        finally:
+            _put(net, before)
+
+
+def _statistics(net: nn.Module) -> list[Tensor]:
+    kept = [(norm.running_mean, norm.running_var, norm.num_batches_tracked) for norm in norms_of(net)]
+    return [value for values in kept for value in values if value is not None]
+
+
+@torch.no_grad()
+def _put(net: nn.Module, values: list[Tensor]) -> None:
+    for value, kept in zip(_statistics(net), values, strict=True):
+        value.copy_(kept)
+
+
 @contextmanager
-def statistics_put_back(net: nn.Module) -> Iterator[None]:
-    """Give every batch norm the running statistics back that it has now."""
-    norms = norms_of(net)
-    before = [[value.clone() for value in _statistics(norm)] for norm in norms]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for norm, values in zip(norms, before, strict=True):
-                for value, kept in zip(_statistics(norm), values, strict=True):
-                    value.copy_(kept)
-
-
-def _statistics(norm: _BatchNorm) -> list[Tensor]:
-    return [value for value in (norm.running_mean, norm.running_var, norm.num_batches_tracked) if value is not None]
-
-
-@contextmanager
-def _from_nothing(norms: list[_BatchNorm]) -> Iterator[None]:
-    """Have norms average over all batches from now on, each counting the same."""
+def _from_nothing(net: nn.Module) -> Iterator[None]:
+    """Have norms average over all batches from now on, each counting the same; what fails changes nothing."""
+    norms, before = norms_of(net), [value.clone() for value in _statistics(net)]
     momenta = [norm.momentum for norm in norms]
     try:
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum, norm.training = None, True
         yield
+    except BaseException:
+        _put(net, before)
+        raise
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum, norm.training = momentum, False

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from snntorch_binary.inference.norms import NormsOfDraws
 from snntorch_binary.inference.readout import Readout
 from snntorch_binary.inference.sample import sample_scores
 
@@ -64,6 +67,7 @@ def predict(
     step: bool | None = None,
     time_dim: int | None = None,
     generator: torch.Generator | None = None,
+    data: Tensor | Iterable[Any] | None = None,
 ) -> Prediction:
     r"""Average the class probabilities of networks drawn from the posterior.
 
@@ -87,6 +91,8 @@ def predict(
             else a few runs before the first answer; where these cannot, it has to be given.
         time_dim: dimension of time in the network's outputs, 0 in [T, B, C] and 1 in [B, T, C]; found in the same way.
         generator: where the draws come from; torch's global generator by default.
+        data: inputs like those it learned from, from which the batch norms of each network take statistics of its own;
+            see :func:`snntorch_binary.refit_norms_`. A network with batch norms answers far better with them.
 
     Returns:
         A :class:`Prediction` with ``probs``, ``entropy``, ``mutual_information``, ``mode_probs`` and ``samples``.
@@ -113,5 +119,6 @@ def predict(
         step=step,
         time_dim=time_dim,
         generator=generator,
+        norms=None if data is None else NormsOfDraws(data, step),
     )
     return Prediction(samples.softmax(-1), mode.softmax(-1))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 
 from snntorch_binary.inference.evaluated import evaluated
 from snntorch_binary.inference.kept_state import state_put_back
+from snntorch_binary.inference.norms import NormsOfDraws
 from snntorch_binary.inference.readout import Readout, class_scores
 from snntorch_binary.inference.run import check_input
 from snntorch_binary.inference.turns import taking_turns
@@ -25,6 +28,7 @@ def sample_scores(
     step: bool | None = None,
     time_dim: int | None = None,
     generator: torch.Generator | None = None,
+    norms: NormsOfDraws | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the scores of the most probable network, [B, C], and of networks drawn from the posterior, [K, B, C].
 
@@ -40,6 +44,8 @@ def sample_scores(
         step: as there.
         time_dim: as there.
         generator: where the draws come from; torch's global generator by default.
+        norms: what gives batch norms statistics of their own for each network. Where it is given again, the generator
+            has to give the same draws.
 
     Raises:
         TypeError: x is not a floating-point tensor.
@@ -59,14 +65,15 @@ def sample_scores(
     layers = require_binary_layers(net)
     count = own.num_samples if any(layer.rule.needs_noise("binary") for layer in layers.values()) else 1
 
-    def scores() -> Tensor:
-        return class_scores(net, x, own.readout, own.readout_scale, own.step, own.time_dim)
+    def scores(key: str | int) -> Tensor:
+        with nullcontext() if norms is None else norms.of(net, key):
+            return class_scores(net, x, own.readout, own.readout_scale, own.step, own.time_dim)
 
     with taking_turns(net), evaluated(net), state_put_back(net):
         with sampled(net, "mode"):
-            mode = scores()
+            mode = scores("mode")
         samples = []
-        for _ in range(count):
+        for member in range(count):
             with sampled(net, "binary", generator):
-                samples.append(scores())
+                samples.append(scores(member))
     return mode, torch.stack(samples)

@@ -177,5 +177,6 @@ class BayesBiSNN(SpikingModule):
             step=step,
             time_dim=time_dim,
             generator=torch.Generator().manual_seed(0),  # the same members for every batch, also after a resume
+            norms=self.norms,
         )
         return {"mode": mode[None], "ensemble": members}

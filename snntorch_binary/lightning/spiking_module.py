@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
 import lightning as L
@@ -15,6 +17,7 @@ import snntorch_binary
 from snntorch_binary._errors import expected
 from snntorch_binary.checkpoint import FORMAT
 from snntorch_binary.convert import reset
+from snntorch_binary.inference.norms import NormsOfDraws, norms_of, refit_norms_
 from snntorch_binary.inference.readout import (
     DEFAULT_READOUT,
     ReadoutName,
@@ -38,6 +41,8 @@ class NonFiniteLossError(RuntimeError):
 Credit = Literal["through-time", "local", "online"]
 """How a weight learns of its share in the error."""
 CREDITS: tuple[str, ...] = get_args(Credit)
+NORM_BATCHES = 20
+"""Training batches that statistics of batch norms are taken from."""
 
 
 class SpikingModule(LoadsPlainly, L.LightningModule):
@@ -116,6 +121,8 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         self.time_dim = time_dim
         self.over_time = OverTime(net, step, time_dim) if fuse and credit == "through-time" else None
         self.cosine = cosine
+        self.norms: NormsOfDraws | None = None
+        self._recent: deque[Tensor] = deque(maxlen=NORM_BATCHES)
         self.validation_metrics = nn.ModuleDict({name: self.task.metrics(f"val_{name}_") for name in self.predictions})
         self.test_metrics = nn.ModuleDict({name: self.task.metrics(f"test_{name}_") for name in self.predictions})
 
@@ -159,6 +166,28 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         if self.over_time is None or self._trainer is None:  # a few answers are not worth a recording
             return self.net, self.step, self.time_dim
         return self.over_time.of(x)
+
+    def refit_norms(self, data: Iterable[Any]) -> None:
+        """Let batch norms behind binary weights go by statistics of the weights that answer, until these change.
+
+        A network whose weights are not drawn gets them in place; of a posterior the mode and every member of the
+        ensemble have their own. It is done by itself from the last training batches before validation, and before a
+        test in the same process; see :func:`snntorch_binary.refit_norms_`.
+
+        Args:
+            data: batches of training data, ``x`` or ``(x, ...)``.
+        """
+        layers = binary_layers(self.net).values()
+        if not layers or not norms_of(self.net):
+            return
+        self.norms = NormsOfDraws(data, self.step)
+        if not any(layer.rule.needs_noise("binary") for layer in layers):
+            refit_norms_(self.answering(next(iter(self.norms.data)))[0], self.norms.data, step=self.step)
+            self.norms = None
+
+    def _refit_on_recent(self) -> None:
+        if self._recent and self.norms is None:
+            self.refit_norms(self._recent)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return scores [B, C] for a new sequence, with the weights in force."""
@@ -206,6 +235,8 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
             NonFiniteLossError: the loss is NaN or infinite.
         """
         x, labels = batch
+        self.norms = None
+        self._recent.append(x)
         if self.over_time is not None and self.over_time.measure(x):
             rank_zero_info(self.over_time.said)
         loss = self._learn_online(x, self.task.targets(labels)) if self.credit == "online" else self.loss(x, labels)
@@ -235,8 +266,17 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         return torch.stack(losses).mean()
 
     def on_validation_start(self) -> None:
-        """Stop before a network with NaN weights is validated."""
+        """Stop before a network with NaN weights is validated; have norms go by the weights in force."""
         self._check_parameters()
+        self._refit_on_recent()
+
+    def on_test_start(self) -> None:
+        """Have norms go by the weights in force."""
+        self._refit_on_recent()
+
+    def on_predict_start(self) -> None:
+        """Have norms go by the weights in force."""
+        self._refit_on_recent()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Stop before a network with NaN weights replaces the last good checkpoint; say who wrote this one."""

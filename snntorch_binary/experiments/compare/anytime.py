@@ -82,7 +82,9 @@ def _by_time(module: SpikingModule, batches: Batches) -> dict[str, Tensor]:
             found = {"single": outputs(run_network(module.net, x, module.step))[None]}
         else:
             generator = torch.Generator().manual_seed(0)
-            mode, members = sample_scores(module.net, x, module.num_test_samples, readout=outputs, generator=generator)
+            mode, members = sample_scores(
+                module.net, x, module.num_test_samples, readout=outputs, generator=generator, norms=module.norms
+            )
             found = {"mode": mode[None], "ensemble": members}
         return {name: running_probabilities(values, scale) for name, values in found.items()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from snntorch_binary.experiments.runs import LAST
 from snntorch_binary.lightning.plain_checkpoints import RecordedCheckpoints, Restored, read_checkpoint, restoring
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.lightning.seeded_steps import SeededSteps
-from snntorch_binary.lightning.spiking_module import SpikingModule
+from snntorch_binary.lightning.spiking_module import NORM_BATCHES, SpikingModule
 
 
 def train_one(
@@ -73,6 +74,7 @@ def train_one(
             trainer.fit(module, train, data.validation(), ckpt_path=last, weights_only=True)
     progress.say(f"{folder.path.name}  testing")
     module.eval()
+    refit_norms(module, experiment, data, seed)
     return {
         **_tested(module, rule, data, partial(progress.say, f"{folder.path.name}  testing in spikes")),
         "history": history.scores,
@@ -111,7 +113,13 @@ def load_module(
     data = experiment.load(seed, fold)
     module = experiment.make_module(experiment.rule(name), data, seed, fold)
     module.load_state_dict(read_checkpoint(folder / LAST)["state_dict"])
-    return module.eval(), data
+    refit_norms(module.eval(), experiment, data, seed)
+    return module, data
+
+
+def refit_norms(module: SpikingModule, experiment: Experiment, data: LoadedData, seed: int) -> None:
+    """Have batch norms go by the weights that answer, on the first batches of the training part."""
+    module.refit_norms(x.to(module.device) for x, _ in islice(data.train(experiment.batch_size, seed), NORM_BATCHES))
 
 
 class _History(L.Callback):

@@ -1,0 +1,68 @@
+"""The LightningModules let batch norms go by the weights that answer."""
+
+import copy
+
+import pytest
+import torch
+from test_over_time import Residual, batches, fit
+from torch.utils.data import DataLoader
+from training import RULES, make_trainer
+
+import snntorch_binary as sb
+from snntorch_binary.lightning.quiet import quiet
+
+
+def trained(rule, validate):
+    torch.manual_seed(0)
+    data = batches((2, 12, 12), 10)
+    module = RULES[rule](Residual())
+    with quiet():
+        make_trainer(2).fit(module, data, data if validate else None)
+    return module.eval(), data
+
+
+def inputs_of(data: DataLoader):
+    return [x for x, _ in data]
+
+
+def test_weights_that_are_not_drawn_have_them_in_place():
+    module, data = trained("st", validate=True)
+    before = copy.deepcopy(module.net.state_dict())
+    sb.refit_norms_(module.net, inputs_of(data))
+    for name, value in module.net.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, before[name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("validate", [True, False])
+def test_mode_and_members_have_their_own(validate):
+    module, data = trained("bayes", validate)
+    x = next(iter(data))[0]
+    running = module.net.norm1.running_mean.clone()
+    if not validate:  # nothing has asked for answers yet
+        assert module.norms is None
+        module.refit_norms(data)
+    found = module.scores(x, final=True)
+    assert torch.equal(module.net.norm1.running_mean, running)
+    generator = torch.Generator().manual_seed(0)
+    expected = sb.predict(module.net, x, module.num_test_samples, generator=generator, data=inputs_of(data))
+    torch.testing.assert_close(found["ensemble"].softmax(-1), expected.samples, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(found["mode"][0].softmax(-1), expected.mode_probs, rtol=1e-3, atol=1e-4)
+
+
+def test_a_step_makes_them_stale():
+    module, data = trained("bayes", validate=True)
+    assert module.norms is not None
+    with quiet():
+        make_trainer(1).fit(module, data)
+    assert module.norms is None
+
+
+def test_a_float_network_keeps_what_it_had():
+    torch.manual_seed(0)
+    net, data = Residual(), batches((2, 12, 12), 5)
+    module, _ = fit(net, "full-precision", data)
+    before = copy.deepcopy(module.state_dict())
+    module.refit_norms(data)
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, before[name]), name
