@@ -70,6 +70,8 @@ class BayesBiSNN(torch.optim.Optimizer):
         Jang, Skatchkovsky, Simeone, *BiSNN*, arXiv 2012.08300.
     """
 
+    learns_posteriors = True
+
     def __init__(
         self,
         params: Iterable[Tensor] | Iterable[dict[str, Any]],

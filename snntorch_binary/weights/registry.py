@@ -6,6 +6,7 @@ alike; the identity of the Parameter inside its living layer does. The registry 
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Iterable
 from typing import Any, Protocol
@@ -83,6 +84,30 @@ def announce_(parameters: Iterable[Tensor]) -> None:
 
 def _after_step(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
     announce_(parameter for group in optimizer.param_groups for parameter in group["params"])
+    if _layers and optimizer not in _looked_at:
+        _looked_at.add(optimizer)
+        _warn_of_strangers(optimizer)
+
+
+_looked_at: weakref.WeakSet[torch.optim.Optimizer] = weakref.WeakSet()
+
+
+def _warn_of_strangers(optimizer: torch.optim.Optimizer) -> None:
+    """Warn of an optimizer that moves latents of a posterior and knows nothing of it."""
+    if getattr(optimizer, "learns_posteriors", False):
+        return
+    known = owners()
+    moved = [known.get(id(parameter)) for group in optimizer.param_groups for parameter in group["params"]]
+    if any(owner is not None and owner.rule.has_posterior for owner in moved):
+        kind, lr = type(optimizer).__name__, float(optimizer.param_groups[0].get("lr", 1e-3))
+        warnings.warn(
+            f"{kind} has stepped latents of {next(o.rule for o in moved if o is not None and o.rule.has_posterior)!r}, "
+            "whose posterior it knows nothing of, so that hardly anything is learned. Make the optimizer, after "
+            f"binarize_, by snntorch_binary.optim.BayesBiSNN(net.parameters(), lr=0.15, rho=0.0, base_lr={lr:g}). "
+            "(An optimizer of your own that learns posteriors says so by an attribute learns_posteriors = True.)",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 # Version counters miss fused optimizers; every optimizer's step runs this hook.

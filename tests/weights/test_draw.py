@@ -1,6 +1,7 @@
 """The draw in force: one network over T, and a new one exactly when the latent has changed."""
 
 import copy
+import warnings
 
 import pytest
 import torch
@@ -378,3 +379,35 @@ def test_ranks_draw_independently_unless_noise_is_shared(monkeypatch):
             monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
             drawn.append(layer.weight.detach().clone())
         assert torch.equal(*drawn) == shared
+
+
+# ---- an optimizer that knows nothing of posteriors -------------------------------------------------------------------
+
+
+def stepped(net, optimizer, times=2):
+    for _ in range(times):
+        net(torch.ones(2, 3)).sum().backward()
+        optimizer.step()
+
+
+def test_an_optimizer_that_knows_no_posterior_is_warned_of_once():
+    net = nn.Sequential(nn.Linear(3, 2), sb.nn.BinaryLinear(2, 2, weight=sb.Sign()))
+    sb.binarize_(net[:1], sb.Bernoulli())
+    sentence = r"^Adam has stepped latents of Bernoulli\(\), .* BayesBiSNN\(net\.parameters\(\), .*base_lr=0\.002\)"
+    with pytest.warns(UserWarning, match=sentence) as found:
+        stepped(net, torch.optim.Adam(net.parameters(), lr=2e-3))
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("learns", ["real parameters", "by the rule", "by one of its own"])
+def test_others_are_not(learns):
+    net = nn.Sequential(nn.Linear(3, 2))
+    sb.binarize_(net, sb.Bernoulli())
+    if learns == "by the rule":
+        optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, rho=0.0)
+    else:
+        optimizer = torch.optim.SGD([net[0].bias] if learns == "real parameters" else net.parameters(), lr=0.1)
+        optimizer.learns_posteriors = learns == "by one of its own"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stepped(net, optimizer)
