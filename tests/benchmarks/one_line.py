@@ -1,12 +1,13 @@
-"""What one changed line costs: ten networks as people write them, each trained by its own recipe.
+"""What one changed line costs: networks as people write them, each trained by its author's recipe.
 
     python -m tests.benchmarks.one_line --data-dir D
     python -m tests.benchmarks.one_line --data-dir D --tuning --tasks readme,recurrent --seeds 0
 
-Each network is trained by its author's loop at his learning rate and epochs: as it is (float), with the line
+Each network is trained by its own loop at its own learning rate and epochs: as it is (float), with the line
 `sb.binarize_(net, sb.Sign())` (ST), and with `sb.binarize_(net, sb.Bernoulli())` and `sb.optim.BayesBiSNN` in place of
-Adam (mode, and an ensemble of ten). All go with all time steps at once (`sb.fuse`), which changes nothing but the time.
-Accuracy (of real targets: root mean squared error) and negative log-likelihood, mean and spread over seeds. With
+Adam (mode, and an ensemble of ten). Where there are batch norms, the binary networks answer twice: as they are, and after
+`sb.refit_norms_` (of an ensemble each member). All go with all time steps at once (`sb.fuse`), which changes nothing but
+the time. Accuracy (of real targets: root mean squared error) and negative log-likelihood, mean and spread over seeds. With
 `--tuning` a fifth of the training part stands for the test part. About half an hour on one core.
 """
 
@@ -14,6 +15,7 @@ import argparse
 import csv
 import statistics
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -21,9 +23,10 @@ from torch.nn import functional as F
 
 import snntorch_binary as sb
 from snntorch_binary.experiments.provenance import provenance
+from snntorch_binary.inference.norms import NormsOfDraws, norms_of
 from tests.benchmarks.one_line_models import TASKS
 
-MEMBERS = 10
+MEMBERS, NORMED = 10, 1000
 ANSWERS = {"float": ("float",), "st": ("st",), "bayes": ("bayes mode", "bayes ensemble")}
 
 
@@ -35,7 +38,8 @@ def train(task, learns_by, train_part, seed, **hyper):
         sb.binarize_(net, hyper.get("weights", sb.Sign()), **hyper.get("binarize", {}))
     if learns_by == "bayes":
         sb.binarize_(net, hyper.get("weights", sb.Bernoulli()), **hyper.get("binarize", {}))
-        optimizer = sb.optim.BayesBiSNN(net.parameters(), base_lr=task.lr, **hyper.get("optimizer", {}))
+        options = {"lr": 0.3, "rho": 0.0, **hyper.get("optimizer", {})}
+        optimizer = sb.optim.BayesBiSNN(net.parameters(), base_lr=task.lr, **options)
     else:
         optimizer = torch.optim.Adam(net.parameters(), lr=task.lr)
     x, y = train_part
@@ -57,19 +61,28 @@ def batch(task, x):
 
 
 @torch.no_grad()
-def answers(task, model, x, rule):
-    """Return the scores of the members of each answer by name, [K, B, C]."""
+def answers(task, model, x, rule, norms=None):
+    """Return the scores of the members of each answer by name, [K, B, C].
 
-    def scores():
-        found = [task.scores(model(batch(task, part))) for part in x.split(200)]
+    Args:
+        task: the task.
+        model: its trained network.
+        x: inputs.
+        rule: what it learned by.
+        norms: what gives batch norms statistics of their own for each network.
+    """
+
+    def scores(key):
+        with nullcontext() if norms is None else norms.of(model, key):
+            found = [task.scores(model(batch(task, part))) for part in x.split(200)]
         return torch.cat([each.transpose(0, 1) if task.real and task.time_first else each for each in found])
 
-    found = {ANSWERS[rule][0]: scores()[None]}
+    found = {ANSWERS[rule][0]: scores("mode")[None]}
     if rule == "bayes":
         generator, members = torch.Generator().manual_seed(0), []
-        for _ in range(MEMBERS):
+        for member in range(MEMBERS):
             with sb.sampled(model, "binary", generator):
-                members.append(scores())
+                members.append(scores(member))
         found["bayes ensemble"] = torch.stack(members)
     return found
 
@@ -82,9 +95,8 @@ def measure(task, members, y):
         variance = spread + (noise - spread.mean()).clamp_min(1e-4)
         return float(noise.sqrt()), float((((mean - y) ** 2 / variance + variance.log()) / 2).mean() + 0.9189)
     probabilities = members.softmax(-1).mean(0)
-    return float((probabilities.argmax(-1) == y).double().mean()), float(
-        F.nll_loss(probabilities.clamp_min(1e-38).log(), y)
-    )
+    accuracy = (probabilities.argmax(-1) == y).double().mean()
+    return float(accuracy), float(F.nll_loss(probabilities.clamp_min(1e-38).log(), y))
 
 
 def main():
@@ -105,13 +117,18 @@ def main():
             found, begin = {}, time.perf_counter()
             for seed in map(int, options.seeds.split(",")):
                 model = train(task, rule, learned_from, seed)
-                for answer, members in answers(task, model, tested[0], rule).items():
-                    found.setdefault(answer, []).append(measure(task, members, tested[1]))
+                ways = {"": None}
+                if norms_of(model) and rule != "float":
+                    data = [batch(task, part) for part in learned_from[0][:NORMED].split(100)]
+                    ways[", norms refitted"] = NormsOfDraws(data)
+                for way, norms in ways.items():
+                    for answer, members in answers(task, model, tested[0], rule, norms).items():
+                        found.setdefault(answer + way, []).append(measure(task, members, tested[1]))
             seconds = (time.perf_counter() - begin) / len(options.seeds.split(","))
             for answer, scores in found.items():
                 (score, spread), (nll, nll_spread) = (mean_and_spread(values) for values in zip(*scores, strict=True))
                 print(
-                    f"{name:14} {answer:15} {'RMSE' if task.real else 'accuracy':8} {score:.4f} ± {spread:.4f}  "
+                    f"{name:14} {answer:31} {'RMSE' if task.real else 'accuracy':8} {score:.4f} ± {spread:.4f}  "
                     f"NLL {nll:.3f} ± {nll_spread:.3f}  {seconds:.0f} s",
                     flush=True,
                 )

@@ -1,4 +1,4 @@
-"""Ten networks as people write them, each with its data, its loss, its learning rate and its epochs: a float recipe."""
+"""Networks as people write them, each with its data, its loss, its learning rate and its epochs: a float recipe."""
 
 from __future__ import annotations
 
@@ -75,15 +75,23 @@ def digit_rows(data_dir: str) -> tuple[Part, Part]:
     return (x.view(-1, 8, 8), y), (x_test.view(-1, 8, 8), y_test)
 
 
-def images(name: str, train: int, test: int, flat: bool = False) -> Callable[[str], tuple[Part, Part]]:
+def images(name: str, train: int, test: int) -> Callable[[str], tuple[Part, Part]]:
     def parts(data_dir: str) -> tuple[Part, Part]:
         splits = load(name, data_dir, num_steps=1, encoder="direct")
         found = []
         for dataset, count in ((splits.train, train), (splits.test, test)):
             rows = [dataset[index] for index in range(count)]
             x = (torch.stack([x[0] for x, _ in rows]) + 1) / 2
-            found.append((x.flatten(1) if flat else x.view(count, 1, 28, 28), torch.tensor([int(y) for _, y in rows])))
+            found.append((x.view(count, 1, 28, 28), torch.tensor([int(y) for _, y in rows])))
         return found[0], found[1]
+
+    return parts
+
+
+def flat_images(name: str, train: int, test: int) -> Callable[[str], tuple[Part, Part]]:
+    def parts(data_dir: str) -> tuple[Part, Part]:
+        (x, y), (x_test, y_test) = images(name, train, test)(data_dir)
+        return (x.flatten(1), y), (x_test.flatten(1), y_test)
 
     return parts
 
