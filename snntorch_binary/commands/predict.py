@@ -93,7 +93,7 @@ def run_command(options: argparse.Namespace) -> None:
 
 
 def _columns(ensemble: Tensor, mode: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
-    from snntorch_binary.inference.predict import entropy
+    from snntorch_binary.inference.predictions import entropy
 
     columns = {"class": ensemble.argmax(-1), "probability": ensemble.amax(-1), "entropy": entropy(ensemble)}
     columns |= {"mode_class": mode.argmax(-1), "mode_probability": mode.amax(-1)}

@@ -2,8 +2,10 @@
 
 from snntorch_binary.inference.ensemble import Ensemble as Ensemble
 from snntorch_binary.inference.norms import refit_norms_ as refit_norms_
-from snntorch_binary.inference.predict import Prediction as Prediction
 from snntorch_binary.inference.predict import predict as predict
+from snntorch_binary.inference.predictions import LabelPrediction as LabelPrediction
+from snntorch_binary.inference.predictions import Prediction as Prediction
+from snntorch_binary.inference.predictions import RealPrediction as RealPrediction
 from snntorch_binary.inference.readout import logits as logits
 from snntorch_binary.inference.run import run as run
 from snntorch_binary.inference.sample import sample_scores as sample_scores

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from snntorch_binary.convert import freeze, reset
 from snntorch_binary.inference.form import form_of, known_step
 from snntorch_binary.inference.norms import refit_norms_
-from snntorch_binary.inference.predict import Prediction
+from snntorch_binary.inference.predictions import Task, prediction_of
 from snntorch_binary.inference.readout import Readout, scores_as
 from snntorch_binary.inference.run import check_input
 from snntorch_binary.inference.turns import taking_turns
@@ -69,6 +69,7 @@ class Ensemble(nn.Module):
         self.readout_scale = own.readout_scale
         self.step = known_step(own.net) if own.step is None else own.step
         self.time_dim = own.time_dim
+        self.task: Task | None = own.task
         if data is not None:
             refit_norms_(self, data, step=self.step)
 
@@ -78,15 +79,20 @@ class Ensemble(nn.Module):
         return torch.stack([scores_as(form, member, x, self.readout, self.readout_scale) for member in self.members])
 
     @torch.no_grad()
-    def predict(self, x: Tensor) -> Prediction:
-        """Return the ensemble's class probabilities and their uncertainty.
+    def predict(self, x: Tensor, task: Task | None = None, noise: float | Tensor = 0.0) -> Any:
+        """Return the ensemble's answer and its uncertainty: a :class:`Prediction`, unless another task is given.
+
+        Args:
+            x: the input.
+            task: as in :func:`snntorch_binary.predict`.
+            noise: as there.
 
         Raises:
             TypeError: x is not a floating-point tensor.
-            ValueError: x is not finite.
+            ValueError: x is not finite, or the task is unknown or has to be given.
         """
         check_input(x)
         with taking_turns(self):
-            prediction = Prediction(self(x).softmax(-1))
+            prediction = prediction_of(self.task if task is None else task, self(x), noise=noise)
             reset(self)
         return prediction

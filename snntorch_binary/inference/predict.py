@@ -3,58 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor, nn
 
 from snntorch_binary.inference.norms import NormsOfDraws
+from snntorch_binary.inference.predictions import (
+    AnyPrediction,
+    LabelPrediction,
+    Prediction,
+    RealPrediction,
+    Task,
+    prediction_of,
+)
 from snntorch_binary.inference.readout import Readout
 from snntorch_binary.inference.sample import sample_scores
+from snntorch_binary.inference.wrapped import answering
 
 
-def entropy(probabilities: Tensor) -> Tensor:
-    """Return the entropy over the last dimension, in nats."""
-    return torch.special.entr(probabilities).sum(-1)
+@overload
+def predict(
+    net: nn.Module,
+    x: Tensor,
+    num_samples: int | None = None,
+    *,
+    readout: Readout | None = None,
+    readout_scale: float | None = None,
+    step: bool | None = None,
+    time_dim: int | None = None,
+    generator: torch.Generator | None = None,
+    data: Tensor | Iterable[Any] | None = None,
+    task: Literal["classes"] | None = None,
+) -> Prediction: ...
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """Class probabilities of an ensemble of networks and how far its members agree.
+@overload
+def predict(
+    net: nn.Module,
+    x: Tensor,
+    num_samples: int | None = None,
+    *,
+    readout: Readout | None = None,
+    readout_scale: float | None = None,
+    step: bool | None = None,
+    time_dim: int | None = None,
+    generator: torch.Generator | None = None,
+    data: Tensor | Iterable[Any] | None = None,
+    task: Literal["labels"],
+) -> LabelPrediction: ...
 
-    Attributes:
-        samples: probabilities of each member, [K, B, C].
-        mode_probs: probabilities of the most probable network, [B, C], or ``None`` where there is no such network.
-            Look at both: with a broad posterior the mode can be far worse than the ensemble.
-    """
 
-    samples: Tensor
-    mode_probs: Tensor | None = None
-
-    @property
-    def probs(self) -> Tensor:
-        """The Bayesian predictive distribution [B, C], the mean of the members' probabilities."""
-        return self.samples.mean(0)
-
-    @property
-    def entropy(self) -> Tensor:
-        """Total uncertainty [B] in nats, the entropy of the mean probabilities."""
-        return entropy(self.probs)
-
-    @property
-    def mutual_information(self) -> Tensor:
-        """Disagreement of the members [B] in nats, the total entropy less the members' mean entropy, at least 0."""
-        return (self.entropy - entropy(self.samples).mean(0)).clamp_min(0)
-
-    @property
-    def labels(self) -> Tensor:
-        """The most probable class [B]."""
-        return self.probs.argmax(-1)
-
-    def __repr__(self) -> str:
-        members, examples, classes = self.samples.shape
-        return f"{type(self).__name__}({members} members, {examples} examples, {classes} classes)"
+@overload
+def predict(
+    net: nn.Module,
+    x: Tensor,
+    num_samples: int | None = None,
+    *,
+    readout: Readout | None = None,
+    readout_scale: float | None = None,
+    step: bool | None = None,
+    time_dim: int | None = None,
+    generator: torch.Generator | None = None,
+    data: Tensor | Iterable[Any] | None = None,
+    task: Literal["real"],
+    noise: float | Tensor = 0.0,
+) -> RealPrediction: ...
 
 
 def predict(
@@ -68,8 +82,10 @@ def predict(
     time_dim: int | None = None,
     generator: torch.Generator | None = None,
     data: Tensor | Iterable[Any] | None = None,
-) -> Prediction:
-    r"""Average the class probabilities of networks drawn from the posterior.
+    task: Task | None = None,
+    noise: float | Tensor = 0.0,
+) -> AnyPrediction:
+    r"""Average what networks drawn from the posterior answer: class probabilities, unless another task is given.
 
     .. math::
         p(y | x) \approx \frac1K \sum_{k=1}^K \mathrm{softmax}(\mathrm{net}_{w_k}(x))_y, \qquad w_k \sim q(w)
@@ -94,8 +110,15 @@ def predict(
         data: inputs like those it learned from, from which the batch norms of each network take statistics of its own;
             see :func:`snntorch_binary.refit_norms_`. A network with batch norms answers far better with them.
 
+        task: what the outputs say: ``"classes"``, one of C (of a network with one output one of two, by its sign);
+            ``"labels"``, each yes or no by itself; or ``"real"``, values as they are. By default what the
+            LightningModule says, else classes; for a network with one output it has to be given.
+        noise: with ``"real"``, the standard deviation of targets around the function; see :class:`RealPrediction`.
+
     Returns:
-        A :class:`Prediction` with ``probs``, ``entropy``, ``mutual_information``, ``mode_probs`` and ``samples``.
+        A :class:`Prediction` with ``probs``, ``entropy``, ``mutual_information``, ``mode_probs`` and ``samples``; of
+        labels a :class:`LabelPrediction`, of real values a :class:`RealPrediction`, whose ``mean``, ``disagreement``,
+        ``std`` and ``interval()`` are values.
 
     Raises:
         TypeError: x is not a floating-point tensor.
@@ -110,6 +133,7 @@ def predict(
         >>> prediction.probs.shape, prediction.entropy.shape
         (torch.Size([8, 3]), torch.Size([8]))
     """
+    task = answering(net).task if task is None else task
     mode, samples = sample_scores(
         net,
         x,
@@ -121,4 +145,4 @@ def predict(
         generator=generator,
         norms=None if data is None else NormsOfDraws(data, step),
     )
-    return Prediction(samples.softmax(-1), mode.softmax(-1))
+    return prediction_of(task, samples, mode, noise)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from snntorch_binary._errors import expected
+from snntorch_binary.inference.predictions import Task
 from snntorch_binary.inference.readout import DEFAULT_READOUT, NUM_SAMPLES, Readout, check_readout, check_time_dim
 
 
@@ -20,6 +21,7 @@ class Answering:
     readout_scale: float | None
     step: bool | None
     time_dim: int | None
+    task: Task | None
 
 
 def answering(
@@ -59,4 +61,7 @@ def answering(
         step = module.step if step is None else step  # type: ignore[assignment]
         time_dim = module.time_dim if time_dim is None else time_dim  # type: ignore[assignment]
     readout = check_readout(DEFAULT_READOUT if readout is None else readout)
-    return Answering(net, num_samples, readout, readout_scale, step, check_time_dim(time_dim, step))
+    task: Task | None = None
+    if module is not None and hasattr(module, "task"):
+        task = "real" if module.task.score == "rmse" else "classes"  # type: ignore[union-attr]  # a module's task
+    return Answering(net, num_samples, readout, readout_scale, step, check_time_dim(time_dim, step), task)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from snntorch_binary._errors import expected
-from snntorch_binary.inference.predict import entropy
+from snntorch_binary.inference.predictions import entropy
 from snntorch_binary.metrics.checks import check_finite, check_labels, check_positive, check_probabilities
 from snntorch_binary.metrics.scores import Scores, evaluate
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from snntorch_binary._errors import expected
-from snntorch_binary.inference.predict import entropy
+from snntorch_binary.inference.predictions import entropy
 from snntorch_binary.metrics.checks import check_finite, check_predictions
 
 

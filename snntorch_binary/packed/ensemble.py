@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from snntorch_binary.convert import reset
 from snntorch_binary.inference.form import form_of
-from snntorch_binary.inference.predict import Prediction
+from snntorch_binary.inference.predictions import Task, prediction_of
 from snntorch_binary.inference.readout import DEFAULT_READOUT, Readout, check_readout, logits, scores_as
 from snntorch_binary.packed.spikes import SpikeBits
 
@@ -23,6 +25,7 @@ class PackedEnsemble(nn.Module):
         step: whether the members take one time step at a time.
         time_dim: dimension of time in their outputs.
         seed: with which the members were drawn.
+        task: what their outputs say, see :func:`snntorch_binary.predict`; a packed file does not hold it.
 
     Shape:
         spikes, or :class:`SpikeBits` where the first layer takes them, -> class scores of the members [K, B, C].
@@ -46,6 +49,7 @@ class PackedEnsemble(nn.Module):
         step: bool | None = False,
         time_dim: int | None = None,
         seed: int = 0,
+        task: Task | None = None,
     ) -> None:
         super().__init__()
         self.net = net
@@ -55,6 +59,7 @@ class PackedEnsemble(nn.Module):
         self.step = step
         self.time_dim = time_dim
         self.seed = seed
+        self.task = task
 
     @torch.no_grad()
     def forward(self, x: Tensor | SpikeBits) -> Tensor:
@@ -66,9 +71,9 @@ class PackedEnsemble(nn.Module):
         return torch.stack([scores_as(form, member, x, self.readout, self.readout_scale) for member in self.net])  # type: ignore[arg-type]
 
     @torch.no_grad()
-    def predict(self, x: Tensor | SpikeBits) -> Prediction:
-        """Return the ensemble's class probabilities and their uncertainty."""
-        prediction = Prediction(self(x).softmax(-1))
+    def predict(self, x: Tensor | SpikeBits, task: Task | None = None, noise: float | Tensor = 0.0) -> Any:
+        """Return the ensemble's answer and its uncertainty; see :meth:`snntorch_binary.Ensemble.predict`."""
+        prediction = prediction_of(self.task if task is None else task, self(x), noise=noise)
         reset(self)
         return prediction
 

@@ -165,6 +165,7 @@ def _pack_ensemble(ensemble: Ensemble, real_input: Collection[str]) -> PackedEns
         readout_scale=ensemble.readout_scale,
         step=ensemble.step and any(is_stepwise(member) or not is_sequence(member) for member in members),
         time_dim=ensemble.time_dim,
+        task=ensemble.task,
         seed=ensemble.seed,
     )
     return packed.eval()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from snntorch_binary._errors import expected, require
-from snntorch_binary.inference.predict import entropy
+from snntorch_binary.inference.predictions import entropy
 from snntorch_binary.metrics.checks import check_count, check_finite, check_labels, check_probabilities
 from snntorch_binary.plots import style
 
