@@ -72,6 +72,9 @@ def run_command(options: argparse.Namespace) -> None:
     if options.out.is_dir() or not options.out.absolute().parent.is_dir():
         raise ValueError(expected("OUT", "a file in a folder that exists", repr(str(options.out))))
     run = trained.load(options)
+    if run.norms is not None and options.weights != "mode":
+        what = "mode for a network with batch norms, which have statistics for the mode and an ensemble's members only"
+        raise ValueError(expected("--weights", what, options.weights))
     with replacing(options.out) as temporary:
         what = _WRITERS[options.to](run, temporary, options)
     if not options.quiet:
@@ -113,6 +116,9 @@ def _to_packed(run: TrainedRun, path: Path, options: argparse.Namespace) -> str:
             what = "left out for a network without a posterior (ST-BiSNN), which has one member"
             raise ValueError(expected("--members", what, options.members))
         ensemble = Ensemble(net, num_members=options.members, seed=0, **reading)
+        if run.norms is not None:
+            for member, one in enumerate(ensemble.members):
+                run.norms.put_(one, member)
         save_packed(pack(ensemble), path)
         return f"{options.members} members of 1 bit per weight, for snntorch_binary.load_packed"
     chosen = net if options.weights == "mode" else _frozen(net, options.weights)

@@ -15,16 +15,19 @@ from torch import nn
 
 import snntorch_binary
 from snntorch_binary._errors import expected, in_one_line
-from snntorch_binary._files import DamagedFileError, RunFolder, read_json, write_json
+from snntorch_binary._files import DamagedFileError, RunFolder, read_json, read_tensors, write_json
 from snntorch_binary.checkpoint import FORMAT as CHECKPOINT_FORMAT
 from snntorch_binary.checkpoint import CheckpointError, check_format, contents_of, load_trained
 from snntorch_binary.convert import binarize_
 from snntorch_binary.experiments.named import Named, make_network
+from snntorch_binary.inference.norms import NormsOfDraws
 from snntorch_binary.models import symbol_network
 from snntorch_binary.nn import WTANetwork
 from snntorch_binary.weights import WeightRule, binary_layers
 
 FILE = "description.json"
+NORMS = "norms.pt"
+"""Statistics of batch norms for the mode and each member of an ensemble, beside a checkpoint."""
 FORMAT = 1
 READING = ("readout", "readout_scale", "step", "time_dim")
 """How a network's outputs are read; see :class:`SpikingModule`."""
@@ -84,6 +87,8 @@ class TrainedRun:
     net: nn.Module
     description: RunDescription
     path: Path
+    norms: NormsOfDraws | None = None
+    """Statistics of its batch norms for the mode and each member, where weights are drawn."""
 
 
 def weights_of(net: nn.Module, scale: Any) -> dict[str, Any] | None:
@@ -157,7 +162,20 @@ def load_run(path: str | Path, network: Any = None, folder: str | None = None) -
     except Exception as error:  # whatever values of a stranger's file make of a constructor
         why = in_one_line(f"{error}", 200)
         raise CheckpointError(f"{checkpoint} does not fit the network of {described}, or is damaged: {why}") from None
-    return TrainedRun(net.eval(), replace(description, network=named), checkpoint)
+    return TrainedRun(net.eval(), replace(description, network=named), checkpoint, _norms(checkpoint, net))
+
+
+def _norms(checkpoint: Path, net: nn.Module) -> NormsOfDraws | None:
+    """Return the statistics of batch norms beside a checkpoint; the network gets those of the mode."""
+    path = checkpoint.with_name(NORMS)
+    if not path.is_file() or not any(layer.rule.needs_noise("binary") for layer in binary_layers(net).values()):
+        return None
+    try:
+        found = NormsOfDraws.of_state(read_tensors(path), net)
+    except (DamagedFileError, ValueError) as error:
+        raise CheckpointError(f"{path} does not fit the network, or is damaged: {in_one_line(error, 200)}") from None
+    found.put_(net, "mode")
+    return found
 
 
 def read_rule(path: str | Path) -> str | None:

@@ -53,7 +53,7 @@ def answers_of(run: TrainedRun, x: Tensor, num_members: int | None = None) -> di
     else:
         count = described.num_members if num_members is None else num_members
         generator = torch.Generator().manual_seed(0)  # the same members for every batch
-        mode, members = sample_scores(net, x, count, generator=generator, **reading)
+        mode, members = sample_scores(net, x, count, generator=generator, norms=run.norms, **reading)
         found = {"mode": mode[None], "ensemble": members}
     for scores in found.values():
         task.check(scores.shape[-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -71,27 +71,75 @@ class NormsOfDraws:
     """Running statistics for each of several weights that come into force by turns, taken once each.
 
     Args:
-        data: inputs, as :func:`refit_norms_` takes them.
+        data: inputs, as :func:`refit_norms_` takes them; without there are those of a file, see :meth:`of_state`.
         step: whether a call is one time step.
     """
 
-    def __init__(self, data: Tensor | Iterable[Any], step: bool | None = None) -> None:
-        self.data = data if isinstance(data, Tensor) else list(_inputs(data))
+    def __init__(self, data: Tensor | Iterable[Any] | None, step: bool | None = None) -> None:
+        self.data = data if data is None or isinstance(data, Tensor) else list(_inputs(data))
         self.step = step
-        self._known: dict[Any, list[Tensor]] = {}
+        self._known: dict[str, list[Tensor]] = {}
 
     @contextmanager
-    def of(self, net: nn.Module, key: Any) -> Iterator[None]:
-        """Have a network's norms go by the statistics of the weights in force, which a key names; put back after."""
+    def of(self, net: nn.Module, key: str | int) -> Iterator[None]:
+        """Have a network's norms go by the statistics of the weights in force, which a key names; put back after.
+
+        Args:
+            net: the network.
+            key: ``"mode"``, or the number of a member.
+
+        Raises:
+            ValueError: there are no such statistics, and no data to take them from.
+        """
         before = [value.clone() for value in _statistics(net)]
         try:
-            if key not in self._known:
+            if str(key) not in self._known and self.data is not None:
                 refit_norms_(net, self.data, step=self.step)
-                self._known[key] = [value.clone() for value in _statistics(net)]
-            _put(net, self._known[key])
+                self._known[str(key)] = [value.clone() for value in _statistics(net)]
+            self.put_(net, key)
             yield
         finally:
             _put(net, before)
+
+    def put_(self, net: nn.Module, key: str | int) -> None:
+        """Give a network's norms the statistics of a key for good.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if str(key) not in self._known:
+            members = sum(name != "mode" for name in self._known)
+            what = f"at most {members}, for which the run has statistics of batch norms"
+            raise ValueError(expected("num_members", what, f"member {key}"))
+        _put(net, self._known[str(key)])
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the statistics by name, for a file."""
+        return {f"{key}/{index}": value for key, values in self._known.items() for index, value in enumerate(values)}
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Any], net: nn.Module) -> NormsOfDraws:
+        """Return the statistics that a file holds for a network.
+
+        Raises:
+            ValueError: they are none of this network.
+        """
+        found, form = cls(None), _statistics(net)
+        for name, value in state.items():
+            key, _, index = name.partition("/")
+            fits = (key == "mode" or key.isdecimal()) and index.isdecimal() and int(index) < len(form)
+            if not fits or not _alike(value, form[int(index)]):
+                raise ValueError(expected("norms", "statistics of the network's batch norms", repr(name)))
+            found._known.setdefault(key, list(form))[int(index)] = value
+        if "mode" not in found._known or len(state) != len(found._known) * len(form):
+            raise ValueError(
+                expected("norms", "statistics of all of the network's batch norms", f"{len(state)} tensors")
+            )
+        return found
+
+
+def _alike(value: Any, other: Tensor) -> bool:
+    return isinstance(value, Tensor) and value.shape == other.shape and value.dtype == other.dtype
 
 
 def _statistics(net: nn.Module) -> list[Tensor]:

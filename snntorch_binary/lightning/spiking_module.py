@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import lightning as L
 import torch
+from lightning.pytorch.trainer.states import TrainerFn, TrainerStatus
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
@@ -73,8 +74,9 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         cosine: let learning rates fall to zero along a cosine over the whole training.
         credit: ``"through-time"``, ``"local"`` or ``"online"``.
         time_dim: dimension of time in the network's outputs, 0 in [T, B, C]; found out where it is not given.
-        fuse: run a network that goes step by step with all time steps at once, as :func:`snntorch_binary.fuse` does,
-            where it folds; on the first batch the log says so, and how much faster it is.
+        fuse: train a network that goes step by step with all time steps at once, as :func:`snntorch_binary.fuse` does,
+            where it folds; on the first batch the log says so, and how much faster it is. Tests and predictions run it
+            as it is.
 
     Raises:
         ValueError: an argument is out of its range, or the network cannot learn with this credit.
@@ -163,7 +165,9 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
 
     def answering(self, x: Tensor) -> tuple[nn.Module, bool | None, int | None]:
         """Return what answers an input, the network or what it is fused to, and its ``step`` and ``time_dim``."""
-        if self.over_time is None or self._trainer is None:  # a few answers are not worth a recording
+        state = None if self._trainer is None else self._trainer.state
+        is_fitting = state is not None and state.fn == TrainerFn.FITTING and state.status == TrainerStatus.RUNNING
+        if self.over_time is None or not is_fitting:  # answers are then, bit for bit, those of the network as it is
             return self.net, self.step, self.time_dim
         return self.over_time.of(x)
 
@@ -180,10 +184,11 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         layers = binary_layers(self.net).values()
         if not layers or not norms_of(self.net):
             return
-        self.norms = NormsOfDraws(data, self.step)
-        if not any(layer.rule.needs_noise("binary") for layer in layers):
-            refit_norms_(self.answering(next(iter(self.norms.data)))[0], self.norms.data, step=self.step)
-            self.norms = None
+        inputs = [batch[0] if isinstance(batch, (tuple, list)) else batch for batch in data]
+        if any(layer.rule.needs_noise("binary") for layer in layers):
+            self.norms = NormsOfDraws(inputs, self.step)
+        else:
+            refit_norms_(self.answering(inputs[0])[0], inputs, step=self.step)
 
     def _refit_on_recent(self) -> None:
         if self._recent and self.norms is None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from torch import nn
 
 import snntorch_binary as sb
+from snntorch_binary.checkpoint import CheckpointError
 from snntorch_binary.cli import main
 from snntorch_binary.experiments import compare, load_run
 from snntorch_binary.experiments.answers import answers
@@ -340,3 +341,51 @@ def test_the_good_one_is_read(comparison, here):
     run = planted(comparison, here, {})
     assert main(["summary", str(run), "--quiet"]) == 0
     assert main(["evaluate", str(run)]) == 0
+
+
+# ---- statistics of batch norms ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_norms(comparison, tmp_path):
+    """A copy of a run with a posterior and batch norms."""
+    run = next(run for run in comparison("recurrent").runs if run.rule == "bayes")
+    shutil.copytree(run.folder, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_the_mode_is_read_with_its_own(with_norms):
+    again = load_run(with_norms, KINDS["recurrent"][0])
+    stored = torch.load(with_norms / "norms.pt", weights_only=True)
+    norm = next(module for module in again.net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
+    assert torch.equal(norm.running_mean, stored["mode/0"])
+    assert sorted({name.partition("/")[0] for name in stored}) == ["0", "1", "mode"]
+
+
+def test_a_packed_ensemble_answers_as_the_run(with_norms, capsys):
+    pytest.importorskip("safetensors")
+    network = f"{__name__}.Recurrent"
+    command = ["export", "--to", "packed", "--network", network, str(with_norms)]
+    assert main([*command, str(with_norms / "net.safetensors"), "--weights", "7"]) == 1
+    assert "`--weights` to be mode for a network with batch norms" in capsys.readouterr().err
+    assert main([*command, str(with_norms / "net.safetensors"), "--members", "3"]) == 1
+    assert "at most 2, for which the run has statistics of batch norms, but got member 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("change", ["no mode", "another shape", "another name", "no archive", "no tensor"])
+def test_statistics_that_do_not_fit_are_refused(change, with_norms):
+    path = with_norms / "norms.pt"
+    state = torch.load(path, weights_only=True)
+    if change == "no mode":
+        state = {name: value for name, value in state.items() if not name.startswith("mode/0")}
+    elif change == "another shape":
+        state["0/0"] = torch.zeros(1000)
+    elif change == "another name":
+        state["../0"] = state["0/0"]
+    elif change == "no tensor":
+        state["0/0"] = 3.0
+    torch.save(state, path)
+    if change == "no archive":
+        path.write_text("no archive")
+    with pytest.raises(CheckpointError, match=r"norms\.pt does not fit the network, or is damaged: "):
+        load_run(with_norms, KINDS["recurrent"][0])

@@ -164,9 +164,14 @@ def test_what_does_not_fold_is_trained_as_it_is(make, sentence):
     assert module.answering(torch.ones(STEPS, 2, 64))[0] is module.net
 
 
-def test_answers_without_a_trainer_record_nothing():
+def test_answers_outside_of_training_are_those_of_the_network_as_it_is():
+    x = torch.ones(STEPS, 2, 64)
     module = SpikingModule(SnnTorchNet(16), 10)
-    assert module.answering(torch.ones(STEPS, 2, 64))[0] is module.net
+    assert module.answering(x)[0] is module.net
+    module, _ = fit(SnnTorchNet(16), "full-precision", batches((64,), 3))
+    assert module.answering(x)[0] is module.net
+    assert module.over_time.of(x)[0] is not module.net
+    assert torch.equal(module(x), module.net(x)[0].sum(0))
 
 
 def test_a_copy_of_a_trained_module_trains_its_own_network():

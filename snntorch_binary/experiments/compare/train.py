@@ -17,6 +17,7 @@ from snntorch_binary._files import RunFolder
 from snntorch_binary.experiments.answers import answers
 from snntorch_binary.experiments.compare.in_spikes import in_small_batches, running_in_spikes
 from snntorch_binary.experiments.data import LoadedData
+from snntorch_binary.experiments.description import NORMS
 from snntorch_binary.experiments.examples import in_seeded_order
 from snntorch_binary.experiments.experiment import Experiment
 from snntorch_binary.experiments.progress import RunProgress
@@ -75,8 +76,11 @@ def train_one(
     progress.say(f"{folder.path.name}  testing")
     module.eval()
     refit_norms(module, experiment, data, seed)
+    tested = _tested(module, rule, data, partial(progress.say, f"{folder.path.name}  testing in spikes"))
+    if module.norms is not None:
+        folder.write_tensors(NORMS, module.norms.state())
     return {
-        **_tested(module, rule, data, partial(progress.say, f"{folder.path.name}  testing in spikes")),
+        **tested,
         "history": history.scores,
         "train_seconds": history.seconds,
     }
