@@ -16,7 +16,7 @@ from snntorch_binary.lightning.rule_of_network import give_rule_, rule_of
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
 from snntorch_binary.nn.binary import DEFAULT_SCALE
 from snntorch_binary.optim import BayesBiSNN as BayesBiSNNOptimizer
-from snntorch_binary.optim.bayes_bisnn import Betas
+from snntorch_binary.optim.bayes_bisnn import DEFAULT_LR, Betas
 from snntorch_binary.weights import LATENT_LIMIT, Bernoulli, WeightRule, binary_layers, disarm_loss, resample_
 
 
@@ -29,7 +29,8 @@ class BayesBiSNN(SpikingModule):
         num_classes: as in :class:`SpikingModule`.
         lr: learning rate of the natural parameters.
         rho: weight of the KL term in a per-example mean loss; ``None`` is Bayes' rule, 1 / (number of training
-            examples).
+            examples), by which a network of many weights and few examples stays close to its prior: most learn best
+            with none, which only their own draws keep from being too sure.
         base_lr: learning rate of the real parameters.
         betas: of the Adam-normalised natural gradient, or ``None`` for the paper's plain step; see
             :class:`snntorch_binary.optim.BayesBiSNN`.
@@ -69,8 +70,8 @@ class BayesBiSNN(SpikingModule):
         self,
         net: nn.Module,
         num_classes: int | None,
-        lr: float = 0.15,
-        rho: float | None = None,
+        lr: float = DEFAULT_LR,
+        rho: float | None = 0.0,
         base_lr: float = 1e-3,
         betas: Betas = "auto",
         momentum: float = 0.0,

@@ -17,6 +17,8 @@ from snntorch_binary.weights.bernoulli import LATENT_LIMIT, drawn_by_kernel, squ
 from snntorch_binary.weights.registry import Owner, owners
 
 _EPSILON = 1e-8
+DEFAULT_LR = 0.3
+"""Step of the Adam-normalised natural gradient: a latent of the default size, 3, can change its sign in ten steps."""
 DEFAULT_BETAS = (0.9, 0.999)
 """Decay rates of Adam's moments, of the natural gradient and of the other parameters'."""
 Betas = tuple[float, float] | Literal["auto"] | None
@@ -41,9 +43,9 @@ class BayesBiSNN(torch.optim.Optimizer):
 
     Args:
         params: parameters or parameter groups of a network; layers must have become binary before.
-        lr: learning rate η of the latents, positive.
-        rho: weight of the KL term, at least 0. It multiplies the KL divergence of a *per-example mean* loss, so that
-            ``rho = 1 / N`` is Bayes' rule for N training examples; larger is a broader posterior.
+        lr: learning rate η of the latents, positive; with the plain step it has to be tuned.
+        rho: weight of the KL term, at least 0, the default. It multiplies the KL divergence of a *per-example mean*
+            loss, so that ``rho = 1 / N`` is Bayes' rule for N training examples; larger is a broader posterior.
         momentum: in [0, 1), of the plain step.
         betas: decay rates of Adam's two moments of G; ``None`` is the paper's plain step, w_r - η G. ``"auto"`` is
             (0.9, 0.999), or ``None`` with ``momentum`` or ``paper_exact``, which exclude them.
@@ -75,8 +77,8 @@ class BayesBiSNN(torch.optim.Optimizer):
     def __init__(
         self,
         params: Iterable[Tensor] | Iterable[dict[str, Any]],
-        lr: float,
-        rho: float,
+        lr: float = DEFAULT_LR,
+        rho: float = 0.0,
         momentum: float = 0.0,
         betas: Betas = "auto",
         base_lr: float = 1e-3,

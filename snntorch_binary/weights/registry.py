@@ -103,7 +103,7 @@ def _warn_of_strangers(optimizer: torch.optim.Optimizer) -> None:
         warnings.warn(
             f"{kind} has stepped latents of {next(o.rule for o in moved if o is not None and o.rule.has_posterior)!r}, "
             "whose posterior it knows nothing of, so that hardly anything is learned. Make the optimizer, after "
-            f"binarize_, by snntorch_binary.optim.BayesBiSNN(net.parameters(), lr=0.15, rho=0.0, base_lr={lr:g}). "
+            f"binarize_, by snntorch_binary.optim.BayesBiSNN(net.parameters(), base_lr={lr:g}). "
             "(An optimizer of your own that learns posteriors says so by an attribute learns_posteriors = True.)",
             UserWarning,
             stacklevel=4,

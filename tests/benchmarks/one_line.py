@@ -39,8 +39,7 @@ def train(task, learns_by, train_part, seed, **hyper):
         sb.binarize_(net, hyper.get("weights", sb.Sign()), **hyper.get("binarize", {}))
     if learns_by == "bayes":
         sb.binarize_(net, hyper.get("weights", sb.Bernoulli()), **hyper.get("binarize", {}))
-        options = {"lr": 0.3, "rho": 0.0, **hyper.get("optimizer", {})}
-        optimizer = sb.optim.BayesBiSNN(net.parameters(), base_lr=task.lr, **options)
+        optimizer = sb.optim.BayesBiSNN(net.parameters(), base_lr=task.lr, **hyper.get("optimizer", {}))
     else:
         optimizer = torch.optim.Adam(net.parameters(), lr=task.lr)
     x, y = train_part

@@ -433,7 +433,7 @@ TASKS = {
     "tutorial 5": Task(Tutorial5, flat_images("mnist", 20_000, 4000), 5e-4, 1, 128, at_every_step, mean_potential),
     "tutorial 6": Task(Tutorial6, images("mnist", 6400, 2000), 1e-2, 1, 128, spike_rate_loss, counts),
     "tutorial 7": Task(Tutorial7, events, 2e-2, 3, 64, spike_count_loss, counts, time_first=True),
-    "norm, dropout": Task(NormDropout, digit_images, 2e-3, 15, 50, of_scores(mean_potential), mean_potential),
+    "norm and dropout": Task(NormDropout, digit_images, 2e-3, 15, 50, of_scores(mean_potential), mean_potential),
     "residual": Task(Residual, images("fashion-mnist", 4000, 1000), 2e-3, 5, 64, of_scores(itself), itself),
     "recurrent": Task(Recurrent, digit_rows, 2e-3, 15, 50, of_scores(mean_potential), mean_potential, time_first=True),
     "ramp": Task(Ramp, ramps, 2e-3, 15, 50, squared_error, itself, time_first=True, real=True),

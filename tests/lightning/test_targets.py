@@ -100,7 +100,7 @@ class Stream(IterableDataset):
 def test_a_stream_has_no_number_of_examples():
     data = DataLoader(Stream(), 8, collate_fn=batches(torch.zeros(1)).collate_fn)
     with pytest.raises(ValueError, match="`rho` to be a float of at least 0 where training data do not say how many"):
-        make_trainer(max_steps=2, epochs=None).fit(BayesBiSNN(SpikingMLP(IN, [12], 3), 3), data)
+        make_trainer(max_steps=2, epochs=None).fit(BayesBiSNN(SpikingMLP(IN, [12], 3), 3, rho=None), data)
     make_trainer(max_steps=2, epochs=None).fit(BayesBiSNN(SpikingMLP(IN, [12], 3), 3, rho=0.01), data)
 
 

@@ -11,6 +11,7 @@ from snntorch_binary.experiments.rules.rule import Rule, register_rule
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.lightning.st_bisnn import STBiSNN
+from snntorch_binary.optim.bayes_bisnn import DEFAULT_LR
 from snntorch_binary.weights import Bernoulli
 
 Scale = Literal["fan_in", "channel"] | float
@@ -78,7 +79,7 @@ class Bayes(Rule):
     title: ClassVar[str] = "Bayes-BiSNN"
     predictions: ClassVar[tuple[str, ...]] = ("mode", "ensemble")
 
-    lr: float = 0.15
+    lr: float = DEFAULT_LR
     base_lr: float = 1e-3
     rho: float | None = 0.0
     init_scale: float = 3.0
