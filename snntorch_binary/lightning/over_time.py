@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import in_one_line
-from snntorch_binary.convert import reset
 from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.fuse import as_graph
 from snntorch_binary.graph.errors import NotAGraphError
 from snntorch_binary.graph.network import GraphNetwork
-from snntorch_binary.inference.form import form_of, known_step
-from snntorch_binary.inference.structure import tensors_in_order
+from snntorch_binary.inference.form import Form, form_of, known_step
+from snntorch_binary.inference.kept_state import tensors_of
+from snntorch_binary.inference.run import run_as
 
 
 class OverTime:
@@ -42,6 +42,8 @@ class OverTime:
 
     def of(self, x: Tensor) -> tuple[nn.Module, bool | None, int | None]:
         """Return what answers an input: a module, and its ``step`` and ``time_dim``."""
+        if not isinstance(x, Tensor):
+            return self.net, self.step, self.time_dim
         made_for = (x.device, x.dtype, x.dim())
         if made_for != self._made_for:
             self._graph = self._recorded(x)
@@ -59,17 +61,23 @@ class OverTime:
         self._measured = True
         if self.of(x)[0] is self.net:
             return bool(self.said)
-        assert self._graph is not None
-        step = form_of(self.net, x, self.step, self.time_dim).step
-        steps = (lambda net: [net(x_t) for x_t in x]) if step else (lambda net: net(x))
-        devices = [x.device] if x.device.type == "cuda" else []
-        with torch.random.fork_rng(devices), torch.enable_grad():
-            each, at_once = copy_model(self.net), copy_model(self._graph)
-            seconds = [(_seconds(each, steps, x), _seconds(at_once, lambda net: net(x), x)) for _ in range(2)]
-        ratio = seconds[-1][0] / seconds[-1][1]  # the first is compilation
+        self.said = "All time steps are trained at once."
+        try:
+            ratio = self._speed_up(x)
+        except Exception:  # such as too little memory for two networks; it is training that matters
+            return True
         how = f"{ratio:.1f} times faster" if ratio >= 1 else f"{1 / ratio:.1f} times slower"
         self.said = f"All time steps are trained at once, {how} on the first batch than step by step."
         return True
+
+    def _speed_up(self, x: Tensor) -> float:
+        assert self._graph is not None
+        form = form_of(self.net, x, self.step, self.time_dim)
+        devices = [x.device] if x.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), torch.enable_grad():
+            each, at_once = copy_model(self.net), copy_model(self._graph)
+            seconds = [(_seconds(each, form, x), _seconds(at_once, Form(step=False), x)) for _ in range(2)]
+        return seconds[-1][0] / seconds[-1][1]  # the first is compilation
 
     def _recorded(self, x: Tensor) -> GraphNetwork | None:
         step = self.step
@@ -87,11 +95,10 @@ class OverTime:
         return found if found.stepped else None
 
 
-def _seconds(net: nn.Module, run: Any, x: Tensor) -> float:
-    reset(net)
+def _seconds(net: nn.Module, form: Form, x: Tensor) -> float:
     _wait(x)
     start = time.perf_counter()
-    learned = [value.sum() for value in tensors_in_order(run(net)) if value.requires_grad]
+    learned = [value.sum() for value in tensors_of(run_as(form, net, x)) if value.requires_grad]
     if learned:
         torch.stack(learned).sum().backward()
     _wait(x)

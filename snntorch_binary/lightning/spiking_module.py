@@ -124,7 +124,8 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         self.over_time = OverTime(net, step, time_dim) if fuse and credit == "through-time" else None
         self.cosine = cosine
         self.norms: NormsOfDraws | None = None
-        self._recent: deque[Tensor] = deque(maxlen=NORM_BATCHES)
+        refits = norms_of(net) and binary_layers(net)
+        self._recent: deque[Tensor] = deque(maxlen=NORM_BATCHES if refits else 0)
         self.validation_metrics = nn.ModuleDict({name: self.task.metrics(f"val_{name}_") for name in self.predictions})
         self.test_metrics = nn.ModuleDict({name: self.task.metrics(f"test_{name}_") for name in self.predictions})
 
