@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import pickle
 import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.managers import SyncManager
 from pathlib import Path
 from queue import Empty
 from typing import Any, Protocol
@@ -141,7 +144,9 @@ def _several(todo: Sequence[PlannedRun], out: Path, progress: RunsProgress, jobs
     """Train runs in processes of their own; yield each with its result as it is done."""
     # A process that is forked from one with threads can hang.
     context = multiprocessing.get_context("spawn")
-    queue = context.Manager().Queue()
+    manager = SyncManager(ctx=context)
+    manager.start(_end_with_parent)
+    queue = manager.Queue()
     pool = ProcessPoolExecutor(jobs, context, _begin, (queue, list(sys.path)))
     waiting: dict[Future[dict[str, Any]], PlannedRun] = {}
     try:
@@ -159,6 +164,7 @@ def _several(todo: Sequence[PlannedRun], out: Path, progress: RunsProgress, jobs
             if waiting:
                 process.terminate()
         pool.shutdown(cancel_futures=True)
+        manager.shutdown()
 
 
 def _begin(queue: Any, path: list[str]) -> None:
@@ -167,6 +173,19 @@ def _begin(queue: Any, path: list[str]) -> None:
     sys.path[:] = path
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that waits is interrupted, and ends the others
+    _end_with_parent()
+
+
+def _end_with_parent() -> None:
+    """Have this process end when the one that began it is killed: the same command is to be alone in its folder."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _in_process(run: PlannedRun, out: Path) -> dict[str, Any]:

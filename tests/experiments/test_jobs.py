@@ -2,7 +2,11 @@
 
 import io
 import os
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import own_experiment
 import pytest
@@ -137,3 +141,28 @@ def test_an_error_in_another_process_is_the_error(here):
     (here / "own_killing.py").write_text(KILLING + NOT_A_NUMBER)
     with pytest.raises(NonFiniteLossError, match=r"The (loss|parameter conv.weight) became (nan|NaN)"):
         carried_out("out", 2, "own_killing.gestures_that_are_none", readout="membrane")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_no_process_outlives_the_command(how, tmp_path):
+    command = ["compare", "digits", "--jobs", "2", "--rules", "st", "--seeds", "0,1", "--epochs", "2000"]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "snntorch_binary", *command, "--out", str(tmp_path)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+    )
+
+    def wait_for(happened):
+        end = time.monotonic() + 120
+        while not happened():
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+    wait_for(lambda: len(list(tmp_path.glob("runs/*/last.ckpt"))) == 2)
+    tasks = Path(f"/proc/{running.pid}/task").glob("*/children")
+    started = [Path("/proc", child) for task in tasks for child in task.read_text().split()]
+    assert len(started) >= 3  # two of runs, and what tells them apart
+    running.send_signal(how)
+    running.wait()
+    wait_for(lambda: not any(child.exists() for child in started))
