@@ -144,7 +144,7 @@ def test_an_error_in_another_process_is_the_error(here):
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.repeated)])
 def test_no_process_outlives_the_command(how, tmp_path):
     command = ["compare", "digits", "--jobs", "2", "--rules", "st", "--seeds", "0,1", "--epochs", "2000"]
     running = subprocess.Popen(
