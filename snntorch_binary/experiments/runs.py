@@ -173,6 +173,8 @@ def _begin(queue: Any, path: list[str]) -> None:
     sys.path[:] = path
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that waits is interrupted, and ends the others
+    # Lightning's own handler, which it has in training, only notes the signal; it calls this one, too.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     _end_with_parent()
 
 

@@ -144,8 +144,15 @@ def test_an_error_in_another_process_is_the_error(here):
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.repeated)])
-def test_no_process_outlives_the_command(how, tmp_path):
+@pytest.mark.parametrize(
+    ("whom", "how"),
+    [
+        ("the command", signal.SIGKILL),
+        pytest.param("the command", signal.SIGTERM, marks=pytest.mark.repeated),
+        ("a run", signal.SIGTERM),
+    ],
+)
+def test_no_process_outlives_another(whom, how, tmp_path):
     command = ["compare", "digits", "--jobs", "2", "--rules", "st", "--seeds", "0,1", "--epochs", "2000"]
     running = subprocess.Popen(
         [sys.executable, "-m", "snntorch_binary", *command, "--out", str(tmp_path)],
@@ -163,6 +170,6 @@ def test_no_process_outlives_the_command(how, tmp_path):
     tasks = Path(f"/proc/{running.pid}/task").glob("*/children")
     started = [Path("/proc", child) for task in tasks for child in task.read_text().split()]
     assert len(started) >= 3  # two of runs, and what tells them apart
-    running.send_signal(how)
-    running.wait()
+    os.kill(running.pid if whom == "the command" else int(started[-1].name), how)
+    assert running.wait(60) == (1 if whom == "a run" else -how)
     wait_for(lambda: not any(child.exists() for child in started))
