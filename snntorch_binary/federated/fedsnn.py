@@ -30,6 +30,7 @@ class FedSNN(SpikingModule):
         step: see there.
         credit: see there.
         time_dim: see there.
+        fuse: see there.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -52,12 +53,15 @@ class FedSNN(SpikingModule):
         step: bool | None = None,
         credit: Credit = "through-time",
         time_dim: int | None = None,
+        fuse: bool = True,
     ) -> None:
         if not 0.0 <= momentum < 1.0:
             raise ValueError(expected("momentum", "a float in [0, 1)", momentum))
         if not weight_decay >= 0.0:
             raise ValueError(expected("weight_decay", "a float of at least 0", weight_decay))
-        super().__init__(net, num_classes, lr, readout, readout_scale, step, credit=credit, time_dim=time_dim)
+        super().__init__(
+            net, num_classes, lr, readout, readout_scale, step, credit=credit, time_dim=time_dim, fuse=fuse
+        )
         self.momentum = momentum
         self.weight_decay = weight_decay
 
