@@ -95,10 +95,10 @@ def assert_same(one, other):
 
 def test_two_at_once_are_the_same_as_one_after_another(here):
     one, said = carried_out("one", 1)
-    assert [line[:5] for line in said.splitlines() if line[0] == "["][:2] == ["[1/2]", "[2/2]"]
+    assert [line[:5] for line in said.splitlines() if line.startswith("[")][:2] == ["[1/2]", "[2/2]"]
     two, said = carried_out("two", 2)
     assert_same(one, two)
-    lines = [line for line in said.splitlines() if line[0] == "["][:2]
+    lines = [line for line in said.splitlines() if line.startswith("[")][:2]
     assert [line[:5] for line in lines] == ["[1/2]", "[2/2]"]
     assert sorted(line.split()[1] for line in lines) == ["bayes-seed0", "st-seed0"]
     assert torch.get_num_threads() >= 1

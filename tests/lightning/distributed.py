@@ -32,7 +32,12 @@ def make(rule):
     if rule == "st":
         return STBiSNN(net, 3, 1e-2, 1e-2, readout_scale=5.0)
     return BayesBiSNN(
-        net, 3, lr=0.3, rule=Bernoulli(init_scale=0.5, shared_noise=rule == "bayes, shared noise"), readout_scale=5.0
+        net,
+        3,
+        lr=0.3,
+        rho=None,
+        rule=Bernoulli(init_scale=0.5, shared_noise=rule == "bayes, shared noise"),
+        readout_scale=5.0,
     )
 
 
