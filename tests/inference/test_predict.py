@@ -414,11 +414,13 @@ def test_two_classes_by_a_sign():
 
 
 def test_a_module_knows_its_task():
-    lightning = pytest.importorskip("snntorch_binary.lightning")
+    pytest.importorskip("torchmetrics")  # `lightning` is also the name of a folder of tests
+    from snntorch_binary.lightning import BayesBiSNN
+
     net, x = one_output(sb.Sign())
     sb.unbinarize_(net)
     for num_classes, kind in ((None, RealPrediction), (2, Prediction)):
-        module = lightning.BayesBiSNN(copy.deepcopy(net), num_classes).eval()
+        module = BayesBiSNN(copy.deepcopy(net), num_classes).eval()
         assert type(sb.predict(module, x)) is kind
         ensemble = sb.Ensemble(module)
         assert type(ensemble.predict(x)) is kind
