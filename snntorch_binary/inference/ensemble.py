@@ -70,6 +70,7 @@ class Ensemble(nn.Module):
         self.step = known_step(own.net) if own.step is None else own.step
         self.time_dim = own.time_dim
         self.task: Task | None = own.task
+        data = own.data if data is None else data
         if data is not None:
             refit_norms_(self, data, step=self.step)
 

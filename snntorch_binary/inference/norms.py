@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import torch
@@ -14,6 +15,9 @@ from snntorch_binary._errors import expected
 from snntorch_binary.inference.evaluated import evaluated
 from snntorch_binary.inference.kept_state import state_put_back
 from snntorch_binary.inference.run import check_input, run
+
+MOST_BATCHES = 50
+"""So many batches of data are used: statistics of a few thousand examples are as good as those of all."""
 
 
 @torch.no_grad()
@@ -29,7 +33,7 @@ def refit_norms_(net: nn.Module, data: Tensor | Iterable[Any], *, step: bool | N
     Args:
         net: a network. Of a :class:`snntorch_binary.Ensemble` every member gets statistics of its own.
         data: inputs as the network takes them, in one tensor or batch by batch; of a batch ``(x, ...)`` the first is
-            taken, so that a loader of training data will do. A thousand examples are enough.
+            taken, so that a loader of training data will do, of which the first 50 batches are used.
         step: whether a call is one time step; see :func:`snntorch_binary.predict`.
 
     Raises:
@@ -49,17 +53,14 @@ def refit_norms_(net: nn.Module, data: Tensor | Iterable[Any], *, step: bool | N
         same for averaged weights.
     """
     members = getattr(net, "members", None)
+    inputs = _inputs(data) if norms_of(net) else []
     for one in members if isinstance(members, nn.ModuleList) else [net]:
         if not norms_of(one):
             continue
         with evaluated(one), state_put_back(one), _from_nothing(one):
-            seen = False
-            for x in _inputs(data):
+            for x in inputs:
                 check_input(x)
                 run(one, x, step)
-                seen = True
-            if not seen:
-                raise ValueError(expected("data", "at least one input", "none"))
 
 
 def norms_of(net: nn.Module) -> list[_BatchNorm]:
@@ -73,10 +74,16 @@ class NormsOfDraws:
     Args:
         data: inputs, as :func:`refit_norms_` takes them; without there are those of a file, see :meth:`of_state`.
         step: whether a call is one time step.
+
+    Attributes:
+        inputs: batch by batch; none of a file.
+
+    Raises:
+        ValueError: there are data, and no input in them.
     """
 
     def __init__(self, data: Tensor | Iterable[Any] | None, step: bool | None = None) -> None:
-        self.data = data if data is None or isinstance(data, Tensor) else list(_inputs(data))
+        self.inputs = [] if data is None else _inputs(data)
         self.step = step
         self._known: dict[str, list[Tensor]] = {}
 
@@ -93,8 +100,8 @@ class NormsOfDraws:
         """
         before = [value.clone() for value in _statistics(net)]
         try:
-            if str(key) not in self._known and self.data is not None:
-                refit_norms_(net, self.data, step=self.step)
+            if str(key) not in self._known and self.inputs:
+                refit_norms_(net, self.inputs, step=self.step)
                 self._known[str(key)] = [value.clone() for value in _statistics(net)]
             self.put_(net, key)
             yield
@@ -127,8 +134,8 @@ class NormsOfDraws:
         found, form = cls(None), _statistics(net)
         for name, value in state.items():
             key, _, index = name.partition("/")
-            fits = (key == "mode" or key.isdecimal()) and index.isdecimal() and int(index) < len(form)
-            if not fits or not _alike(value, form[int(index)]):
+            known_names = (key == "mode" or key.isdecimal()) and index in map(str, range(len(form)))
+            if not known_names or not _alike(value, form[int(index)]):
                 raise ValueError(expected("norms", "statistics of the network's batch norms", repr(name)))
             found._known.setdefault(key, list(form))[int(index)] = value
         if "mode" not in found._known or len(state) != len(found._known) * len(form):
@@ -171,9 +178,9 @@ def _from_nothing(net: nn.Module) -> Iterator[None]:
             norm.momentum, norm.training = momentum, False
 
 
-def _inputs(data: Tensor | Iterable[Any]) -> Iterator[Any]:
-    if isinstance(data, Tensor):
-        yield data
-        return
-    for batch in data:
-        yield batch[0] if isinstance(batch, (tuple, list)) else batch
+def _inputs(data: Tensor | Iterable[Any]) -> list[Any]:
+    batches = [data] if isinstance(data, Tensor) else islice(data, MOST_BATCHES)
+    found = [batch[0] if isinstance(batch, (tuple, list)) else batch for batch in batches]
+    if not found:
+        raise ValueError(expected("data", "at least one input", "none"))
+    return found

@@ -133,7 +133,9 @@ def predict(
         >>> prediction.probs.shape, prediction.entropy.shape
         (torch.Size([8, 3]), torch.Size([8]))
     """
-    task = answering(net).task if task is None else task
+    own = answering(net)
+    task = own.task if task is None else task
+    data = own.data if data is None else data
     mode, samples = sample_scores(
         net,
         x,
@@ -143,6 +145,6 @@ def predict(
         step=step,
         time_dim=time_dim,
         generator=generator,
-        norms=None if data is None else NormsOfDraws(data, step),
+        norms=None if data is None else NormsOfDraws(data, own.step if step is None else step),
     )
     return prediction_of(task, samples, mode, noise)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.inference.predictions import Task
@@ -22,6 +24,8 @@ class Answering:
     step: bool | None
     time_dim: int | None
     task: Task | None
+    data: Sequence[Tensor] | None
+    """Inputs that the module takes statistics of batch norms from."""
 
 
 def answering(
@@ -64,4 +68,5 @@ def answering(
     task: Task | None = None
     if module is not None and hasattr(module, "task"):
         task = "real" if module.task.score == "rmse" else "classes"  # type: ignore[union-attr]  # a module's task
-    return Answering(net, num_samples, readout, readout_scale, step, check_time_dim(time_dim, step), task)
+    data: Any = getattr(getattr(module, "norms", None), "inputs", None)
+    return Answering(net, num_samples, readout, readout_scale, step, check_time_dim(time_dim, step), task, data)

@@ -181,15 +181,18 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
 
         Args:
             data: batches of training data, ``x`` or ``(x, ...)``.
+
+        Raises:
+            ValueError: there are none.
         """
         layers = binary_layers(self.net).values()
         if not layers or not norms_of(self.net):
             return
-        inputs = [batch[0] if isinstance(batch, (tuple, list)) else batch for batch in data]
+        norms = NormsOfDraws(data, self.step)
         if any(layer.rule.needs_noise("binary") for layer in layers):
-            self.norms = NormsOfDraws(inputs, self.step)
+            self.norms = norms
         else:
-            refit_norms_(self.answering(inputs[0])[0], inputs, step=self.step)
+            refit_norms_(self.answering(norms.inputs[0])[0], norms.inputs, step=self.step)
 
     def _refit_on_recent(self) -> None:
         if self._recent and self.norms is None:

@@ -122,6 +122,12 @@ def test_without_such_norms_nothing_is_run():
     refit_norms_(net, [])
 
 
+def test_so_many_batches_are_used():
+    net, x = made(sb.Sign())
+    refit_norms_(net, (x for _ in range(10**9)))
+    assert int(net.norm.num_batches_tracked) == 50 * T
+
+
 def test_bad_data():
     net, x = made(sb.Sign())
     before = copy.deepcopy(net.state_dict())

@@ -50,6 +50,24 @@ def test_mode_and_members_have_their_own(validate):
     torch.testing.assert_close(found["mode"][0].softmax(-1), expected.mode_probs, rtol=1e-3, atol=1e-4)
 
 
+def test_the_functions_answer_as_the_module_does():
+    module, data = trained("bayes", validate=True)
+    x = next(iter(data))[0]
+    expected = module.scores(x, final=True)["ensemble"].softmax(-1)
+    generator = torch.Generator().manual_seed(0)
+    torch.testing.assert_close(sb.predict(module, x, generator=generator).samples, expected)
+    torch.testing.assert_close(sb.Ensemble(module, seed=0).predict(x).samples, expected)
+    module.norms = None
+    plain = sb.predict(module, x, generator=torch.Generator().manual_seed(0)).samples
+    assert not torch.allclose(plain, expected, atol=1e-3)
+
+
+def test_no_data_are_refused():
+    module, _ = trained("st", validate=False)
+    with pytest.raises(ValueError, match=r"^Expected argument `data` to be at least one input, but got none\.$"):
+        module.refit_norms([])
+
+
 def test_a_step_makes_them_stale():
     module, data = trained("bayes", validate=True)
     assert module.norms is not None

@@ -3,6 +3,7 @@
 import copy
 import re
 
+import lightning as L
 import pytest
 import snntorch as snn
 import torch
@@ -104,6 +105,30 @@ def test_it_learns_the_same(name, rule):
     assert len(before) == BATCHES
     assert before == pytest.approx(after, rel=2e-3)
     assert plain.state_dict().keys() == fused.state_dict().keys()
+
+
+class Calls(L.Callback):
+    """How often a layer has been called by the end of each batch."""
+
+    def __init__(self, layer):
+        self.so_far, self.counts = 0, []
+        layer.register_forward_hook(self.count)
+
+    def count(self, *_):
+        self.so_far += 1
+
+    def on_train_batch_end(self, *_):
+        self.counts.append(self.so_far)
+
+
+@pytest.mark.parametrize(("fuse", "calls"), [(True, 1), (False, STEPS)])
+def test_a_layer_is_called_once_a_batch(fuse, calls):
+    net = SnnTorchNet(16)
+    counted = Calls(net.fc1)
+    with quiet():
+        make_trainer(1, [counted]).fit(SpikingModule(net, 10, fuse=fuse), batches((64,), 4))
+    first, *others = counted.counts  # in the first batch the network's form is found out, too
+    assert [count - first for count in others] == [calls, 2 * calls, 3 * calls]
 
 
 @pytest.mark.parametrize("name", ["event tutorial", "residual"])
