@@ -22,17 +22,15 @@ def entropy(probabilities: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """Class probabilities of an ensemble of networks and how far its members agree.
-
-    Attributes:
-        samples: probabilities of each member, [K, B, C].
-        mode_probs: probabilities of the most probable network, [B, C], or ``None`` where there is no such network.
-            Look at both: with a broad posterior the mode can be far worse than the ensemble.
-    """
+class _Probabilities:
+    """Probabilities [K, B, C] of the members of an ensemble, and how far they agree."""
 
     samples: Tensor
     mode_probs: Tensor | None = None
+
+    @staticmethod
+    def _entropy(probabilities: Tensor) -> Tensor:
+        return entropy(probabilities)
 
     @property
     def probs(self) -> Tensor:
@@ -41,13 +39,24 @@ class Prediction:
 
     @property
     def entropy(self) -> Tensor:
-        """Total uncertainty [B] in nats, the entropy of the mean probabilities."""
-        return entropy(self.probs)
+        """Total uncertainty in nats, the entropy of the mean probabilities: [B], of several labels [B, C]."""
+        return self._entropy(self.probs)
 
     @property
     def mutual_information(self) -> Tensor:
-        """Disagreement of the members [B] in nats, the total entropy less the members' mean entropy, at least 0."""
-        return (self.entropy - entropy(self.samples).mean(0)).clamp_min(0)
+        """Disagreement of the members in nats, the total entropy less the members' mean entropy, at least 0."""
+        return (self.entropy - self._entropy(self.samples).mean(0)).clamp_min(0)
+
+
+@dataclass(frozen=True)
+class Prediction(_Probabilities):
+    """Class probabilities of an ensemble of networks and how far its members agree.
+
+    Attributes:
+        samples: probabilities of each member, [K, B, C].
+        mode_probs: probabilities of the most probable network, [B, C], or ``None`` where there is no such network.
+            Look at both: with a broad posterior the mode can be far worse than the ensemble.
+    """
 
     @property
     def labels(self) -> Tensor:
@@ -60,7 +69,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class LabelPrediction:
+class LabelPrediction(_Probabilities):
     """Probabilities of labels that can hold together, each by itself, and how far the members agree.
 
     Attributes:
@@ -68,23 +77,9 @@ class LabelPrediction:
         mode_probs: those of the most probable network, [B, C], or ``None``.
     """
 
-    samples: Tensor
-    mode_probs: Tensor | None = None
-
-    @property
-    def probs(self) -> Tensor:
-        """The mean of the members' probabilities, [B, C]."""
-        return self.samples.mean(0)
-
-    @property
-    def entropy(self) -> Tensor:
-        """Total uncertainty of each label in nats, [B, C]."""
-        return _binary_entropy(self.probs)
-
-    @property
-    def mutual_information(self) -> Tensor:
-        """Disagreement of the members on each label in nats, [B, C], at least 0."""
-        return (self.entropy - _binary_entropy(self.samples).mean(0)).clamp_min(0)
+    @staticmethod
+    def _entropy(probabilities: Tensor) -> Tensor:
+        return torch.special.entr(probabilities) + torch.special.entr(1 - probabilities)
 
     @property
     def labels(self) -> Tensor:
@@ -169,12 +164,9 @@ def prediction_of(
         return RealPrediction(samples, mode, noise)
     if task == "labels":
         return LabelPrediction(samples.sigmoid(), None if mode is None else mode.sigmoid())
-    return Prediction(_of_classes(samples), None if mode is None else _of_classes(mode))
+    return Prediction(class_probabilities(samples), None if mode is None else class_probabilities(mode))
 
 
-def _of_classes(scores: Tensor) -> Tensor:
+def class_probabilities(scores: Tensor) -> Tensor:
+    """Return class probabilities from scores [..., C]; of a single one, [..., 1], those of two classes by its sign."""
     return (torch.cat([-scores / 2, scores / 2], -1) if scores.shape[-1] == 1 else scores).softmax(-1)
-
-
-def _binary_entropy(probabilities: Tensor) -> Tensor:
-    return torch.special.entr(probabilities) + torch.special.entr(1 - probabilities)

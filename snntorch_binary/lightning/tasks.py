@@ -9,6 +9,7 @@ from torchmetrics import MeanMetric, MeanSquaredError, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
 
 from snntorch_binary._errors import expected
+from snntorch_binary.inference.predictions import class_probabilities
 from snntorch_binary.learning.losses import LossName, loss_value
 
 
@@ -62,9 +63,7 @@ class Classification:
 
     def answer(self, samples: Tensor) -> Tensor:
         """Return class probabilities [B, C] from the scores of K members, [K, B, C] or [K, B, 1]."""
-        if samples.shape[-1] == 1:
-            samples = torch.cat([-samples / 2, samples / 2], -1)
-        return samples.softmax(-1).mean(0)
+        return class_probabilities(samples).mean(0)
 
     def metrics(self, prefix: str) -> MetricCollection:
         """Return accuracy, ECE (15 bins, l1) and NLL."""

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 import snntorch_binary as sb
 from snntorch_binary.experiments.provenance import provenance
 from snntorch_binary.inference.norms import NormsOfDraws, norms_of
-from tests.benchmarks.one_line_models import TASKS
+from tests.benchmarks.one_line_tasks import TASKS
 
 MEMBERS, NORMED = 10, 1000
 ANSWERS = {"float": ("float",), "st": ("st",), "bayes": ("bayes mode", "bayes ensemble")}

@@ -143,6 +143,14 @@ def test_an_error_in_another_process_is_the_error(here):
         carried_out("out", 2, "own_killing.gestures_that_are_none", readout="membrane")
 
 
+@pytest.mark.parametrize("fuse", [True, False])
+def test_what_is_fused_is_said_once_a_rule(fuse, here):
+    _, said = carried_out("one", 1, seeds=[0, 1], epochs=1, fuse=fuse)
+    lines = [line.partition(", ")[0] for line in said.splitlines() if not line.startswith("[")]
+    expected = [f"{rule}: All time steps are trained at once" for rule in ("st", "bayes")]
+    assert [line for line in lines if "at once" in line] == (expected if fuse else [])
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in /proc")
 @pytest.mark.parametrize(
     ("whom", "how"),

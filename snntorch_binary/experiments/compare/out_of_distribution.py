@@ -19,6 +19,7 @@ from snntorch_binary.experiments.compare.comparison import Comparison
 from snntorch_binary.experiments.compare.report import label_of
 from snntorch_binary.experiments.data import ShippedData, in_order
 from snntorch_binary.experiments.experiment import Experiment
+from snntorch_binary.inference.predictions import class_probabilities
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.metrics import Difference, Uncertainty, ood_scores, paired_auroc_difference, uncertainty_scores
 from snntorch_binary.plots import ood_histogram
@@ -118,7 +119,7 @@ def _uncertain(
 ) -> dict[str, tuple[Uncertainty, Uncertainty]]:
     def of_members(x: Tensor) -> dict[str, Tensor]:
         x = x if tuple(x.shape[2:]) == shape else fit_frame(x, *shape[-2:])
-        return {name: scores.softmax(-1) for name, scores in module.scores(x, final=True).items()}
+        return {name: class_probabilities(scores) for name, scores in module.scores(x, final=True).items()}
 
     both = [answers(in_order(dataset), of_members, dim=1) for dataset in (inside, outside)]
     return {name: (uncertainty_scores(both[0][name]), uncertainty_scores(both[1][name])) for name in module.predictions}
