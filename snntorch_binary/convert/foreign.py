@@ -26,11 +26,11 @@ class Apart(nn.Module):
 
     def _take_apart(self) -> None:
         """Turn an instance of the class that has raw weights into this form."""
-        raise NotImplementedError
+        raise NotImplementedError  # the adapter of each library knows its names
 
     def _put_together(self) -> None:
         """Turn this form back, with the same Parameters."""
-        raise NotImplementedError
+        raise NotImplementedError  # the adapter of each library knows its names
 
 
 APART: dict[type[nn.Module], type[Apart]] = {}

@@ -2,9 +2,9 @@
 
 from snntorch_binary._errors import require
 
+# One clear sentence before the imports that need them, which therefore stand below.
 for _package in ("matplotlib", "rich", "jsonargparse", "torchmetrics", "lightning"):
     require(_package, "lightning")
-
 
 from snntorch_binary.experiments.compare import Comparison as Comparison  # noqa: E402
 from snntorch_binary.experiments.compare import Run as Run  # noqa: E402

@@ -98,10 +98,11 @@ def _warn_of_strangers(optimizer: torch.optim.Optimizer) -> None:
         return
     known = owners()
     moved = [known.get(id(parameter)) for group in optimizer.param_groups for parameter in group["params"]]
-    if any(owner is not None and owner.rule.has_posterior for owner in moved):
+    rules = [owner.rule for owner in moved if owner is not None and owner.rule.has_posterior]
+    if rules:
         kind, lr = type(optimizer).__name__, float(optimizer.param_groups[0].get("lr", 1e-3))
         warnings.warn(
-            f"{kind} has stepped latents of {next(o.rule for o in moved if o is not None and o.rule.has_posterior)!r}, "
+            f"{kind} has stepped latents of {rules[0]!r}, "
             "whose posterior it knows nothing of, so that hardly anything is learned. Make the optimizer, after "
             f"binarize_, by snntorch_binary.optim.BayesBiSNN(net.parameters(), base_lr={lr:g}). "
             "(An optimizer of your own that learns posteriors says so by an attribute learns_posteriors = True.)",
