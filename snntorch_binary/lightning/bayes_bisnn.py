@@ -29,8 +29,7 @@ class BayesBiSNN(SpikingModule):
         num_classes: as in :class:`SpikingModule`.
         lr: learning rate of the natural parameters.
         rho: weight of the KL term in a per-example mean loss; ``None`` is Bayes' rule, 1 / (number of training
-            examples), by which a network of many weights and few examples stays close to its prior: most learn best
-            with none, which only their own draws keep from being too sure.
+            examples), which keeps a network of many weights and few examples close to its prior.
         base_lr: learning rate of the real parameters.
         betas: of the Adam-normalised natural gradient, or ``None`` for the paper's plain step; see
             :class:`snntorch_binary.optim.BayesBiSNN`.
