@@ -14,6 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.managers import SyncManager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from queue import Empty
 from typing import Any, Protocol
@@ -156,15 +157,21 @@ def _several(todo: Sequence[PlannedRun], out: Path, progress: RunsProgress, jobs
             _listen(queue, progress)
             for future in done:
                 yield waiting.pop(future), future.result()
+            # The pool itself does not watch the process it started last until another has a result.
+            if waiting and not all(process.is_alive() for process in _processes(pool)):
+                raise BrokenProcessPool
     except BrokenProcessPool:
         what = "A process that trained a run was ended, perhaps for want of memory; the same again continues it"
         raise ProcessEndedError(f"{what}, and fewer jobs need less.") from None
     finally:
-        for process in list((getattr(pool, "_processes", None) or {}).values()):
-            if waiting:
-                process.terminate()
+        for process in _processes(pool) if waiting else []:
+            process.terminate()
         pool.shutdown(cancel_futures=True)
         manager.shutdown()
+
+
+def _processes(pool: ProcessPoolExecutor) -> list[BaseProcess]:
+    return list((getattr(pool, "_processes", None) or {}).values())
 
 
 def _begin(queue: Any, path: list[str]) -> None:
