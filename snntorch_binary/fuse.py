@@ -17,7 +17,7 @@ from snntorch_binary.graph.sequential import flattened as flattened
 from snntorch_binary.graph.sequential import is_chain as is_chain
 from snntorch_binary.graph.states import longest
 from snntorch_binary.graph.whole import is_whole
-from snntorch_binary.inference.form import form_of, known_step
+from snntorch_binary.inference.find_form import form_of, known_step
 from snntorch_binary.kernels.surrogates import Surrogate
 from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.nn.neurons.description import NeuronDescription, description_of, is_neuron

@@ -212,7 +212,7 @@ def test_what_is_not_converted_and_why():
             "lazy": nn.LazyLinear(4),
             "attention": nn.MultiheadAttention(4, 2),
             "norm": nn.LayerNorm(4),
-            "up": nn.ConvTranspose1d(2, 2, 2),
+            "bilinear": nn.Bilinear(2, 2, 2),
             "complex": nn.Linear(4, 4, dtype=torch.complex64),
         }
     )
@@ -229,7 +229,7 @@ def test_what_is_not_converted_and_why():
         "lazy": "run the model once before",
         "attention": "in_proj_weight stays real",
         "attention.out_proj": "a subclass of Linear",
-        "up": "ConvTranspose1d has no binary form",
+        "bilinear": "Bilinear has no binary form",
         "complex": "torch.complex64",
     }
     for name, reason in reasons.items():

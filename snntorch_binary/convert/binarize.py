@@ -91,7 +91,7 @@ def binarize_(
             if zeros is not None:
                 warnings.warn(f"{type(module).__name__}: {zeros}: they start as +1.", UserWarning, stacklevel=2)
         # Before any layer changes: tied layers share what the gain is computed from.
-        gains = [gain_like(module.weight) if scale == "channel" else None for module in chosen]  # type: ignore[arg-type]  # a Linear's or Conv's
+        gains = [gain_like(module, module.weight) if scale == "channel" else None for module in chosen]  # type: ignore[arg-type]  # a Linear's or Conv's
         for module, gain in zip(chosen, gains, strict=True):
             convert_(module, rule, scale, gain)
     if report.left_real:

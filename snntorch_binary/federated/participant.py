@@ -30,7 +30,7 @@ from lightning import LightningModule  # noqa: E402
 
 from snntorch_binary.federated.label_shift import label_shares  # noqa: E402
 from snntorch_binary.inference import logits  # noqa: E402
-from snntorch_binary.inference.form import form_of  # noqa: E402
+from snntorch_binary.inference.find_form import form_of  # noqa: E402
 from snntorch_binary.inference.run import run_as  # noqa: E402
 from snntorch_binary.lightning import BayesBiSNN, NonFiniteLossError, SpikingModule  # noqa: E402
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary.convert import freeze, reset
-from snntorch_binary.inference.form import form_of, known_step
+from snntorch_binary.inference.find_form import form_of, known_step
 from snntorch_binary.inference.norms import refit_norms_
 from snntorch_binary.inference.predictions import Task, prediction_of
 from snntorch_binary.inference.readout import Readout, scores_as

@@ -8,7 +8,8 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.inference.form import Form, form_of
+from snntorch_binary.inference.find_form import form_of
+from snntorch_binary.inference.form import Form
 from snntorch_binary.inference.run import run_as
 from snntorch_binary.inference.structure import tensors_in_order
 

@@ -11,7 +11,8 @@ from snntorch_binary._errors import expected
 from snntorch_binary.convert import SpikingNetwork
 from snntorch_binary.convert.foreign import load_adapters
 from snntorch_binary.graph.each_step import EachStep
-from snntorch_binary.inference.form import Form, begin, form_of
+from snntorch_binary.inference.find_form import form_of
+from snntorch_binary.inference.form import Form, begin
 from snntorch_binary.inference.kept_state import state_put_back as state_put_back
 from snntorch_binary.inference.structure import stacked
 from snntorch_binary.nn.neurons.known import TAKES_ONE_STEP, passes_state
@@ -55,7 +56,7 @@ def run(net: nn.Module, x: Tensor, step: bool | None = None) -> Any:
             time step at a time.
         x: the input; [T, B, ...] for a stepwise network.
         step: whether the network takes one time step at a time. By default what its layers are says so, or a few
-            short runs (see ``snntorch_binary.inference.form``).
+            short runs (see ``snntorch_binary.inference.find_form``).
 
     Returns:
         What ``net(x)`` returns; of a stepwise network the outputs stacked over time, [T, ...] each, in the structure in

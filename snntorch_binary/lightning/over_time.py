@@ -13,7 +13,8 @@ from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.fuse import as_graph
 from snntorch_binary.graph.errors import NotAGraphError
 from snntorch_binary.graph.network import GraphNetwork
-from snntorch_binary.inference.form import Form, form_of, known_step
+from snntorch_binary.inference.find_form import form_of, known_step
+from snntorch_binary.inference.form import Form
 from snntorch_binary.inference.kept_state import tensors_of
 from snntorch_binary.inference.run import run_as
 

@@ -1,4 +1,4 @@
-"""A stand-in for `torch.nn`: its Linear and Conv layers have binary weights, every other name is torch's.
+"""A stand-in for `torch.nn`: its Linear, Conv and ConvTranspose layers have binary weights, the rest is torch's.
 
 ``from snntorch_binary import nn`` in place of ``import torch.nn as nn`` is the one changed line for ST-BiSNN.
 Beside torch's names stand the layers and neurons of this package.
@@ -19,10 +19,16 @@ from snntorch_binary.nn.batch_norm import BatchNormThroughTime as BatchNormThrou
 from snntorch_binary.nn.binary import BinaryConv1d as BinaryConv1d
 from snntorch_binary.nn.binary import BinaryConv2d as BinaryConv2d
 from snntorch_binary.nn.binary import BinaryConv3d as BinaryConv3d
+from snntorch_binary.nn.binary import BinaryConvTranspose1d as BinaryConvTranspose1d
+from snntorch_binary.nn.binary import BinaryConvTranspose2d as BinaryConvTranspose2d
+from snntorch_binary.nn.binary import BinaryConvTranspose3d as BinaryConvTranspose3d
 from snntorch_binary.nn.binary import BinaryLinear as BinaryLinear
 from snntorch_binary.nn.lazy import LazyBinaryConv1d as LazyBinaryConv1d
 from snntorch_binary.nn.lazy import LazyBinaryConv2d as LazyBinaryConv2d
 from snntorch_binary.nn.lazy import LazyBinaryConv3d as LazyBinaryConv3d
+from snntorch_binary.nn.lazy import LazyBinaryConvTranspose1d as LazyBinaryConvTranspose1d
+from snntorch_binary.nn.lazy import LazyBinaryConvTranspose2d as LazyBinaryConvTranspose2d
+from snntorch_binary.nn.lazy import LazyBinaryConvTranspose3d as LazyBinaryConvTranspose3d
 from snntorch_binary.nn.lazy import LazyBinaryLinear as LazyBinaryLinear
 from snntorch_binary.nn.locally_connected import LocallyConnected2d as LocallyConnected2d
 from snntorch_binary.nn.neurons.leaky import Leaky as Leaky
@@ -48,22 +54,34 @@ Linear = BinaryLinear  # type: ignore[misc]
 Conv1d = BinaryConv1d  # type: ignore[misc]
 Conv2d = BinaryConv2d  # type: ignore[misc]
 Conv3d = BinaryConv3d  # type: ignore[misc]
+ConvTranspose1d = BinaryConvTranspose1d  # type: ignore[misc]
+ConvTranspose2d = BinaryConvTranspose2d  # type: ignore[misc]
+ConvTranspose3d = BinaryConvTranspose3d  # type: ignore[misc]
 LazyLinear = LazyBinaryLinear  # type: ignore[misc]
 LazyConv1d = LazyBinaryConv1d  # type: ignore[misc]
 LazyConv2d = LazyBinaryConv2d  # type: ignore[misc]
 LazyConv3d = LazyBinaryConv3d  # type: ignore[misc]
+LazyConvTranspose1d = LazyBinaryConvTranspose1d  # type: ignore[misc]
+LazyConvTranspose2d = LazyBinaryConvTranspose2d  # type: ignore[misc]
+LazyConvTranspose3d = LazyBinaryConvTranspose3d  # type: ignore[misc]
 
 _OWN = (
     "BatchNormThroughTime",
     "BinaryConv1d",
     "BinaryConv2d",
     "BinaryConv3d",
+    "BinaryConvTranspose1d",
+    "BinaryConvTranspose2d",
+    "BinaryConvTranspose3d",
     "BinaryLinear",
     "CircuitStep",
     "Exponential",
     "LazyBinaryConv1d",
     "LazyBinaryConv2d",
     "LazyBinaryConv3d",
+    "LazyBinaryConvTranspose1d",
+    "LazyBinaryConvTranspose2d",
+    "LazyBinaryConvTranspose3d",
     "LazyBinaryLinear",
     "Leaky",
     "LocallyConnected2d",

@@ -1,20 +1,21 @@
-"""torch's Linear and Conv layers with weights of one bit."""
+"""torch's Linear, Conv and ConvTranspose layers with weights of one bit."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snntorch_binary.kernels.product import scaled, scaled_linear
-from snntorch_binary.nn.binary_layer import DEFAULT_SCALE as DEFAULT_SCALE
 from snntorch_binary.nn.binary_layer import BinaryLayer as BinaryLayer
-from snntorch_binary.nn.binary_layer import Scale as Scale
 from snntorch_binary.nn.binary_layer import check_rule as check_rule
-from snntorch_binary.nn.binary_layer import check_scale as check_scale
-from snntorch_binary.nn.binary_layer import gain_like as gain_like
-from snntorch_binary.nn.binary_layer import sums_in_half
+from snntorch_binary.nn.scale import DEFAULT_SCALE as DEFAULT_SCALE
+from snntorch_binary.nn.scale import Scale as Scale
+from snntorch_binary.nn.scale import check_scale as check_scale
+from snntorch_binary.nn.scale import gain_like as gain_like
+from snntorch_binary.nn.scale import sums_in_half
 from snntorch_binary.weights.rule import WeightRule
 from snntorch_binary.weights.sign import Sign
 
@@ -85,14 +86,18 @@ class _BinaryConv(BinaryLayer):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return scale · (input * W) + bias for [T, B, C, ...], [B, C, ...] or [C, ...]."""
+        return self._convolved(input, self._conv_forward)  # type: ignore[arg-type]
+
+    def _convolved(self, input: Tensor, convolve: Callable[[Tensor, Tensor, Tensor | None], Tensor]) -> Tensor:
+        """Return what a function of input, weight and bias makes of the weight in force, scale and bias."""
         self._check_input(input, self.in_channels, -1 - self.spatial)
         steps_and_batch = input.shape[:2] if input.dim() == self.spatial + 3 else None
         if steps_and_batch is not None:
             input = input.flatten(0, 1)
         if sums_in_half(input):
-            output: Tensor = self._conv_forward(input, self._scaled_weight(), self.bias)  # type: ignore[operator]
+            output = convolve(input, self._scaled_weight(), self.bias)
         else:
-            product: Tensor = self._conv_forward(input, self.in_force(), None)  # type: ignore[operator]
+            product = convolve(input, self.in_force(), None)
             scale, bias, by_channel = self._scale(), self.bias, (-1, *(1,) * self.spatial)
             if isinstance(scale, Tensor):
                 scale = scale.reshape(by_channel)
@@ -145,10 +150,81 @@ class BinaryConv3d(_BinaryConv, nn.Conv3d):  # type: ignore[override]
     spatial = 3
 
 
+class _BinaryConvTranspose(_BinaryConv):
+    """What the three transposed convolutions share."""
+
+    transpose: ClassVar[Callable[..., Tensor]]
+
+    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        """Return scale · (input * W) + bias; ``output_size`` as of torch's layer."""
+        size = None if output_size is None else list(output_size)[-self.spatial :]
+
+        def convolve(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+            geometry: tuple[Any, ...] = (self.stride, self.padding, self.kernel_size, self.spatial, self.dilation)
+            more = self._output_padding(input, size, *geometry)  # type: ignore[operator]
+            options = (self.stride, self.padding, more, self.groups, self.dilation)
+            return type(self).transpose(input, weight, bias, *options)
+
+        return self._convolved(input, convolve)
+
+
+class BinaryConvTranspose1d(_BinaryConvTranspose, nn.ConvTranspose1d):  # type: ignore[override]
+    """A 1-D transposed convolution with weights in {-1, +1}; torch's arguments, then ``weight=`` and ``scale=``.
+
+    Shape:
+        [T, B, C, L], [B, C, L] or [C, L] to the same with output channels. fan_in is C/groups · kernel size / stride,
+        as many inputs as an output sums over on average.
+
+    Example:
+        >>> import torch, snntorch_binary as sb
+        >>> sb.nn.BinaryConvTranspose1d(2, 4, 2, stride=2, weight=sb.Bernoulli())(torch.ones(5, 1, 2, 8)).shape
+        torch.Size([5, 1, 4, 16])
+    """
+
+    spatial = 1
+    transpose = F.conv_transpose1d
+
+
+class BinaryConvTranspose2d(_BinaryConvTranspose, nn.ConvTranspose2d):  # type: ignore[override]
+    """A 2-D transposed convolution with weights in {-1, +1}; torch's arguments, then ``weight=`` and ``scale=``.
+
+    Shape:
+        [T, B, C, H, W], [B, C, H, W] or [C, H, W] to the same with output channels.
+
+    Example:
+        >>> import torch, snntorch_binary as sb
+        >>> layer = sb.nn.BinaryConvTranspose2d(2, 4, 3, stride=2, padding=1, output_padding=1)
+        >>> layer(torch.ones(5, 1, 2, 7, 7)).shape
+        torch.Size([5, 1, 4, 14, 14])
+    """
+
+    spatial = 2
+    transpose = F.conv_transpose2d
+
+
+class BinaryConvTranspose3d(_BinaryConvTranspose, nn.ConvTranspose3d):  # type: ignore[override]
+    """A 3-D transposed convolution with weights in {-1, +1}; torch's arguments, then ``weight=`` and ``scale=``.
+
+    Shape:
+        [T, B, C, D, H, W], [B, C, D, H, W] or [C, D, H, W] to the same with output channels.
+
+    Example:
+        >>> import torch, snntorch_binary as sb
+        >>> sb.nn.BinaryConvTranspose3d(1, 2, 2, stride=2)(torch.ones(1, 1, 2, 2, 2)).shape
+        torch.Size([1, 2, 4, 4, 4])
+    """
+
+    spatial = 3
+    transpose = F.conv_transpose3d
+
+
 BINARY_TWINS: dict[type[nn.Module], type[BinaryLayer]] = {
     nn.Linear: BinaryLinear,
     nn.Conv1d: BinaryConv1d,
     nn.Conv2d: BinaryConv2d,
     nn.Conv3d: BinaryConv3d,
+    nn.ConvTranspose1d: BinaryConvTranspose1d,
+    nn.ConvTranspose2d: BinaryConvTranspose2d,
+    nn.ConvTranspose3d: BinaryConvTranspose3d,
 }
 """torch's layers and their binary twins."""

@@ -5,28 +5,18 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.nn.saved_latent import is_latent, marks_of
+from snntorch_binary.nn.saved_latent import SavedLatent
+from snntorch_binary.nn.scale import Scale, by_output, check_scale, fan_in_of, gain_like, like_weight
 from snntorch_binary.nn.view import PLACE_OF_THE_GRADIENT, WeightView, describes_zeros
 from snntorch_binary.weights.draw import Draw, new_seed
 from snntorch_binary.weights.registry import owner_of, register
 from snntorch_binary.weights.rule import WeightRule
-
-Scale = Literal["fan_in", "channel"] | float
-
-DEFAULT_SCALE: Literal["fan_in", "channel"] | float = "fan_in"
-"""The scale of layers, of :func:`snntorch_binary.binarize_` and of the LightningModules: the paper's.
-
-Learnable gains (``"channel"``) have not been seen to learn better. Validation accuracy on digits, three seeds, without
-and with them: 64-128-10, ST-BiSNN .893 ± .018 and .893 ± .015, Bayes-BiSNN .907 ± .015 and .890 ± .028; convolutions
-with batch norm .862 ± .048 and .879 ± .066, .834 ± .020 and .848 ± .035
-(``python tests/benchmarks/defaults.py scale``).
-"""
 
 
 def check_rule(rule: object) -> WeightRule:
@@ -40,39 +30,13 @@ def check_rule(rule: object) -> WeightRule:
     return rule
 
 
-def check_scale(scale: object) -> Scale:
-    """Return the scale, or say what a scale is.
-
-    Raises:
-        ValueError: it is neither a known name nor a positive number.
-    """
-    number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
-    if scale in ("fan_in", "channel") or (number and 0 < scale < math.inf):  # type: ignore[operator]
-        return scale  # type: ignore[return-value]
-    raise ValueError(expected("scale", "'fan_in', 'channel' or a positive float", repr(scale)))
-
-
-def sums_in_half(input: Tensor) -> bool:
-    """Whether a product is taken in float16, where a sum of ±1 overflows that the scaled one does not."""
-    device = input.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else input.dtype
-    return dtype == torch.float16
-
-
-def gain_like(weight: Tensor) -> Tensor:
-    """Return each output's gain with which scale · (±1) has the mean magnitude of real-valued weights."""
-    weight = weight.detach()
-    gain = weight.flatten(1).abs().mean(1) * max(1, weight.shape[1:].numel()) ** 0.5
-    return torch.where(gain > 0, gain, torch.ones_like(gain))
-
-
 _NOT_TAKEN_APART = (
     "torch.nn.utils.prune, weight_norm, spectral_norm and parametrizations make a weight of other parameters, a binary "
     "layer makes it of its latent: use them on a real layer, or on snntorch_binary.freeze(net)."
 )
 
 
-class BinaryLayer(nn.Module):
+class BinaryLayer(SavedLatent):
     r"""What every binary layer shares. It comes before torch's class among a layer's bases.
 
     The layer owns one real Parameter per synapse, its ``latent``: the real-valued weight of ST-BiSNN, the natural
@@ -95,8 +59,6 @@ class BinaryLayer(nn.Module):
     without it ``weight`` is that of a full-precision checkpoint, and learning starts from it as the rule says.
     """
 
-    gain: nn.Parameter | None
-    prior_latent: Tensor
     draw: Draw
     scale: Scale
     bias: Any  # as torch declares it: a Parameter or None
@@ -110,9 +72,8 @@ class BinaryLayer(nn.Module):
         """
         self.scale = check_scale(scale)
         if scale == "channel":
-            self.gain = nn.Parameter(
-                torch.ones(self.latent.shape[0], device=self.latent.device, dtype=self.latent.dtype)
-            )
+            outputs = by_output(self, self.latent).shape[0]
+            self.gain = nn.Parameter(torch.ones(outputs, device=self.latent.device, dtype=self.latent.dtype))
         else:
             self.register_parameter("gain", None)
         twin = owner_of(self.latent)
@@ -146,9 +107,9 @@ class BinaryLayer(nn.Module):
         with torch.no_grad():
             start = self.rule.initial_latent(weight).to(self.latent)
             self.latent.copy_(torch.where(changed, start, self.latent))
-        self._warn_of_zeros(torch.where(changed, weight, 1.0))
+        self.warn_of_zeros(torch.where(changed, weight, 1.0))
         if self.gain is not None:
-            self._set_gain(weight, changed.flatten(1).any(1))
+            self._set_gain(weight, by_output(self, changed).flatten(1).any(1))
         self.draw.forget()
         self.refresh()
 
@@ -156,9 +117,10 @@ class BinaryLayer(nn.Module):
         """Let the gains of outputs follow the magnitude of their weights."""
         assert self.gain is not None
         with torch.no_grad():
-            self.gain[outputs] = gain_like(weight).to(self.gain)[outputs]
+            self.gain[outputs] = gain_like(self, weight).to(self.gain)[outputs]
 
-    def _warn_of_zeros(self, weight: Tensor) -> None:
+    def warn_of_zeros(self, weight: Tensor) -> None:
+        """Warn where learning starts from weights that are zero."""
         free = getattr(self, "zeros_are_masked", False) or not self.rule.takes_signs
         zeros = None if free else describes_zeros(weight)
         if zeros is not None:
@@ -195,8 +157,8 @@ class BinaryLayer(nn.Module):
 
     @property
     def fan_in(self) -> int:
-        """Number of inputs that one output sums over."""
-        return max(1, self.latent.shape[1:].numel())
+        """Number of inputs that one output sums over; of a transposed convolution with a stride, on average."""
+        return fan_in_of(self, self.latent)
 
     @property
     def weight(self) -> Tensor:
@@ -211,7 +173,7 @@ class BinaryLayer(nn.Module):
     def _scaled_weight(self) -> Tensor:
         scale = self._scale()
         if isinstance(scale, Tensor):
-            scale = scale.reshape(-1, *(1,) * (self.latent.dim() - 1))
+            scale = like_weight(self, scale, self.latent)
         return self.in_force() * scale
 
     def _gradient_of_weight(self) -> Tensor | None:
@@ -231,7 +193,7 @@ class BinaryLayer(nn.Module):
             raise RuntimeError(PLACE_OF_THE_GRADIENT)
         scale = self._scale()
         if isinstance(scale, Tensor):
-            scale = scale.detach().reshape(-1, *(1,) * (self.latent.dim() - 1))
+            scale = like_weight(self, scale.detach(), self.latent)
         return own / scale
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -263,7 +225,7 @@ class BinaryLayer(nn.Module):
                 self._tie(value.owner)
             else:
                 self._start_from(value)
-                self._warn_of_zeros(value.detach())
+                self.warn_of_zeros(value.detach())
                 if self.gain is not None:
                     self._set_gain(value, slice(None))
             self.refresh()
@@ -327,7 +289,7 @@ class BinaryLayer(nn.Module):
         register(self)
         self.refresh()
 
-    # ---- starting and loading --------------------------------------------------------------------
+    # ---- starting --------------------------------------------------------------------------------
 
     def reset_parameters(self) -> None:
         """Start again: torch's default initialisation, from which the rule makes its latent."""
@@ -342,83 +304,6 @@ class BinaryLayer(nn.Module):
             if self.gain is not None:
                 nn.init.ones_(self.gain)
             self.refresh()
-
-    @property
-    def weight_draw(self) -> Tensor:
-        """What a state dict keeps of the draw, int64 [4].
-
-        Its seed and counter; a sum over the latent's bits, and its mean size in units of 1e-9, by which the latent is
-        known again.
-        """
-        self.refresh()  # takes notice of an update that nobody has looked at yet
-        return torch.tensor([self.draw.seed, self.draw.counter, *marks_of(self.latent)], dtype=torch.int64)
-
-    def set_draw(self, state: Tensor) -> None:
-        """Take up the draw where a checkpoint left it: its seed and counter come first in ``state``."""
-        self.draw.seed, self.draw.counter = (int(value) for value in state[:2])
-
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        destination[prefix + "weight_draw"] = self.weight_draw
-
-    def _load_from_state_dict(
-        self,
-        state_dict: dict[str, Any],
-        prefix: str,
-        local_metadata: dict[str, Any],
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
-        key = prefix + "weight"
-        draw = state_dict.pop(prefix + "weight_draw", None)
-        older = state_dict.pop(prefix + "_extra_state", None)  # the name of the draw in earlier files
-        latent = state_dict.pop(prefix + "latent", None)
-        weight = state_dict.get(key)
-        if latent is not None:
-            state_dict[key] = latent
-        elif weight is not None and older is None:
-            known = is_latent(weight, draw, self.rule)
-            if known is None:
-                error_msgs.append(
-                    f"The values of {key!r} are not those that '{key}_draw' was saved with: drop '{key}_draw' if they "
-                    f"are real-valued weights to start from, or name them '{prefix}latent' if they are latents."
-                )
-                return
-            if not known:
-                self._load_weight(state_dict, prefix, weight)
-        prior = state_dict.get(prefix + "prior_latent")
-        if prior is not None and prior.shape != self.prior_latent.shape and prior.shape in ((), self.latent.shape):
-            self.prior_latent = self.prior_latent.new_empty(prior.shape)
-        before = self.latent
-        self.__dict__["_loading"] = True
-        try:
-            super()._load_from_state_dict(
-                state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-            )
-        finally:
-            del self.__dict__["_loading"]
-        draw = older if draw is None else draw
-        if draw is not None and draw.numel() in (2, 4):
-            self.set_draw(draw)
-        elif draw is not None:
-            error_msgs.append(f"Expected '{key}_draw' to be 4 integers, but got shape {tuple(draw.shape)}.")
-        self.draw.forget()
-        if self.latent is not before:  # loaded with assign=True
-            self._rebind()
-        self.refresh()
-
-    def _load_weight(self, state_dict: dict[str, Any], prefix: str, weight: Tensor) -> None:
-        """Make latents of a real-valued weight in a state dict."""
-        state_dict[prefix + "weight"] = self.rule.initial_latent(weight)
-        fits = weight.shape == self.latent.shape
-        if fits:
-            self._warn_of_zeros(weight)
-        if "prior_latent" not in self._non_persistent_buffers_set:
-            state_dict.setdefault(prefix + "prior_latent", self.prior_latent)
-        if self.gain is not None:
-            state_dict.setdefault(prefix + "gain", gain_like(weight) if fits else self.gain)
 
     # ---- the product -----------------------------------------------------------------------------
 

@@ -11,6 +11,9 @@ from snntorch_binary.nn.binary import (
     BinaryConv1d,
     BinaryConv2d,
     BinaryConv3d,
+    BinaryConvTranspose1d,
+    BinaryConvTranspose2d,
+    BinaryConvTranspose3d,
     BinaryLayer,
     BinaryLinear,
     Scale,
@@ -77,3 +80,21 @@ class LazyBinaryConv3d(_Lazy, nn.LazyConv3d):  # type: ignore[misc]
     """A :class:`BinaryConv3d` whose ``in_channels`` is that of the first input."""
 
     binary = BinaryConv3d
+
+
+class LazyBinaryConvTranspose1d(_Lazy, nn.LazyConvTranspose1d):  # type: ignore[misc]
+    """A :class:`BinaryConvTranspose1d` whose ``in_channels`` is that of the first input."""
+
+    binary = BinaryConvTranspose1d
+
+
+class LazyBinaryConvTranspose2d(_Lazy, nn.LazyConvTranspose2d):  # type: ignore[misc]
+    """A :class:`BinaryConvTranspose2d` whose ``in_channels`` is that of the first input."""
+
+    binary = BinaryConvTranspose2d
+
+
+class LazyBinaryConvTranspose3d(_Lazy, nn.LazyConvTranspose3d):  # type: ignore[misc]
+    """A :class:`BinaryConvTranspose3d` whose ``in_channels`` is that of the first input."""
+
+    binary = BinaryConvTranspose3d

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary.convert import reset
-from snntorch_binary.inference.form import form_of
+from snntorch_binary.inference.find_form import form_of
 from snntorch_binary.inference.predictions import Task, prediction_of
 from snntorch_binary.inference.readout import DEFAULT_READOUT, Readout, check_readout, logits, scores_as
 from snntorch_binary.packed.spikes import SpikeBits

@@ -10,12 +10,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from snntorch_binary.nn.binary import BinaryConv1d, BinaryConv2d, BinaryConv3d, BinaryLayer, BinaryLinear
+from snntorch_binary.nn.binary import (
+    BinaryConv1d,
+    BinaryConv2d,
+    BinaryConv3d,
+    BinaryConvTranspose1d,
+    BinaryConvTranspose2d,
+    BinaryConvTranspose3d,
+    BinaryLayer,
+    BinaryLinear,
+)
+from snntorch_binary.nn.scale import by_output
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.geometry import Geometry
 
 LINEAR = (nn.Linear, BinaryLinear)
-CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d, BinaryConv1d, BinaryConv2d, BinaryConv3d)
+TRANSPOSED = (
+    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+    *(BinaryConvTranspose1d, BinaryConvTranspose2d, BinaryConvTranspose3d),
+)
+CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d, BinaryConv1d, BinaryConv2d, BinaryConv3d, *TRANSPOSED)
 NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 POOL = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 
@@ -48,7 +62,7 @@ def weights_or_reason(layer: nn.Module) -> Weights | str:
     if isinstance(layer, CONV) and geometry_of(layer) is None:
         if layer.padding_mode != "zeros":
             return f"it pads by padding_mode={layer.padding_mode!r}, and packed ones pad with zeros"
-        return "its kernel, stride, dilation or padding is too large"
+        return "its kernel, stride, dilation or padding is too large, or its padding larger than what its kernel covers"
     with torch.no_grad():
         if not (layer.latent if isinstance(layer, BinaryLayer) else layer.weight).numel():  # type: ignore[operator]
             return "it has no weights"
@@ -58,9 +72,10 @@ def weights_or_reason(layer: nn.Module) -> Weights | str:
                 return "its latent holds infinite values or NaN"
             if not bool((weight.abs() == 1).all()):
                 return f"not all of its weights by {layer.rule!r} are -1 or +1"
+            weight = _as_of_convolution(layer, weight)
             scale = torch.as_tensor(layer._scale(), dtype=torch.float32).expand(len(weight))
         else:
-            weight, fused = layer.weight.detach(), False  # type: ignore[operator]
+            weight, fused = _as_of_convolution(layer, layer.weight.detach()), False  # type: ignore[operator]
             size = weight.flatten(1).abs()
             scale = size[:, 0]
             largest = size.amax(1, keepdim=True)
@@ -77,6 +92,13 @@ def weights_or_reason(layer: nn.Module) -> Weights | str:
         return Weights(weight > 0, scale.detach().clone(), None if bias is None else bias.detach(), fused)
 
 
+def _as_of_convolution(layer: nn.Module, weight: Tensor) -> Tensor:
+    """Return weights as [C_out, C_in / groups, kernel], in the order in which an output position sees its inputs."""
+    if not isinstance(layer, TRANSPOSED):
+        return weight
+    return by_output(layer, weight).flip(tuple(range(2, weight.dim())))
+
+
 def geometry_of(layer: Any) -> Geometry | None:
     """Return the geometry of a convolution or max pooling, or ``None`` if it is not packed."""
     spatial = 1 if "1d" in type(layer).__name__ else 2 if "2d" in type(layer).__name__ else 3
@@ -91,6 +113,8 @@ def geometry_of(layer: Any) -> Geometry | None:
         padding: Sequence[tuple[int, int]] = [(size, size) for size in each(layer.padding)]
     elif layer.padding_mode != "zeros":
         return None
+    elif isinstance(layer, TRANSPOSED):
+        return _geometry_of_transposed(kernel, stride, dilation, each(layer.padding), each(layer.output_padding))
     elif layer.padding == "valid":
         padding = [(0, 0)] * spatial
     elif layer.padding == "same":
@@ -101,6 +125,21 @@ def geometry_of(layer: Any) -> Geometry | None:
     try:
         return Geometry(kernel, stride, dilation, tuple(padding))
     except ValueError:  # larger than what is packed
+        return None
+
+
+def _geometry_of_transposed(
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+    padding: tuple[int, ...],
+    output_padding: tuple[int, ...],
+) -> Geometry | None:
+    around = [d * (k - 1) - p for d, k, p in zip(dilation, kernel, padding, strict=True)]
+    both = tuple((size, size + more) for size, more in zip(around, output_padding, strict=True))
+    try:
+        return Geometry(kernel, (1,) * len(kernel), dilation, both, stride)
+    except ValueError:  # larger than what is packed, or outputs are cut off
         return None
 
 

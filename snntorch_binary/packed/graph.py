@@ -169,6 +169,9 @@ class _Writer:
         weights = weights_of(module)
         if weights is None:
             return module
+        if self._has_size_of_its_own(target):
+            self.report[target] = "stays as it is: it is called with an output size"
+            return module
         real = target in self.real_input or not self.spiking.gets_spikes(target)
         self.report[target] = "1 bit a weight, " + ("multiplies real numbers" if real else "counts spikes")
         layer = PackedLayer(
@@ -182,6 +185,12 @@ class _Writer:
         )
         layer.name = target
         return layer
+
+    def _has_size_of_its_own(self, target: str) -> bool:
+        """Say whether a transposed convolution is told the size of its output."""
+        graphs = [module.graph for module in self.network.modules() if isinstance(module, fx.GraphModule)]
+        calls = [node for graph in graphs for node in graph.nodes if node.op == "call_module" and node.target == target]
+        return any(len(node.args) > 1 or node.kwargs for node in calls)
 
 
 class _Program:

@@ -18,7 +18,8 @@ from snntorch_binary.packed.neurons import fused_constants
 from snntorch_binary.packed.spikes import SpikeBits
 
 _MOST_TAPS = 2**26  # of which a table is made; beyond, torch finds its way without one
-_CONVOLUTIONS = {0: F.linear, 1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
 class PackedLayer(nn.Module):
@@ -32,11 +33,12 @@ class PackedLayer(nn.Module):
     too, and unpacked for a product that multiplies.
 
     Args:
-        positive: bool [K, C_out, C_in / groups, kernel], True where a weight is +1; K members at once.
+        positive: bool [K, C_out, C_in / groups, kernel], True where a weight is +1; K members at once. Of a transposed
+            convolution, too: in the order in which an output position sees its inputs.
         scale: float32 [K, C_out].
         bias: float32 [K, C_out], or ``None``.
         neuron: a ``Leaky``, ``Synaptic`` or ``SRM`` of this package, or ``None`` for currents.
-        geometry: of a convolution; a linear layer has none.
+        geometry: of a convolution, transposed or not; a linear layer has none.
         groups: of a convolution.
         shared: whether the input is one for all members, or each member has its own.
         ensemble: whether outputs have a dimension of members.
@@ -85,9 +87,12 @@ class PackedLayer(nn.Module):
         self.in_channels, self.out_channels = channels * groups, outputs
         # What torch's layers say of themselves.
         if geometry.spatial:
-            self.kernel_size, self.stride, self.dilation = geometry.kernel, geometry.stride, geometry.dilation
+            self.kernel_size, self.dilation = geometry.kernel, geometry.dilation
+            self.stride = geometry.spread or geometry.stride
             even = all(before == after for before, after in geometry.padding)
             self.padding = tuple(before for before, _ in geometry.padding) if even else "same"
+            if geometry.spread:
+                self.padding, self.output_padding = _padding_of_transposed(geometry)
         else:
             self.in_features, self.out_features = self.in_channels, self.out_channels
         self.layout = Layout(members, outputs, channels * geometry.num_taps, groups, shared)
@@ -123,7 +128,10 @@ class PackedLayer(nn.Module):
         """The weights as torch's layer has them, scale · (±1); of an ensemble [K, ...]. Unpacked at every call."""
         positive = self.positive
         scale = self.scale.reshape(*self.scale.shape, *(1,) * (positive.dim() - 2))
-        return self._of_members(torch.where(positive, scale, -scale))
+        weight = torch.where(positive, scale, -scale)
+        if self.geometry.spread:
+            weight = torch.stack([_of_transposed(member, self.groups) for member in weight])
+        return self._of_members(weight)
 
     @property
     def bias(self) -> Tensor | None:
@@ -143,7 +151,8 @@ class PackedLayer(nn.Module):
         layout, geometry = self.layout, self.geometry
         parts = [f"{self.in_channels} -> {self.out_channels}"]
         if geometry.spatial:
-            parts += [f"kernel={geometry.kernel}", f"stride={geometry.stride}", f"padding={geometry.padding}"]
+            parts += [f"kernel={geometry.kernel}", f"stride={self.stride}", f"padding={geometry.padding}"]
+            parts += ["transposed"] if geometry.spread else []
         if self.groups > 1:
             parts.append(f"groups={self.groups}")
         if self.ensemble:
@@ -295,6 +304,11 @@ class PackedLayer(nn.Module):
         geometry = self.geometry
         if not geometry.spatial:
             return F.linear(x, weight)
+        if geometry.spread:
+            transpose: Any = _TRANSPOSED[geometry.spatial]
+            padding, more = _padding_of_transposed(geometry)
+            weight = _of_transposed(weight, self.groups)
+            return transpose(x, weight, None, geometry.spread, padding, more, self.groups, geometry.dilation)
         # Padded as torch does it: a sum of real numbers is rounded in the same order then.
         common = [min(pair) for pair in geometry.padding]
         extra = [size - min(pair) for pair in reversed(geometry.padding) for size in pair]
@@ -333,6 +347,18 @@ class PackedLayer(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_prepared": None, "_prepared_neurons": None, "_taps": None}
+
+
+def _of_transposed(weight: Tensor, groups: int) -> Tensor:
+    """Return the weights of one member as torch's transposed convolution has them: [C_in, C_out / groups, kernel]."""
+    weight = weight.flip(tuple(range(2, weight.dim())))
+    return weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+
+
+def _padding_of_transposed(geometry: Geometry) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return padding and output padding as torch's transposed convolution has them."""
+    rows = list(zip(geometry.dilation, geometry.kernel, geometry.padding, strict=True))
+    return tuple(d * (k - 1) - pair[0] for d, k, pair in rows), tuple(after - before for _, _, (before, after) in rows)
 
 
 @cache

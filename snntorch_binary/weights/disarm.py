@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.weights.draw import Forced, forcing
+from snntorch_binary.weights.held import Forced, forcing
 from snntorch_binary.weights.in_force import binary_layers
 from snntorch_binary.weights.registry import Owner
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,6 +13,7 @@ from torch import Tensor
 
 from snntorch_binary.kernels.noise import mix
 from snntorch_binary.kernels.same_bits import same_bits
+from snntorch_binary.weights.held import Forced, Held, forced, held_node, transformed_uniform, without_gradient
 from snntorch_binary.weights.rule import Kind, WeightRule, noise_like, with_derivative
 
 
@@ -35,129 +33,6 @@ def _rank(rule: WeightRule) -> int:
         return 0
     distributed = torch.distributed
     return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
-
-
-class _HeldWeight(torch.autograd.Function):
-    """The weight as one graph tensor that may be used and differentiated any number of times.
-
-    The derivative is a plain attribute of ctx and no saved tensor, so that a backward pass frees nothing: a second
-    backward, micro-batches and activation checkpointing find it where it was.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, value: Tensor, derivative: Tensor | None, latent: Tensor, heard: Callable[[Tensor], None]
-    ) -> Tensor:
-        ctx.derivative, ctx.heard = derivative, heard
-        ctx.value, ctx.version = value, value._version
-        return value.data  # the same memory, and no view, which autograd would not let a kernel write to
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        if ctx.value._version != ctx.version:
-            raise RuntimeError(
-                "An optimizer step has drawn new weights since this output was computed; call backward() before step()."
-            )
-        ctx.heard(grad.detach())
-        # A tensor of its own: autograd gives it to the latent, whose gradient others scale and clip in place.
-        grad = grad.clone() if ctx.derivative is None else grad * ctx.derivative.to(grad.dtype)
-        return None, None, grad, None
-
-
-class _NoGradient(torch.autograd.Function):
-    """A weight that answers a backward pass to its latent with the reason why there is no gradient."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(value: Tensor, latent: Tensor, reason: str) -> Tensor:
-        return value.view_as(value)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.reason = inputs[2]
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, ...]:
-        raise RuntimeError(ctx.reason)
-
-
-class _TransformedUniform(torch.autograd.Function):
-    """Seeded noise inside ``torch.func`` transforms: one draw for all, or one each with randomness="different"."""
-
-    @staticmethod
-    def forward(latent: Tensor, seed: int) -> Tensor:
-        return noise_like(latent, seed)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.mark_non_differentiable(output)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, None]:
-        return None, None
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], latent: Tensor, seed: int) -> tuple[Tensor, int | None]:
-        dim = in_dims[0]
-        if dim is not None:
-            latent = latent.movedim(dim, 0)
-        if info.randomness == "different":
-            if dim is None:
-                latent = latent.expand(info.batch_size, *latent.shape)
-            return _TransformedUniform.apply(latent, seed), 0
-        return _TransformedUniform.apply(latent if dim is None else latent[0], seed), None
-
-
-@dataclass
-class Held:
-    """A weight in force and its derivative, outside any graph, and the same as a node of the autograd graph.
-
-    Attributes:
-        gradient: what has come to the weight, since the latent's gradient was last none or zero.
-    """
-
-    key: tuple[Any, ...]
-    kind: Kind
-    value: Tensor
-    derivative: Tensor | None
-    node: Tensor
-    gradient: Tensor | None = None
-
-
-@dataclass(eq=False)
-class Forced:
-    """What is in force of one draw inside `sampled` or `disarm_loss`, in the context that entered it.
-
-    Attributes:
-        kind: the kind of weights, or ``None`` for the one that the layer's mode asks for.
-        seed: of the noise, or ``None`` for the draw's own.
-        start: the draw's counter on entry.
-        antithetic: ±1 weights that are constants, drawn with the noise u (False) or 1 - u (True).
-        held: the weight in force.
-    """
-
-    kind: Kind | None
-    seed: int | None
-    start: int
-    antithetic: bool | None = None
-    held: Held | None = None
-
-
-# Local to the context, so that threads and asyncio tasks which share a network do not see each other's weights.
-_FORCED: ContextVar[Mapping[Draw, Forced]] = ContextVar("snntorch_binary_forced")
-_NOTHING: Mapping[Draw, Forced] = {}
-
-
-@contextmanager
-def forcing(changed: Mapping[Draw, Forced]) -> Iterator[None]:
-    """Put weights in force in this context for as long as it lasts."""
-    before = _FORCED.get(_NOTHING)
-    _FORCED.set({**before, **changed})
-    try:
-        yield
-    finally:
-        _FORCED.set(before)
 
 
 _lock = threading.RLock()  # for the moment in which a draw changes hands; copies and pickles of draws have none
@@ -208,7 +83,7 @@ class Draw:
     @property
     def forced(self) -> Forced | None:
         """What `sampled` or `disarm_loss` has put in force in this context."""
-        return _FORCED.get(_NOTHING).get(self)
+        return forced(self)
 
     @property
     def held(self) -> Held | None:
@@ -319,7 +194,7 @@ class Draw:
     def functional_weight(self, latent: Tensor, training: bool) -> Tensor:
         """Return the weight inside a ``torch.func`` transform, where nothing can be held."""
         kind = self.kind(training)
-        uniform = _TransformedUniform.apply(latent, self._seed()) if self.rule.needs_noise(kind) else None
+        uniform = transformed_uniform(latent, self._seed()) if self.rule.needs_noise(kind) else None
         if uniform is not None and self._mirrored():
             uniform = 1 - uniform
         return self._as_node(with_derivative, *self._weight_and_derivative(latent, kind, uniform), latent, kind)
@@ -380,7 +255,7 @@ class Draw:
         reason: str | None,
     ) -> Tensor:
         if reason is not None:
-            return _NoGradient.apply(value.detach(), latent, reason)
+            return without_gradient(value, latent, reason)
         return differentiable(value, derivative, latent)
 
     def _mirrored(self) -> bool:
@@ -407,7 +282,7 @@ class Draw:
             held.gradient = gradient if before is None else before + gradient
 
         def node_of(value: Tensor, derivative: Tensor | None, latent: Tensor) -> Tensor:
-            return _HeldWeight.apply(value, derivative, latent, heard)
+            return held_node(value, derivative, latent, heard)
 
         with torch.inference_mode(False), torch.enable_grad():
             node = self._as_node(node_of, value, derivative, latent, kind)

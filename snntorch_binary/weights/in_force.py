@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.weights.draw import Draw, Forced, _mix, forcing, new_seed
+from snntorch_binary.weights.draw import Draw, _mix, new_seed
+from snntorch_binary.weights.held import Forced, forcing
 from snntorch_binary.weights.registry import Owner
 from snntorch_binary.weights.rule import KINDS, Kind
 

@@ -85,6 +85,7 @@ def federate(make, aggregation, digits, rounds=3, per_round=2, clients=CLIENTS, 
     return module, reports, grid
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [make_full, make_st, make_bayes])
 def test_it_equals_plain_averaging_without_flower(digits, make):
     """The oracle is a loop over clients in plain torch: the same batches, gradients and means."""

@@ -207,6 +207,7 @@ def test_arguments_beside_the_input():
         fused(x, 8)
 
 
+@pytest.mark.slow
 def test_a_graph_module_of_torch():
     net, x = made("residual blocks")
     fused = sb.fuse(net, x).eval()

@@ -7,7 +7,7 @@ from test_form import IN, B, C, Looped, T
 from torch import nn
 
 import snntorch_binary as sb
-from snntorch_binary.inference.form import form_of
+from snntorch_binary.inference.find_form import form_of
 from snntorch_binary.inference.readout import class_scores
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 import snntorch_binary as sb
 from snntorch_binary.inference import run
-from snntorch_binary.inference.form import form_of, known_step
+from snntorch_binary.inference.find_form import form_of, known_step
 
 T, B, IN, C = 5, 4, 6, 3
 

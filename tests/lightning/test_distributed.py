@@ -49,6 +49,7 @@ def test_they_are_one_process_on_the_joined_batch(rule, alone, ranks):
         assert rank["rho"] == one["rho"] == (None if rule == "st" else 1 / 24)
 
 
+@pytest.mark.slow
 def test_replicas_with_noise_of_their_own_stay_identical(alone, ranks):
     first, *others = (result["bayes"] for result in ranks)
     for other in others:

@@ -323,6 +323,7 @@ def fitted(rule, compiled=False, **more):
     return net.state_dict(), {name: float(value) for name, value in trainer.callback_metrics.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*autograd.function.Function.*should not be instantiated:DeprecationWarning")
 @pytest.mark.parametrize("rule", RULES)
 def test_a_compiled_network_learns_the_same(rule):

@@ -34,6 +34,7 @@ def test_weights_that_are_not_drawn_have_them_in_place():
             torch.testing.assert_close(value, before[name], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("validate", [True, False])
 def test_mode_and_members_have_their_own(validate):
     module, data = trained("bayes", validate)
@@ -50,6 +51,7 @@ def test_mode_and_members_have_their_own(validate):
     torch.testing.assert_close(found["mode"][0].softmax(-1), expected.mode_probs, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_functions_answer_as_the_module_does():
     module, data = trained("bayes", validate=True)
     x = next(iter(data))[0]

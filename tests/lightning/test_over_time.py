@@ -92,6 +92,7 @@ def fit(net, rule, data, epochs=1, folder=None, stop=None, resume=False, **optio
     return module, losses.logged
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_it_learns_the_same(name, rule):
@@ -131,6 +132,7 @@ def test_a_layer_is_called_once_a_batch(fuse, calls):
     assert [count - first for count in others] == [calls, 2 * calls, 3 * calls]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["event tutorial", "residual"])
 def test_a_resumed_run_is_the_unbroken_one(name, tmp_path):
     make, shape = NETWORKS[name]

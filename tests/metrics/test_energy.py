@@ -1,6 +1,7 @@
 """`energy`: counts against hand counts and against a loop over every synapse; the same for every form of a network."""
 
 import itertools
+import math
 
 import pytest
 import snntorch as snn
@@ -302,9 +303,33 @@ def test_traces_have_a_row_of_their_own_and_layers_behind_them_multiply():
     assert layer.firing_rate is not None
 
 
+class Folded(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(2, 2))
+
+    def forward(self, x):
+        return self.weight @ x
+
+
+@pytest.mark.parametrize(("stride", "groups"), [(1, 1), (2, 1), (2, 2), (3, 1)])
+def test_a_transposed_convolution(stride, groups):
+    """Each spike reaches as many outputs as the kernel covers, fewer where the padding cuts them off."""
+    net = nn.Sequential(sb.nn.BinaryConvTranspose1d(4, 6, 3, stride, 1, groups=groups))
+    x = spikes(5, 2, 4, 7)
+    ones = nn.ConvTranspose1d(4, 6, 3, stride, 1, groups=groups, bias=False)
+    nn.init.ones_(ones.weight)
+    reached = float(ones(x.flatten(0, 1)).detach().sum()) / 2
+    for counted in (net, sb.pack(net), sb.freeze(nn.Sequential(sb.nn.TimeFirst(net[0])))):
+        row = energy(counted, x).rows[0]
+        assert row.synaptic_operations == pytest.approx(reached)
+        assert row.dense_macs == 5 * 7 * 4 * 3 * 6 // groups
+        assert (row.bits, row.weight_bytes) == (1, math.ceil(4 * 6 * 3 / groups / 8))
+
+
 def test_what_is_not_counted_is_said():
-    net = nn.Sequential(sb.nn.TimeFirst(nn.ConvTranspose1d(2, 3, 2)), nn.Flatten(2), nn.Linear(15, 2))
-    assert energy(net, spikes(3, 2, 2, 4)).uncounted == ("0.module (ConvTranspose1d)",)
+    net = nn.Sequential(sb.nn.TimeFirst(Folded()), nn.Flatten(2), nn.Linear(8, 2))
+    assert energy(net, spikes(3, 2, 2, 4)).uncounted == ("0.module (Folded)",)
     assert energy(nn.Sequential(nn.Linear(3, 2), nn.LayerNorm((2, 2))), spikes(3, 2, 3)).uncounted == ()
 
 

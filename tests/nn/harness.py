@@ -30,6 +30,22 @@ def spikes(shape, dtype=torch.float32):
     return (torch.rand(shape) < 0.4).to(dtype)
 
 
+def outputs_first(layer, weight):
+    """[C_out, ...], output by output."""
+    if not getattr(layer, "transposed", False):
+        return weight
+    return torch.cat([group.transpose(0, 1) for group in weight.chunk(layer.groups)])
+
+
+def each_output(layer, value):
+    """[C_out] as what is multiplied by the weight."""
+    shape = (-1, *(1,) * (layer.latent.dim() - 1))
+    if not getattr(layer, "transposed", False):
+        return value.reshape(shape)
+    rows = len(layer.latent) // layer.groups
+    return torch.cat([group.expand(rows, -1) for group in value.chunk(layer.groups)]).unflatten(1, shape[:-1])
+
+
 class BinaryLayerTester:
     """Subclasses name the layer, torch's own, and how to build both."""
 
@@ -81,9 +97,9 @@ class BinaryLayerTester:
         (twin_output * direction).sum().backward()
         torch.testing.assert_close(x.grad, twin_x.grad)
 
-        each = (-1, *(1,) * (layer.latent.dim() - 1))
         unit = 1 / layer.fan_in**0.5
-        factor = 0.7 if scale == 0.7 else unit if scale == "fan_in" else (unit * layer.gain.detach()).reshape(each)
+        factor = 0.7 if scale == 0.7 else unit
+        factor = each_output(layer, unit * layer.gain.detach()) if scale == "channel" else factor
         latent, weight = layer.latent.detach(), plain(layer.weight) / factor
         derivative = {
             "clipped": (latent.abs() <= 1).float(),
@@ -96,14 +112,15 @@ class BinaryLayerTester:
         if layer.bias is not None:
             torch.testing.assert_close(layer.bias.grad, twin.bias.grad)
         if layer.gain is not None:
-            summed = (twin.weight.grad * weight * unit).flatten(1).sum(1)
+            summed = outputs_first(layer, twin.weight.grad * weight * unit).flatten(1).sum(1)
             torch.testing.assert_close(layer.gain.grad, summed, **close)
 
     def test_weights_are_plus_or_minus_the_scale(self, build, case, rule, scale):
         layer = build()
         unit = 0.7 if scale == 0.7 else 1 / layer.fan_in**0.5
-        each = torch.ones(layer.latent.shape[0]) if layer.gain is None else layer.gain.detach()
-        exact = (each * unit).reshape(-1, *(1,) * (layer.latent.dim() - 1)).expand(layer.latent.shape)
+        outputs = len(outputs_first(layer, layer.latent))
+        each = torch.ones(outputs) if layer.gain is None else layer.gain.detach()
+        exact = each_output(layer, each * unit).expand(layer.latent.shape)
         if rule.training_kind == "relaxed":
             assert (layer.weight.abs() < exact).all()
             layer.eval()
@@ -166,7 +183,8 @@ class BinaryLayerTester:
             assert layer.latent is before
             assert torch.equal(layer.latent.detach(), rule.initial_latent(weight))
             # scale · (±1) has the mean magnitude of what was written, and the draw is of the new latent
-            torch.testing.assert_close(layer.gain.detach(), weight.flatten(1).abs().mean(1) * layer.fan_in**0.5)
+            magnitude = outputs_first(layer, weight).flatten(1).abs().mean(1)
+            torch.testing.assert_close(layer.gain.detach(), magnitude * layer.fan_in**0.5)
             layer.eval()
             assert torch.equal(plain(layer.weight).sign(), weight.sign())
 
@@ -279,7 +297,7 @@ class BinaryLayerTester:
         assert not any(net.load_state_dict(nn.Sequential(twin).state_dict(), assign=assign))
         assert torch.equal(layer.latent.detach(), rule.initial_latent(weight))
         # scale · (±1) has the mean magnitude of the checkpoint's weights
-        magnitude = weight.flatten(1).abs().mean(1)
+        magnitude = outputs_first(layer, weight).flatten(1).abs().mean(1)
         torch.testing.assert_close(layer.gain.detach() / math.sqrt(layer.fan_in), magnitude)
         if twin.bias is not None:
             assert torch.equal(layer.bias, twin.bias)

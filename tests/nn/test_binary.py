@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from harness import BinaryLayerTester, plain
+from harness import BinaryLayerTester, plain, spikes
 from torch import nn
 
 import snntorch_binary as sb
@@ -41,6 +41,53 @@ class TestBinaryConv3d(BinaryLayerTester):
         ((2, 3, 2), {"padding": 1, "padding_mode": "replicate"}, (2, 2, 3, 3, 3)),
         ((2, 2, 2), {"groups": 2, "stride": 2, "bias": False}, (2, 2, 4, 4, 4)),
     ]
+
+
+class TestBinaryConvTranspose1d(BinaryLayerTester):
+    layer, twin = sb.nn.BinaryConvTranspose1d, nn.ConvTranspose1d
+    cases: ClassVar = [
+        ((2, 4, 3), {"padding": 1}, (3, 2, 6)),
+        ((4, 6, 4), {"groups": 2, "stride": 2, "padding": 1, "output_padding": 1, "bias": False}, (3, 4, 7)),
+    ]
+
+
+class TestBinaryConvTranspose2d(BinaryLayerTester):
+    layer, twin = sb.nn.BinaryConvTranspose2d, nn.ConvTranspose2d
+    cases: ClassVar = [((4, 6, (2, 3)), {"groups": 2, "stride": (2, 1), "dilation": 2}, (2, 4, 5, 4))]
+
+
+class TestBinaryConvTranspose3d(BinaryLayerTester):
+    layer, twin = sb.nn.BinaryConvTranspose3d, nn.ConvTranspose3d
+    cases: ClassVar = [((2, 2, 2), {"groups": 2, "stride": 2, "bias": False}, (2, 2, 3, 3, 3))]
+
+
+# ---- transposed convolutions ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("stride", "groups", "fan_in"), [(1, 1, 4 * 9), (2, 1, 9), (2, 2, 4), (3, 1, 4), (5, 4, 1)])
+def test_an_output_of_a_transposed_convolution_sums_over_so_many_inputs_on_average(stride, groups, fan_in):
+    layer = sb.nn.BinaryConvTranspose2d(4, 4, 3, stride=stride, groups=groups)
+    assert layer.fan_in == fan_in
+    assert layer.weight.abs().unique().tolist() == pytest.approx([fan_in**-0.5])
+
+
+def test_a_transposed_convolution_takes_steps_and_the_size_of_its_output():
+    layer = sb.nn.BinaryConvTranspose2d(2, 3, 3, stride=2)
+    x = spikes((4, 5, 2, 6, 6))
+    for size in (13, 14):
+        y = layer(x, output_size=[size, size])
+        assert y.shape == (4, 5, 3, size, size)
+        twin = nn.ConvTranspose2d(2, 3, 3, stride=2)
+        twin.load_state_dict({"weight": plain(layer.weight), "bias": layer.bias.detach()})
+        for step in range(4):
+            torch.testing.assert_close(y[step], twin(x[step], output_size=[size, size]))
+            torch.testing.assert_close(layer(x[step], output_size=(5, 3, size, size)), y[step])
+
+
+def test_a_lazy_transposed_convolution_learns_its_size():
+    layer = sb.nn.LazyBinaryConvTranspose2d(3, 2, stride=2, weight=sb.Bernoulli())
+    assert layer(spikes((4, 2, 5, 5))).shape == (4, 3, 10, 10)
+    assert type(layer) is sb.nn.BinaryConvTranspose2d
 
 
 # ---- starting ----------------------------------------------------------------------------------
@@ -207,6 +254,7 @@ class Recurrent(nn.Module):
         return self.fc2(torch.tanh(mem))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
 @pytest.mark.parametrize(
     ("backend", "rule"),

@@ -28,6 +28,7 @@ def gradient(neuron, x):
     return grad
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("constants", "values"), [(MNIST, (0.653, 3.652, 10.48, 15.38)), (CIFAR, (0.292, 1.548, 5.315, 9.374))]
 )
@@ -153,6 +154,7 @@ def test_noise_in_a_transform(randomness):
     assert not torch.isclose(noisy, neuron.eval()(x)).any()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch looks at it, we do not
 def test_a_compiled_network_needs_no_graph_for_each_noise():

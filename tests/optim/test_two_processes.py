@@ -27,6 +27,7 @@ def test_shared_noise_equals_one_process_on_the_joined_batch(ranks):
             torch.testing.assert_close(parameter, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_independent_noise_differs_and_the_replicas_stay_identical(ranks):
     first, second = (rank[False] for rank in ranks)
     for draw, other in zip(first["draws"], second["draws"], strict=True):

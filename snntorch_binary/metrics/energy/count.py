@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.inference.ensemble import Ensemble
-from snntorch_binary.inference.form import form_of
+from snntorch_binary.inference.find_form import form_of
 from snntorch_binary.inference.run import run, state_put_back
 from snntorch_binary.metrics.energy.meter import Meter
 from snntorch_binary.metrics.energy.operations import unseen

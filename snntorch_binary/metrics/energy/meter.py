@@ -14,7 +14,7 @@ from snntorch_binary.metrics.energy.operations import (
     bits_of_weight,
     contributions,
     dense,
-    fan_in,
+    dense_macs,
     is_layer,
     num_weights,
 )
@@ -46,7 +46,7 @@ class Tally:
 
     def called(self, layer: nn.Module, x: Tensor, y: Tensor) -> None:
         """Take up one call of the layer."""
-        self.dense_macs += y.numel() * fan_in(layer)
+        self.dense_macs += dense_macs(layer, x, y)
         self.contributions += contributions(layer, x)
         self.outputs += y.numel()
         self.took(x)

@@ -10,10 +10,12 @@ from torch.nn import functional as F
 from snntorch_binary.nn.batch_norm import BatchNormThroughTime
 from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.nn.neurons.description import is_neuron
+from snntorch_binary.nn.scale import by_output
 from snntorch_binary.packed import PackedLayer, SpikeBits
-from snntorch_binary.packed.float_layers import CONV, LINEAR
+from snntorch_binary.packed.float_layers import CONV, LINEAR, TRANSPOSED
 
 _CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
 def is_layer(module: nn.Module) -> bool:
@@ -27,7 +29,7 @@ def bits_of_weight(layer: Any) -> int:
         return layer.rule.bits
     if isinstance(layer, PackedLayer):
         return 1
-    size = layer.weight.detach().flatten(1).abs()
+    size = by_output(layer, layer.weight.detach()).flatten(1).abs()
     return 1 if size.shape[1] > 1 and bool(((size == size[:, :1]) & (size > 0)).all()) else 32
 
 
@@ -38,11 +40,20 @@ def num_weights(layer: Any) -> int:
     return int((layer.latent if isinstance(layer, BinaryLayer) else layer.weight).numel())
 
 
-def fan_in(layer: Any) -> int:
-    """Return the number of inputs that one output of a layer sums over."""
+def dense_macs(layer: Any, x: Tensor, y: Tensor) -> int:
+    """Return the products of a weight and an input, zero or not, that a layer sums; padding counts as input."""
+    if isinstance(layer, TRANSPOSED):
+        return x.numel() * int(layer.weight[0].numel())
+    if isinstance(layer, PackedLayer) and layer.geometry.spread:
+        members = layer.layout.members if layer.layout.shared else 1
+        return x.numel() * layer.out_channels // layer.groups * layer.geometry.num_taps * members
     if isinstance(layer, PackedLayer):
-        return layer.layout.inputs
-    return num_weights(layer) // max(1, layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)
+        return y.numel() * layer.layout.inputs
+    return y.numel() * (num_weights(layer) // max(1, _outputs(layer)))
+
+
+def _outputs(layer: Any) -> int:
+    return layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
 
 
 def dense(value: Tensor | SpikeBits | tuple[Any, ...]) -> Tensor:
@@ -83,10 +94,19 @@ def _seen(layer: Any, count: Tensor, spatial: int) -> Tensor:
     convolve = _CONVOLUTIONS[spatial]
     if isinstance(layer, PackedLayer):
         geometry = layer.geometry
+        if geometry.spread:
+            spread = count.new_zeros(*count.shape[:2], *geometry.spread_size(count.shape[2:]))
+            places = tuple(slice(None, None, apart) for apart in geometry.spread)
+            every = (slice(None), slice(None), *places)
+            spread[every] = count
+            count = spread
         padded = F.pad(count, [size for pair in reversed(geometry.padding) for size in pair])
         ones = count.new_ones(1, 1, *geometry.kernel)
         return convolve(padded, ones, None, geometry.stride, 0, geometry.dilation)
     ones = count.new_ones(1, 1, *layer.kernel_size)
+    if isinstance(layer, TRANSPOSED):
+        transpose: Any = _TRANSPOSED[spatial]
+        return transpose(count, ones, None, layer.stride, layer.padding, layer.output_padding, 1, layer.dilation)
     if layer.padding_mode != "zeros":
         padded = F.pad(count, layer._reversed_padding_repeated_twice, layer.padding_mode)
         return convolve(padded, ones, None, layer.stride, 0, layer.dilation)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from snntorch_binary._errors import expected
 from snntorch_binary.convert import SpikingNetwork
@@ -85,12 +85,12 @@ def spiking_energy(net: SpikingNetwork, x: Tensor) -> SpikingEnergy:
     connections: dict[nn.Module, int] = {}
     outputs: dict[nn.Module, list[Tensor]] = {}
 
-    def count(module: nn.Module, _: Any, y: Tensor) -> None:
+    def count(module: nn.Module, inputs: Any, y: Tensor) -> None:
         if isinstance(module, SpikingLIF):
             outputs.setdefault(module, []).append(y if module.one_step else y.mean(0))
         elif module not in connections:
             steps = net.num_steps if outputs and not net.one_step else 1
-            connections[module] = y.numel() // (batch_size * steps) * _fan_in(module)
+            connections[module] = _connections(module, inputs[0], y) // (batch_size * steps)
         if module not in order:
             order.append(module)
 
@@ -118,5 +118,7 @@ def spiking_energy(net: SpikingNetwork, x: Tensor) -> SpikingEnergy:
     )
 
 
-def _fan_in(module: Any) -> int:
-    return module.fan_in if isinstance(module, LocallyConnected2d) else int(module.weight[0].numel())
+def _connections(module: Any, x: Tensor, y: Tensor) -> int:
+    if isinstance(module, _ConvTransposeNd):
+        return x.numel() * int(module.weight[0].numel())
+    return y.numel() * (module.fan_in if isinstance(module, LocallyConnected2d) else int(module.weight[0].numel()))

@@ -25,7 +25,8 @@ class LayerEnergy:
         module: its class.
         binary: whether its weights are 1-bit.
         bits: of one weight, as its rule says.
-        dense_macs: multiply-accumulates of a dense product with the same outputs: outputs · fan_in, padding included.
+        dense_macs: multiply-accumulates of a dense product with the same outputs: outputs · fan_in, padding included
+            (of a transposed convolution: inputs · fan-out).
         macs: multiply-accumulates done: ``dense_macs`` where the input is not spikes, else 0.
         synaptic_operations: additions of a weight done: the fan-out of every spike, exactly; 0 where ``macs`` are done.
         update_macs: multiply-accumulates done once for each output and step: scale and bias of a binary layer, decays.

@@ -59,6 +59,7 @@ def geometry_to_entry(geometry: Geometry) -> dict[str, Any]:
         "dilation": list(geometry.dilation),
         "padding_before": [before for before, _ in geometry.padding],
         "padding_after": [after for _, after in geometry.padding],
+        **({"spread": list(geometry.spread)} if geometry.spread else {}),
     }
 
 
@@ -66,13 +67,19 @@ def geometry_of(entry: Entry) -> Geometry:
     """Return the geometry of an entry."""
     padding = zip(entry.sizes("padding_before", 0), entry.sizes("padding_after", 0), strict=True)
     kernel, stride, dilation = (entry.sizes(name, 1) for name in ("kernel", "stride", "dilation"))
-    return Geometry(kernel, stride, dilation, tuple(padding))
+    spread = entry.sizes("spread", 1) if "spread" in entry.values else ()
+    geometry = Geometry(kernel, stride, dilation, tuple(padding), spread)
+    if spread:  # as torch's layer can be
+        rows = zip(stride, kernel, dilation, geometry.padding, spread, strict=True)
+        if not all(s == 1 and b <= a < b + max(u, d) and b <= d * (k - 1) for s, k, d, (b, a), u in rows):
+            raise entry.error("spread", "of a transposed convolution, with stride 1 and its padding")
+    return geometry
 
 
 def pooling_of(entry: Entry) -> Geometry:
     """Return the geometry of an entry of a max pooling, whose windows no weights bear out."""
     geometry = geometry_of(entry)
-    if not geometry.can_pool:
+    if not geometry.can_pool or geometry.spread:
         raise entry.error("kernel", "a window that max pooling has, with at most half of it in padding")
     return geometry
 
