@@ -75,6 +75,7 @@ def learning_rate(groups: list[Group]) -> Hyperparameter:
         for group in groups:
             before = group.get("initial_lr", group["lr"])
             group["lr"] = value * (group["lr"] / before if before else 1.0)
+            group.pop("latent_lr", None)  # said of these parameters by name: no proportion to the latents' any more
             # torch's schedulers keep there what they started from.
             if "initial_lr" in group:
                 group["initial_lr"] = value

@@ -39,7 +39,9 @@ class BayesBiSNN(torch.optim.Optimizer):
     then about lr whatever the size of the loss, where the plain step has to be tuned over decades. ``momentum``
     replaces it by its running sum.
     All other parameters (biases, gains, decays, thresholds, latents of :class:`Sign`) follow Adam at ``base_lr``, in
-    parameter groups of their own, so that a learning-rate scheduler moves both.
+    parameter groups of their own, so that a learning-rate scheduler moves both. One that gives all groups the same rate
+    (``OneCycleLR(optimizer, max_lr=0.3)``, ``CyclicLR``, a search for a rate) speaks of the latents': the others then
+    learn at that times ``base_lr / lr``, and a warning says so once.
 
     Args:
         params: parameters or parameter groups of a network; layers must have become binary before.
@@ -73,6 +75,7 @@ class BayesBiSNN(torch.optim.Optimizer):
     """
 
     learns_posteriors = True
+    _said_proportion = False
 
     def __init__(
         self,
@@ -144,6 +147,7 @@ class BayesBiSNN(torch.optim.Optimizer):
             if not is_bayesian:
                 group["betas"] = DEFAULT_BETAS  # Adam's, which a schedule of betas moves as well
             if not is_bayesian and (any(bayesian) or "lr" not in param_group or "base_lr" in param_group):
+                group["latent_lr"] = group["lr"]
                 group["lr"] = group["base_lr"]  # a group of such parameters alone says its own lr, as in torch
             elif group["paper_exact"]:
                 for value, flag in zip(tensors, bayesian, strict=True):
@@ -276,6 +280,23 @@ class BayesBiSNN(torch.optim.Optimizer):
         draw.renewed(latent)
         return True
 
+    def _base_rate(self, group: dict[str, Any]) -> float:
+        """Return the rate of parameters that are no latents: in proportion, where one was given to all groups alike."""
+        rate, latent_rate = float(group["lr"]), group.get("latent_lr")
+        if latent_rate is None or latent_rate == group["base_lr"] or rate == group["base_lr"]:
+            return rate
+        if not any(other["bayesian"] and float(other["lr"]) == rate for other in self.param_groups):
+            return rate
+        if not self._said_proportion:
+            self._said_proportion = True
+            warnings.warn(
+                f"All parameter groups were given one learning rate, {rate:g}: it is taken for that of the latents, "
+                f"and {group['base_lr']:g} / {latent_rate:g} times it for biases and other real parameters. Where a "
+                f"schedule takes a list, give it both: max_lr=[{latent_rate:g}, {group['base_lr']:g}].",
+                stacklevel=4,
+            )
+        return rate * group["base_lr"] / latent_rate
+
     def _base_step(self, group: dict[str, Any]) -> None:
         parameters = [value for value in group["params"] if value.grad is not None]
         for value in parameters:
@@ -295,7 +316,7 @@ class BayesBiSNN(torch.optim.Optimizer):
             amsgrad=False,
             beta1=float(beta1),
             beta2=float(beta2),
-            lr=group["lr"],
+            lr=self._base_rate(group),
             weight_decay=0.0,
             eps=_EPSILON,
             maximize=False,
