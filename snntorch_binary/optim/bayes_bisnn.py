@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import torch
@@ -13,6 +13,7 @@ from torch.optim.adam import adam
 from snntorch_binary._errors import expected
 from snntorch_binary.kernels.engine import compiled, flat
 from snntorch_binary.kernels.noise import keys_of
+from snntorch_binary.optim.pull import Pull
 from snntorch_binary.weights.bernoulli import LATENT_LIMIT, drawn_by_kernel, squared_sech
 from snntorch_binary.weights.registry import Owner, owners
 
@@ -47,7 +48,8 @@ class BayesBiSNN(torch.optim.Optimizer):
         params: parameters or parameter groups of a network; layers must have become binary before.
         lr: learning rate η of the latents, positive; with the plain step it has to be tuned.
         rho: weight of the KL term, at least 0, the default. It multiplies the KL divergence of a *per-example mean*
-            loss, so that ``rho = 1 / N`` is Bayes' rule for N training examples; larger is a broader posterior.
+            loss, so that ``rho = 1 / N`` is Bayes' rule for N training examples; larger is a broader posterior. Where
+            the term pulls too hard beside the loss in the first steps, a warning says by how much.
         momentum: in [0, 1), of the plain step.
         betas: decay rates of Adam's two moments of G; ``None`` is the paper's plain step, w_r - η G. ``"auto"`` is
             (0.9, 0.999), or ``None`` with ``momentum`` or ``paper_exact``, which exclude them.
@@ -122,12 +124,17 @@ class BayesBiSNN(torch.optim.Optimizer):
             "paper_exact": paper_exact,
         }
         super().__init__(params, defaults)
+        self._pull = Pull()
         if not any(group["bayesian"] for group in self.param_groups):
             warnings.warn(
                 "There is no latent of a Bernoulli layer among the parameters: Adam trains all of them at base_lr. "
                 "Call binarize_(net, Bernoulli()) before the optimizer is made.",
                 stacklevel=2,
             )
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._pull = Pull()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters; latents with a Bernoulli posterior and all others become groups of their own."""
@@ -177,6 +184,7 @@ class BayesBiSNN(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         known = owners()
+        self._look_at_the_pull(known)
         for group in self.param_groups:
             if group["bayesian"]:
                 for latent in group["params"]:
@@ -190,6 +198,16 @@ class BayesBiSNN(torch.optim.Optimizer):
                     )
                 self._base_step(group)
         return loss
+
+    def _look_at_the_pull(self, known: Mapping[int, Owner]) -> None:
+        if self._pull.is_over:
+            return
+        for group in self.param_groups:
+            for latent in group["params"] if group["bayesian"] and group["rho"] and not group["paper_exact"] else ():
+                owner = known.get(id(latent))
+                if owner is not None and latent.grad is not None and not latent.grad.is_sparse:
+                    self._pull.add(latent, latent.grad, owner.prior_latent)
+        self._pull.stepped(max(group["rho"] for group in self.param_groups))
 
     def _bayesian_step(self, latent: Tensor, grad: Tensor, owner: Owner | None, group: dict[str, Any]) -> None:
         if owner is None:

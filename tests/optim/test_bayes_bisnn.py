@@ -3,6 +3,7 @@
 import copy
 import io
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -269,6 +270,27 @@ def test_cycling_schedules_move_what_they_move_in_torchs_own(variant, reference,
     torch.testing.assert_close(net.latent.detach(), twins[0].detach(), rtol=1e-4, atol=1e-5)
     if "betas" in theirs[0].param_groups[0]:  # torch's schedules move one of the two in all groups
         torch.testing.assert_close(net.bias.detach(), twins[1].detach())
+
+
+@pytest.mark.parametrize(("rho", "warned"), [(0.0, False), (1e-4, False), (1 / 60, True), (3.0, True)])
+def test_a_prior_that_pulls_harder_than_the_data_is_said(rho, warned):
+    torch.manual_seed(0)
+    layer = weights_alone(sb.Bernoulli(init_scale=1.0))
+    c = torch.randn(32, 64) * 0.02  # the loss pulls by 0.02, the prior by about rho
+    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=1e-3, rho=rho)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(40):
+            optimizer.zero_grad()
+            backward(layer, c)
+            optimizer.step()
+    said = [str(each.message) for each in caught]
+    assert len(said) == warned
+    if warned:
+        ratio = float(re.search(r"was ([\d.e+]+) times as strong", said[0])[1])
+        assert ratio == pytest.approx(rho / 0.02, rel=0.1)
+        better = float(re.search(r"at most ([\d.e-]+) would", said[0])[1])
+        assert better == pytest.approx(0.1 * 0.02, rel=0.3)
 
 
 RATES = {
