@@ -11,8 +11,8 @@ from snntorch_binary.weights.bernoulli import squared_sech
 
 STEPS = 30
 MOST = 0.3
-"""Of the pull of the loss. On 1,200 digits (the README's network of ``python -m tests.benchmarks.one_line``) it is .44 of
-that with rho = 1/N, whose ensembles have an ECE of .27, and .07 with rho = 1e-4, of .06."""
+"""Of the pull of the loss. With 1,200 digits and the README's network (``python -m tests.benchmarks.one_line``) it is
+.44 of that with rho = 1/N, whose ensembles have an ECE of .27, and .07 with rho = 1e-4, of .06."""
 
 
 class Pull:
