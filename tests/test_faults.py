@@ -90,7 +90,7 @@ def check(folder, fault, command, seen):
     [
         ("compare", "kill", 23),
         ("fit", "kill", 15),
-        ("fit", "full", 23),
+        pytest.param("fit", "full", 23, marks=pytest.mark.repeated),
         pytest.param("tune", "kill", 83, marks=pytest.mark.repeated),
     ],
 )

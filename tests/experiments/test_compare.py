@@ -10,7 +10,7 @@ import torch
 from matplotlib.image import imread
 
 from snntorch_binary.cli import main
-from snntorch_binary.experiments.compare import train
+from snntorch_binary.experiments.compare import surface, train
 from snntorch_binary.experiments.config import find, read_experiment
 from snntorch_binary.experiments.experiment import Experiment
 from snntorch_binary.experiments.runs import FORMAT
@@ -224,6 +224,7 @@ def test_every_rule_seed_and_member_sees_the_same_test_spikes(dataset, tmp_path,
         return found
 
     monkeypatch.setattr(train, "_tested", recording)
+    monkeypatch.setattr(surface, "_RESOLUTION", 12)  # the picture of a paper takes minutes
     arguments = ["--epochs", "1", "--limit-per-class", "4", "--seeds", "0,3"]
     assert main(["compare", dataset, *arguments, "--out", str(tmp_path / "out")]) == 0
     assert [rule for rule, _ in seen] == 2 * ["full-precision", "st", "bayes"]
@@ -249,6 +250,7 @@ def test_every_rule_starts_from_the_same_float_network_up_to_its_drive(tmp_path,
         return net
 
     monkeypatch.setattr(Experiment, "make_network", recording)
+    monkeypatch.setattr(surface, "_RESOLUTION", 12)  # the picture of a paper takes minutes
     assert main(["compare", "two-moons", *TINY, "--epochs", "1", "--seeds", "5", "--out", str(tmp_path)]) == 0
     first = starts.pop("full-precision")
     assert len(starts) == 2

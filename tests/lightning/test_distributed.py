@@ -25,7 +25,9 @@ def alone(tmp_path_factory):
     return torch.load(folder / "rank0.pt", weights_only=True)
 
 
-@pytest.fixture(scope="module", params=[2, 4], ids=["two processes", "four processes"])
+@pytest.fixture(
+    scope="module", params=[2, pytest.param(4, marks=pytest.mark.repeated)], ids=["two processes", "four processes"]
+)
 def ranks(request, tmp_path_factory):
     """Processes that share the batches of 8, and start from different seeds."""
     folder = tmp_path_factory.mktemp("several")

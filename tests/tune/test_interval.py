@@ -104,7 +104,11 @@ def test_a_report_says_where_it_came_from(data, tmp_path):
     ("model", "steps"),
     [
         (MODEL, [(1, {"lr": 0.6}), (1, {"lr": 0.6}), (0, {"lr": 0.2, "rho": 1e-4}), (1, {"lr": 0.25, "rho": 0.0})]),
-        (NOISY, [(1, {"lr": 0.01}), (1, {"lr": 0.01}), (0, {"lr": 0.02, "dropout": 0.3}), (1, {"dropout": 0.1})]),
+        pytest.param(
+            NOISY,
+            [(1, {"lr": 0.01}), (1, {"lr": 0.01}), (0, {"lr": 0.02, "dropout": 0.3}), (1, {"dropout": 0.1})],
+            marks=pytest.mark.repeated,
+        ),
     ],
     ids=["draws", "noise of torch"],
 )

@@ -167,6 +167,7 @@ def test_nobody_else_can_reach_it_and_a_kill_takes_all_of_it(ran):
     assert of_ray(noted["processes"]) == []
 
 
+@pytest.mark.repeated
 def test_interrupted_and_resumed_is_what_was_not_interrupted(ran, tmp_path):
     folder = folder_with(SHORTER, tmp_path)
     fixed = folder / "out" / "seed3" / "best-fixed"
