@@ -21,6 +21,7 @@ from snntorch_binary.checkpoint import CheckpointError, check_format, contents_o
 from snntorch_binary.convert import binarize_
 from snntorch_binary.experiments.named import Named, make_network
 from snntorch_binary.inference.norms import NormsOfDraws
+from snntorch_binary.inference.training_scale import scale_in
 from snntorch_binary.models import symbol_network
 from snntorch_binary.nn import WTANetwork
 from snntorch_binary.weights import WeightRule, binary_layers
@@ -162,7 +163,11 @@ def load_run(path: str | Path, network: Any = None, folder: str | None = None) -
     except Exception as error:  # whatever values of a stranger's file make of a constructor
         why = in_one_line(f"{error}", 200)
         raise CheckpointError(f"{checkpoint} does not fit the network of {described}, or is damaged: {why}") from None
-    return TrainedRun(net.eval(), replace(description, network=named), checkpoint, _norms(checkpoint, net))
+    reading = description.reading
+    if reading.get("readout_scale") is None:
+        reading = {**reading, "readout_scale": scale_in(contents)}
+    described_so = replace(description, network=named, reading=reading)
+    return TrainedRun(net.eval(), described_so, checkpoint, _norms(checkpoint, net))
 
 
 def _norms(checkpoint: Path, net: nn.Module) -> NormsOfDraws | None:

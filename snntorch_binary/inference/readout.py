@@ -82,7 +82,11 @@ def class_scores(
 
 def scores_as(form: Form, net: nn.Module, x: Tensor, readout: Readout, scale: float | None) -> Tensor:
     """Return class scores [B, C] of a network for a new sequence, as :func:`class_scores`, where its form is known."""
-    output = run_as(form, net, x)
+    return read_as(form, run_as(form, net, x), readout, scale)
+
+
+def read_as(form: Form, output: Any, readout: Readout, scale: float | None) -> Tensor:
+    """Return class scores [B, C] from the output of a network of this form."""
     if form.scored and readout == "auto":
         return tensors_in_order(output)[0] * (1.0 if scale is None else scale)
     if isinstance(readout, str) and form.time_dim is None:
@@ -99,7 +103,9 @@ def logits(output: Any, readout: Readout = DEFAULT_READOUT, scale: float | None 
         readout: ``"auto"`` and ``"rate"`` read the first tensor, ``"membrane"`` the last, which must not be spikes. A
             function of the output replaces them.
         scale: scores are scale · (mean over time). By default T for spikes (all 0 or 1) and for ``"rate"``, which makes
-            them spike counts (what ``snntorch.functional.ce_count_loss`` takes), else 1.
+            them spike counts (what ``snntorch.functional.ce_count_loss`` takes), else 1. Counts of a network that is
+            shown more or fewer steps than it learned from are surer or less sure than they should be: give the number
+            of steps in training, as the LightningModules do by themselves.
         time_dim: dimension of time, 0 in [T, B, C].
 
     Raises:
@@ -114,6 +120,23 @@ def logits(output: Any, readout: Readout = DEFAULT_READOUT, scale: float | None 
     check_readout(readout)
     if not isinstance(readout, str):
         return readout(output)
+    read = _read(output, readout, time_dim)
+    return read.mean(time_dim) * (_default_scale(read, readout, time_dim) if scale is None else scale)
+
+
+def scale_of(form: Form, output: Any, readout: ReadoutName) -> float:
+    """Return the scale with which the output of a network of this form is read where none is given."""
+    if (form.scored and readout == "auto") or form.time_dim is None:
+        return 1.0
+    return _default_scale(_read(output, readout, form.time_dim), readout, form.time_dim)
+
+
+def _default_scale(read: Tensor, readout: ReadoutName, time_dim: int) -> float:
+    return float(read.shape[time_dim]) if readout == "rate" or _are_spikes(read) else 1.0
+
+
+def _read(output: Any, readout: ReadoutName, time_dim: int) -> Tensor:
+    """Return the tensor of an output that is read."""
     tensors = tensors_in_order(output)
     if not tensors:
         raise ValueError(expected("output", "of shape [T, B, C] with T >= 1", "no tensor"))
@@ -126,9 +149,7 @@ def logits(output: Any, readout: Readout = DEFAULT_READOUT, scale: float | None 
     if readout == "membrane" and _are_spikes(read):
         what = "'rate' or a function of the network's output, whose last tensor holds nothing but spikes"
         raise ValueError(expected("readout", what, repr(readout)))
-    if scale is None:
-        scale = float(read.shape[time_dim]) if readout == "rate" or _are_spikes(read) else 1.0
-    return read.mean(time_dim) * scale
+    return read
 
 
 def _are_spikes(values: Tensor) -> bool:

@@ -18,14 +18,18 @@ import snntorch_binary
 from snntorch_binary._errors import expected
 from snntorch_binary.checkpoint import FORMAT
 from snntorch_binary.convert import reset
+from snntorch_binary.inference.find_form import form_of
 from snntorch_binary.inference.norms import NormsOfDraws, norms_of, refit_norms_
 from snntorch_binary.inference.readout import (
     DEFAULT_READOUT,
     ReadoutName,
     check_readout,
     check_time_dim,
-    class_scores,
+    read_as,
+    scale_of,
 )
+from snntorch_binary.inference.run import run_as
+from snntorch_binary.inference.training_scale import TrainingScales, scale_in
 from snntorch_binary.learning import LocalNetwork, online_gradients
 from snntorch_binary.lightning.hyperparameters import Group, Hyperparameter, learning_rate, of_network
 from snntorch_binary.lightning.over_time import OverTime
@@ -68,7 +72,8 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         lr: Adam's learning rate.
         readout: ``"auto"`` and ``"rate"`` read the network's first output, ``"membrane"`` its last; see
             :func:`snntorch_binary.inference.logits`.
-        readout_scale: scores are that many times the mean over time; by default T for spikes and ``"rate"``, else 1.
+        readout_scale: scores are that many times the mean over time; by default T for spikes and ``"rate"``, else 1,
+            where T is the number of time steps in training.
         step: whether the network takes one time step at a time; found out where it is not given, see
             :func:`snntorch_binary.predict`.
         cosine: let learning rates fall to zero along a cosine over the whole training.
@@ -119,6 +124,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         self.lr = lr
         self.readout: ReadoutName = readout
         self.readout_scale = readout_scale
+        self._learns_scale, self._scales = readout_scale is None, TrainingScales()
         self.step = step
         self.time_dim = time_dim
         self.over_time = OverTime(net, step, time_dim) if fuse and credit == "through-time" else None
@@ -201,7 +207,13 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
     def forward(self, x: Tensor) -> Tensor:
         """Return scores [B, C] for a new sequence, with the weights in force."""
         net, step, time_dim = self.answering(x)
-        scores = class_scores(net, x, self.readout, self.readout_scale, step, time_dim)
+        form = form_of(net, x, step, time_dim)
+        output = run_as(form, net, x)
+        scale = self.readout_scale
+        if self.training and self._learns_scale:
+            scale = scale_of(form, output, self.readout)
+            self.readout_scale = self._scales.one_of(scale)
+        scores = read_as(form, output, self.readout, scale)
         self.task.check(scores.shape[-1])
         return scores
 
@@ -291,6 +303,8 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         """Stop before a network with NaN weights replaces the last good checkpoint; say who wrote this one."""
         self._check_parameters()
         checkpoint["snntorch_binary"] = {"format": FORMAT, "version": snntorch_binary.__version__}
+        if self._learns_scale:
+            checkpoint["snntorch_binary"]["readout_scale"] = self.readout_scale
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take plain values from a checkpoint, no classes, functions or paths.
@@ -299,6 +313,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
             ValueError: it is of an earlier version, and its weights had another rule.
         """
         make_plain_(checkpoint)
+        self.take_scale(checkpoint)
         rules = [layer.rule for layer in binary_layers(self.net).values()]
         before = checkpoint.get("hyper_parameters") or {}
         if isinstance(before.get("rule"), dict):
@@ -308,6 +323,11 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         for name, value in rules[0].to_json().items() if rules else ():
             if before.get(name, value) != value:  # it was an argument of the module
                 raise ValueError(expected("rule", f"one with {name}={before[name]!r}, as in the file", repr(rules[0])))
+
+    def take_scale(self, checkpoint: dict[str, Any]) -> None:
+        """Read outputs as in the training that a checkpoint is of, where no ``readout_scale`` was given."""
+        if self._learns_scale:
+            self.readout_scale = scale_in(checkpoint)
 
     def _check_parameters(self) -> None:
         # The loss need not tell: a neuron whose membrane potential is NaN is silent.

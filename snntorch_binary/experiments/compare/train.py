@@ -116,7 +116,9 @@ def load_module(
     """Return the trained module of a run, in evaluation mode, and the data it learned from."""
     data = experiment.load(seed, fold)
     module = experiment.make_module(experiment.rule(name), data, seed, fold)
-    module.load_state_dict(read_checkpoint(folder / LAST)["state_dict"])
+    checkpoint = read_checkpoint(folder / LAST)
+    module.load_state_dict(checkpoint["state_dict"])
+    module.take_scale(checkpoint)
     refit_norms(module.eval(), experiment, data, seed)
     return module, data
 

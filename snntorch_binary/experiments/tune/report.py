@@ -56,7 +56,9 @@ def test_winner(tuning: Tuning, found: Population) -> Tested | None:
         module = modules()
         if not isinstance(module, SpikingModule) or data is None or module.task.score != "accuracy":
             return None
-        module.load_state_dict(read_checkpoint(found.checkpoint)["state_dict"])
+        checkpoint = read_checkpoint(found.checkpoint)
+        module.load_state_dict(checkpoint["state_dict"])
+        module.take_scale(checkpoint)
         module.eval()
         answered = answers(data.loaded.test(), lambda x: module.answers(x, final=True))
         labels = answered.pop("labels")
