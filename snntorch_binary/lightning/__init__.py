@@ -8,6 +8,7 @@ for _package in ("torchmetrics", "lightning"):  # lightning imports torchmetrics
 
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN as BayesBiSNN  # noqa: E402
 from snntorch_binary.lightning.data import SpikeDataModule as SpikeDataModule  # noqa: E402
+from snntorch_binary.lightning.learning_reports import LearningReports as LearningReports  # noqa: E402
 from snntorch_binary.lightning.schedule import HyperparameterSchedule as HyperparameterSchedule  # noqa: E402
 from snntorch_binary.lightning.seeded_steps import SeededSteps as SeededSteps  # noqa: E402
 from snntorch_binary.lightning.spiking_module import NonFiniteLossError as NonFiniteLossError  # noqa: E402

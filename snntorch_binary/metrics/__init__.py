@@ -25,6 +25,8 @@ from snntorch_binary.metrics.energy import SpikingEnergy as SpikingEnergy
 from snntorch_binary.metrics.energy import energy as energy
 from snntorch_binary.metrics.energy import spike_rate_energy as spike_rate_energy
 from snntorch_binary.metrics.energy import spiking_energy as spiking_energy
+from snntorch_binary.metrics.learning_report import LearningReport as LearningReport
+from snntorch_binary.metrics.learning_report import learning_report as learning_report
 from snntorch_binary.metrics.out_of_distribution import OODScores as OODScores
 from snntorch_binary.metrics.out_of_distribution import ood_scores as ood_scores
 from snntorch_binary.metrics.out_of_distribution import paired_auroc_difference as paired_auroc_difference

@@ -9,7 +9,8 @@ import matplotlib.image
 import pytest
 import torch
 
-from snntorch_binary.metrics import EarlyExit, Scores, retained_accuracy
+from snntorch_binary.metrics import EarlyExit, LearningReport, Scores, retained_accuracy
+from snntorch_binary.metrics.learning_report import LayerReport, NeuronReport
 from snntorch_binary.plots import (
     PopulationSegment,
     anytime_curve,
@@ -17,6 +18,7 @@ from snntorch_binary.plots import (
     decision_surface,
     estimator_bias,
     learning_curve,
+    learning_reports,
     load_curve,
     ood_histogram,
     plane,
@@ -79,6 +81,16 @@ DRAW = {
             PopulationSegment(1, 0, 2, 4, {"lr": 0.08, "rho": 0.0}, 0.7, winning=True),
         ],
         score="val_ensemble_nll", log=["lr"],
+    ),
+    "learning reports": functools.partial(
+        learning_reports,
+        {
+            epoch: LearningReport(
+                (LayerReport("fc1", 0.1 / epoch, None, 0.1, 0.2), LayerReport("fc2", 0.2 / epoch, 0.5)),
+                (NeuronReport("lif1", 0.1, 0.3, 0.0),),
+            )
+            for epoch in (1, 2, 3)
+        },
     ),
     "estimators": functools.partial(
         estimator_bias, 0.1 * torch.arange(1, 7),
