@@ -576,3 +576,24 @@ def test_why_snntorchs_own_reset_does_not_serve():
         net(torch.full((2, 3), 2.0))
     utils.reset(net)
     assert all(state.abs().sum() > 0 for state in states(net))
+
+
+@pytest.mark.parametrize(
+    ("position", "converted"),
+    [("all but first", ("2", "4")), ("all but last", ("0", "2")), ("all but first and last", ("2",))],
+)
+def test_layers_by_their_place(position, converted):
+    net = nn.Sequential(
+        nn.Linear(4, 8), nn.LayerNorm(8), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2), nn.Embedding(3, 2)
+    )
+    report = sb.binarize_(net, sb.Sign(), position)
+    assert report.converted == converted
+    sizes = {"0": 32, "2": 64, "4": 16, "5": 6}
+    bits = sum(size * (1 if name in converted else 32) for name, size in sizes.items()) / sum(sizes.values())
+    assert report.bits_per_weight == pytest.approx(bits)
+    assert f"{bits:.3g} bits a weight on average" in str(report)
+
+
+def test_a_place_that_is_none():
+    with pytest.raises(ValueError, match="Expected argument `filter_fn` to be a function or one of all but first"):
+        sb.binarize_(nn.Linear(2, 2), sb.Sign(), "inner")

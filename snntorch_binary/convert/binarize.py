@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from snntorch_binary._errors import expected
 from snntorch_binary.convert.foreign import taken_apart
@@ -27,13 +29,16 @@ from snntorch_binary.weights import WeightRule, binary_layers
 
 _PARAMETERS_OF_TORCH_LAYERS = {"weight", "bias"}
 
+Position = Literal["all but first", "all but last", "all but first and last"]
+"""Layers that become binary, by their place in the model."""
+
 _log = logging.getLogger(__name__)
 
 
 def binarize_(
     model: nn.Module,
     rule: WeightRule,
-    filter_fn: Callable[[nn.Module, str], bool] | None = None,
+    filter_fn: Callable[[nn.Module, str], bool] | Position | None = None,
     *,
     scale: Scale = DEFAULT_SCALE,
 ) -> ConversionReport:
@@ -50,7 +55,9 @@ def binarize_(
             of AssociativeLeaky; the RNN of LeakyParallel and the LSTMCell of SLSTM stay real. The raw weights of
             Norse's cells become layers, ``cell.synapses["input_weights"]`` and ``["recurrent_weights"]``.
         rule: :class:`Sign` or :class:`Bernoulli`.
-        filter_fn: ``filter_fn(module, name) -> bool`` says which layers are converted; all by default.
+        filter_fn: ``filter_fn(module, name) -> bool`` says which layers are converted; all by default. The words ``"all
+            but first"``, ``"all but last"`` and ``"all but first and last"``, in the order in which the model holds its
+            layers, leave those real whose weights are few and matter most; the report says what that costs in bits.
         scale: as in :class:`snntorch_binary.nn.BinaryLinear`.
 
     Returns:
@@ -70,6 +77,10 @@ def binarize_(
         >>> report = sb.binarize_(net, sb.Bernoulli(), lambda module, name: name != "2")
         >>> report.converted, report.skipped
         (('0',), {'2': 'filter_fn said no'})
+        >>> net = torch.nn.Sequential(torch.nn.Linear(8, 64), torch.nn.Linear(64, 64), torch.nn.Linear(64, 2))
+        >>> report = sb.binarize_(net, sb.Sign(), "all but first and last")
+        >>> report.converted, round(report.bits_per_weight, 2)
+        (('1',), 5.19)
     """
     check_rule(rule)
     check_scale(scale)
@@ -100,10 +111,22 @@ def binarize_(
     return report
 
 
+def _by_position(model: nn.Module, position: str) -> Callable[[nn.Module, str], bool]:
+    """Return the filter that leaves the first or last layer real that could become binary."""
+    if position not in get_args(Position):
+        raise ValueError(expected("filter_fn", f"a function or one of {', '.join(get_args(Position))}", repr(position)))
+    layers = [name for name, module in model.named_modules() if _reason_to_skip(module, name, None) is None]
+    ends = {"first": layers[:1], "last": layers[-1:]}
+    real = {name for end, names in ends.items() if end in position for name in names}
+    return lambda module, name: name not in real
+
+
 def _choose(
-    model: nn.Module, rule: WeightRule, filter_fn: Callable[[nn.Module, str], bool] | None
+    model: nn.Module, rule: WeightRule, filter_fn: Callable[[nn.Module, str], bool] | Position | None
 ) -> tuple[list[nn.Module], ConversionReport]:
     """Return the modules to convert, and the report of what is converted and what not."""
+    if isinstance(filter_fn, str):
+        filter_fn = _by_position(model, filter_fn)
     modules = dict(model.named_modules())
     reasons = {name: _reason_to_skip(module, name, filter_fn) for name, module in modules.items()}
     real = {id(module) for name, module in modules.items() if reasons[name] is not None}
@@ -117,10 +140,16 @@ def _choose(
             reason = f"its weight is shared with {type(strangers[0]).__name__}, which stays real"
         if reason is None:
             chosen.append(module)
-            rows.append(Conversion(name, type(module).__name__, True, f"binary by {rule!r}"))
+            what = f"binary by {rule!r}"
+            rows.append(Conversion(name, type(module).__name__, True, what, _num_weights(module), rule.bits))
         elif reason:
-            rows.append(Conversion(name, type(module).__name__, False, reason))
+            rows.append(Conversion(name, type(module).__name__, False, reason, _num_weights(module)))
     return chosen, ConversionReport(tuple(rows))
+
+
+def _num_weights(module: nn.Module) -> int:
+    made = [value for value in module._parameters.values() if value is not None and not is_lazy(value)]
+    return sum(value.numel() for value in made if value.dim() > 1)
 
 
 def convert_(module: nn.Module, rule: WeightRule, scale: Scale, gain: Tensor | None = None) -> None:

@@ -17,6 +17,8 @@ class Conversion:
     module: str
     converted: bool
     reason: str
+    num_weights: int = 0
+    bits: int = 32
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,14 @@ class ConversionReport:
         """Of :attr:`skipped`, those that nobody asked to leave as they were."""
         return {name: reason for name, reason in self.skipped.items() if reason != ASKED}
 
+    @property
+    def bits_per_weight(self) -> float:
+        """Bits of a weight, as a mean over all weights of these modules, real ones with 32."""
+        weights = sum(row.num_weights for row in self.rows)
+        return sum(row.num_weights * row.bits for row in self.rows) / max(1, weights)
+
     def __str__(self) -> str:
         cells = [(row.name or "(the model)", row.module, row.reason) for row in self.rows]
-        return table(("name", "module", "what happened"), cells)
+        shown = table(("name", "module", "what happened"), cells)
+        asked = any(row.reason == ASKED for row in self.rows)
+        return f"{shown}\n{self.bits_per_weight:.3g} bits a weight on average" if asked else shown
