@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.inference import sample_scores
-from snntorch_binary.inference.readout import DEFAULT_READOUT, NUM_SAMPLES, ReadoutName
+from snntorch_binary.inference.readout import DEFAULT_READOUT, NUM_SAMPLES, Readout
 from snntorch_binary.lightning.hyperparameters import Group, Hyperparameter, of_posterior
 from snntorch_binary.lightning.rule_of_network import give_rule_, rule_of
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
@@ -79,7 +79,7 @@ class BayesBiSNN(SpikingModule):
         num_train_samples: int = 1,
         num_validation_samples: int = 3,
         num_test_samples: int = NUM_SAMPLES,
-        readout: ReadoutName = DEFAULT_READOUT,
+        readout: Readout = DEFAULT_READOUT,
         readout_scale: float | None = None,
         step: bool | None = None,
         cosine: bool = True,

@@ -22,7 +22,7 @@ from snntorch_binary.inference.find_form import form_of
 from snntorch_binary.inference.norms import NormsOfDraws, norms_of, refit_norms_
 from snntorch_binary.inference.readout import (
     DEFAULT_READOUT,
-    ReadoutName,
+    Readout,
     check_readout,
     check_time_dim,
     read_as,
@@ -68,10 +68,13 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
 
     Args:
         net: the network.
-        num_classes: number of classes C; ``None`` says that targets are real numbers, float32 [B].
+        num_classes: number of classes C; ``None`` says that targets are real numbers, float32 [B], or of the shape
+            [B, ...] of what is read from the network.
         lr: Adam's learning rate.
         readout: ``"auto"`` and ``"rate"`` read the network's first output, ``"membrane"`` its last; see
-            :func:`snntorch_binary.inference.logits`.
+            :func:`snntorch_binary.inference.logits`. A function of the network's output returns class scores [B, C] or
+            real values [B, ...], such as ``lambda output: output[-1].transpose(0, 1)``, a value for every time step;
+            as a file keeps no functions, ``load_from_checkpoint`` needs it again.
         readout_scale: scores are that many times the mean over time; by default T for spikes and ``"rate"``, else 1,
             where T is the number of time steps in training.
         step: whether the network takes one time step at a time; found out where it is not given, see
@@ -94,7 +97,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         net: nn.Module,
         num_classes: int | None,
         lr: float = 1e-3,
-        readout: ReadoutName = DEFAULT_READOUT,
+        readout: Readout = DEFAULT_READOUT,
         readout_scale: float | None = None,
         step: bool | None = None,
         cosine: bool = True,
@@ -114,7 +117,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
             raise ValueError(expected("lr", "a positive float", lr))
         check_readout(readout)
         check_time_dim(time_dim, step)
-        self.save_hyperparameters(ignore=["net", "rule"])
+        self.save_hyperparameters(ignore=["net", "rule", *(["readout"] if callable(readout) else [])])
         self.net = net
         self.task: Task = Regression() if num_classes is None else Classification(num_classes)
         if isinstance(net, LocalNetwork):
@@ -122,7 +125,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         self.credit = credit
         self.automatic_optimization = credit != "online"
         self.lr = lr
-        self.readout: ReadoutName = readout
+        self.readout: Readout = readout
         self.readout_scale = readout_scale
         self._learns_scale, self._scales = readout_scale is None, TrainingScales()
         self.step = step
@@ -167,7 +170,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         """Return each prediction's answer: class probabilities [B, C], or mean and standard deviation [B, 2]."""
         found = self.scores(x, final)
         for scores in found.values():
-            self.task.check(scores.shape[-1])
+            self.task.check_scores(scores[0])
         return {name: self.task.answer(scores) for name, scores in found.items()}
 
     def answering(self, x: Tensor) -> tuple[nn.Module, bool | None, int | None]:
@@ -214,7 +217,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
             scale = scale_of(form, output, self.readout)
             self.readout_scale = self._scales.one_of(scale)
         scores = read_as(form, output, self.readout, scale)
-        self.task.check(scores.shape[-1])
+        self.task.check_scores(scores)
         return scores
 
     def configure_optimizers(self) -> Any:

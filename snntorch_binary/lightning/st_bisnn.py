@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.inference.readout import DEFAULT_READOUT, ReadoutName
+from snntorch_binary.inference.readout import DEFAULT_READOUT, Readout
 from snntorch_binary.lightning.hyperparameters import Group
 from snntorch_binary.lightning.rule_of_network import give_rule_, rule_of
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
@@ -60,7 +60,7 @@ class STBiSNN(SpikingModule):
         latent_lr: float = 3e-3,
         rule: Sign | WeightRule | dict[str, Any] | None = None,
         scale: Literal["fan_in", "channel"] | float = DEFAULT_SCALE,
-        readout: ReadoutName = DEFAULT_READOUT,
+        readout: Readout = DEFAULT_READOUT,
         readout_scale: float | None = None,
         step: bool | None = None,
         cosine: bool = True,

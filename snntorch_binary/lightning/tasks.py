@@ -34,6 +34,17 @@ class Classification:
             what = f"{num_outputs}, the outputs of the network"
             raise ValueError(expected("num_classes", what, self.num_classes))
 
+    def check_scores(self, scores: Tensor) -> None:
+        """Refuse scores that are not [B, C].
+
+        Raises:
+            ValueError: they are of another shape.
+        """
+        if scores.dim() != 2:
+            what = "one that gives class scores [B, C]"
+            raise ValueError(expected("readout", what, f"scores of the shape {list(scores.shape)}"))
+        self.check(scores.shape[-1])
+
     def loss_name(self, num_outputs: int) -> LossName:
         """Return the name of the loss of scores [B, num_outputs]."""
         return "binary-cross-entropy" if num_outputs == 1 else "cross-entropy"
@@ -87,15 +98,16 @@ class Classification:
 
 
 class Regression:
-    """A real number by squared error.
+    """Real numbers by squared error: one an example, several, or as many as a picture or a series has.
 
-    An answer is the mean and the standard deviation over members, [B, 2]; one network alone has no spread.
+    An answer is the mean and the standard deviation over members, [B, ..., 2], of one number an example [B, 2]; one
+    network alone has no spread.
     """
 
     score = "rmse"
 
     def check(self, num_outputs: int) -> None:
-        """Refuse a network with more than one output.
+        """Refuse a network of local readouts with more than one output.
 
         Raises:
             ValueError: it has more.
@@ -103,13 +115,17 @@ class Regression:
         if num_outputs != 1:
             raise ValueError(expected("net", "a network with one output for a regression", f"{num_outputs} outputs"))
 
+    def check_scores(self, scores: Tensor) -> None:
+        """Take scores of any shape [B, ...]."""
+
     def loss_name(self, num_outputs: int) -> LossName:
         """Return the name of the loss."""
         return "squared-error"
 
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean squared error of scores [B, 1] for targets [B] or [B, 1]."""
-        return F.mse_loss(scores.squeeze(-1), self.targets(targets).to(scores.dtype))
+        """Return the mean squared error of scores [B, ...] for targets of their shape; [B] will do for [B, 1]."""
+        values = scores.squeeze(-1) if scores.dim() == 2 and scores.shape[-1] == 1 else scores
+        return F.mse_loss(values, self._of_shape(values.shape, targets).to(scores.dtype))
 
     def targets(self, targets: Tensor) -> Tensor:
         """Return targets [B] or [B, 1] as float numbers [B].
@@ -118,20 +134,35 @@ class Regression:
             TypeError: they are no numbers.
             ValueError: they are of another shape, or not finite.
         """
-        if not isinstance(targets, Tensor) or targets.dtype == torch.bool or targets.is_complex():
-            got = str(targets.dtype) if isinstance(targets, Tensor) else type(targets).__name__
-            raise TypeError(expected("targets", "real numbers [B]", got))
+        targets = self._numbers(targets)
         if targets.dim() == 2 and targets.shape[1] == 1:
             targets = targets.squeeze(1)
         if targets.dim() != 1:
             raise ValueError(expected("targets", "real numbers [B] or [B, 1]", f"the shape {list(targets.shape)}"))
+        return targets
+
+    def _of_shape(self, shape: torch.Size, targets: Tensor) -> Tensor:
+        """Return targets in the shape of what is to be like them."""
+        targets = self._numbers(targets)
+        if len(shape) == 1 and targets.dim() == 2 and targets.shape[1] == 1:
+            targets = targets.squeeze(1)
+        if targets.shape != shape:
+            what = f"of the shape {list(shape)}, that of the network's answers"
+            raise ValueError(expected("targets", what, f"the shape {list(targets.shape)}"))
+        return targets
+
+    def _numbers(self, targets: Tensor) -> Tensor:
+        if not isinstance(targets, Tensor) or targets.dtype == torch.bool or targets.is_complex():
+            got = str(targets.dtype) if isinstance(targets, Tensor) else type(targets).__name__
+            raise TypeError(expected("targets", "real numbers [B]", got))
         if not bool(targets.isfinite().all()):
             raise ValueError(expected("targets", "finite", "NaN or infinite values"))
         return targets if targets.is_floating_point() else targets.float()
 
     def answer(self, samples: Tensor) -> Tensor:
-        """Return mean and standard deviation [B, 2] of the scores of K members [K, B, 1]."""
-        samples = samples.squeeze(-1)
+        """Return mean and standard deviation [B, ..., 2] of scores [K, B, ...] of K members; of [K, B, 1] [B, 2]."""
+        if samples.dim() == 3 and samples.shape[-1] == 1:
+            samples = samples.squeeze(-1)
         return torch.stack([samples.mean(0), samples.std(0, correction=0)], -1)
 
     def metrics(self, prefix: str) -> MetricCollection:
@@ -140,7 +171,8 @@ class Regression:
 
     def update(self, metrics: MetricCollection, answer: Tensor, targets: Tensor) -> None:
         """Take an answer into account."""
-        metrics["rmse"].update(answer[:, 0].contiguous(), self.targets(targets).to(answer.dtype))
+        mean = answer[..., 0]
+        metrics["rmse"].update(mean.flatten(), self._of_shape(mean.shape, targets).to(answer.dtype).flatten())
 
 
 Task = Classification | Regression

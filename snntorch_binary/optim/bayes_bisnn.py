@@ -301,7 +301,7 @@ class BayesBiSNN(torch.optim.Optimizer):
     def _base_rate(self, group: dict[str, Any]) -> float:
         """Return the rate of parameters that are no latents: in proportion, where one was given to all groups alike."""
         rate, latent_rate = float(group["lr"]), group.get("latent_lr")
-        if latent_rate is None or latent_rate == group["base_lr"] or rate == group["base_lr"]:
+        if not rate or latent_rate is None or group["base_lr"] in (latent_rate, rate):
             return rate
         if not any(other["bayesian"] and float(other["lr"]) == rate for other in self.param_groups):
             return rate

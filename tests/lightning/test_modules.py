@@ -278,7 +278,10 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(rule, parameter, s
         (lambda net: SpikingModule(net, 1), "`num_classes` to be an integer of at least 2"),
         (lambda net: BayesBiSNN(net, 10, rho=-1.0), "`rho` to be a float of at least 0, or None, but got -1.0"),
         (lambda net: SpikingModule(net, 9)(torch.ones(3, 1, 64)), "`num_classes` to be 10, the outputs of the network"),
-        (lambda net: BayesBiSNN(net, None).loss(torch.ones(3, 1, 64), torch.ones(1)), "one output for a regression"),
+        (
+            lambda net: BayesBiSNN(net, None).loss(torch.ones(3, 1, 64), torch.ones(1)),
+            r"`targets` to be of the shape \[1, 10\]",
+        ),
         (lambda net: SpikingModule(net, 10, lr=0), "`lr` to be a positive float"),
         (lambda net: SpikingModule(net, 10, readout="spikes"), "`readout` to be 'auto', 'rate', 'membrane'"),
         (lambda net: STBiSNN(net, 10, latent_lr=-1), "`latent_lr` to be a positive float"),

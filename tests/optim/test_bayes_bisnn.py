@@ -299,7 +299,7 @@ RATES = {
     "cyclic": (CYCLES["cyclic"], 0.1 / 300),
     "set by hand": (lambda o: [group.update(lr=0.2) for group in o.param_groups] and None, 0.1 / 300),
     "of a list": (lambda o: torch.optim.lr_scheduler.OneCycleLR(o, max_lr=[0.3, 0.002], total_steps=9), None),
-    "a cosine": (lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 9), None),
+    "a cosine": (lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 6), None),
     "warm-up": (lambda o: torch.optim.lr_scheduler.LinearLR(o, 0.1, total_iters=5), None),
 }
 
