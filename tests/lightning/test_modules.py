@@ -280,7 +280,7 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(rule, parameter, s
         (lambda net: SpikingModule(net, 9)(torch.ones(3, 1, 64)), "`num_classes` to be 10, the outputs of the network"),
         (
             lambda net: BayesBiSNN(net, None).loss(torch.ones(3, 1, 64), torch.ones(1)),
-            r"`targets` to be of the shape \[1, 10\]",
+            r"of the shape \[1, 10\]",
         ),
         (lambda net: SpikingModule(net, 10, lr=0), "`lr` to be a positive float"),
         (lambda net: SpikingModule(net, 10, readout="spikes"), "`readout` to be 'auto', 'rate', 'membrane'"),

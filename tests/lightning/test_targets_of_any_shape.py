@@ -70,7 +70,7 @@ def test_it_learns_and_answers(kind, shape, readout, targets, tmp_path):
     for answer in module.answers(x, True).values():
         assert answer.shape == (*targets, 2)
     name = "mode" if kind is BayesBiSNN else "single"
-    squares = [(module.answers(x, True)[name][..., 0] - y).square().mean() for x, y in batches]
+    squares = [(module.answers(x, True)[name][..., 0].detach() - y).square().mean() for x, y in batches]
     assert logged[f"test_{name}_rmse"] == pytest.approx(float(torch.stack(squares).mean().sqrt()), rel=1e-5)
     if kind is not SpikingModule:
         predicted = sb.predict(module, x, generator=torch.Generator().manual_seed(0))
