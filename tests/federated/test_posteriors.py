@@ -74,6 +74,7 @@ def test_a_change_that_the_server_did_not_take_is_no_part_of_the_factor():
     torch.testing.assert_close(net[0].prior_latent, net[0].latent.detach())
 
 
+@pytest.mark.filterwarnings("ignore:In the first 30 steps the pull of the KL term was all there is")
 def test_the_optimizer_learns_with_the_cavity_for_its_prior():
     """The core's BayesBiSNN, unchanged: with a gradient of zero it goes to the cavity, not to the layer's own prior."""
     net, memory = bayes_net(), {}

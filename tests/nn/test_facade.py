@@ -8,7 +8,7 @@ import torch.nn.utils.rnn
 
 from snntorch_binary import nn
 
-BINARY = {"Linear", "Conv1d", "Conv2d", "Conv3d"}
+BINARY = {"Linear", *(f"{kind}{size}d" for kind in ("Conv", "ConvTranspose") for size in (1, 2, 3))}
 LAZY = {f"Lazy{name}" for name in BINARY}
 
 
