@@ -119,6 +119,20 @@ def test_torch(runs, spikes, capsys):
     assert len(plain[1].weight[0].abs().unique()) == 1
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_onnx(runs, spikes, capsys):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    code, out, err = run("export", "--to", "onnx", runs["st"], "net.onnx", capsys=capsys)
+    assert (code, err) == (0, "")
+    assert out.startswith("Written to net.onnx: an ONNX program for inputs of the shape [10, 2, 64], any batch size")
+    session = onnxruntime.InferenceSession("net.onnx", providers=["CPUExecutionProvider"])
+    (answer,) = session.run(None, {session.get_inputs()[0].name: spikes[:10].numpy()})
+    torch.testing.assert_close(
+        torch.from_numpy(answer), trained(runs["st"])(spikes[:10]).detach(), rtol=1e-5, atol=1e-5
+    )
+
+
 def test_nir_of_a_network_with_hard_resets(runs, spikes, capsys):
     code, out, _ = run("export", "--to", "nir", runs["fit"], "net.nir", capsys=capsys)
     assert code == 0

@@ -22,6 +22,8 @@ _EPILOG = """formats:
           --model.init_args.net.init_args.reset_mechanism zero, or give --allow-lossy
   packed  1 bit per weight, for snntorch_binary.load_packed
   torch   a state dict of plain torch layers with weights scale * (+1 or -1), for torch.load(OUT, weights_only=True)
+  onnx    a program for onnxruntime and others, for as many time steps as in training; needs onnx, onnxscript and
+          onnxruntime
 
 examples:
   snntorch-binary export --to packed --members 10 results/digits/runs/bayes-seed0/last.ckpt digits.safetensors
@@ -33,7 +35,7 @@ def add_to(commands: Any) -> None:
     """Add the command to a parser's commands."""
     parser = commands.add_parser(
         "export",
-        help="write the network of a run as a NIR graph, 1 bit per weight, or plain torch",
+        help="write the network of a run as a NIR graph, 1 bit per weight, ONNX or plain torch",
         description="Write the network of a run, for use without training.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -98,7 +100,13 @@ def _sample(run: TrainedRun) -> Tensor:
     described = run.description
     if isinstance(run.net, nn.Sequential):
         return torch.zeros(*([] if described.num_steps is None else [1]), 1, *described.input_shape)
-    steps = [] if described.num_steps is None else [min(3, described.num_steps)]
+    return _spikes(run, None if described.num_steps is None else min(3, described.num_steps))
+
+
+def _spikes(run: TrainedRun, num_steps: int | None) -> Tensor:
+    """Return spikes of two examples, in the order in which the network takes them."""
+    described = run.description
+    steps = [] if num_steps is None else [num_steps]
     shape = [2, *steps] if described.data.get("time", "first") == "batch-first" else [*steps, 2]
     return torch.randint(0, 2, (*shape, *described.input_shape), generator=torch.Generator().manual_seed(0)).float()
 
@@ -154,4 +162,13 @@ def _weights(text: str) -> str | int:
     raise argparse.ArgumentTypeError(f"expected mode, mean or a seed of at least 0, but got {text!r}")
 
 
-_WRITERS = {"nir": _to_nir, "packed": _to_packed, "torch": _to_torch}
+def _to_onnx(run: TrainedRun, path: Path, options: argparse.Namespace) -> str:
+    from snntorch_binary.export import to_onnx
+
+    steps = run.description.num_steps
+    sample = _spikes(run, steps)
+    to_onnx(run.net, sample, path, options.weights)
+    return f"an ONNX program for inputs of the shape {[*sample.shape]}" + ("" if steps is None else ", any batch size")
+
+
+_WRITERS = {"nir": _to_nir, "packed": _to_packed, "torch": _to_torch, "onnx": _to_onnx}

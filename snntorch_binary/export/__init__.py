@@ -1,6 +1,9 @@
-"""NIR, the exchange format of neuromorphic hardware and simulators: `to_nir` and `from_nir`."""
+"""Networks for elsewhere: NIR, the exchange format of neuromorphic hardware and simulators, ONNX, `torch.export`."""
 
 from snntorch_binary.export.errors import NIRExportError as NIRExportError
 from snntorch_binary.export.errors import NIRFileError as NIRFileError
 from snntorch_binary.export.from_nir import from_nir as from_nir
+from snntorch_binary.export.runtimes import RuntimeExportError as RuntimeExportError
+from snntorch_binary.export.runtimes import to_onnx as to_onnx
+from snntorch_binary.export.runtimes import to_torch_export as to_torch_export
 from snntorch_binary.export.to_nir import to_nir as to_nir

@@ -86,7 +86,7 @@ def to_nir(
     nir = require("nir", "export")
     if not 0 < dt < float("inf"):
         raise ValueError(expected("dt", "a positive float", dt))
-    kind, generator = _which(weights)
+    kind, generator = weights_of_kind(weights)
     from snntorch_binary.export.graph import graph_of  # needs numpy, which nir brings
 
     metadata = {
@@ -115,7 +115,12 @@ def _over_time(net: nn.Module, sample: Any) -> GraphNetwork:
         raise TypeError(expected("net", what, got)) from None
 
 
-def _which(weights: object) -> tuple[Kind, torch.Generator | None]:
+def weights_of_kind(weights: object) -> tuple[Kind, torch.Generator | None]:
+    """Return the kind of weights that a word or a seed says, and where a draw comes from.
+
+    Raises:
+        ValueError: it says none.
+    """
     if weights == "mode":
         return "mode", None
     if weights == "mean":

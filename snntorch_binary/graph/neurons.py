@@ -58,7 +58,8 @@ def _scan(neuron: Any, x: Tensor, initial: tuple[Tensor | None, ...]) -> Any:
     reset = _RESETS[neuron.state_function.__name__]
     spikes, mem = leaky_scan(currents, mem, beta, threshold, reset, surrogate)
     factor = neuron.graded_spikes_factor
-    if isinstance(factor, nn.Parameter) or factor.device.type != "cpu" or bool((factor != 1).any()):
+    unknown = torch.compiler.is_compiling() or isinstance(factor, nn.Parameter) or factor.device.type != "cpu"
+    if unknown or bool((factor != 1).any()):
         spikes = spikes * factor
     return (spikes, currents, mem) if synapse else (spikes, mem)
 

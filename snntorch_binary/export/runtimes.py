@@ -1,0 +1,234 @@
+"""Networks for other runtimes: `torch.export` and ONNX, with plain weights and all time steps in one program."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from snntorch_binary._errors import in_one_line, require
+from snntorch_binary._files import replacing
+from snntorch_binary.convert.copies import copy_model
+from snntorch_binary.convert.plain import become_plain, plain_class_of, plain_weight
+from snntorch_binary.export.to_nir import weights_of_kind
+from snntorch_binary.fuse import as_graph
+from snntorch_binary.graph.network import GraphNetwork
+from snntorch_binary.graph.tree import leaves
+from snntorch_binary.weights import binary_layers, sampled
+
+_CLOSE = 1e-5
+
+
+class RuntimeExportError(ValueError):
+    """A network cannot be exported, or what was exported answers otherwise; the message says what is in the way."""
+
+
+def to_torch_export(net: nn.Module, sample: Any, weights: Literal["mode", "mean"] | int = "mode") -> Any:
+    """Return a network with plain weights as a program of ``torch.export``, for C++, mobile and compilers.
+
+    The program does all time steps of the sample in turn: it takes sequences of that length, of any number of
+    examples, and needs nothing of this package or of snnTorch. Weights are float32, scale · (±1); for one bit each see
+    :func:`snntorch_binary.save_packed`. It is compared with the network before it is returned: spikes equal, other
+    numbers to 1e-5.
+
+    Args:
+        net: a network of any form that :func:`snntorch_binary.fuse` takes, binary or not; it is left as it was.
+        sample: an input as it takes it, with as many time steps as will be asked for, or a tuple of its arguments.
+        weights: ``"mode"``, ``"mean"``, or the seed of a posterior draw.
+
+    Returns:
+        A ``torch.export.ExportedProgram``; ``torch.export.save(program, path)`` writes it.
+
+    Raises:
+        RuntimeExportError: an operation cannot be exported, or the program answers otherwise; a ``ValueError``.
+        NotAGraphError: the network does not fold over time; a ``ValueError``.
+        TypeError: the sample is no tensor, or a binary layer is of a class of your own.
+
+    Example:
+        >>> import torch, snntorch_binary as sb
+        >>> from snntorch_binary.export import to_torch_export
+        >>> net = torch.nn.Sequential(sb.nn.BinaryLinear(8, 4), sb.nn.Leaky(beta=0.9))
+        >>> program = to_torch_export(net, torch.zeros(5, 2, 8))
+        >>> program.module()(torch.ones(5, 7, 8)).shape
+        torch.Size([5, 7, 4])
+    """
+    graph = plain_graph(net, sample, weights)
+    inputs = [leaf for leaf in leaves(_arguments(sample)) if isinstance(leaf, Tensor)]
+    free = [{dim for dim, size in enumerate(value.shape) if size > 1} for value in inputs]
+    program = _program(graph, inputs, free)
+    found = [{dim for dim in dims if _is_free(program, index, dim)} for index, dims in enumerate(free)]
+    if found != free:  # a size that turned out to be fixed has to be said, or other runtimes do not look at it
+        program = _program(graph, inputs, found)
+    _check(graph, inputs, program.module())
+    return program
+
+
+def _program(graph: GraphNetwork, inputs: list[Tensor], free: list[set[int]]) -> Any:
+    auto = torch.export.Dim.AUTO
+    shapes = tuple(dict.fromkeys(sorted(dims), auto) for dims in free)
+    try:
+        with _quietly(), torch.no_grad():
+            module = graph.graph_module().eval()
+            return torch.export.export(module, tuple(inputs), dynamic_shapes=shapes, strict=False)
+    except Exception as error:  # of torch's, of many kinds
+        raise RuntimeExportError(f"The network cannot be exported: {in_one_line(str(error), 300)}") from None
+
+
+def _is_free(program: Any, index: int, dim: int) -> bool:
+    name = program.graph_signature.user_inputs[index]
+    (node,) = (node for node in program.graph.nodes if node.op == "placeholder" and node.name == name)
+    return not str(node.meta["val"].shape[dim]).isdigit()  # one that is fixed can be a symbol, too: of a number
+
+
+def to_onnx(
+    net: nn.Module, sample: Any, path: str | PathLike[str], weights: Literal["mode", "mean"] | int = "mode"
+) -> None:
+    """Write a network with plain weights as an ONNX file, which onnxruntime and many others run.
+
+    It is what :func:`to_torch_export` makes, for any number of examples, and onnxruntime's answers are compared with
+    the network's.
+
+    Args:
+        net: as there.
+        sample: as there.
+        path: the file to write; one that is there is replaced.
+        weights: as there.
+
+    Raises:
+        RuntimeExportError: as there.
+        NotAGraphError: as there.
+        TypeError: as there.
+        MissingPackageError: onnx, onnxscript or onnxruntime is not installed.
+        OSError: the file cannot be written.
+
+    Example:
+        >>> import torch, snntorch_binary as sb
+        >>> net = torch.nn.Sequential(sb.nn.BinaryLinear(8, 4), sb.nn.Leaky(beta=0.9))
+        >>> sb.export.to_onnx(net, torch.zeros(5, 2, 8), "net.onnx")  # doctest: +SKIP
+    """
+    for package in ("onnx", "onnxscript"):
+        require(package, "onnx")
+    runtime = require("onnxruntime", "onnx")
+    program = to_torch_export(net, sample, weights)
+    graph = plain_graph(net, sample, weights)
+    inputs = [leaf for leaf in leaves(_arguments(sample)) if isinstance(leaf, Tensor)]
+    try:
+        with _quietly():
+            written: Any = torch.onnx.export(program, dynamo=True, verbose=False)
+    except Exception as error:  # of torch's, of many kinds
+        raise RuntimeExportError(f"The network cannot be written as ONNX: {in_one_line(str(error), 300)}") from None
+    with replacing(Path(path)) as temporary:
+        written.save(str(temporary))
+        session = runtime.InferenceSession(str(temporary), providers=["CPUExecutionProvider"])
+        names = [each.name for each in session.get_inputs()]
+
+        def answer(*given: Tensor) -> list[Tensor]:
+            feed = {name: value.numpy() for name, value in zip(names, given, strict=True)}
+            return [torch.from_numpy(value) for value in session.run(None, feed)]
+
+        _check(graph, inputs, answer)
+
+
+def plain_graph(net: nn.Module, sample: Any, weights: Literal["mode", "mean"] | int = "mode") -> GraphNetwork:
+    """Return a copy of a network as a graph over time in evaluation mode, whose weights are torch's own."""
+    kind, generator = weights_of_kind(weights)
+    graph = copy_model(net if isinstance(net, GraphNetwork) else as_graph(net, sample)).cpu().eval()
+    layers = binary_layers(graph)
+    for layer in layers.values():
+        plain_class_of(layer)
+    inputs = [leaf for leaf in leaves(_arguments(sample)) if isinstance(leaf, Tensor)]
+    with sampled(graph, kind, generator) if layers else nullcontext(), torch.no_grad():
+        answer = graph.graph_answer(*inputs)
+        plain = {name: PlainLayer(layer) for name, layer in layers.items()}
+    for name, module in plain.items():
+        parent, _, last = name.rpartition(".")
+        graph.get_submodule(parent).add_module(last, module)
+    with torch.no_grad():
+        _compare(answer, graph.graph_answer(*inputs))
+    return graph
+
+
+class PlainLayer(nn.Module):
+    """A layer of torch with the weights of a binary layer that are in force, which scales its sums as that one does.
+
+    So they are rounded alike. It takes [T, B, C, ...], too.
+    """
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        weight, scale, self.is_fused = plain_weight(layer.in_force()), layer._scale(), layer.gain is not None
+        self.spatial = len(layer.kernel_size) if hasattr(layer, "kernel_size") else 0
+        by_channel = (-1, *(1,) * self.spatial)
+        bias = layer.bias
+        become_plain(layer)
+        layer.weight, layer.bias = nn.Parameter(weight, requires_grad=False), None
+        self.layer = layer
+        self.register_buffer("scale", torch.as_tensor(scale, dtype=weight.dtype).detach().clone().reshape(by_channel))
+        self.register_buffer("bias", None if bias is None else bias.detach().clone().reshape(by_channel))
+
+    def forward(self, x: Tensor, *more: Any, **options: Any) -> Tensor:
+        """Return the scaled sums and the bias."""
+        folded = self.spatial > 0 and x.dim() == self.spatial + 3
+        y = self.layer(x.flatten(0, 1) if folded else x, *more, **options)
+        scale: Any = self.scale
+        bias: Any = self.bias
+        if bias is not None and self.is_fused:
+            y = torch.addcmul(bias, y, scale)
+        else:
+            y = y * scale if bias is None else y * scale + bias
+        return y.unflatten(0, x.shape[:2]) if folded else y
+
+
+def _arguments(sample: Any) -> tuple[Any, ...]:
+    return (sample if isinstance(sample, tuple) else (sample,), {})
+
+
+def _check(graph: GraphNetwork, inputs: list[Tensor], exported: Callable[..., Any]) -> None:
+    """Compare what was exported with the network, on the sample and on as many examples again."""
+    with torch.no_grad():
+        _compare(graph.graph_answer(*inputs), exported(*inputs))
+        for dim in range(min(2, inputs[0].dim())):
+            doubled = [torch.cat([value, value.flip(dim)], dim) if value.dim() > dim else value for value in inputs]
+            try:
+                answer = exported(*doubled)
+            except Exception:  # not the dimension of examples
+                continue
+            _compare(graph.graph_answer(*doubled), answer)
+
+
+def _compare(expected_answer: Any, answer: Any) -> None:
+    """Say where answers differ: spikes at all, other numbers by more than 1e-5."""
+    pairs = zip(leaves(expected_answer), leaves(answer), strict=True)
+    for one, other in pairs:
+        if not isinstance(one, Tensor):
+            continue
+        spikes = bool(((one == 0) | (one == 1)).all())
+        same = torch.equal(one, other) if spikes else torch.allclose(one, other, rtol=_CLOSE, atol=_CLOSE)
+        if not same:
+            what = "spikes" if spikes else "numbers"
+            apart = float((one - other).abs().max())
+            raise RuntimeExportError(f"What was exported gives other {what} than the network, by up to {apart:.2g}.")
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Leave out what torch's exporters log of packages that nobody needs here."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch._export", "torch.export")]
+    before = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            # Neurons keep their last state as an attribute, which no call of a graph looks at.
+            warnings.filterwarnings("ignore", "The tensor attributes? .* assigned during export", UserWarning)
+            yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
