@@ -153,7 +153,7 @@ class BinaryConv3d(_BinaryConv, nn.Conv3d):  # type: ignore[override]
 class _BinaryConvTranspose(_BinaryConv):
     """What the three transposed convolutions share."""
 
-    transpose: ClassVar[Callable[..., Tensor]]
+    _transpose: ClassVar[Callable[..., Tensor]]
 
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         """Return scale · (input * W) + bias; ``output_size`` as of torch's layer."""
@@ -163,7 +163,7 @@ class _BinaryConvTranspose(_BinaryConv):
             geometry: tuple[Any, ...] = (self.stride, self.padding, self.kernel_size, self.spatial, self.dilation)
             more = self._output_padding(input, size, *geometry)  # type: ignore[operator]
             options = (self.stride, self.padding, more, self.groups, self.dilation)
-            return type(self).transpose(input, weight, bias, *options)
+            return type(self)._transpose(input, weight, bias, *options)
 
         return self._convolved(input, convolve)
 
@@ -182,7 +182,7 @@ class BinaryConvTranspose1d(_BinaryConvTranspose, nn.ConvTranspose1d):  # type: 
     """
 
     spatial = 1
-    transpose = F.conv_transpose1d
+    _transpose = F.conv_transpose1d
 
 
 class BinaryConvTranspose2d(_BinaryConvTranspose, nn.ConvTranspose2d):  # type: ignore[override]
@@ -199,7 +199,7 @@ class BinaryConvTranspose2d(_BinaryConvTranspose, nn.ConvTranspose2d):  # type: 
     """
 
     spatial = 2
-    transpose = F.conv_transpose2d
+    _transpose = F.conv_transpose2d
 
 
 class BinaryConvTranspose3d(_BinaryConvTranspose, nn.ConvTranspose3d):  # type: ignore[override]
@@ -215,7 +215,7 @@ class BinaryConvTranspose3d(_BinaryConvTranspose, nn.ConvTranspose3d):  # type: 
     """
 
     spatial = 3
-    transpose = F.conv_transpose3d
+    _transpose = F.conv_transpose3d
 
 
 BINARY_TWINS: dict[type[nn.Module], type[BinaryLayer]] = {
