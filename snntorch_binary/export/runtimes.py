@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -33,10 +33,10 @@ class RuntimeExportError(ValueError):
 def to_torch_export(net: nn.Module, sample: Any, weights: Literal["mode", "mean"] | int = "mode") -> Any:
     """Return a network with plain weights as a program of ``torch.export``, for C++, mobile and compilers.
 
-    The program does all time steps of the sample in turn: it takes sequences of that length, of any number of
-    examples, and needs nothing of this package or of snnTorch. Weights are float32, scale · (±1); for one bit each see
-    :func:`snntorch_binary.save_packed`. It is compared with the network before it is returned: spikes equal, other
-    numbers to 1e-5.
+    The program does all time steps of the sample in turn: it takes sequences of that length, of any number of examples
+    (where an operation fixes that, a warning says so), and needs nothing of this package or of snnTorch. Weights are
+    float32, scale · (±1); for one bit each see :func:`snntorch_binary.save_packed`. It is compared with the network
+    before it is returned: spikes equal, other numbers to 1e-5.
 
     Args:
         net: a network of any form that :func:`snntorch_binary.fuse` takes, binary or not; it is left as it was.
@@ -59,15 +59,46 @@ def to_torch_export(net: nn.Module, sample: Any, weights: Literal["mode", "mean"
         >>> program.module()(torch.ones(5, 7, 8)).shape
         torch.Size([5, 7, 4])
     """
-    graph = plain_graph(net, sample, weights)
-    inputs = [leaf for leaf in leaves(_arguments(sample)) if isinstance(leaf, Tensor)]
-    free = [{dim for dim, size in enumerate(value.shape) if size > 1} for value in inputs]
-    program = _program(graph, inputs, free)
-    found = [{dim for dim in dims if _is_free(program, index, dim)} for index, dims in enumerate(free)]
-    if found != free:  # a size that turned out to be fixed has to be said, or other runtimes do not look at it
-        program = _program(graph, inputs, found)
-    _check(graph, inputs, program.module())
-    return program
+    return _exported(plain_graph(net, sample, weights), _tensors(sample))[0]
+
+
+def _exported(graph: GraphNetwork, inputs: list[Tensor]) -> tuple[Any, list[Tensor], list[set[int]]]:
+    """Return the program, the inputs that it was made with, and which of their sizes are free."""
+    program, free = _program_and_sizes(graph, inputs)
+    if not free[0] & {0, 1}:
+        inputs = _of_several_examples(graph, inputs)
+        program, free = _program_and_sizes(graph, inputs)
+    if not free[0] & {0, 1}:
+        sizes = " and ".join(str(list(value.shape)) for value in inputs)
+        warnings.warn(
+            f"What is exported takes inputs of the shape {sizes} only, no other number of examples.", stacklevel=3
+        )
+    _check(graph, inputs, free, program.module())
+    return program, inputs, free
+
+
+def _program_and_sizes(graph: GraphNetwork, inputs: list[Tensor]) -> tuple[Any, list[set[int]]]:
+    several = [{dim for dim, size in enumerate(value.shape) if size > 1} for value in inputs]
+    program = _program(graph, inputs, several)
+    free = _free_sizes(program)
+    if free != several:  # a size that turned out to be fixed has to be said, or other runtimes do not look at it
+        program = _program(graph, inputs, free)
+    return program, free
+
+
+def _of_several_examples(graph: GraphNetwork, inputs: list[Tensor]) -> list[Tensor]:
+    """Return inputs of two examples in place of one, as a size of 1 is taken for one that has to be 1."""
+    found = []
+    for dim in range(min(2, inputs[0].dim())):
+        if inputs[0].shape[dim] > 1:
+            continue
+        doubled = [torch.cat([value, value], dim) if value.dim() > dim else value for value in inputs]
+        with suppress(Exception), torch.no_grad():  # not the dimension of examples
+            graph.graph_answer(*doubled)
+            found.append(doubled)
+    if len(found) > 1:
+        raise RuntimeExportError("Give a sample of two examples or more: of one it cannot be told where examples are.")
+    return found[0] if found else inputs
 
 
 def _program(graph: GraphNetwork, inputs: list[Tensor], free: list[set[int]]) -> Any:
@@ -81,10 +112,12 @@ def _program(graph: GraphNetwork, inputs: list[Tensor], free: list[set[int]]) ->
         raise RuntimeExportError(f"The network cannot be exported: {in_one_line(str(error), 300)}") from None
 
 
-def _is_free(program: Any, index: int, dim: int) -> bool:
-    name = program.graph_signature.user_inputs[index]
-    (node,) = (node for node in program.graph.nodes if node.op == "placeholder" and node.name == name)
-    return not str(node.meta["val"].shape[dim]).isdigit()  # one that is fixed can be a symbol, too: of a number
+def _free_sizes(program: Any) -> list[set[int]]:
+    """Return the dimensions of each input that can be of another size than in the sample."""
+    nodes = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
+    shapes = [nodes[name].meta["val"].shape for name in program.graph_signature.user_inputs]
+    # A size that is fixed can be a symbol, too: of a number.
+    return [{dim for dim, size in enumerate(shape) if not str(size).isdigit()} for shape in shapes]
 
 
 def to_onnx(
@@ -116,9 +149,8 @@ def to_onnx(
     for package in ("onnx", "onnxscript"):
         require(package, "onnx")
     runtime = require("onnxruntime", "onnx")
-    program = to_torch_export(net, sample, weights)
     graph = plain_graph(net, sample, weights)
-    inputs = [leaf for leaf in leaves(_arguments(sample)) if isinstance(leaf, Tensor)]
+    program, inputs, free = _exported(graph, _tensors(sample))
     try:
         with _quietly():
             written: Any = torch.onnx.export(program, dynamo=True, verbose=False)
@@ -133,7 +165,7 @@ def to_onnx(
             feed = {name: value.numpy() for name, value in zip(names, given, strict=True)}
             return [torch.from_numpy(value) for value in session.run(None, feed)]
 
-        _check(graph, inputs, answer)
+        _check(graph, inputs, free, answer)
 
 
 def plain_graph(net: nn.Module, sample: Any, weights: Literal["mode", "mean"] | int = "mode") -> GraphNetwork:
@@ -143,7 +175,7 @@ def plain_graph(net: nn.Module, sample: Any, weights: Literal["mode", "mean"] | 
     layers = binary_layers(graph)
     for layer in layers.values():
         plain_class_of(layer)
-    inputs = [leaf for leaf in leaves(_arguments(sample)) if isinstance(leaf, Tensor)]
+    inputs = _tensors(sample)
     with sampled(graph, kind, generator) if layers else nullcontext(), torch.no_grad():
         answer = graph.graph_answer(*inputs)
         plain = {name: PlainLayer(layer) for name, layer in layers.items()}
@@ -186,20 +218,22 @@ class PlainLayer(nn.Module):
         return y.unflatten(0, x.shape[:2]) if folded else y
 
 
-def _arguments(sample: Any) -> tuple[Any, ...]:
-    return (sample if isinstance(sample, tuple) else (sample,), {})
+def _tensors(sample: Any) -> list[Tensor]:
+    return [leaf.cpu() for leaf in leaves(sample) if isinstance(leaf, Tensor)]
 
 
-def _check(graph: GraphNetwork, inputs: list[Tensor], exported: Callable[..., Any]) -> None:
+def _check(graph: GraphNetwork, inputs: list[Tensor], free: list[set[int]], exported: Callable[..., Any]) -> None:
     """Compare what was exported with the network, on the sample and on as many examples again."""
     with torch.no_grad():
         _compare(graph.graph_answer(*inputs), exported(*inputs))
-        for dim in range(min(2, inputs[0].dim())):
-            doubled = [torch.cat([value, value.flip(dim)], dim) if value.dim() > dim else value for value in inputs]
+        for dim in sorted(free[0] & {0, 1})[-1:]:
+            pairs = zip(inputs, free, strict=True)
+            doubled = [torch.cat([value, value.flip(dim)], dim) if dim in dims else value for value, dims in pairs]
             try:
                 answer = exported(*doubled)
-            except Exception:  # not the dimension of examples
-                continue
+            except Exception as error:  # of a runtime, of many kinds
+                why = in_one_line(str(error), 300)
+                raise RuntimeExportError(f"What was exported does not take another number of examples: {why}") from None
             _compare(graph.graph_answer(*doubled), answer)
 
 

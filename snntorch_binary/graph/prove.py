@@ -139,6 +139,7 @@ class _Replayed(fx.Interpreter):
         return n.meta[DRAWN] if DRAWN in n.meta else super().run_node(n)
 
 
+@torch.enable_grad()
 def _check_gradients(built: Built) -> None:
     """Compare the gradients of the parameters, in evaluation mode."""
     twin = built.twin.eval()

@@ -124,11 +124,12 @@ def logits(output: Any, readout: Readout = DEFAULT_READOUT, scale: float | None 
     return read.mean(time_dim) * (_default_scale(read, readout, time_dim) if scale is None else scale)
 
 
-def scale_of(form: Form, output: Any, readout: Readout) -> float:
-    """Return the scale with which the output of a network of this form is read where none is given."""
+def scale_of(form: Form, output: Any, readout: Readout) -> float | None:
+    """Return the number of time steps with which counts are read; ``None`` of potentials, or where nothing spiked."""
     if not isinstance(readout, str) or (form.scored and readout == "auto") or form.time_dim is None:
-        return 1.0
-    return _default_scale(_read(output, readout, form.time_dim), readout, form.time_dim)
+        return None
+    read = _read(output, readout, form.time_dim)
+    return float(read.shape[form.time_dim]) if readout == "rate" or _are_spikes(read) else None
 
 
 def _default_scale(read: Tensor, readout: ReadoutName, time_dim: int) -> float:

@@ -12,12 +12,9 @@ class TrainingScales:
     def __init__(self) -> None:
         self._seen: set[float] = set()
 
-    def one_of(self, scale: float) -> float | None:
-        """Take up the scale of a batch; return the one of all batches, or ``None`` where there are several.
-
-        A scale of 1 is that of potentials, or of spikes of which there were none.
-        """
-        if scale != 1:
+    def one_of(self, scale: float | None) -> float | None:
+        """Take up the scale of a batch; return the one of all batches, or ``None`` where there are several or none."""
+        if scale is not None:
             self._seen.add(scale)
         return next(iter(self._seen)) if len(self._seen) == 1 else None
 

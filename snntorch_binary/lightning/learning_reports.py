@@ -57,7 +57,9 @@ class LearningReports(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take the report of an epoch."""
-        found = learning_report(pl_module.net, self._x, self._last, getattr(pl_module, "step", None))  # type: ignore[arg-type]
+        step = getattr(pl_module, "step", None)
+        step = step if isinstance(step, bool) else None  # a method of that name is somebody else's
+        found = learning_report(pl_module.net, self._x, self._last, step)  # type: ignore[arg-type]
         layers = tuple(replace(layer, blocked=self._blocked.get(layer.name)) for layer in found.layers)
         self._last = self.reports[trainer.current_epoch + 1] = replace(found, layers=layers)
         self._x = None

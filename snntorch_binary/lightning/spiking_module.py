@@ -46,6 +46,7 @@ class NonFiniteLossError(RuntimeError):
 Credit = Literal["through-time", "local", "online"]
 """How a weight learns of its share in the error."""
 CREDITS: tuple[str, ...] = get_args(Credit)
+_A_FUNCTION = "a function"
 NORM_BATCHES = 20
 """Training batches that statistics of batch norms are taken from."""
 
@@ -214,8 +215,8 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         output = run_as(form, net, x)
         scale = self.readout_scale
         if self.training and self._learns_scale:
-            scale = scale_of(form, output, self.readout)
-            self.readout_scale = self._scales.one_of(scale)
+            self.readout_scale = self._scales.one_of(scale_of(form, output, self.readout))
+            scale = None
         scores = read_as(form, output, self.readout, scale)
         self.task.check_scores(scores)
         return scores
@@ -308,14 +309,20 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         checkpoint["snntorch_binary"] = {"format": FORMAT, "version": snntorch_binary.__version__}
         if self._learns_scale:
             checkpoint["snntorch_binary"]["readout_scale"] = self.readout_scale
+        if not isinstance(self.readout, str):
+            checkpoint["snntorch_binary"]["readout"] = _A_FUNCTION
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take plain values from a checkpoint, no classes, functions or paths.
 
         Raises:
-            ValueError: it is of an earlier version, and its weights had another rule.
+            ValueError: it is of an earlier version, and its weights had another rule; or its network was read by a
+                function, and this one is not.
         """
         make_plain_(checkpoint)
+        said = checkpoint.get("snntorch_binary")
+        if isinstance(said, dict) and said.get("readout") == _A_FUNCTION and isinstance(self.readout, str):
+            raise ValueError(expected("readout", "the function that it was trained with, as in the file", self.readout))
         self.take_scale(checkpoint)
         rules = [layer.rule for layer in binary_layers(self.net).values()]
         before = checkpoint.get("hyper_parameters") or {}

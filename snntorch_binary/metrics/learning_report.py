@@ -218,8 +218,16 @@ def _counting(calls: list[Any]) -> Any:
 
 
 def _report(name: str, calls: list[tuple[Tensor, Tensor, Tensor]]) -> NeuronReport:
-    rates, ever, always = (torch.stack(parts) for parts in zip(*calls, strict=True))
-    return NeuronReport(name, float(rates.mean()), _mean(~ever.any(0)), _mean(always.all(0)))
+    # A module that stands for several layers is called in several shapes, each with neurons of its own.
+    shapes: dict[torch.Size, list[tuple[Tensor, Tensor, Tensor]]] = {}
+    for call in calls:
+        shapes.setdefault(call[0].shape, []).append(call)
+    found = []
+    for same in shapes.values():
+        rates, ever, always = (torch.stack(parts) for parts in zip(*same, strict=True))
+        found.append((rates.mean(0).flatten(), ~ever.any(0).flatten(), always.all(0).flatten()))
+    rate, silent, saturated = (_mean(torch.cat(parts)) for parts in zip(*found, strict=True))
+    return NeuronReport(name, rate, silent, saturated)
 
 
 def _mean(values: Tensor) -> float:

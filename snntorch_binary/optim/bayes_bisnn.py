@@ -134,7 +134,7 @@ class BayesBiSNN(torch.optim.Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._pull = Pull()
+        self._pull = Pull(is_over=bool(self.state))  # in a training that goes on both may pull alike
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters; latents with a Bernoulli posterior and all others become groups of their own."""
@@ -206,8 +206,8 @@ class BayesBiSNN(torch.optim.Optimizer):
             for latent in group["params"] if group["bayesian"] and group["rho"] and not group["paper_exact"] else ():
                 owner = known.get(id(latent))
                 if owner is not None and latent.grad is not None and not latent.grad.is_sparse:
-                    self._pull.add(latent, latent.grad, owner.prior_latent)
-        self._pull.stepped(max(group["rho"] for group in self.param_groups))
+                    self._pull.add(latent, latent.grad, owner.prior_latent, group["rho"])
+        self._pull.stepped(max((group["rho"] for group in self.param_groups if group["bayesian"]), default=0.0))
 
     def _bayesian_step(self, latent: Tensor, grad: Tensor, owner: Owner | None, group: dict[str, Any]) -> None:
         if owner is None:
@@ -301,8 +301,8 @@ class BayesBiSNN(torch.optim.Optimizer):
     def _base_rate(self, group: dict[str, Any]) -> float:
         """Return the rate of parameters that are no latents: in proportion, where one was given to all groups alike."""
         rate, latent_rate = float(group["lr"]), group.get("latent_lr")
-        if not rate or latent_rate is None or group["base_lr"] in (latent_rate, rate):
-            return rate
+        if latent_rate is None or latent_rate == group["base_lr"] or rate <= group["base_lr"]:
+            return rate  # such as what falling schedules end at
         if not any(other["bayesian"] and float(other["lr"]) == rate for other in self.param_groups):
             return rate
         if not self._said_proportion:
@@ -311,7 +311,7 @@ class BayesBiSNN(torch.optim.Optimizer):
                 f"All parameter groups were given one learning rate, {rate:g}: it is taken for that of the latents, "
                 f"and {group['base_lr']:g} / {latent_rate:g} times it for biases and other real parameters. Where a "
                 f"schedule takes a list, give it both: max_lr=[{latent_rate:g}, {group['base_lr']:g}].",
-                stacklevel=4,
+                stacklevel=6,
             )
         return rate * group["base_lr"] / latent_rate
 

@@ -21,8 +21,8 @@ class Pull:
     A sum over steps, as a single batch's gradient is mostly noise.
     """
 
-    def __init__(self) -> None:
-        self._steps = 0
+    def __init__(self, is_over: bool = False) -> None:
+        self._steps = STEPS if is_over else 0
         self._sums: dict[Tensor, tuple[Tensor, Tensor]] = {}
 
     @property
@@ -30,29 +30,25 @@ class Pull:
         """Whether enough has been seen."""
         return self._steps >= STEPS
 
-    def add(self, latent: Tensor, grad: Tensor, prior: Tensor) -> None:
+    def add(self, latent: Tensor, grad: Tensor, prior: Tensor, rho: float) -> None:
         """Take up a gradient of the loss, before the step that it leads to."""
         loss, kl = self._sums.setdefault(latent, (torch.zeros_like(latent), torch.zeros_like(latent)))
         loss.addcdiv_(grad, squared_sech(latent.detach()))
-        kl.add_(latent.detach() - prior)
+        kl.add_(latent.detach() - prior, alpha=rho)
 
     def stepped(self, rho: float) -> None:
         """Take notice of a step; after the last of them, warn where the prior is too strong."""
         self._steps += 1
         if not self.is_over or not self._sums:
             return
-        loss, kl = (
-            float(torch.stack([each[i].square().sum() for each in self._sums.values()]).sum().sqrt()) for i in (0, 1)
-        )
+        loss, kl = (sum(float(each[i].square().sum()) for each in self._sums.values()) ** 0.5 for i in (0, 1))
         self._sums.clear()
-        ratio = rho * kl / loss if loss else float("inf")
-        if ratio > MOST:
-            what = (
-                f"{ratio:.2g} times as strong as that of the loss" if loss else "all there is: the loss has no gradient"
-            )
-            better = f", and at most {0.1 * loss / kl:.1g} would leave it a tenth" if loss else ""
-            warnings.warn(
-                f"In the first {STEPS} steps the pull of the KL term was {what} (rho={rho:g}): the posterior will stay "
-                f"near its prior and its answers too unsure. rho=0, the default, has no such pull{better}.",
-                stacklevel=4,
-            )
+        if kl <= MOST * loss:
+            return
+        ratio = f"{kl / loss:.2g} times as strong as that of the loss" if loss else "all there is: the loss has none"
+        better = f", and at most {0.1 * rho * loss / kl:.1g} would leave it a tenth" if loss else ""
+        warnings.warn(
+            f"In the first {STEPS} steps the pull of the KL term was {ratio} (rho={rho:g}): the posterior will stay "
+            f"near its prior and its answers too unsure. rho=0, the default, has no such pull{better}.",
+            stacklevel=6,
+        )

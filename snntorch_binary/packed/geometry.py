@@ -46,6 +46,8 @@ class Geometry:
             raise ValueError(expected("kernel, stride, dilation and spread", f"in [1, {LARGEST}]", self))
         if not all(0 <= value <= LARGEST for pair in self.padding for value in pair):
             raise ValueError(expected("padding", f"in [0, {LARGEST}]", self))
+        if math.prod(self.spread) > _LARGEST_WINDOW:
+            raise ValueError(expected("spread", f"of at most {_LARGEST_WINDOW} positions for one", self))
         if math.prod(1 + sum(pair) for pair in self.padding) > _MOST_PADDING:
             raise ValueError(expected("padding", f"of at most {_MOST_PADDING} positions around one", self))
 

@@ -169,8 +169,8 @@ class _Writer:
         weights = weights_of(module)
         if weights is None:
             return module
-        if self._has_size_of_its_own(target):
-            self.report[target] = "stays as it is: it is called with an output size"
+        if self._is_called_with_more(module):
+            self.report[target] = "stays as it is: it is called with more than an input, such as an output size"
             return module
         real = target in self.real_input or not self.spiking.gets_spikes(target)
         self.report[target] = "1 bit a weight, " + ("multiplies real numbers" if real else "counts spikes")
@@ -186,11 +186,18 @@ class _Writer:
         layer.name = target
         return layer
 
-    def _has_size_of_its_own(self, target: str) -> bool:
-        """Say whether a transposed convolution is told the size of its output."""
-        graphs = [module.graph for module in self.network.modules() if isinstance(module, fx.GraphModule)]
-        calls = [node for graph in graphs for node in graph.nodes if node.op == "call_module" and node.target == target]
-        return any(len(node.args) > 1 or node.kwargs for node in calls)
+    def _is_called_with_more(self, layer: nn.Module) -> bool:
+        """Say whether a layer gets other arguments than its input, as a transposed convolution can."""
+        owners: list[Any] = [
+            self.network,
+            *(part for part in self.network.modules() if isinstance(part, fx.GraphModule)),
+        ]
+        calls = [(owner, node) for owner in owners for node in owner.graph.nodes if node.op == "call_module"]
+        return any(
+            len(node.args) + len(node.kwargs) > 1
+            for owner, node in calls
+            if owner.get_submodule(str(node.target)) is layer
+        )
 
 
 class _Program:
@@ -226,6 +233,8 @@ class _Program:
         if node.op == "call_module":
             module = self.root.get_submodule(str(target))
             silent = type(module) in _SILENT
+            if not args and kwargs.keys() == {"input"}:
+                args, kwargs = (kwargs["input"],), {}
             return args[0] if silent else self._add("invoke", self._module(str(target)), args, kwargs)
         if node.op == "call_method":
             return self._add("method" if target in METHODS else "function", str(target), args, kwargs)

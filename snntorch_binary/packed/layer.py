@@ -168,9 +168,15 @@ class PackedLayer(nn.Module):
     # ---- the product -------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def forward(self, x: Tensor | SpikeBits) -> Any:
-        """Return currents or spikes, see the class."""
-        spikes = self._entered(x)
+    def forward(self, input: Tensor | SpikeBits, output_size: Any = None) -> Any:
+        """Return currents or spikes, see the class; ``output_size`` can only be the one that there is."""
+        spikes = self._entered(input)
+        if output_size is not None:
+            spatial = self.geometry.spatial
+            size = spikes.shape[spikes.dim() - spatial :] if isinstance(spikes, Tensor) else spikes.positions
+            own = self.geometry.output_size(tuple(size))
+            if tuple(output_size)[-spatial:] != own:
+                raise ValueError(expected("output_size", f"{list(own)}, as the packed layer gives", list(output_size)))
         if isinstance(spikes, Tensor):
             return self._by_torch(spikes[None])
         kernels = compiled("packed") if spikes.words.device.type == "cpu" else None

@@ -44,6 +44,7 @@ def assert_same(ours, theirs):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:What is exported takes inputs of the shape")
 @pytest.mark.parametrize("name", [*FORMS, *(pytest.param(name, marks=pytest.mark.repeated) for name in MORE)])
 def test_a_program_answers_as_the_network(name):
     net, x = made(name)
@@ -78,6 +79,27 @@ def test_other_numbers_of_examples_the_same_number_of_steps():
     with pytest.raises(Exception, match=r"size|shape|Guard|equal"):
         program(spikes(6, 2, 1, 6, 6))
     assert not any("latent" in name for name in to_torch_export(net, x).state_dict)
+
+
+def test_a_sample_of_one_example_will_do():
+    net, x = small(sb.Sign()), spikes(5, 1, 1, 6, 6)
+    more = spikes(5, 7, 1, 6, 6)
+    with torch.no_grad():
+        torch.testing.assert_close(to_torch_export(net, x).module()(more), net(more), rtol=1e-5, atol=1e-5)
+    flat = nn.Sequential(sb.nn.BinaryLinear(4, 3), sb.nn.Leaky(beta=0.9))
+    with pytest.raises(RuntimeExportError, match="Give a sample of two examples or more"):
+        to_torch_export(flat, spikes(1, 1, 4))
+    assert to_torch_export(flat, spikes(1, 2, 4)).module()(spikes(1, 9, 4)).shape == (1, 9, 3)
+
+
+def test_a_number_of_examples_that_is_fixed_is_said():
+    net, x = made("RLeaky and RSynaptic")
+    with pytest.warns(
+        UserWarning, match=r"takes inputs of the shape \[\d+, 3, \d+\] only, no other number of examples"
+    ):
+        program = to_torch_export(net, x)
+    with pytest.raises(Exception, match=r"size|shape|Guard|equal"):
+        program.module()(torch.cat([x, x], 1))
 
 
 @pytest.mark.parametrize("weights", ["mode", "mean", 3])
@@ -141,8 +163,6 @@ def test_what_cannot_be_exported_is_one_sentence():
 def test_other_answers_are_refused(monkeypatch):
     from snntorch_binary.export import runtimes
 
-    monkeypatch.setattr(
-        runtimes, "_check", lambda graph, inputs, exported: runtimes._compare([torch.ones(2)], [torch.zeros(2)])
-    )
+    monkeypatch.setattr(runtimes, "_check", lambda *_: runtimes._compare([torch.ones(2)], [torch.zeros(2)]))
     with pytest.raises(RuntimeExportError, match="gives other spikes than the network, by up to 1"):
         to_torch_export(small(sb.Sign()), spikes(2, 2, 1, 6, 6))

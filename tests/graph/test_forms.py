@@ -237,3 +237,11 @@ def test_fused_training_learns_the_same(name):
         curves.append(torch.tensor([*losses, *(value.double().sum() for value in net.state_dict().values())]))
     assert curves[0][9] < curves[0][0]
     torch.testing.assert_close(curves[1], curves[0], rtol=1e-3, atol=1e-3)
+
+
+def test_it_can_be_fused_where_no_gradients_are_kept():
+    net, x = made("loop over time")
+    with torch.no_grad():
+        fused = sb.fuse(net, x)
+    check_equal(answered(fused, x, "loop over time"), answered(net, x, "loop over time"))
+    assert fused(x)[0].requires_grad

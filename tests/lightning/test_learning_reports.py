@@ -35,3 +35,21 @@ def test_training_is_the_same(kind, rates, tmp_path):
     flips = [row.flipped for report in reports.reports.values() for row in report.layers]
     assert max(flips) > 0
     assert (tmp_path / "learning.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_method_called_step_is_not_the_form_of_the_network():
+    class Own(STBiSNN):
+        def __init__(self):
+            super().__init__(SpikingMLP(6, [16], 3, drive=4.0), 3)
+            del self.step
+
+        def step(self, batch):
+            return batch
+
+        def answering(self, x):
+            return self.net, None, None
+
+    x = (torch.rand(5, 8, 6, generator=torch.Generator().manual_seed(0)) < 0.5).float()
+    batches, reports = [(x, torch.arange(8) % 3)], LearningReports()
+    make_trainer(1, [reports]).fit(Own(), DataLoader(batches, batch_size=None), DataLoader(batches, batch_size=None))
+    assert reports.reports[1].neurons[0].rate > 0

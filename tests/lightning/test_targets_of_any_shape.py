@@ -81,6 +81,16 @@ def test_it_learns_and_answers(kind, shape, readout, targets, tmp_path):
         torch.testing.assert_close(one, other)
 
 
+def test_a_file_of_a_network_that_was_read_by_a_function_needs_it_again(tmp_path):
+    module = SpikingModule(Loop(3), None, readout=last_step)
+    batches = [((torch.rand(STEPS, BATCH, 6) < 0.5).float(), torch.rand(BATCH, 3))]
+    trainer = make_trainer(1)
+    trainer.fit(module, DataLoader(batches, batch_size=None), DataLoader(batches, batch_size=None))
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match="`readout` to be the function that it was trained with, as in the file"):
+        SpikingModule.load_from_checkpoint(tmp_path / "last.ckpt", net=Loop(3), num_classes=None)
+
+
 def test_what_does_not_fit_is_one_sentence():
     x = torch.zeros(STEPS, BATCH, 6)
     with pytest.raises(

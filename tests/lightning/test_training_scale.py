@@ -66,6 +66,7 @@ def test_of_a_posterior_too():
     ("steps", "readout", "options", "scale"),
     [
         ((10, 12), "rate", {}, None),  # each batch by its own: as it was learned
+        ((1, 1), "rate", {}, 1.0),
         ((10, 10), "membrane", {}, None),
         ((10, 10), "rate", {"readout_scale": 3.0}, 3.0),
     ],
@@ -74,7 +75,7 @@ def test_what_there_is_no_one_number_of_stays_as_it_is(steps, readout, options, 
     module, trainer = trained(SpikingModule, *steps, readout=readout, **options)
     assert module.readout_scale == scale
     state = trainer._checkpoint_connector.dump_checkpoint()
-    assert state["snntorch_binary"].get("readout_scale") is None
+    assert state["snntorch_binary"].get("readout_scale") == (None if options else scale)
 
 
 @pytest.mark.parametrize("said", ["12", -1.0, float("inf"), True, [3.0], None])

@@ -81,6 +81,29 @@ def test_silent_and_saturated_neurons(kind):
     assert any("silent" in line for line in learning_report(net, x[1:]).advice)
 
 
+def test_a_module_of_neurons_that_stands_for_layers_of_several_sizes():
+    class Shared(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc1, self.fc2, self.lif = sb.nn.BinaryLinear(4, 6), sb.nn.BinaryLinear(6, 2), snn.Leaky(beta=0.0)
+
+        def forward(self, x):
+            first = second = self.lif.init_leaky()
+            found = []
+            for step in x:
+                spikes, first = self.lif(self.fc1(step), first)
+                spikes, second = self.lif(self.fc2(spikes), second)
+                found.append(spikes)
+            return torch.stack(found)
+
+    net = Shared()
+    with torch.no_grad():
+        net.fc1.bias.fill_(9.0)  # six neurons that spike once reset allows it, two that never do
+        net.fc2.bias.fill_(-9.0)
+    (row,) = learning_report(net, torch.zeros(4, 3, 4)).neurons
+    assert row.silent == pytest.approx(2 / 8)
+
+
 def test_it_leaves_no_trace():
     net = nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.5), snn.Leaky(beta=0.9, init_hidden=True), nn.Linear(8, 3))
     sb.binarize_(net, sb.Bernoulli())

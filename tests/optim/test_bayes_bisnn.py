@@ -294,12 +294,42 @@ def test_a_prior_that_pulls_harder_than_the_data_is_said(rho, warned):
         assert better == pytest.approx(0.1 * 0.02, rel=0.3)
 
 
+def test_a_training_that_goes_on_is_not_warned_again():
+    """At the optimum both pull alike."""
+    layer = weights_alone(sb.Bernoulli(init_scale=1.0))
+    c = torch.randn(32, 64) * 0.02
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.05, rho=1e-3)
+        for resumed in (False, True):
+            if resumed:
+                optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+            for _ in range(400):
+                optimizer.zero_grad()
+                backward(layer, c)
+                optimizer.step()
+
+
+def test_each_group_has_a_rho_of_its_own():
+    layer = sb.nn.BinaryLinear(64, 32, weight=sb.Bernoulli(init_scale=1.0), scale=1.0)
+    c = torch.randn(32, 64) * 0.02
+    groups = [{"params": [layer.latent], "rho": 1e-5}, {"params": [layer.bias]}]
+    optimizer = sb.optim.BayesBiSNN(groups, lr=1e-3, rho=0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(40):
+            optimizer.zero_grad()
+            backward(layer, c)
+            optimizer.step()
+
+
 RATES = {
     "one cycle": (CYCLES["one cycle"], 0.1 / 300),
     "cyclic": (CYCLES["cyclic"], 0.1 / 300),
     "set by hand": (lambda o: [group.update(lr=0.2) for group in o.param_groups] and None, 0.1 / 300),
     "of a list": (lambda o: torch.optim.lr_scheduler.OneCycleLR(o, max_lr=[0.3, 0.002], total_steps=9), None),
     "a cosine": (lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 6), None),
+    "a floor": (lambda o: torch.optim.lr_scheduler.LambdaLR(o, [lambda _: 1e-3, lambda _: 0.3]), None),  # 1e-4 both
     "warm-up": (lambda o: torch.optim.lr_scheduler.LinearLR(o, 0.1, total_iters=5), None),
 }
 

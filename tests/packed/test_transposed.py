@@ -11,6 +11,7 @@ from torch import nn
 import snntorch_binary as sb
 from snntorch_binary.packed import PackedFileError
 from snntorch_binary.packed.file import save_and_load
+from snntorch_binary.packed.geometry import Geometry
 
 pytest.importorskip("safetensors")
 from safetensors.torch import load_file, safe_open, save_file
@@ -65,6 +66,32 @@ def test_one_bit_a_weight_frozen_or_in_a_loop(tmp_path):
     assert torch.equal(sb.load_packed(tmp_path / "packed.safetensors")(x), packed(x))
 
 
+class Told(nn.Module):
+    """A transposed convolution that is told the size of its output, and a layer whose input has its name."""
+
+    def __init__(self, size, by_name):
+        super().__init__()
+        self.up, self.fc, self.size, self.by_name = nn.ConvTranspose1d(2, 3, 3, 2), nn.Linear(9, 4), size, by_name
+
+    def forward(self, x):
+        up = self.up(x, output_size=[self.size]) if self.by_name else self.up(x, [self.size])
+        return self.fc(input=up)
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_an_output_size_that_is_asked_for(by_name):
+    net, x = Told(9, by_name).eval(), spikes(4, 2, 4)
+    sb.binarize_(net, sb.Sign())
+    packed = sb.pack(net, x)
+    assert "more than an input" in packed.report["up"]
+    assert packed.report["fc"] == "1 bit a weight, multiplies real numbers"
+    torch.testing.assert_close(packed(x), net(x))
+    layer = sb.pack(nn.Sequential(net.up))[0]
+    assert torch.equal(layer(x, output_size=[9]), net.up(x, output_size=[9]))
+    with pytest.raises(ValueError, match=r"`output_size` to be \[9\], as the packed layer gives, but got \[10\]"):
+        layer(x, [10])
+
+
 def test_what_torch_cuts_off_is_not_packed():
     net = nn.Sequential(sb.nn.BinaryConvTranspose1d(2, 2, 1, padding=1))
     with pytest.raises(ValueError, match="padding larger than what its kernel covers"):
@@ -94,3 +121,8 @@ def test_a_damaged_file_is_one_sentence(change, tmp_path):
     save_file(tensors, path, meta)
     with pytest.raises(PackedFileError, match=r"spread|spatial|padding"):
         sb.load_packed(path)
+
+
+def test_a_file_cannot_ask_for_endless_growth():
+    with pytest.raises(ValueError, match="`spread` to be of at most 4096 positions for one"):
+        Geometry((1,) * 3, (1,) * 3, (1,) * 3, ((0, 0),) * 3, (64,) * 3)
