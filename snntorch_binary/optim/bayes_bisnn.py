@@ -49,7 +49,7 @@ class BayesBiSNN(torch.optim.Optimizer):
         lr: learning rate η of the latents, positive; with the plain step it has to be tuned.
         rho: weight of the KL term, at least 0, the default. It multiplies the KL divergence of a *per-example mean*
             loss, so that ``rho = 1 / N`` is Bayes' rule for N training examples; larger is a broader posterior. Where
-            the term pulls too hard beside the loss in the first steps, a warning says by how much.
+            a prior of ½ pulls too hard beside the loss in the first steps, a warning says by how much.
         momentum: in [0, 1), of the plain step.
         betas: decay rates of Adam's two moments of G; ``None`` is the paper's plain step, w_r - η G. ``"auto"`` is
             (0.9, 0.999), or ``None`` with ``momentum`` or ``paper_exact``, which exclude them.
@@ -205,8 +205,10 @@ class BayesBiSNN(torch.optim.Optimizer):
         for group in self.param_groups:
             for latent in group["params"] if group["bayesian"] and group["rho"] and not group["paper_exact"] else ():
                 owner = known.get(id(latent))
-                if owner is not None and latent.grad is not None and not latent.grad.is_sparse:
-                    self._pull.add(latent, latent.grad, owner.prior_latent, group["rho"])
+                if owner is None or latent.grad is None or latent.grad.is_sparse:
+                    continue
+                if not bool(owner.prior_latent.any()):  # one that says something, as a task before, is meant to pull
+                    self._pull.add(latent, latent.grad, group["rho"])
         self._pull.stepped(max((group["rho"] for group in self.param_groups if group["bayesian"]), default=0.0))
 
     def _bayesian_step(self, latent: Tensor, grad: Tensor, owner: Owner | None, group: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Whether the prior pulls a posterior harder than the data: a look at the first steps of training."""
+"""Whether the prior, ½ for each weight, pulls a posterior too hard: a look at the first steps of training."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Pull:
         """Whether enough has been seen."""
         return self._steps >= STEPS
 
-    def add(self, latent: Tensor, grad: Tensor, prior: Tensor, rho: float) -> None:
+    def add(self, latent: Tensor, grad: Tensor, rho: float) -> None:
         """Take up a gradient of the loss, before the step that it leads to."""
         loss, kl = self._sums.setdefault(latent, (torch.zeros_like(latent), torch.zeros_like(latent)))
         loss.addcdiv_(grad, squared_sech(latent.detach()))
-        kl.add_(latent.detach() - prior, alpha=rho)
+        kl.add_(latent.detach(), alpha=rho)
 
     def stepped(self, rho: float) -> None:
         """Take notice of a step; after the last of them, warn where the prior is too strong."""

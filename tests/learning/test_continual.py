@@ -26,6 +26,7 @@ def minimise_free_energy(net, gradient, rho=1.0):
         optimizer.step()
 
 
+@pytest.mark.filterwarnings("ignore:In the first 30 steps")  # at the optimum both pull alike
 def test_one_task_after_the_other_is_bayes_rule_on_both():
     """The posterior of a linear loss is known: learned in turn, two of them add up."""
     first, second = torch.randn(2, 3, 5, dtype=torch.float64)

@@ -66,6 +66,7 @@ def test_the_three_factor_product_is_the_gradient(name: str, scale: str, loss: o
         torch.testing.assert_close(gradient, found[False][1][key], rtol=1e-4, atol=1e-7, msg=key)
 
 
+@pytest.mark.filterwarnings("ignore:In the first 30 steps")
 def test_both_paths_learn_the_same_network_step_by_step() -> None:
     x, labels = spikes(40, 8, 6), torch.arange(8) % 3
     nets = []

@@ -310,6 +310,18 @@ def test_a_training_that_goes_on_is_not_warned_again():
                 optimizer.step()
 
 
+def test_a_prior_that_says_something_is_meant_to_pull():
+    layer = weights_alone(sb.Bernoulli(init_scale=1.0, prior=0.9))
+    c = torch.randn(32, 64) * 0.02
+    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=1e-3, rho=3.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(40):
+            optimizer.zero_grad()
+            backward(layer, c)
+            optimizer.step()
+
+
 def test_each_group_has_a_rho_of_its_own():
     layer = sb.nn.BinaryLinear(64, 32, weight=sb.Bernoulli(init_scale=1.0), scale=1.0)
     c = torch.randn(32, 64) * 0.02
