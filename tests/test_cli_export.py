@@ -176,7 +176,7 @@ def assert_one_sentence(error, *words):
     ("arguments", "words"),
     [
         (["export", "{bayes}", "net"], ["--to"]),
-        (["export", "--to", "onnx", "{bayes}", "net"], ["--to", "onnx", "packed"]),
+        (["export", "--to", "tflite", "{bayes}", "net"], ["--to", "tflite", "packed"]),
         (["export", "--to", "packed", "{bayes}"], ["OUT"]),
         (["export", "--to", "packed", "nothing.ckpt", "net"], ["`RUN`", "'nothing.ckpt'"]),
         (["export", "--to", "packed", "{bayes}", "no/folder/net"], ["`OUT`", "no/folder/net"]),

@@ -252,6 +252,7 @@ def train_function(name):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:In the first 30 steps")  # of RTRL ten a sequence, all alike
 @pytest.mark.parametrize("name", ["BPTT", "TBPTT", "RTRL"])
 @pytest.mark.parametrize(
     "neuron",

@@ -56,7 +56,10 @@ def answers_of(run: TrainedRun, x: Tensor, num_members: int | None = None) -> di
         mode, members = sample_scores(net, x, count, generator=generator, norms=run.norms, **reading)
         found = {"mode": mode[None], "ensemble": members}
     for scores in found.values():
-        task.check(scores.shape[-1]) if isinstance(task, Regression) else task.check_scores(scores[0])
+        if isinstance(task, Regression):
+            task.check(scores.shape[-1])  # what rows and tables have is one number an example
+        else:
+            task.check_scores(scores[0])
     return {name: task.answer(scores) for name, scores in found.items()}
 
 
