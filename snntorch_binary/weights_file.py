@@ -18,7 +18,7 @@ from snntorch_binary._json import parse_json
 from snntorch_binary.convert.binarize import convert_
 from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.convert.foreign import taken_apart
-from snntorch_binary.nn.binary import check_scale
+from snntorch_binary.nn.scale import check_scale
 from snntorch_binary.nn.subclasses import binary_class
 from snntorch_binary.weights import WeightRule, binary_layers
 

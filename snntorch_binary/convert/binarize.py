@@ -14,15 +14,8 @@ from torch.nn.parameter import is_lazy
 from snntorch_binary._errors import expected
 from snntorch_binary.convert.foreign import taken_apart
 from snntorch_binary.convert.report import ASKED, Conversion, ConversionReport
-from snntorch_binary.nn.binary import (
-    BINARY_TWINS,
-    DEFAULT_SCALE,
-    BinaryLayer,
-    Scale,
-    check_rule,
-    check_scale,
-    gain_like,
-)
+from snntorch_binary.nn.binary import BINARY_TWINS, BinaryLayer, check_rule
+from snntorch_binary.nn.scale import DEFAULT_SCALE, Scale, check_scale, gain_like
 from snntorch_binary.nn.subclasses import binary_class
 from snntorch_binary.nn.view import describes_zeros
 from snntorch_binary.weights import WeightRule, binary_layers

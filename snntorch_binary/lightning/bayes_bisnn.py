@@ -14,7 +14,7 @@ from snntorch_binary.inference.readout import DEFAULT_READOUT, NUM_SAMPLES, Read
 from snntorch_binary.lightning.hyperparameters import Group, Hyperparameter, of_posterior
 from snntorch_binary.lightning.rule_of_network import give_rule_, rule_of
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
-from snntorch_binary.nn.binary import DEFAULT_SCALE
+from snntorch_binary.nn.scale import DEFAULT_SCALE
 from snntorch_binary.optim import BayesBiSNN as BayesBiSNNOptimizer
 from snntorch_binary.optim.bayes_bisnn import DEFAULT_LR, Betas
 from snntorch_binary.weights import LATENT_LIMIT, Bernoulli, WeightRule, binary_layers, disarm_loss, resample_

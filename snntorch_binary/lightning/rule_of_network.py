@@ -9,7 +9,7 @@ from torch import nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.convert import binarize_
-from snntorch_binary.nn.binary import Scale
+from snntorch_binary.nn.scale import Scale
 from snntorch_binary.weights import WeightRule, binary_layers
 
 

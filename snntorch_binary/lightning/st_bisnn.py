@@ -12,7 +12,7 @@ from snntorch_binary.inference.readout import DEFAULT_READOUT, Readout
 from snntorch_binary.lightning.hyperparameters import Group
 from snntorch_binary.lightning.rule_of_network import give_rule_, rule_of
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
-from snntorch_binary.nn.binary import DEFAULT_SCALE
+from snntorch_binary.nn.scale import DEFAULT_SCALE
 from snntorch_binary.weights import Sign, WeightRule, binary_layers
 
 

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
+from snntorch_binary._text import table
 from snntorch_binary.inference.evaluated import evaluated
 from snntorch_binary.inference.find_form import form_of
 from snntorch_binary.inference.kept_state import state_put_back
 from snntorch_binary.inference.run import run_as
 from snntorch_binary.nn.neurons.known import takes_one_step
-from snntorch_binary.weights import require_binary_layers
+from snntorch_binary.weights import WeightRule, require_binary_layers
 from snntorch_binary.weights.sign import Sign
 
 
@@ -97,17 +98,17 @@ class LearningReport:
         return tuple(found)
 
     def __str__(self) -> str:
-        layers: list[tuple[str, ...]] = [("layer", "flipped", "bits a weight", "outside ±1", "gradient there")]
-        layers += [
+        layers = [
             (each.name, _share(each.flipped), _number(each.entropy), _share(each.outside), _share(each.blocked))
             for each in self.layers
         ]
-        neurons: list[tuple[str, ...]] = [("neurons", "rate", "silent", "at every step")]
-        neurons += [
-            (each.name, _number(each.rate), _share(each.silent), _share(each.saturated)) for each in self.neurons
-        ]
-        parts = [_aligned(layers), *([_aligned(neurons)] if self.neurons else []), "\n".join(self.advice)]
-        return "\n\n".join(part for part in parts if part)
+        parts = [table(("layer", "flipped", "bits a weight", "outside ±1", "gradient there"), layers)]
+        if self.neurons:
+            neurons = [
+                (each.name, _number(each.rate), _share(each.silent), _share(each.saturated)) for each in self.neurons
+            ]
+            parts.append(table(("neurons", "rate", "silent", "at every step"), neurons))
+        return "\n\n".join([*parts, *(["\n".join(self.advice)] if self.advice else [])])
 
 
 def learning_report(
@@ -150,14 +151,13 @@ def learning_report(
     blocked = blocked_gradients(net)
     rows = []
     for (name, sign), layer in zip(signs.items(), layers.values(), strict=True):
-        clipped = isinstance(layer.rule, Sign) and layer.rule.straight_through == "clipped"
         latent = layer.latent.detach()
         rows.append(
             LayerReport(
                 name,
                 None if since is None else _mean(sign != since.signs[name].to(sign.device)),
                 _entropy(latent) if layer.rule.has_posterior else None,
-                _mean(latent.abs() > 1) if clipped else None,
+                _mean(latent.abs() > 1) if _is_clipped(layer.rule) else None,
                 blocked.get(name),
             )
         )
@@ -169,14 +169,17 @@ def blocked_gradients(net: nn.Module) -> dict[str, float]:
     """Return the share of the gradient outside the clip by layer, of those that have had a backward pass."""
     found = {}
     for name, layer in require_binary_layers(net).items():
-        clipped = isinstance(layer.rule, Sign) and layer.rule.straight_through == "clipped"
         held = layer.draw.held
-        if not clipped or layer.latent.grad is None or held is None or held.gradient is None:
+        if not _is_clipped(layer.rule) or layer.latent.grad is None or held is None or held.gradient is None:
             continue
         size = held.gradient.abs()
         if bool(size.any()):
             found[name or "network"] = float(size[layer.latent.detach().abs() > 1].sum() / size.sum())
     return found
+
+
+def _is_clipped(rule: WeightRule) -> bool:
+    return isinstance(rule, Sign) and rule.straight_through == "clipped"
 
 
 def _entropy(latent: Tensor) -> float:
@@ -244,9 +247,3 @@ def _share(value: float | None) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def _aligned(rows: list[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rows.insert(1, tuple("-" * width for width in widths))
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

@@ -11,11 +11,7 @@ from torch.nn import functional as F
 from snntorch_binary.kernels.product import scaled, scaled_linear
 from snntorch_binary.nn.binary_layer import BinaryLayer as BinaryLayer
 from snntorch_binary.nn.binary_layer import check_rule as check_rule
-from snntorch_binary.nn.scale import DEFAULT_SCALE as DEFAULT_SCALE
-from snntorch_binary.nn.scale import Scale as Scale
-from snntorch_binary.nn.scale import check_scale as check_scale
-from snntorch_binary.nn.scale import gain_like as gain_like
-from snntorch_binary.nn.scale import sums_in_half
+from snntorch_binary.nn.scale import DEFAULT_SCALE, Scale, check_scale, sums_in_half
 from snntorch_binary.weights.rule import WeightRule
 from snntorch_binary.weights.sign import Sign
 

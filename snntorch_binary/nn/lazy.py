@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 from torch import nn
 
 from snntorch_binary.nn.binary import (
-    DEFAULT_SCALE,
     BinaryConv1d,
     BinaryConv2d,
     BinaryConv3d,
@@ -16,10 +15,9 @@ from snntorch_binary.nn.binary import (
     BinaryConvTranspose3d,
     BinaryLayer,
     BinaryLinear,
-    Scale,
     check_rule,
-    check_scale,
 )
+from snntorch_binary.nn.scale import DEFAULT_SCALE, Scale, check_scale
 from snntorch_binary.weights.rule import WeightRule
 from snntorch_binary.weights.sign import Sign
 

@@ -6,6 +6,7 @@ from torch.utils.data import DataLoader
 from training import make_trainer
 
 from snntorch_binary.lightning import BayesBiSNN, LearningReports, STBiSNN
+from snntorch_binary.metrics import learning_report
 from snntorch_binary.models import SpikingMLP
 
 pytestmark = [
@@ -51,5 +52,7 @@ def test_a_method_called_step_is_not_the_form_of_the_network():
 
     x = (torch.rand(5, 8, 6, generator=torch.Generator().manual_seed(0)) < 0.5).float()
     batches, reports = [(x, torch.arange(8) % 3)], LearningReports()
-    make_trainer(1, [reports]).fit(Own(), DataLoader(batches, batch_size=None), DataLoader(batches, batch_size=None))
-    assert reports.reports[1].neurons[0].rate > 0
+    module = Own()
+    make_trainer(1, [reports]).fit(module, DataLoader(batches, batch_size=None), DataLoader(batches, batch_size=None))
+    assert reports.reports[1].neurons == learning_report(module.net, x).neurons
+    assert 0 < reports.reports[1].neurons[0].silent < 1

@@ -3,28 +3,18 @@
 import copy
 import io
 import pickle
-import re
-import warnings
 
 import numpy as np
 import pytest
 import torch
 from oracle import settings
 from torch import nn
+from weights_alone import backward, weights_alone
 
 import snntorch_binary as sb
 
 VARIANTS = {"plain": {"betas": None}, "momentum": {"momentum": 0.9}, "betas": {"betas": (0.9, 0.99)}}
 each_variant = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
-
-
-def weights_alone(rule, shape=(32, 64)):
-    """A layer whose loss ``(layer(eye) * c.T).sum()`` has dL/dw = c."""
-    return sb.nn.BinaryLinear(shape[1], shape[0], bias=False, weight=rule, scale=1.0)
-
-
-def backward(layer, c):
-    (layer(torch.eye(c.shape[1], dtype=c.dtype)).T * c).sum().backward()
 
 
 # ---- the published rule, papers/bisnn.md 5.1 ---------------------------------------------------
@@ -227,158 +217,6 @@ def test_the_default_is_adam_normalised_unless_something_else_is_said():
     assert groups()["betas"] == (0.9, 0.999)
     for arguments in ({"momentum": 0.5}, {"paper_exact": True}, {"betas": None}):
         assert groups(**arguments)["betas"] is None
-
-
-CYCLES = {
-    "one cycle": lambda o: torch.optim.lr_scheduler.OneCycleLR(o, max_lr=0.3, total_steps=9),
-    "cyclic": lambda o: torch.optim.lr_scheduler.CyclicLR(o, base_lr=0.01, max_lr=0.3, step_size_up=3),
-}
-
-
-@pytest.mark.parametrize("cycle", CYCLES.values(), ids=CYCLES)
-@pytest.mark.parametrize(
-    ("variant", "reference"),
-    [
-        ({"betas": None}, lambda p: torch.optim.SGD(p, lr=0.01)),
-        ({"momentum": 0.9}, lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9)),
-        ({"betas": (0.8, 0.95)}, lambda p: torch.optim.Adam(p, lr=0.01, betas=(0.8, 0.95))),
-        ({}, lambda p: torch.optim.Adam(p, lr=0.01)),
-    ],
-    ids=["plain", "momentum", "betas", "default"],
-)
-def test_cycling_schedules_move_what_they_move_in_torchs_own(variant, reference, cycle):
-    """Learning rate, and momentum or beta1: of the latents as in SGD or Adam, of the biases as in Adam."""
-    net = sb.nn.BinaryLinear(6, 3, weight=sb.Bernoulli(), scale=1.0)
-    twins = [nn.Parameter(value.detach().clone()) for value in (net.latent, net.bias)]
-    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.01, rho=0.0, base_lr=0.01, **variant)
-    theirs = [reference([twins[0]]), torch.optim.Adam([twins[1]], lr=0.01)]
-    schedules = [cycle(each) for each in (optimizer, *theirs)]
-    seen = []
-    for _ in range(8):
-        gradients = torch.randn(3, 6), torch.randn(3)
-        net.latent.grad = gradients[0] * (1 - torch.tanh(net.latent.detach()) ** 2)
-        net.bias.grad = twins[1].grad = gradients[1]
-        twins[0].grad = gradients[0]
-        for each in (optimizer, *theirs):
-            each.step()
-        for schedule in schedules:
-            schedule.step()
-        group, of_theirs = optimizer.param_groups[0], theirs[0].param_groups[0]
-        key = "betas" if "betas" in of_theirs else "momentum"
-        assert group[key] == of_theirs[key]
-        seen.append(group[key])
-    assert len(set(seen)) > 3
-    torch.testing.assert_close(net.latent.detach(), twins[0].detach(), rtol=1e-4, atol=1e-5)
-    if "betas" in theirs[0].param_groups[0]:  # torch's schedules move one of the two in all groups
-        torch.testing.assert_close(net.bias.detach(), twins[1].detach())
-
-
-@pytest.mark.parametrize(("rho", "warned"), [(0.0, False), (1e-4, False), (1 / 60, True), (3.0, True)])
-def test_a_prior_that_pulls_harder_than_the_data_is_said(rho, warned):
-    torch.manual_seed(0)
-    layer = weights_alone(sb.Bernoulli(init_scale=1.0))
-    c = torch.randn(32, 64) * 0.02  # the loss pulls by 0.02, the prior by about rho
-    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=1e-3, rho=rho)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for _ in range(40):
-            optimizer.zero_grad()
-            backward(layer, c)
-            optimizer.step()
-    said = [str(each.message) for each in caught]
-    assert len(said) == warned
-    if warned:
-        ratio = float(re.search(r"was ([\d.e+]+) times as strong", said[0])[1])
-        assert ratio == pytest.approx(rho / 0.02, rel=0.1)
-        better = float(re.search(r"at most ([\d.e-]+) would", said[0])[1])
-        assert better == pytest.approx(0.1 * 0.02, rel=0.3)
-
-
-def test_a_training_that_goes_on_is_not_warned_again():
-    """At the optimum both pull alike."""
-    layer = weights_alone(sb.Bernoulli(init_scale=1.0))
-    c = torch.randn(32, 64) * 0.02
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=0.05, rho=1e-3)
-        for resumed in (False, True):
-            if resumed:
-                optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-            for _ in range(400):
-                optimizer.zero_grad()
-                backward(layer, c)
-                optimizer.step()
-
-
-def test_a_prior_that_says_something_is_meant_to_pull():
-    layer = weights_alone(sb.Bernoulli(init_scale=1.0, prior=0.9))
-    c = torch.randn(32, 64) * 0.02
-    optimizer = sb.optim.BayesBiSNN(layer.parameters(), lr=1e-3, rho=3.0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for _ in range(40):
-            optimizer.zero_grad()
-            backward(layer, c)
-            optimizer.step()
-
-
-def test_each_group_has_a_rho_of_its_own():
-    layer = sb.nn.BinaryLinear(64, 32, weight=sb.Bernoulli(init_scale=1.0), scale=1.0)
-    c = torch.randn(32, 64) * 0.02
-    groups = [{"params": [layer.latent], "rho": 1e-5}, {"params": [layer.bias]}]
-    optimizer = sb.optim.BayesBiSNN(groups, lr=1e-3, rho=0.5)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for _ in range(40):
-            optimizer.zero_grad()
-            backward(layer, c)
-            optimizer.step()
-
-
-RATES = {
-    "one cycle": (CYCLES["one cycle"], 0.1 / 300),
-    "cyclic": (CYCLES["cyclic"], 0.1 / 300),
-    "set by hand": (lambda o: [group.update(lr=0.2) for group in o.param_groups] and None, 0.1 / 300),
-    "of a list": (lambda o: torch.optim.lr_scheduler.OneCycleLR(o, max_lr=[0.3, 0.002], total_steps=9), None),
-    "a cosine": (lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 6), None),
-    "a floor": (lambda o: torch.optim.lr_scheduler.LambdaLR(o, [lambda _: 1e-3, lambda _: 0.3]), None),  # 1e-4 both
-    "warm-up": (lambda o: torch.optim.lr_scheduler.LinearLR(o, 0.1, total_iters=5), None),
-}
-
-
-@pytest.mark.parametrize(("schedule", "proportion"), RATES.values(), ids=RATES)
-def test_a_rate_given_to_all_groups_is_that_of_the_latents(schedule, proportion):
-    net = sb.nn.BinaryLinear(6, 3, weight=sb.Bernoulli())
-    optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.1, base_lr=1 / 3000)
-    scheduler = schedule(optimizer)
-    twin = nn.Parameter(net.bias.detach().clone())
-    adam = torch.optim.Adam([twin], lr=1.0)
-    ratio = (1 / 3000) / 0.1
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for _ in range(8):
-            net.bias.grad = twin.grad = torch.randn(3)
-            latents, others = (group["lr"] for group in optimizer.param_groups)
-            adam.param_groups[0]["lr"] = latents * ratio if proportion else others
-            adam.param_groups[0]["betas"] = optimizer.param_groups[1]["betas"]
-            optimizer.step()
-            adam.step()
-            if scheduler is not None:
-                scheduler.step()
-    torch.testing.assert_close(net.bias.detach(), twin.detach(), rtol=1e-5, atol=1e-7)
-    assert [str(w.message) for w in caught if "one learning rate" in str(w.message)][1:] == []
-    assert any("max_lr=[0.1, 0.000333333]" in str(w.message) for w in caught) == (proportion is not None)
-
-
-def test_two_rates_that_were_said_to_be_one_stay_one():
-    for said in ({"lr": 0.1, "base_lr": 0.1}, {"lr": 0.1, "base_lr": 0.01}):
-        net = sb.nn.BinaryLinear(6, 3, weight=sb.Bernoulli())
-        optimizer = sb.optim.BayesBiSNN(net.parameters(), **said)
-        optimizer.param_groups[0]["lr"] = optimizer.param_groups[1]["lr"]
-        before = net.bias.detach().clone()
-        net.bias.grad = torch.ones(3)
-        optimizer.step()
-        torch.testing.assert_close(before - net.bias.detach(), torch.full((3,), said["base_lr"]))
 
 
 def test_the_other_parameters_follow_adam():

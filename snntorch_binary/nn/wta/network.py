@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from snntorch_binary._errors import expected
 from snntorch_binary.kernels.noise import mix
 from snntorch_binary.nn.basis import Basis, RaisedCosine
-from snntorch_binary.nn.binary import DEFAULT_SCALE, BinaryLinear, Scale, check_rule
+from snntorch_binary.nn.binary import BinaryLinear, check_rule
+from snntorch_binary.nn.scale import DEFAULT_SCALE, Scale
 from snntorch_binary.nn.wta.circuits import CircuitStep, WTACircuits, draw_symbols, symbol_log_probs
 from snntorch_binary.nn.wta.memory import WTAMemory
 from snntorch_binary.weights import WeightRule
