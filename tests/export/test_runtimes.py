@@ -51,7 +51,10 @@ def test_a_program_answers_as_the_network(name):
     program = to_torch_export(net, x)
     given = x if isinstance(x, tuple) else (x,)
     with torch.no_grad():
-        assert_same(leaves(program.module()(*given)), answers_of(net, x, name))
+        torch.manual_seed(1)  # one of the forms draws its spikes itself
+        theirs = answers_of(net, x, name)
+        torch.manual_seed(1)
+        assert_same(leaves(program.module()(*given)), theirs)
 
 
 def small(rule, step=False):
