@@ -23,7 +23,7 @@ from snntorch_binary.cli import main
 from snntorch_binary.experiments.compare.comparison import _planned
 from snntorch_binary.experiments.config import read_experiment, shipped
 from snntorch_binary.experiments.fit.command import shipped_configs
-from snntorch_binary.experiments.runs import write_settings
+from snntorch_binary.experiments.results_folder import write_settings
 from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule, SpikingModule
 from snntorch_binary.lightning.plain_checkpoints import PlainCheckpoints, make_plain_
 from snntorch_binary.lightning.quiet import quiet

@@ -60,6 +60,7 @@ class LoadedData:
         """Whether targets are real numbers."""
         return self.num_classes is None
 
+    @property
     def offered(self) -> dict[str, Any]:
         """Return what a network can ask for by the name of a parameter."""
         size = 1

@@ -94,12 +94,12 @@ class Experiment:
             ValueError: it cannot be made, or is no module.
         """
         torch.manual_seed(1_000 * seed + fold)
-        return make_network(self.network_of(rule), {**data.offered(), "seed": seed})
+        return make_network(self.network_of(rule), {**data.offered, "seed": seed})
 
     def make_module(self, rule: Rule, data: LoadedData, seed: int, fold: int = 0) -> SpikingModule:
         """Return the LightningModule of a run, untrained."""
-        net = self.make_network(rule, data, seed, fold)
-        return rule.module(net, data.num_classes, **self.options(rule, data))
+        options = self.options(rule, data)
+        return rule.module(self.make_network(rule, data, seed, fold), data.num_classes, **options)
 
     def options(self, rule: Rule, data: LoadedData) -> dict[str, Any]:
         """Return what the LightningModules of all rules are told beside their hyper-parameters."""
@@ -111,7 +111,7 @@ class Experiment:
     def describe(self, rule: Rule, data: LoadedData, net: nn.Module, seed: int, fold: int = 0) -> RunDescription:
         """Return what is written beside the weights of a run, whose network is given."""
         return RunDescription(
-            self.network_of(rule).filled("network", {**data.offered(), "seed": seed}),
+            self.network_of(rule).filled("network", {**data.offered, "seed": seed}),
             rule.name,
             weights_of(net, getattr(rule, "scale", "fan_in")),
             data.num_classes,
@@ -141,6 +141,42 @@ class Experiment:
             why = in_one_line(f"{self.network_of(rule).class_path}: {type(error).__name__}: {error}", 400)
             raise ValueError(expected("network", what, why)) from error
         module.train(training)
+
+    def try_out(self) -> None:
+        """Answer two examples with each rule's untrained network.
+
+        Raises:
+            ValueError: the network cannot be made, does not take the data, or returns what no readout reads.
+        """
+        seed = self.seeds[0]
+        data = self.load(seed)
+        for rule in self.rules:
+            module = self.make_module(rule, data, seed)
+            if not any(parameter.requires_grad for parameter in module.net.parameters()):
+                what = "a module with parameters to learn"
+                raise ValueError(expected("network", what, self.network_of(rule).class_path))
+            self.try_network(rule, data, module)
+            rule.check(module.net)
+
+    def places(self) -> list[dict[str, Any]]:
+        """Return which runs there are: ``rule``, ``seed`` and ``fold`` of each, seed by seed."""
+        folds = range(self.num_folds or 1)
+        return [
+            {"rule": rule.name, "seed": seed, "fold": fold}
+            for seed in self.seeds
+            for fold in folds
+            for rule in self.rules
+        ]
+
+    def run(self, rule: str, seed: int, fold: int) -> tuple[str, dict[str, Any]]:
+        """Return what the folder of a run is called, and what its result depends on, as plain values."""
+        of_fold = "" if self.num_folds is None else f"-fold{fold}"
+        depends_on = {**self.plain(), "rule": self.rule(rule).plain(), "seed": seed, "fold": fold}
+        return f"{rule}-seed{seed}{of_fold}", as_plain(depends_on)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what is written in the folder of results, as plain values."""
+        return as_plain({**self.plain(), "rules": {rule.name: rule.plain() for rule in self.rules}})
 
     def plain(self) -> dict[str, Any]:
         """Return what all runs depend on as plain values: all but rules and seeds, of which there can be more later."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import chain
 from multiprocessing.managers import SyncManager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -22,15 +23,11 @@ from typing import Any, Protocol
 import torch
 
 from snntorch_binary._errors import expected, in_one_line
-from snntorch_binary._files import OutputError, RunFolder, digest, remove_parts, settings_in, write_json
+from snntorch_binary._files import RunFolder, digest
 from snntorch_binary.experiments.progress import RunProgress, RunsProgress, Sender
+from snntorch_binary.experiments.results_folder import check_output, write_settings
 
-FORMAT = 2
-"""Format of folders of results."""
-SETTINGS = "settings.json"
 LAST = "last.ckpt"
-_NAMED = ("rules", "methods")
-"""What there can be more of in a folder later."""
 
 
 class ProcessEndedError(RuntimeError):
@@ -84,45 +81,51 @@ def run_files(path: Path, name: str, key: Mapping[str, Any], say: Callable[[str]
 def carry_out(
     plan: Sequence[PlannedRun],
     out: Path,
+    settings: Mapping[str, Any],
     progress: RunsProgress,
     say_of: Callable[[str, dict[str, Any]], str],
     jobs: int = 1,
-    begin: Callable[[Sequence[PlannedRun]], object] = lambda todo: None,
+    try_out: Callable[[Sequence[PlannedRun]], object] = lambda todo: None,
 ) -> list[dict[str, Any]]:
     """Train what is not done already; return the results of all runs in their order.
 
     Args:
         plan: the runs.
         out: the folder of results.
+        settings: what all results in the folder depend on, see :func:`check_output`.
         progress: shows how far they are.
         say_of: makes a line of a finished run's name and result.
         jobs: how many are trained at once, each in a process of its own; the results are the same. All runs are
             trained with one thread on a processor.
-        begin: called with the runs that are not done, before the first of them.
+        try_out: called with the runs that are not done, if there are any, before anything is trained or written.
 
     Raises:
+        OutputError: the folder cannot be written to, or holds runs made with other settings.
         OSError: a file cannot be written.
         ProcessEndedError: a process was ended.
     """
+    check_output(out, settings)
     folders = {run.name: run.folder(out, progress.note) for run in plan}
-    results = {run.name: run.finished(folders[run.name]) for run in plan}
-    todo = [run for run in plan if results[run.name] is None]
-    begin(todo)
-    if jobs > 1 and len(todo) > 1:
-        for run in plan:
-            done = results[run.name]
-            if done is not None:
-                progress.finish(say_of(run.name, done), run.name)
-        for run, done in _several(todo, out, progress, min(jobs, len(todo))):
-            results[run.name] = done
-            progress.finish(say_of(run.name, done), run.name)
-    else:
-        for run in plan:
-            done = results[run.name]
-            if done is None:
-                done = results[run.name] = _one(run, folders[run.name], progress.of(run.name))
-            progress.finish(say_of(run.name, done), run.name)
-    return [found for run in plan if (found := results[run.name]) is not None]
+    finished = [(run, done) for run in plan if (done := run.finished(folders[run.name])) is not None]
+    done_before = [run.name for run, _ in finished]
+    todo = [run for run in plan if run.name not in done_before]
+    if todo:
+        try_out(todo)
+    write_settings(out, settings)
+    at_once = min(jobs, len(todo))
+    trained = _several(todo, out, progress, at_once) if at_once > 1 else _in_turn(todo, folders, progress)
+    results = {}
+    with progress:
+        for run, result in chain(finished, trained):
+            results[run.name] = result
+            progress.finish(say_of(run.name, result), run.name)
+    return [results[run.name] for run in plan]
+
+
+def _in_turn(todo: Sequence[PlannedRun], folders: Mapping[str, RunFolder], progress: RunsProgress) -> Any:
+    """Train runs one after another; yield each with its result as it is done."""
+    for run in todo:
+        yield run, _one(run, folders[run.name], progress.of(run.name))
 
 
 def _one(run: PlannedRun, folder: RunFolder, progress: RunProgress) -> dict[str, Any]:
@@ -225,83 +228,3 @@ def check_jobs(jobs: int, sent: object = None) -> None:
         except Exception as error:  # whatever a user's object does
             what = "1 for a network or data that other processes cannot import"
             raise ValueError(expected("jobs", what, in_one_line(f"{jobs}: {error}", 200))) from None
-
-
-# ---- the folder of results -------------------------------------------------------------------------------------------
-
-
-def check_output(out: Path, settings: Mapping[str, Any]) -> None:
-    """Say, before anything is trained, why results could not be written or mixed with those already there.
-
-    Args:
-        out: the folder.
-        settings: what all of its results depend on, as plain values; what is below ``"rules"`` or ``"methods"`` is
-            compared for those that are there in both.
-
-    Raises:
-        OutputError: the folder cannot be written to, or holds runs made with other settings.
-    """
-    nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if not nearest.is_dir():
-        raise OutputError(f"The results cannot be written to {out}: {nearest} is no folder.")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise OutputError(f"The results cannot be written to {out}: no permission to write to {nearest}.")
-    path = out / SETTINGS
-    if not path.exists():
-        return
-    before = settings_in(path)
-    if not (out / "runs").is_dir():
-        return
-    way_out = "give another --out or remove the folder"
-    if before.pop("format", None) != FORMAT:
-        raise OutputError(f"{out} holds runs of another version of this package; {way_out}.")
-    was, now = _by_name(_named_in(settings, before)), _by_name(_named_in(before, settings))
-    changed = sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key))
-    if changed:
-        others = in_one_line(", ".join(changed), 200)
-        raise OutputError(f"{out} holds runs with other settings ({others}); {way_out}.")
-
-
-def _named_in(others: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings without what they say of rules or methods that others do not have."""
-    found = dict(settings)
-    for key in _NAMED:
-        there, named = others.get(key), settings.get(key)
-        if isinstance(there, Mapping) and isinstance(named, Mapping):
-            found[key] = {name: of for name, of in named.items() if name in there}
-    return found
-
-
-def _by_name(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return values by names as ``data.classes``."""
-    found: dict[str, Any] = {}
-    for name, value in settings.items():
-        named = f"{prefix}{name}"
-        found |= _by_name(value, f"{named}.") if isinstance(value, Mapping) else {named: value}
-    return found
-
-
-def write_settings(out: Path, settings: Mapping[str, Any]) -> None:
-    """Make the folder of results, and note in it what :func:`check_output` will compare.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    path = out / SETTINGS
-    before = settings_in(path) if path.exists() and (out / "runs").is_dir() else {}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        remove_parts(out)
-        write_json(path, {"format": FORMAT, **settings, **_joined(before, settings)})
-    except OSError as error:
-        raise OutputError(f"The results cannot be written to {out}: {error.strerror}.") from None
-
-
-def _joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the rules or methods of both: there may be some at one time, and others at another."""
-    found = {}
-    for key in _NAMED:
-        was, named = before.get(key), now.get(key)
-        if isinstance(named, Mapping):
-            found[key] = {**(was if isinstance(was, Mapping) else {}), **named}
-    return found

@@ -117,7 +117,7 @@ def test_where_time_is(time, batch, shape, steps):
     assert tuple(inputs.shape) == batch
     assert torch.equal(inputs if time != "first" else inputs.transpose(0, 1), x)
     assert (found.input_shape, found.num_steps) == (shape, steps)
-    assert found.offered() == {
+    assert found.offered == {
         "input_shape": shape,
         "input_size": int(np.prod(shape)),
         "num_steps": steps,
@@ -182,7 +182,7 @@ def test_real_labels_are_a_regression():
     part = (pair()[0], torch.linspace(-1, 1, 12))
     found = of_user((part, part, part), "first")
     assert found.regression
-    assert found.offered()["num_outputs"] == 1
+    assert found.offered["num_outputs"] == 1
 
 
 def test_unequal_lengths_are_said_with_the_example():

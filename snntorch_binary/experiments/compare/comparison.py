@@ -13,12 +13,11 @@ from rich.console import Console
 from torch import Tensor
 
 from snntorch_binary._errors import expected
-from snntorch_binary.experiments.compare.in_spikes import in_spikes
 from snntorch_binary.experiments.compare.train import load_module, train_one, validation_line
 from snntorch_binary.experiments.data import LoadedData
-from snntorch_binary.experiments.experiment import Experiment, as_plain
+from snntorch_binary.experiments.experiment import Experiment
 from snntorch_binary.experiments.progress import RunsProgress
-from snntorch_binary.experiments.runs import PlannedRun, carry_out, check_output, write_settings
+from snntorch_binary.experiments.runs import PlannedRun, carry_out
 from snntorch_binary.lightning.spiking_module import SpikingModule
 
 RESULT = "predictions.pt"
@@ -101,30 +100,25 @@ def train_all(experiment: Experiment, out: Path, console: Console | None = None,
         NonFiniteLossError: a loss became NaN or infinite; runs and checkpoints before it are kept.
     """
     console = Console() if console is None else console
-    settings = {**experiment.plain(), "rules": {rule.name: rule.plain() for rule in experiment.rules}}
-    check_output(out, settings)
+    has = frozenset(of.name for of in fields(Run)) - {"rule", "seed", "fold", "folder"}
+    settings, places = experiment.settings(), experiment.places()
     plan = [
-        _planned(experiment, rule.name, seed, fold)
-        for seed in experiment.seeds
-        for fold in range(experiment.num_folds or 1)
-        for rule in experiment.rules
+        PlannedRun(*experiment.run(**place), partial(train_one, experiment=experiment, **place), RESULT, has)
+        for place in places
     ]
 
-    def begin(todo: Sequence[PlannedRun]) -> None:  # what does not fit is found out before anything is written
-        if todo:
-            try_out(experiment)
-        write_settings(out, as_plain(settings))
+    def try_out(todo: Sequence[PlannedRun]) -> None:
+        experiment.try_out()
 
     def line(name: str, result: dict[str, Any]) -> str:
         return validation_line(name, result["history"], "rmse" if _of_regression(result) else "accuracy")
 
-    with RunsProgress(console, len(plan), experiment.epochs) as progress:
-        results = carry_out(plan, out, progress, line, jobs, begin)
-    runs = []
-    for planned, result in zip(plan, results, strict=True):
-        keywords: dict[str, Any] = planned.train.keywords  # type: ignore[attr-defined]  # a partial
-        place = {"rule": keywords["name"], "seed": keywords["seed"], "fold": keywords["fold"]}
-        runs.append(Run(**place, folder=out / "runs" / planned.name, **result))
+    progress = RunsProgress(console, len(plan), experiment.epochs)
+    results = carry_out(plan, out, settings, progress, line, jobs, try_out)
+    runs = [
+        Run(**place, folder=out / "runs" / planned.name, **result)
+        for place, planned, result in zip(places, plan, results, strict=True)
+    ]
     _check_test_parts(runs)
     return Comparison(experiment, runs, out, _of_regression(results[0]), console)
 
@@ -145,33 +139,3 @@ def _check_test_parts(runs: Sequence[Run]) -> None:
         if not torch.equal(other.labels, run.labels):
             what = "the same test part in all runs: let a split at random have a seed of its own"
             raise ValueError(expected("data", what, f"other labels in {run.folder.name} than in {other.folder.name}"))
-
-
-def _planned(experiment: Experiment, name: str, seed: int, fold: int) -> PlannedRun:
-    rule = experiment.rule(name)
-    key = as_plain({**experiment.plain(), "rule": rule.plain(), "seed": seed, "fold": fold})
-    label = f"{name}-seed{seed}" + (f"-fold{fold}" if experiment.num_folds else "")
-    has = frozenset(of.name for of in fields(Run)) - {"rule", "seed", "fold", "folder"}
-    train = partial(train_one, experiment=experiment, name=name, seed=seed, fold=fold)
-    return PlannedRun(label, key, train, RESULT, has)
-
-
-def try_out(experiment: Experiment) -> None:
-    """Answer two examples with each rule's untrained network.
-
-    Raises:
-        ValueError: the network cannot be made, does not take the data, or returns what no readout reads.
-    """
-    seed = experiment.seeds[0]
-    data = experiment.load(seed)
-    tried: list[Any] = []
-    for rule in experiment.rules:
-        named = experiment.network_of(rule)
-        module = experiment.make_module(rule, data, seed)
-        if not any(parameter.requires_grad for parameter in module.net.parameters()):
-            raise ValueError(expected("network", "a module with parameters to learn", named.class_path))
-        if (named, rule.sees_symbols, rule.spiking) not in tried:
-            tried.append((named, rule.sees_symbols, rule.spiking))
-            experiment.try_network(rule, data, module)
-            if rule.spiking is not None:
-                in_spikes(module.net, rule.spiking)

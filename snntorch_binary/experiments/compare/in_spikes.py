@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from snntorch_binary._errors import expected
-from snntorch_binary.convert import SpikingNetwork, to_spiking
 from snntorch_binary.data import collate
 from snntorch_binary.experiments.data import Batches
 from snntorch_binary.experiments.rules import Presentation
@@ -18,16 +17,11 @@ from snntorch_binary.lightning.spiking_module import SpikingModule
 _BATCH_SIZE = 4  # so many examples over hundreds of time steps fit into memory that is not new at every layer
 
 
-def in_spikes(net: nn.Module, given: Presentation) -> SpikingNetwork:
-    """Return a network in spikes, as it is shown images."""
-    return to_spiking(net, tau_syn=given.tau_syn, presentation=given.presentation, scoring=given.scoring)
-
-
 @contextmanager
 def running_in_spikes(module: SpikingModule, given: Presentation) -> Iterator[None]:
     """Let a module's network run in spikes as long as the context lasts."""
     net = module.net
-    module.net = in_spikes(net, given)
+    module.net = given.in_spikes(net)
     try:
         yield
     finally:

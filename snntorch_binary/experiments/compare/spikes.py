@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from snntorch_binary._files import write_json
 from snntorch_binary.convert import to_spiking
 from snntorch_binary.experiments.compare.comparison import Comparison
-from snntorch_binary.experiments.compare.in_spikes import in_spikes
 from snntorch_binary.experiments.rules import Presentation
 from snntorch_binary.metrics import spiking_energy
 from snntorch_binary.nn.neurons.soft_lif import SoftLIF
@@ -38,7 +37,7 @@ def draw_spikes(comparison: Comparison) -> None:
         assert data.splits is not None
         test = data.splits.test
         x = test.__getitems__(list(range(min(20, len(test)))))[0]
-        found = spiking_energy(in_spikes(module.net, given), x)
+        found = spiking_energy(given.in_spikes(module.net), x)
         energies[run.rule] = {**asdict(found), "efficiency": found.efficiency}
         comparison.console.print(f"{run.rule}: {found}", highlight=False, markup=False)
     write_json(comparison.out / "energy.json", energies)

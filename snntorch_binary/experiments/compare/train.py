@@ -30,7 +30,7 @@ from snntorch_binary.lightning.spiking_module import NORM_BATCHES, SpikingModule
 
 
 def train_one(
-    folder: RunFolder, progress: RunProgress, *, experiment: Experiment, name: str, seed: int, fold: int
+    folder: RunFolder, progress: RunProgress, *, experiment: Experiment, rule: str, seed: int, fold: int
 ) -> dict[str, Any]:
     """Train a network under a rule, go on with it where the folder has a checkpoint, and test it.
 
@@ -44,12 +44,12 @@ def train_one(
         NonFiniteLossError: the loss became NaN or infinite; checkpoints before that are kept.
         OSError: a file cannot be written.
     """
-    rule = experiment.rule(name)
+    learned_by = experiment.rule(rule)
     data = experiment.load(seed, fold)
-    module = experiment.make_module(rule, data, seed, fold)
-    experiment.describe(rule, data, module.net, seed, fold).write(folder.path)
+    module = experiment.make_module(learned_by, data, seed, fold)
+    experiment.describe(learned_by, data, module.net, seed, fold).write(folder.path)
     history, restored = _History(progress, folder.path.name), Restored()
-    speed = _Speed(progress, name if (seed, fold) == (experiment.seeds[0], 0) else None)
+    speed = _Speed(progress, rule if (seed, fold) == (experiment.seeds[0], 0) else None)
     checkpoint = ModelCheckpoint(
         dirpath=folder.path,
         filename=Path(LAST).stem,
@@ -76,7 +76,7 @@ def train_one(
     progress.say(f"{folder.path.name}  testing")
     module.eval()
     refit_norms(module, experiment, data, seed)
-    tested = _tested(module, rule, data, partial(progress.say, f"{folder.path.name}  testing in spikes"))
+    tested = _tested(module, learned_by, data, partial(progress.say, f"{folder.path.name}  testing in spikes"))
     if module.norms is not None:
         folder.write_tensors(NORMS, module.norms.state())
     return {

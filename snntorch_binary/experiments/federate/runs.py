@@ -18,7 +18,7 @@ from snntorch_binary.experiments.federate.federation import Federation
 from snntorch_binary.experiments.federate.record import RoundRecord, answers_of, round_line
 from snntorch_binary.experiments.federate.sides import make_sides
 from snntorch_binary.experiments.progress import RunProgress, RunsProgress
-from snntorch_binary.experiments.runs import PlannedRun, carry_out, check_output, write_settings
+from snntorch_binary.experiments.runs import PlannedRun, carry_out
 from snntorch_binary.federated.flower.client import client_app
 from snntorch_binary.federated.flower.grid import InProcessGrid, run_in_process
 from snntorch_binary.federated.flower.strategy import TooFewClientsError
@@ -70,22 +70,19 @@ def run_all(federation: Federation, out: Path, progress: RunsProgress, jobs: int
         OutputError: the folder cannot be written to, or holds runs made with other settings.
     """
     settings = {**federation.plain(), "methods": {name: of.plain() for name, of in federation.methods.items()}}
-    check_output(out, settings)
     runs = [(method, seed) for seed in federation.seeds for method in federation.methods]
     plan = [_planned(federation, *run) for run in runs]
 
-    def begin(todo: Sequence[PlannedRun]) -> None:
+    def try_out(todo: Sequence[PlannedRun]) -> None:  # the last method, too, before the first has learned
         missing = [run for run, of in zip(runs, plan, strict=True) if of in todo]
-        for method, seed in missing:  # a mistake in the last method is found out before the first has learned
+        for method, seed in missing:
             if seed == missing[0][1]:
                 try_method(federation, method, seed)
-        write_settings(out, settings)
 
     def line(name: str, result: dict[str, Any]) -> str:
         return round_line(name, result["history"], federation.num_rounds)
 
-    with progress:
-        results = carry_out(plan, out, progress, line, jobs, begin)
+    results = carry_out(plan, out, settings, progress, line, jobs, try_out)
     return [
         FederatedRun(method, seed, out / "runs" / planned.name, **result)
         for (method, seed), planned, result in zip(runs, plan, results, strict=True)

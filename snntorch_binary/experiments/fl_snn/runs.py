@@ -21,7 +21,8 @@ from snntorch_binary.experiments.examples import training_examples
 from snntorch_binary.experiments.fl_snn.federation import ExchangeMethod, OnlineFederation
 from snntorch_binary.experiments.named import Named
 from snntorch_binary.experiments.progress import RunProgress, RunsProgress
-from snntorch_binary.experiments.runs import PlannedRun, carry_out, check_output, write_settings
+from snntorch_binary.experiments.results_folder import check_output
+from snntorch_binary.experiments.runs import PlannedRun, carry_out
 from snntorch_binary.federated.fl_snn.device import OnlineDevice, exchange_
 from snntorch_binary.kernels.noise import mix
 from snntorch_binary.learning import OnlineGLM
@@ -85,18 +86,16 @@ def run_online(federation: OnlineFederation, out: Path, progress: RunsProgress) 
         OutputError: the folder cannot be written to, or holds runs made with other settings.
     """
     settings = {**federation.plain(), "methods": {name: asdict(of) for name, of in federation.methods.items()}}
-    check_output(out, settings)
+    check_output(out, settings)  # before the data are read, which takes long
     parts = read_parts(federation)
     for of in federation.methods.values():  # a mistake in the last one is found out before the first has learned
         make_devices(federation, of, federation.seeds[0], parts)
-    write_settings(out, settings)
     runs = [(method, seed) for seed in federation.seeds for method in federation.methods]
     plan = []
     for method, seed in runs:
         train = partial(_run, federation=federation, method=method, seed=seed, parts=parts)
         plan.append(PlannedRun(*federation.run(method, seed), train, RESULT, _HAS))
-    with progress:
-        results = carry_out(plan, out, progress, _line)
+    results = carry_out(plan, out, settings, progress, _line)
     return [OnlineRun(*run, **result) for run, result in zip(runs, results, strict=True)]
 
 

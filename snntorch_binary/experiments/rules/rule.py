@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
+from snntorch_binary.convert import SpikingNetwork, to_spiking
 from snntorch_binary.lightning.spiking_module import SpikingModule
 
 
@@ -24,6 +25,14 @@ class Presentation:
     tau_syn: float = 0.002
     scoring: float = 0.04
     presentation: float = 0.1
+
+    def in_spikes(self, net: nn.Module) -> SpikingNetwork:
+        """Return a network in spikes, as it is shown images.
+
+        Raises:
+            ValueError: it is none of soft LIF neurons.
+        """
+        return to_spiking(net, tau_syn=self.tau_syn, presentation=self.presentation, scoring=self.scoring)
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,15 @@ class Rule:
             **options: what all rules share: ``readout``, ``readout_scale``, ``step``, ``time_dim``, ``credit``.
         """
         raise NotImplementedError
+
+    def check(self, net: nn.Module) -> None:
+        """Look whether an untrained network can give all predictions.
+
+        Raises:
+            ValueError: it cannot.
+        """
+        if self.spiking is not None:
+            self.spiking.in_spikes(net)
 
     def bits(self, prediction: str) -> float:
         """Return the bits a weight that a prediction needs."""

@@ -23,8 +23,8 @@ from snntorch_binary.data import SpikeDataset, Splits, collate, load
 from snntorch_binary.experiments.answers import answers
 from snntorch_binary.experiments.data import in_order
 from snntorch_binary.experiments.progress import RunsProgress
+from snntorch_binary.experiments.results_folder import check_output, write_settings
 from snntorch_binary.experiments.rules import make_rule
-from snntorch_binary.experiments.runs import check_output, write_settings
 from snntorch_binary.experiments.split_mnist.settings import RULES, TASKS, SplitRecipe, SplitSettings
 from snntorch_binary.learning.continual import Coreset, posterior_to_prior_
 from snntorch_binary.learning.elastic_weight_consolidation import ElasticWeightConsolidation

@@ -68,7 +68,7 @@ class Tuning:
         assert self.experiment is not None
         assert data is not None  # an experiment has some
         rule, loaded = self.experiment.rules[0], data.loaded
-        network = self.experiment.network_of(rule).filled("network", loaded.offered())
+        network = self.experiment.network_of(rule).filled("network", loaded.offered)
         return ModuleOf(network, rule, loaded.num_classes, self.experiment.options(rule, loaded))
 
     @property
