@@ -20,10 +20,10 @@ from lightning.pytorch.cli import LightningCLI
 from snntorch_binary._files import RunFolder, tensor_bytes
 from snntorch_binary.checkpoint import load_trained
 from snntorch_binary.cli import main
-from snntorch_binary.experiments.compare.comparison import _planned
 from snntorch_binary.experiments.config import read_experiment, shipped
 from snntorch_binary.experiments.fit.command import shipped_configs
 from snntorch_binary.experiments.results_folder import write_settings
+from snntorch_binary.experiments.runs import run_files
 from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule, SpikingModule
 from snntorch_binary.lightning.plain_checkpoints import PlainCheckpoints, make_plain_
 from snntorch_binary.lightning.quiet import quiet
@@ -250,8 +250,9 @@ def plant(folder, run, kind, marker, planted_pickle, names):
 @pytest.mark.parametrize("kind", KINDS)
 def test_compare(kind, here, marker, planted_pickle, capsys):
     experiment = read_experiment(shipped()["digits"], ["st"], limit_per_class=2).with_changes(seeds=(0,), epochs=1)
-    write_settings(here / "out", {**experiment.plain(), "rules": {"st": experiment.rule("st").plain()}})
-    folder = _planned(experiment, "st", 0, 0).folder(here / "out")
+    write_settings(here / "out", experiment.settings())
+    name, key = experiment.run("st", seed=0, fold=0)
+    folder = run_files(here / "out" / "runs" / name, name, key)
     plant(folder.path, folder.run, kind, marker, planted_pickle, ["predictions.pt", "last.ckpt", "hpc_ckpt_1.ckpt"])
     (here / "hpc_ckpt_1.ckpt").write_bytes(planted_pickle(marker))
     arguments = ["--rules", "st", "--seeds", "0", "--epochs", "1", "--limit-per-class", "2", "--out", "out"]

@@ -13,7 +13,7 @@ from snntorch_binary.cli import main
 from snntorch_binary.experiments.compare import surface, train
 from snntorch_binary.experiments.config import find, read_experiment
 from snntorch_binary.experiments.experiment import Experiment
-from snntorch_binary.experiments.runs import FORMAT
+from snntorch_binary.experiments.results_folder import FORMAT
 
 ROW = {
     "dataset": str,
