@@ -77,18 +77,38 @@ def read_frames(
     Raises:
         CorruptDataError: a file cannot be read, is empty, or has an event off the sensor or back in time.
     """
-    shape = (num_steps, 2, size, size)
     binning = "one symbol 2" if one_symbol else "frames 3"
-    key = fingerprint(files, binning, read_events.__name__, num_steps, size, dt)
-    target = cache_dir("frames") / f"{key}.npy"
+
+    def spikes_of(file: Path) -> Array:
+        events = read_events(file)
+        check_events(file, events, size)
+        return bin_events(events, num_steps, size, dt, one_symbol)
+
+    made_with = (binning, read_events.__name__, num_steps, size, dt)
+    return kept_spikes(files, (num_steps, 2, size, size), spikes_of, *made_with)
+
+
+def kept_spikes(
+    files: Sequence[Path], shape: tuple[int, ...], spikes_of: Callable[[Path], Array], *made_with: object
+) -> PackedSpikes:
+    """Return binary spikes [N, *shape] of files, from the cache when possible.
+
+    The name in the cache follows from every file (path, size, time) and what the spikes are made with. A file in the
+    cache that is not what was written is made again.
+
+    Args:
+        files: one a recording.
+        shape: of the spikes of one.
+        spikes_of: reads them, uint8 in {0, 1}.
+        made_with: all else that they depend on.
+    """
+    target = cache_dir("frames") / f"{fingerprint(files, *made_with)}.npy"
     width = -(-math.prod(shape) // 8)
     if (kept := _read_cache(target, (len(files), width))) is not None:
         return PackedSpikes(torch.from_numpy(kept), shape)
     bits = np.empty((len(files), width), np.uint8)
     for index, file in enumerate(files):
-        events = read_events(file)
-        check_events(file, events, size)
-        bits[index] = np.packbits(bin_events(events, num_steps, size, dt, one_symbol))
+        bits[index] = np.packbits(spikes_of(file))
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         part = Path(scratch, target.name)
         with part.open("wb") as opened:

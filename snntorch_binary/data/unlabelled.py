@@ -1,4 +1,4 @@
-"""A folder of images, recordings or arrays that nobody has labelled, as spikes."""
+"""A folder of images, sounds, recordings or arrays that nobody has labelled, as spikes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from snntorch_binary.data.errors import CorruptDataError, DataNotFoundError
 from snntorch_binary.data.frames import read_frames
 from snntorch_binary.data.packed_spikes import PackedSpikes
 from snntorch_binary.data.sets import nmnist, poker_dvs
+from snntorch_binary.data.sounds import BANDS, LEVELS, read_sounds
 
 _POKER = (poker_dvs.SENSOR_SIZE, poker_dvs.read_poker_events)
 _SENSORS = {".bin": (nmnist.SENSOR_SIZE, nmnist.read_nmnist_events), ".npy": _POKER, ".aedat": _POKER}
+_SOUND = ".wav"
 _MAX_NUMBERS = 2**28
 
 
@@ -33,13 +35,13 @@ def read_unlabelled(
     encoder: Encoder | None = RateEncoder(),  # noqa: B008  # frozen
     arrays: bool = False,
 ) -> tuple[SpikeDataset | Tensor, list[Path]]:
-    """Read all images, recordings or arrays in a folder and below it, in the order of their names.
+    """Read all images, sounds, recordings or arrays in a folder and below it, in the order of their names.
 
     Images become grey values, or colours where the network takes three planes, and what the encoder makes of them.
     ``.bin`` files are read as N-MNIST's recordings, ``.npy`` and ``.aedat`` files as POKER-DVS's, each over
-    ``num_steps`` bins; with ``arrays``, ``.npy`` files hold the network's inputs as they are. The noise of an image is
-    a function of its place, the same at every call. Hidden files and what macOS and Windows put beside the files of a
-    user are passed over.
+    ``num_steps`` bins, and ``.wav`` files as :func:`snntorch_binary.data.sounds.mel_spikes` says; with ``arrays``,
+    ``.npy`` files hold the network's inputs as they are. The noise of an image is a function of its place, the same at
+    every call. Hidden files and what macOS and Windows put beside the files of a user are passed over.
 
     Args:
         folder: the folder.
@@ -55,7 +57,7 @@ def read_unlabelled(
     Raises:
         ValueError: an argument is out of its range, files of several kinds are there, or sizes do not fit the network
             or each other.
-        DataNotFoundError: there is no such folder, or no image, recording or array in it.
+        DataNotFoundError: there is no such folder, or no image, sound, recording or array in it.
         CorruptDataError: a file is truncated, not what its name says or refused.
         MissingPackageError: a reader is not installed (Pillow for images, Tonic for ``.bin``).
     """
@@ -73,6 +75,11 @@ def read_unlabelled(
             raise ValueError(expected("input_shape", "given for arrays", None))
         shape = wanted if num_steps is None else (num_steps, *wanted)
         return torch.stack([_array(file, shape) for file in files]), files
+    elif suffix == _SOUND:
+        if wanted is not None and math.prod(wanted) != BANDS * LEVELS:
+            what = f"{math.prod(wanted)}, and {files[0]} is a sound of {BANDS} bands and {LEVELS} levels"
+            raise ValueError(expected("input_shape", f"{BANDS * LEVELS} values", what))
+        inputs, encoder = read_sounds(files, num_steps or 1), None
     else:
         size, read_events = _SENSORS[suffix]
         if wanted is not None and math.prod(wanted) != 2 * size * size:
@@ -87,7 +94,7 @@ def _files(root: Path) -> tuple[list[Path], str]:
     """Return the files of the one kind that a folder has, and the ending of the first."""
     if not root.is_dir():
         raise DataNotFoundError(expected("folder", "an existing folder", repr(str(root))))
-    kinds: dict[str, object] = {**dict.fromkeys(images.SUFFIXES, images), **_SENSORS}
+    kinds: dict[str, object] = {**dict.fromkeys(images.SUFFIXES, images), **_SENSORS, _SOUND: _SOUND}
     files = [
         file
         for file in sorted(root.rglob("*"))
@@ -95,11 +102,13 @@ def _files(root: Path) -> tuple[list[Path], str]:
     ]
     if not files:
         raise DataNotFoundError(
-            f"{root} has no images ({', '.join(images.SUFFIXES)}) or recordings (.bin, .npy, .aedat)."
+            f"{root} has no images ({', '.join(images.SUFFIXES)}), recordings (.bin, .npy, .aedat) or sounds (.wav)."
         )
     several = sorted({file.suffix.lower() for file in files})
     if len({kinds[suffix] for suffix in several}) > 1:
-        raise ValueError(expected("folder", "one of images or recordings of one kind", f"files {', '.join(several)}"))
+        raise ValueError(
+            expected("folder", "one of images, sounds or recordings of one kind", f"files {', '.join(several)}")
+        )
     return files, several[0]
 
 

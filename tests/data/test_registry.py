@@ -30,14 +30,23 @@ def test_only_the_training_noise_depends_on_the_seed(name):
 def test_an_unknown_name_is_refused_with_the_known_ones(name):
     for answer in (load, describe):
         with pytest.raises(
-            ValueError, match=f"`name` to be one of digits, two-moons, .*, mnist-dvs, but got {re.escape(repr(name))}"
+            ValueError,
+            match=f"`name` to be one of digits, .*, spoken-digits-by-speaker, but got {re.escape(repr(name))}",
         ):
             answer(name)
 
 
 def test_the_order_of_the_names():
     values, images = ["digits", "two-moons", "regression-1d"], ["mnist", "fashion-mnist", "cifar10", "cifar100"]
-    assert names() == (*values, *images, "nmnist", "poker-dvs", "mnist-dvs")
+    assert names() == (
+        *values,
+        *images,
+        "nmnist",
+        "poker-dvs",
+        "mnist-dvs",
+        "spoken-digits",
+        "spoken-digits-by-speaker",
+    )
 
 
 THREE_MOONS = """
@@ -99,7 +108,7 @@ def test_a_set_is_what_it_says(name, real_data):
     assert splits.num_steps == said.num_steps
     assert splits.regression == said.regression
     assert splits.num_classes == len(options.get("classes", range(said.num_classes)))
-    assert (splits.test.encoder is None) == said.polarities
+    assert (splits.test.encoder is None) == (said.encoder is None)
 
 
 WITHOUT_NUMPY = """
@@ -107,7 +116,7 @@ import sys
 import snntorch_binary.data
 assert not any(name.startswith("snntorch_binary.data.sets.") for name in sys.modules), "sets are read before asked for"
 sys.modules["numpy"] = None
-assert len(snntorch_binary.data.names()) == 10
+assert len(snntorch_binary.data.names()) == 12
 snntorch_binary.data.load("regression-1d", num_steps=3)
 """
 
