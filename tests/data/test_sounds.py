@@ -160,8 +160,5 @@ def test_a_folder_of_sounds(tmp_path):
     spikes, files = read_unlabelled(folder, 10, (BANDS, LEVELS))
     assert [file.name for file in files] == ["a.wav", "b.wav"]
     assert torch.equal(spikes[0][0], mel_spikes(read_wav(files[0]), 10).float())
-    with pytest.raises(
-        ValueError,
-        match="Expected argument `input_shape` to be 256 values, but got 64, and .*/a.wav is a sound of 32 bands and 8 levels",
-    ):
+    with pytest.raises(ValueError, match=r"`input_shape` to be 256 values, but got 64, and .* is a sound of 32 bands"):
         read_unlabelled(folder, 10, 64)
