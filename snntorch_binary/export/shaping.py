@@ -1,14 +1,14 @@
-"""Pooling and flattening as nodes that every loader has."""
+"""Pooling, flattening and norms as nodes that every loader has."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from snntorch_binary.export.place import Place
-from snntorch_binary.export.weighted import conv_node
+from snntorch_binary.export.weighted import array, conv_node
 from snntorch_binary.packed.float_layers import geometry_of
 
 _AVERAGE = (nn.AvgPool1d, nn.AvgPool2d)
@@ -32,6 +32,16 @@ def shaping_nodes(nir: Any, place: Place, of_spikes: bool, dt: float) -> list[tu
     if isinstance(place.layer, nn.MaxPool2d):
         return _max_pool(nir, place, of_spikes, dt)
     return [("", _average_pool(nir, place))]
+
+
+def norm_node(nir: Any, place: Place, gain: Tensor, shift: Tensor) -> Any:
+    """Return a batch norm as the layer that it is: every feature times a number, and another added."""
+    metadata = {"module": place.kind}
+    if len(place.before) == 1:
+        return nir.Affine(weight=np.diag(array(gain)), bias=array(shift), metadata=metadata)
+    sides = len(place.before) - 1
+    weight = np.diag(array(gain)).reshape(len(gain), len(gain), *(1,) * sides)
+    return conv_node(nir, place.before, weight, array(shift), ([1] * sides, [0] * sides, [1] * sides), metadata)
 
 
 def _flatten(nir: Any, place: Place) -> list[tuple[str, Any]]:
