@@ -217,8 +217,9 @@ class GraphWriter:
 
 def _part(place: Place, shape: tuple[int, ...]) -> Place:
     """Return the place of a layer that takes one part of a concatenation, which is as much smaller behind it."""
-    first = place.after[0] * shape[0] // place.before[0] if place.before else 0
-    return place if shape == place.before else replace(place, before=shape, after=(first, *place.after[1:]))
+    if shape == place.before:
+        return place
+    return replace(place, before=shape, after=(place.after[0] * shape[0] // place.before[0], *place.after[1:]))
 
 
 def _over_part(place: Place, branch: Branch, start: int, stop: int) -> Layer:

@@ -250,7 +250,7 @@ class _Reader:
             what, way_out = "the membrane potential as the input", "give it spikes"
             return NIRExportError.of(what, name, type(layer).__name__, way_out)
         while isinstance(x, fx.Node):
-            before = [each for each in leaves(x.args) if isinstance(each, fx.Node)]
+            before = [each for each in leaves(x.args) if isinstance(each, fx.Node) and each in self.shapes]
             if x in self.gives or any(map(self._is_known, before)) or not before:
                 break
             x = next((each for each in before if each.op != "get_attr"), None)
