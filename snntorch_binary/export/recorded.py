@@ -22,6 +22,7 @@ _ORDERING = ("permute", "transpose", "movedim", "swapaxes")  # of time and batch
 _FLATTENING = ("flatten", "view", "reshape")
 _CONCATENATING = ("cat", "concat", "concatenate")
 _POOLING = {"max_pool2d": nn.MaxPool2d, "avg_pool2d": nn.AvgPool2d, "avg_pool1d": nn.AvgPool1d}
+_ADAPTIVE: dict[str, Any] = {"adaptive_avg_pool2d": nn.AdaptiveAvgPool2d, "adaptive_avg_pool1d": nn.AdaptiveAvgPool1d}
 
 
 def write_recorded(writer: GraphWriter, network: GraphNetwork, sample: Tensor) -> None:
@@ -69,6 +70,7 @@ class _Reader:
         self.writer, self.network, self.shapes = writer, network, shapes
         self.inputs: set[fx.Node] = set()  # the input, in whatever order of time and batch
         self.values: dict[fx.Node, Value] = {}
+        self.names: dict[fx.Node, tuple[str, str]] = {}  # of layers, and their kinds
         self.lead: dict[fx.Node, int] = {}  # dimensions in front of one example
         self.gives: dict[fx.Node, list[Any]] = {}  # of what is done to each step by itself: what it gives
         self.states: dict[fx.Node, fx.Node] = {}  # membrane potentials, which NIR does not give, and their neurons
@@ -92,18 +94,17 @@ class _Reader:
     def write_outputs(self) -> None:
         """Let what the network returns be outputs, without what comes behind its neurons."""
         output = next(node for node in self.network.graph.nodes if node.op == "output")
-        returned = leaves(output.args[0])
-        ends = [node for leaf in returned for node in self._ends(leaf) if node in self.values]
+        ends = list(dict.fromkeys(node for leaf in leaves(output.args[0]) for node in self._ends(leaf)))
         for node in ends:
-            self.writer.output(self.values[node])
+            if node in self.values:
+                self.writer.output(self.values[node])
+        for node in ends:
+            if node in self.states and not self.writer.reaches_output(self.values[self.states[node]]):
+                name, kind = self.names[self.states[node]]
+                way_out = "return its spikes too"
+                raise NIRExportError.of("the membrane potential as the output", name, kind, way_out)
         if not ends:
             raise NIRExportError("NIR cannot express the network: what it returns is not from neurons or layers.")
-        for node in (node for leaf in returned for node in self._ends(leaf) if node in self.states):
-            neurons = self.states[node]
-            if not self.writer.reaches_output(self.values[neurons]):
-                name = str(neurons.args[0].target if neurons.op == "call_function" else neurons.target)  # type: ignore[union-attr]  # a node
-                kind, way_out = type(self.network.get_submodule(name)).__name__, "return its spikes too"
-                raise NIRExportError.of("the membrane potential as the output", name, kind, way_out)
 
     def _ends(self, value: Any) -> list[fx.Node]:
         """Return what a returned value is made of: the last things in the NIR graph, and membrane potentials."""
@@ -111,7 +112,14 @@ class _Reader:
             return []
         if value in self.values or value in self.states:
             return [value]
-        return list(dict.fromkeys(node for each in leaves((value.args, value.kwargs)) for node in self._ends(each)))
+        if value.target is running.step_by_step:  # neurons of the user's own, or a layer for each step
+            modules = [str(each.target) for each in leaves(value.args[2:4]) if getattr(each, "op", "") == "get_attr"]
+            what = f"with {modules[0]!r} " if modules else ""
+            raise NIRExportError(
+                f"NIR cannot express what the network does {what}one step after the other behind its last neurons: "
+                "let neurons that NIR has be the last."
+            )
+        return [node for each in leaves((value.args, value.kwargs)) for node in self._ends(each)]
 
     # ---- operations ------------------------------------------------------------------------------------------
 
@@ -160,6 +168,8 @@ class _Reader:
         elif name in _POOLING:
             arguments = dict(zip(("kernel_size", "stride", "padding"), node.args[1:], strict=False)) | node.kwargs
             self._add(node, name, _POOLING[name](**arguments), first)
+        elif name in _ADAPTIVE:
+            self._add(node, name, _ADAPTIVE[name](*node.args[1:], **node.kwargs), first)
         elif name in _FLATTENING and self._flattens(node, first):
             self._add(node, name, nn.Flatten(self.lead[first]), first)
 
@@ -242,6 +252,7 @@ class _Reader:
         after = len(self.shapes[node]) - len(self.shapes[x]) + lead if node.target in whole else lead
         own = 1 if layer is not wrapped or node.target is running.norm_over_time else lead
         place = Place(name, layer, self.shapes[x][lead:], self.shapes[node][after:], own)
+        self.names[node] = name, place.kind
         self._keep(node, self.writer.layer(place, value), after)
 
     def _unknown(self, x: Any, name: str, layer: nn.Module) -> NIRExportError:
@@ -251,7 +262,7 @@ class _Reader:
             return NIRExportError.of(what, name, type(layer).__name__, way_out)
         while isinstance(x, fx.Node):
             before = [each for each in leaves(x.args) if isinstance(each, fx.Node) and each in self.shapes]
-            if x in self.gives or any(map(self._is_known, before)) or not before:
+            if any(map(self._is_known, before)) or not before:
                 break
             x = next((each for each in before if each.op != "get_attr"), None)
         what = "what stands" if x is None else repr(self._operation(x))

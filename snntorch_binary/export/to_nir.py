@@ -40,12 +40,16 @@ def to_nir(
     * ``Leaky`` and ``Synaptic``, of snnTorch and of this package, become ``LIF`` and ``CubaLIF`` with constants of full
       shape; ``RLeaky``, ``RSynaptic`` and :class:`snntorch_binary.nn.Recurrent` a graph of one and its recurrent
       weights, whose bias goes to the layer before.
+    * A batch norm, with its running statistics, becomes part of the layers before it: of a binary layer it is a gain
+      for each output, which the node's ``gain`` in the metadata then is, and ``folded`` names the norm. Behind anything
+      else it is a layer of its own.
+    * A sum is several edges to one node. A layer behind a concatenation becomes one for each of its parts.
     * Average pooling becomes the convolution that it is, max pooling of spikes ``SumPool2d`` and a neuron.
     * A graph gives the last neuron's spikes. The membrane potential that it gives as well with ``output=True`` is left
       out; without that neuron the graph gives currents, which can be read as scores.
 
     The spikes are the network's for neurons with ``reset_mechanism="zero"`` and ``reset_delay=False`` (a ``Leaky`` may
-    reset with delay: its spikes are the same). Loaders round in another order, so a membrane potential within rounding
+    reset with delay: its spikes are the same), to rounding where a norm was folded. Loaders round in another order, so a membrane potential within rounding
     of the threshold can come out on its other side. Norse 1.1.0 does not read ``Conv1d``, and snnTorch 1.0.0 reads one
     decay and one threshold per layer.
 

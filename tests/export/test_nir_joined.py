@@ -42,13 +42,14 @@ class Residual(OverTime):
         self.conv2, self.norm2, self.lif2 = nn.Conv2d(4, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6), lif()
         self.short, self.norm_short = nn.Conv2d(4, 6, 1), nn.BatchNorm2d(6)
         self.conv3, self.norm3, self.lif3 = nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6), lif()
-        self.fc, self.lif = nn.Linear(96, 5), lif()
+        self.fc, self.lif, self.mean = nn.Linear(96, 5), lif(), nn.Linear(6, 5)
 
     def one_step(self, x):
         x = self.lif1(self.norm1(self.conv1(x)))
         x = self.lif2(self.norm2(self.conv2(x)) + self.norm_short(self.short(x)))
         x = self.lif3(self.norm3(self.conv3(x)) + x)
-        return self.lif(self.fc(nn.functional.max_pool2d(x, 2).flatten(1)))
+        mean = nn.functional.adaptive_avg_pool2d(x, 1).flatten(1)
+        return self.lif(self.fc(nn.functional.max_pool2d(x, 2).flatten(1)) + self.mean(mean))
 
 
 class Dense(OverTime):
@@ -296,6 +297,22 @@ class OfTheBatch(Heads):
         self.norm = nn.BatchNorm1d(8, track_running_stats=False)
 
 
+class OwnNeuronLast(nn.Module):
+    """Without the refusal the graph would end before the user's neuron."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(12, 8)
+
+    def forward(self, x):
+        mem, spikes = torch.zeros(x.shape[1], 8), []
+        for x_t in x:
+            mem = 0.9 * mem + self.fc(x_t)
+            spikes.append((mem > 1).float())
+            mem = mem * (1 - spikes[-1])
+        return torch.stack(spikes)
+
+
 class OnlyMembrane(Heads):
     def __init__(self):
         super().__init__()
@@ -315,6 +332,7 @@ class OnlyMembrane(Heads):
         (NeuronOfBoth, "the concatenation before the input of module 'lif_a'"),
         (Nonlinear, "'relu' before the input of module 'norm'"),
         (OfTheBatch, "statistics of the batch of module 'norm'"),
+        (OwnNeuronLast, "one step after the other behind its last neurons"),
         (OnlyMembrane, "the membrane potential as the output of module 'lif_b'"),
     ],
 )
@@ -330,3 +348,23 @@ def test_a_grouped_convolution_behind_a_concatenation():
     net.fc = nn.Linear(12 * 16, 5)
     with pytest.raises(sb.export.NIRExportError, match="groups behind a concatenation of module 'c'"):
         sb.export.to_nir(net.eval(), x)
+
+
+def test_a_recorded_sequence_is_the_graph_of_its_layers():
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), lif(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 6),
+        snn.RLeaky(beta=0.9, linear_features=6, init_hidden=True, reset_mechanism="zero", reset_delay=False),
+        sb.nn.BinaryLinear(6, 5, weight=sb.Bernoulli()), nn.BatchNorm1d(5), lif(),
+    ).eval()  # fmt: skip
+    x = (torch.rand(T, B, 1, 6, 6) < 0.5).float()
+    one, other = sb.export.to_nir(net, x[0]), sb.export.to_nir(sb.fuse(net, x[:4]), x[:4])
+    assert list(one.nodes) == list(other.nodes)
+    assert one.edges == other.edges
+    assert (net[6].recurrent.bias != 0).all()
+    for mine, its in zip(one.nodes.values(), other.nodes.values(), strict=True):
+        assert type(mine) is type(its)
+        for key in ("weight", "bias", "tau"):
+            assert np.array_equal(getattr(mine, key, 0), getattr(its, key, 0))
+        assert mine.metadata.get("name") == its.metadata.get("name")
+    assert torch.equal(sb.export.from_nir(other)(x), stepped(net, x))

@@ -118,6 +118,7 @@ def test_modules_that_have_no_node(case):
         (nn.MaxPool2d(2), "maximum of currents"),
         (nn.AvgPool2d(2, ceil_mode=True), "ceil_mode"),
         (nn.AvgPool2d((2, 1)), "sides"),
+        (nn.AdaptiveAvgPool2d(4), "windows that differ"),
         (nn.Conv2d(2, 3, (3, 1)), "equal sides"),
         (nn.Conv2d(2, 3, 2, padding="same"), "padding"),
         (nn.Conv2d(2, 3, 3, padding_mode="circular"), "padding_mode='circular'"),
