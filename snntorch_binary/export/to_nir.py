@@ -49,9 +49,9 @@ def to_nir(
       out; without that neuron the graph gives currents, which can be read as scores.
 
     The spikes are the network's for neurons with ``reset_mechanism="zero"`` and ``reset_delay=False`` (a ``Leaky`` may
-    reset with delay: its spikes are the same), to rounding where a norm was folded. Loaders round in another order, so a membrane potential within rounding
-    of the threshold can come out on its other side. Norse 1.1.0 does not read ``Conv1d``, and snnTorch 1.0.0 reads one
-    decay and one threshold per layer.
+    reset with delay: its spikes are the same). Folded norms and loaders round in another order, so a membrane potential
+    within rounding of the threshold can come out on its other side. Norse 1.1.0 does not read ``Conv1d``, and gets
+    graphs wrong in which branches meet; snnTorch 1.0.0 reads one decay and one threshold per layer.
 
     Args:
         net: an ``nn.Sequential``, time-first or one step at a time, or layers and neurons in their order; or a network
