@@ -15,12 +15,15 @@ from snntorch_binary.graph import running
 from snntorch_binary.graph.network import GraphNetwork
 from snntorch_binary.graph.neurons import scan_over_time
 from snntorch_binary.graph.tree import leaves
+from snntorch_binary.nn.neurons.description import is_neuron
 
 _PASSING = (running.entries_of, running.as_batch, running.as_steps, running.at_every_step, running.aligned)
 _SAME = ("contiguous", "clone", "detach", "float", "dropout", "to")
 _ORDERING = ("permute", "transpose", "movedim", "swapaxes")  # of time and batch
+_RESHAPING = ("flatten", "view", "reshape", "unflatten")
 _FLATTENING = ("flatten", "view", "reshape")
 _CONCATENATING = ("cat", "concat", "concatenate")
+_FIRST_STATE: dict[Any, int] = {scan_over_time: 2, running.step_by_step: 4}  # among the arguments
 _POOLING = {"max_pool2d": nn.MaxPool2d, "avg_pool2d": nn.AvgPool2d, "avg_pool1d": nn.AvgPool1d}
 _ADAPTIVE: dict[str, Any] = {"adaptive_avg_pool2d": nn.AdaptiveAvgPool2d, "adaptive_avg_pool1d": nn.AdaptiveAvgPool1d}
 
@@ -35,20 +38,32 @@ def write_recorded(writer: GraphWriter, network: GraphNetwork, sample: Tensor) -
     """
     shapes = _Shapes(network, network.graph)
     shapes.run(sample)
-    reader = _Reader(writer, network, shapes.shapes)
+    reader = _Reader(writer, network, shapes)
     for node in network.graph.nodes:
         reader.read(node)
     reader.write_outputs()
 
 
 class _Shapes(fx.Interpreter):
-    """Runs a graph and keeps the shape of everything, in the graphs of its steps too."""
+    """Runs a graph and keeps the shape of everything, in the graphs of its steps too.
+
+    Attributes:
+        shapes: of tensors, of the first of several.
+        started: calls of neurons that do not start at rest.
+    """
 
     def __init__(self, network: nn.Module, graph: fx.Graph) -> None:
         super().__init__(network, graph=graph)
         self.shapes: dict[fx.Node, tuple[int, ...]] = {}
+        self.started: set[fx.Node] = set()
 
     def run_node(self, n: fx.Node) -> Any:
+        first_state = 1 if n.op == "call_module" else _FIRST_STATE.get(n.target)
+        if first_state is not None:
+            args, kwargs = self.fetch_args_kwargs_from_env(n)
+            states = leaves((args[first_state:], kwargs))
+            if any(isinstance(state, Tensor) and bool(state.any()) for state in states):
+                self.started.add(n)
         found = super().run_node(n)
         if isinstance(found, Tensor):
             self.shapes[n] = tuple(found.shape)
@@ -66,8 +81,8 @@ class _Shapes(fx.Interpreter):
 
 
 class _Reader:
-    def __init__(self, writer: GraphWriter, network: GraphNetwork, shapes: dict[fx.Node, tuple[int, ...]]) -> None:
-        self.writer, self.network, self.shapes = writer, network, shapes
+    def __init__(self, writer: GraphWriter, network: GraphNetwork, found: _Shapes) -> None:
+        self.writer, self.network, self.shapes, self.started = writer, network, found.shapes, found.started
         self.inputs: set[fx.Node] = set()  # the input, in whatever order of time and batch
         self.values: dict[fx.Node, Value] = {}
         self.names: dict[fx.Node, tuple[str, str]] = {}  # of layers, and their kinds
@@ -81,7 +96,7 @@ class _Reader:
         if node.op == "placeholder":
             self._read_input(node)
         elif node.op == "call_module":
-            self._read_layer(node, str(target), node.args[0])
+            self._read_layer(node, str(target), node.args[0] if node.args else node.kwargs.get("input"))
         elif target is scan_over_time or target is running.norm_over_time:
             self._read_layer(node, str(node.args[0].target), node.args[1])  # type: ignore[union-attr]  # a node
         elif target is running.step_by_step:
@@ -170,8 +185,18 @@ class _Reader:
             self._add(node, name, _POOLING[name](**arguments), first)
         elif name in _ADAPTIVE:
             self._add(node, name, _ADAPTIVE[name](*node.args[1:], **node.kwargs), first)
+        elif name in _RESHAPING and self._lead_behind(node, first):
+            self._pass(node, first, self._lead_behind(node, first))
         elif name in _FLATTENING and self._flattens(node, first):
             self._add(node, name, nn.Flatten(self.lead[first]), first)
+
+    def _lead_behind(self, node: fx.Node, first: fx.Node) -> int:
+        """Return the dimensions in front of an example where time and batch are joined or parted, and 0 elsewhere."""
+        lead, before, after = self.lead[first], self.shapes[first], self.shapes[node]
+        for own in (1, 2):
+            if after[own:] == before[lead:] and math.prod(after[:own]) == math.prod(before[:lead]):
+                return own
+        return 0
 
     def _flattens(self, node: fx.Node, first: fx.Node) -> bool:
         lead, before, after = self.lead[first], self.shapes[first], self.shapes[node]
@@ -247,6 +272,8 @@ class _Reader:
         value = self._value(x)
         if value is None:
             raise self._unknown(x, name, layer)
+        if node in self.started and is_neuron(layer):
+            raise NIRExportError.of("the initial state", name, type(layer).__name__, "let it start at rest")
         lead = self.lead[x]
         whole = (scan_over_time, running.step_by_step, running.norm_over_time)
         after = len(self.shapes[node]) - len(self.shapes[x]) + lead if node.target in whole else lead

@@ -123,10 +123,10 @@ def _in_force(net: nn.Module, kind: Kind, generator: torch.Generator | None) -> 
 
 
 def _recorded(net: nn.Module, sample: Any) -> GraphNetwork:
-    if isinstance(net, GraphNetwork):
-        return net
     if not isinstance(sample, Tensor) or not sample.is_floating_point():
         raise TypeError(expected("sample", "a floating-point tensor", getattr(sample, "dtype", type(sample).__name__)))
+    if isinstance(net, GraphNetwork):
+        return net
     try:
         return fuse(net, sample)
     except TypeError as error:

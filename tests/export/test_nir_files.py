@@ -149,6 +149,17 @@ def test_graphs_that_are_no_network_here(graph, word):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("name", ["a.b", '")); raise SystemExit  #', "self", "x", ""])
+def test_names_are_nothing_but_names(name):
+    """A network with branches is a program that is written and run: without anything that stands in the file."""
+    nodes = {"input": nir.Input({"input": np.array([3])}), name: square(), "c": nir.Linear(weight=2 * np.eye(3))}
+    nodes |= {"first": output(3), "second": output(3)}
+    edges = [("input", name), ("input", "c"), (name, "c"), (name, "first"), ("c", "second")]
+    first, second = sb.export.from_nir(nir.NIRGraph(nodes, edges))(torch.ones(5, 1, 3))
+    assert torch.equal(first, torch.ones(5, 1, 3))
+    assert torch.equal(second, torch.full((5, 1, 3), 4.0))
+
+
 def test_what_is_no_graph():
     with pytest.raises(TypeError, match="`graph`"):
         sb.export.from_nir(torch.nn.Linear(2, 2))

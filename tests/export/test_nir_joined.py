@@ -111,12 +111,31 @@ class TimeFirst(nn.Module):
         return self.lif(self.d(c))[0]
 
 
+class JoinedTime(nn.Module):
+    """Layers see time and batch as one, neurons a sequence: a common form of convolutions over time."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.norm1, self.conv2, self.norm2 = (
+            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4)
+        )  # fmt: skip
+        self.lif1, self.lif2, self.lif = (sb.nn.Leaky(0.9, **HARD) for _ in range(3))
+        self.fc = nn.Linear(144, 5)
+
+    def forward(self, x):
+        steps, batch = x.shape[:2]
+        x = self.lif1(self.norm1(self.conv1(x.flatten(0, 1))).unflatten(0, (steps, batch)))
+        y = self.norm2(self.conv2(x.reshape(steps * batch, 4, 6, 6))).view(steps, batch, 4, 6, 6)
+        return self.lif(self.fc(self.lif2(y + x).flatten(2)))
+
+
 NETS = {
     "residual": (Residual, (1, 8, 8)),
     "dense": (Dense, (1, 8, 8)),
     "norm first": (NormFirst, (12,)),
     "heads": (Heads, (12,)),
     "time-first": (TimeFirst, (12,)),
+    "joined time": (JoinedTime, (1, 8, 8)),
 }
 
 
@@ -313,6 +332,19 @@ class OwnNeuronLast(nn.Module):
         return torch.stack(spikes)
 
 
+class Charged(Heads):
+    def __init__(self):
+        super().__init__()
+        self.lif_a = snn.Leaky(beta=0.9, **HARD)
+
+    def forward(self, x):
+        mem, spikes = torch.full((x.shape[1], 8), 0.2), []
+        for x_t in x:
+            spk, mem = self.lif_a(self.fc(x_t), mem)
+            spikes.append(spk)
+        return torch.stack(spikes)
+
+
 class OnlyMembrane(Heads):
     def __init__(self):
         super().__init__()
@@ -333,6 +365,7 @@ class OnlyMembrane(Heads):
         (Nonlinear, "'relu' before the input of module 'norm'"),
         (OfTheBatch, "statistics of the batch of module 'norm'"),
         (OwnNeuronLast, "one step after the other behind its last neurons"),
+        (Charged, "the initial state of module 'lif_a'"),
         (OnlyMembrane, "the membrane potential as the output of module 'lif_b'"),
     ],
 )
