@@ -49,12 +49,14 @@ class _Shapes(fx.Interpreter):
 
     Attributes:
         shapes: of tensors, of the first of several.
+        several: what gives several tensors.
         started: calls of neurons that do not start at rest.
     """
 
     def __init__(self, network: nn.Module, graph: fx.Graph) -> None:
         super().__init__(network, graph=graph)
         self.shapes: dict[fx.Node, tuple[int, ...]] = {}
+        self.several: set[fx.Node] = set()
         self.started: set[fx.Node] = set()
 
     def run_node(self, n: fx.Node) -> Any:
@@ -69,6 +71,7 @@ class _Shapes(fx.Interpreter):
             self.shapes[n] = tuple(found.shape)
         elif isinstance(found, tuple) and found and isinstance(found[0], Tensor):
             self.shapes[n] = tuple(found[0].shape)
+            self.several.add(n)
         return found
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
@@ -82,7 +85,8 @@ class _Shapes(fx.Interpreter):
 
 class _Reader:
     def __init__(self, writer: GraphWriter, network: GraphNetwork, found: _Shapes) -> None:
-        self.writer, self.network, self.shapes, self.started = writer, network, found.shapes, found.started
+        self.writer, self.network, self.shapes = writer, network, found.shapes
+        self.several, self.started = found.several, found.started
         self.inputs: set[fx.Node] = set()  # the input, in whatever order of time and batch
         self.values: dict[fx.Node, Value] = {}
         self.names: dict[fx.Node, tuple[str, str]] = {}  # of layers, and their kinds
@@ -207,12 +211,11 @@ class _Reader:
             given = self.gives[first][node.args[1]]  # type: ignore[index]  # a number
             if self._is_known(given):
                 self._pass(node, given, 2)
-        elif first in self.values:
-            of_neurons = first.op == "call_module" or first.target in (scan_over_time, running.step_by_step)
-            if of_neurons and node.args[1] != 0:
-                self.states[node] = first
-            else:
+        elif first in self.values and first in self.several:  # and not a part of a tensor
+            if node.args[1] == 0:
                 self._pass(node, first, self.lead[first])
+            else:
+                self.states[node] = first
 
     def _read_sum(self, node: fx.Node, first: Any, second: Any) -> None:
         one, other = self._value(first), self._value(second)

@@ -251,6 +251,22 @@ def test_a_layer_behind_a_concatenation_is_one_for_each_branch(scale):
     assert torch.equal(torch.cat([layer.latent for layer in parts], 1), net.c.latent)
 
 
+def test_a_part_of_the_spikes_at_the_end_is_left_out_and_before_a_layer_is_not():
+    class Last(TimeFirst):
+        def forward(self, x):
+            return self.lif_a(self.a(x))[-1]
+
+    class Half(TimeFirst):
+        def forward(self, x):
+            return self.lif_b(self.d(self.lif_a(self.a(x))[2:]))
+
+    x = (torch.rand(T, B, 12) < 0.5).float()
+    net = Last().eval()
+    assert torch.equal(sb.export.from_nir(sb.export.to_nir(net, x))(x)[-1], net(x))
+    with pytest.raises(sb.export.NIRExportError, match="'getitem' before the input of module 'd'"):
+        sb.export.to_nir(Half().eval(), x)
+
+
 def test_norms_of_layers_in_their_order():
     torch.manual_seed(0)
     for form in (lambda layer: layer, sb.nn.TimeFirst):
