@@ -10,13 +10,15 @@ from torch import nn
 from snntorch_binary._errors import require
 
 
-def from_nir(graph: Any, *, step: bool = False, dt: float | None = None) -> nn.Sequential:
+def from_nir(graph: Any, *, step: bool = False, dt: float | None = None) -> nn.Module:
     """Return the network of a NIR graph or file in modules of this package.
 
     A layer with two-valued weights becomes a binary one: with its rule, scale and latent if :func:`to_nir` has left
     them in the metadata, else with :class:`snntorch_binary.Sign` and the scale that the weights have. ``LIF``, ``IF``
     and ``CubaLIF`` become ``Leaky`` and ``Synaptic`` with a reset to zero, loops of one and weights
-    :class:`snntorch_binary.nn.Recurrent`.
+    :class:`snntorch_binary.nn.Recurrent`. Nodes in a row become an ``nn.Sequential``; where a node gets the sum of
+    others, such as a residual block, or there are several outputs, the network is a ``torch.fx.GraphModule`` of the
+    same modules, which returns a tuple of several outputs.
 
     Reading runs nothing that a file holds, and follows no link to another file. The HDF5 library is given the file in a
     process of its own, as one changed byte can keep it busy for ever: that takes a quarter of a second, and ends after
@@ -24,7 +26,8 @@ def from_nir(graph: Any, *, step: bool = False, dt: float | None = None) -> nn.S
     file, which is what gzip can pack into it; the memory used is a few times that.
 
     Args:
-        graph: a ``nir.NIRGraph``, or the path of a file that ``nir.write`` wrote; a chain of nodes.
+        graph: a ``nir.NIRGraph``, or the path of a file that ``nir.write`` wrote; of one input, and without other
+            loops than those of recurrent neurons.
         step: build the one-step form, whose neurons keep their state themselves, in place of the time-first one.
         dt: time step of the network, in seconds; that in the metadata, or else 1e-4, by default.
 

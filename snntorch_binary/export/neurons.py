@@ -18,7 +18,7 @@ from torch import Tensor
 
 from snntorch_binary.export.errors import NIRFileError
 from snntorch_binary.export.place import Place
-from snntorch_binary.export.weighted import array, weighted_node
+from snntorch_binary.export.weighted import Folding, array, weighted_node
 from snntorch_binary.nn.neurons.description import NIRForm, description_of, read_from_nir
 from snntorch_binary.weights import Kind
 
@@ -179,7 +179,7 @@ def _loop(nir: Any, place: Place, recurrent: Any, node: Any, kind: Kind) -> Any:
             raise inner.cannot(f"one-to-one recurrence of shape {list(place.after)}", "put an nn.Flatten before it")
         weights = nir.Linear(weight=np.diag(np.broadcast_to(array(recurrent.V), place.after)).copy())
     else:
-        weights = weighted_node(nir, inner, kind, has_bias=False)
+        weights = weighted_node(nir, inner, kind, Folding(bias=False))
     nodes = {
         "input": nir.Input(input_type={"input": shape}),
         "lif": node,

@@ -17,7 +17,7 @@ from snntorch_binary.nn.neurons.description import is_neuron
 from snntorch_binary.nn.neurons.known import takes_one_step
 from snntorch_binary.nn.time_first import TimeFirst
 
-_SILENT = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)  # in evaluation mode
+SILENT = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)  # in evaluation mode
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ class Place:
     def kind(self) -> str:
         """The class of the layer."""
         return type(self.layer).__name__
+
+    @property
+    def keeps_spikes(self) -> bool:
+        """Whether spikes in are spikes out."""
+        return isinstance(self.layer, (nn.Flatten, nn.MaxPool2d))
 
     def cannot(self, what: str, way_out: str) -> NIRExportError:
         """Return the error that NIR cannot express something of this layer."""
@@ -70,8 +75,8 @@ def places(net: nn.Module | Iterable[nn.Module], sample: Tensor) -> list[Place]:
         raise ValueError(expected("sample", f"of shape {shape}, without empty dimensions", tuple(sample.shape)))
     x, found = torch.zeros_like(sample), []
     for name, layer in layers:
-        inner = layer.module if isinstance(layer, (TimeFirst, EachStep)) else layer
-        if isinstance(inner, _SILENT):
+        inner = without_wrapper(layer)
+        if isinstance(inner, SILENT):
             continue
         before = tuple(x.shape[lead:])
         if not is_neuron(inner):
@@ -85,8 +90,8 @@ def places(net: nn.Module | Iterable[nn.Module], sample: Tensor) -> list[Place]:
 
 def _is_time_first(layers: list[tuple[str, nn.Module]]) -> bool:
     """Say whether a chain takes all time steps at once."""
-    at_once = [isinstance(layer, (TimeFirst, EachStep)) or _takes_sequences(layer) for _, layer in layers]
-    one_step = [is_neuron(layer) and not _takes_sequences(layer) for _, layer in layers]
+    at_once = [takes_sequences(layer) for _, layer in layers]
+    one_step = [is_neuron(layer) and not at for at, (_, layer) in zip(at_once, layers, strict=True)]
     if any(at_once) and any(one_step):
         name, layer = layers[one_step.index(True)]
         what = f"{type(layer).__name__} {name!r}, which takes one time step, among time-first modules"
@@ -94,8 +99,14 @@ def _is_time_first(layers: list[tuple[str, nn.Module]]) -> bool:
     return any(at_once)
 
 
-def _takes_sequences(layer: nn.Module) -> bool:
-    return is_neuron(layer) and takes_one_step(layer) is False
+def takes_sequences(layer: nn.Module) -> bool:
+    """Say whether a layer takes all time steps at once, and must."""
+    return isinstance(layer, (TimeFirst, EachStep)) or (is_neuron(layer) and takes_one_step(layer) is False)
+
+
+def without_wrapper(layer: nn.Module) -> nn.Module:
+    """Return the layer that is put to use over time, or the layer itself."""
+    return layer.module if isinstance(layer, (TimeFirst, EachStep)) else layer
 
 
 def _output(name: str, layer: nn.Module, x: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ def _graph(nir: Any, values: dict[str, Any], path: str) -> Any:
     if values.get("type") != "NIRGraph" or not isinstance(nodes, dict):
         raise NIRFileError.of(name, "is no NIRGraph")
     if len(nodes) > _MOST_NODES or edges.size > 8 * len(nodes):
-        raise NIRFileError.of(name, f"has {len(nodes)} nodes and {edges.size // 2} edges, more than a chain has")
+        raise NIRFileError.of(name, f"has {len(nodes)} nodes and {edges.size // 2} edges, more than a network has")
     made = {key: _node(nir, node, f"{path}.{key}" if path else key) for key, node in nodes.items()}
     try:
         pairs = [(_word(start), _word(end)) for start, end in edges]

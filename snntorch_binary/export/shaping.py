@@ -1,17 +1,18 @@
-"""Pooling and flattening as nodes that every loader has."""
+"""Pooling, flattening and norms as nodes that every loader has."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from snntorch_binary.export.place import Place
-from snntorch_binary.export.weighted import conv_node
+from snntorch_binary.export.weighted import array, conv_node
 from snntorch_binary.packed.float_layers import geometry_of
 
-_AVERAGE = (nn.AvgPool1d, nn.AvgPool2d)
+_ADAPTIVE = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
+_AVERAGE = (nn.AvgPool1d, nn.AvgPool2d, *_ADAPTIVE)
 SHAPING = (*_AVERAGE, nn.MaxPool2d, nn.Flatten)
 
 
@@ -34,6 +35,16 @@ def shaping_nodes(nir: Any, place: Place, of_spikes: bool, dt: float) -> list[tu
     return [("", _average_pool(nir, place))]
 
 
+def norm_node(nir: Any, place: Place, gain: Tensor, shift: Tensor) -> Any:
+    """Return a batch norm as the layer that it is: every feature times a number, and another added."""
+    metadata = {"module": place.kind}
+    if len(place.before) == 1:
+        return nir.Affine(weight=np.diag(array(gain)), bias=array(shift), metadata=metadata)
+    sides = len(place.before) - 1
+    weight = np.diag(array(gain)).reshape(len(gain), len(gain), *(1,) * sides)
+    return conv_node(nir, place.before, weight, array(shift), ([1] * sides, [0] * sides, [1] * sides), metadata)
+
+
 def _flatten(nir: Any, place: Place) -> list[tuple[str, Any]]:
     if place.before == place.after:
         return []
@@ -51,16 +62,22 @@ def _average_pool(nir: Any, place: Place) -> Any:
     """Return an average pooling as the convolution that it is: Norse 1.1.0 does not read AvgPool2d."""
     pool, channels = place.layer, place.before[0]
     sides = len(place.before) - 1
-    kernel, stride, padding = (
-        list(value) if isinstance(value, tuple) else [value] * sides
-        for value in (pool.kernel_size, pool.stride, pool.padding)
-    )
-    if pool.ceil_mode or (not pool.count_include_pad and any(padding)):
-        raise place.cannot("ceil_mode=True or count_include_pad=False", "build it without them")
+    if isinstance(pool, _ADAPTIVE):
+        kernel = [size // out for size, out in zip(place.before[1:], place.after[1:], strict=True)]
+        stride, padding = kernel, [0] * sides
+        if any(size % out for size, out in zip(place.before[1:], place.after[1:], strict=True)):
+            raise place.cannot("windows that differ", "use an output size that divides the input's")
+    else:
+        kernel, stride, padding = (
+            list(value) if isinstance(value, tuple) else [value] * sides
+            for value in (pool.kernel_size, pool.stride, pool.padding)
+        )
+        if pool.ceil_mode or (not pool.count_include_pad and any(padding)):
+            raise place.cannot("ceil_mode=True or count_include_pad=False", "build it without them")
     area = getattr(pool, "divisor_override", None) or int(np.prod(kernel))
     weight = np.zeros((channels, channels, *kernel), np.float32)
     weight[np.arange(channels), np.arange(channels)] = 1 / area
-    metadata = {"module": place.kind, "divisor": area}
+    metadata = {"module": f"AvgPool{sides}d", "divisor": area}
     node = conv_node(
         nir, place.before, weight, np.zeros(channels, np.float32), (stride, padding, [1] * sides), metadata
     )

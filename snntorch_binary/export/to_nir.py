@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -11,11 +12,11 @@ from torch import Tensor, nn
 import snntorch_binary
 from snntorch_binary._errors import expected, in_one_line, require
 from snntorch_binary.convert.copies import copy_model
-from snntorch_binary.export.place import places
+from snntorch_binary.export.place import Place, places
 from snntorch_binary.fuse import fuse
 from snntorch_binary.graph.network import GraphNetwork
 from snntorch_binary.graph.sequential import is_chain
-from snntorch_binary.weights import Kind
+from snntorch_binary.weights import Kind, binary_layers, sampled
 
 DT = 1e-4
 """The time step in seconds that snnTorch's import takes for granted."""
@@ -39,14 +40,18 @@ def to_nir(
     * ``Leaky`` and ``Synaptic``, of snnTorch and of this package, become ``LIF`` and ``CubaLIF`` with constants of full
       shape; ``RLeaky``, ``RSynaptic`` and :class:`snntorch_binary.nn.Recurrent` a graph of one and its recurrent
       weights, whose bias goes to the layer before.
+    * A batch norm, with its running statistics, becomes part of the layers before it: of a binary layer it is a gain
+      for each output, which the node's ``gain`` in the metadata then is, and ``folded`` names the norm. Behind anything
+      else it is a layer of its own.
+    * A sum is several edges to one node. A layer behind a concatenation becomes one for each of its parts.
     * Average pooling becomes the convolution that it is, max pooling of spikes ``SumPool2d`` and a neuron.
     * A graph gives the last neuron's spikes. The membrane potential that it gives as well with ``output=True`` is left
       out; without that neuron the graph gives currents, which can be read as scores.
 
     The spikes are the network's for neurons with ``reset_mechanism="zero"`` and ``reset_delay=False`` (a ``Leaky`` may
-    reset with delay: its spikes are the same). Loaders round in another order, so a membrane potential within rounding
-    of the threshold can come out on its other side. Norse 1.1.0 does not read ``Conv1d``, and snnTorch 1.0.0 reads one
-    decay and one threshold per layer.
+    reset with delay: its spikes are the same). Folded norms and loaders round in another order, so a membrane potential
+    within rounding of the threshold can come out on its other side. Norse 1.1.0 does not read ``Conv1d``, and gets
+    graphs wrong in which branches meet; snnTorch 1.0.0 reads one decay and one threshold per layer.
 
     Args:
         net: an ``nn.Sequential``, time-first or one step at a time, or layers and neurons in their order; or a network
@@ -87,26 +92,41 @@ def to_nir(
     if not 0 < dt < float("inf"):
         raise ValueError(expected("dt", "a positive float", dt))
     kind, generator = weights_of_kind(weights)
-    from snntorch_binary.export.graph import graph_of  # needs numpy, which nir brings
+    from snntorch_binary.export.graph import GraphWriter  # needs numpy, which nir brings
+    from snntorch_binary.export.recorded import write_recorded
 
-    metadata = {
-        "generator": f"snntorch_binary {snntorch_binary.__version__}",
-        "dt": float(dt),
-        "weights": weights if isinstance(weights, str) else f"seed {weights}",
-    }
+    what = weights if isinstance(weights, str) else f"seed {weights}"
+    metadata = {"generator": f"snntorch_binary {snntorch_binary.__version__}", "dt": float(dt), "weights": what}
+    writer = GraphWriter(nir, kind, allow_lossy, dt)
     if isinstance(net, nn.Module) and not is_chain(net):
-        from snntorch_binary.export.over_time import graph_over_time
+        recorded = copy_model(_recorded(net, sample)).cpu().eval()
+        with _in_force(recorded, kind, generator):
+            write_recorded(writer, recorded, sample.cpu())
+    else:  # layers in their order are a graph already
+        chain = places(net, sample)
+        with _in_force(nn.ModuleList(dict.fromkeys(place.layer for place in chain)), kind, generator):
+            _write_chain(writer, chain)
+    return writer.graph(metadata)
 
-        graph = copy_model(_over_time(net, sample)).cpu()
-        return graph_over_time(nir, graph, sample, kind, generator, allow_lossy, dt, metadata)
-    return graph_of(nir, places(net, sample), kind, generator, allow_lossy, dt, metadata)
+
+def _write_chain(writer: Any, chain: list[Place]) -> None:
+    x = writer.input(chain[0].before)
+    for place in chain:
+        x = writer.layer(place, x)
+    writer.output(x)
 
 
-def _over_time(net: nn.Module, sample: Any) -> GraphNetwork:
-    if isinstance(net, GraphNetwork):
-        return net
+@contextmanager
+def _in_force(net: nn.Module, kind: Kind, generator: torch.Generator | None) -> Iterator[None]:
+    with sampled(net, kind, generator) if binary_layers(net) else nullcontext(), torch.no_grad():
+        yield
+
+
+def _recorded(net: nn.Module, sample: Any) -> GraphNetwork:
     if not isinstance(sample, Tensor) or not sample.is_floating_point():
         raise TypeError(expected("sample", "a floating-point tensor", getattr(sample, "dtype", type(sample).__name__)))
+    if isinstance(net, GraphNetwork):
+        return net
     try:
         return fuse(net, sample)
     except TypeError as error:

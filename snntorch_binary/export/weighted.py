@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,32 +25,63 @@ def array(tensor: Tensor) -> Any:
     return (tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()).numpy().copy()
 
 
-def weighted_node(
-    nir: Any, place: Place, kind: Kind, extra_bias: Tensor | None = None, *, has_bias: bool = True
-) -> Any:
+@dataclass(frozen=True)
+class Folding:
+    """What a layer's node computes in place of W x + b: gain · (W x + b) + shift, of all its inputs or some.
+
+    Attributes:
+        start, stop: the features or channels that the node gets; the others are another node's.
+        bias: whether b is part of it.
+        gain: one number for each output.
+        shift: likewise.
+        norms: names of the batch norms that gain and shift are of.
+    """
+
+    start: int = 0
+    stop: int | None = None
+    bias: bool = True
+    gain: Tensor | None = None
+    shift: Tensor | None = None
+    norms: tuple[str, ...] = ()
+
+    @property
+    def inputs(self) -> slice:
+        """The features or channels that the node gets."""
+        return slice(self.start, self.stop)
+
+    def behind(self, gain: Tensor, shift: Tensor | None, name: str) -> Folding:
+        """Return it with a batch norm behind, whose shift may be another node's."""
+        own = None if self.shift is None else self.shift * gain
+        both = own if shift is None else shift if own is None else own + shift
+        gain = gain if self.gain is None else self.gain * gain
+        return replace(self, gain=gain, shift=both, norms=(*self.norms, name))
+
+    def shifted(self, shift: Tensor) -> Folding:
+        """Return it with something added."""
+        return replace(self, shift=shift if self.shift is None else self.shift + shift)
+
+
+def weighted_node(nir: Any, place: Place, kind: Kind, folding: Folding = Folding()) -> Any:
     """Return the node of a Linear or convolution.
 
     Args:
         nir: the package.
         place: the layer.
         kind: which of its weights are in force.
-        extra_bias: added to the bias, one number per output.
-        has_bias: False leaves the bias out.
+        folding: what else the node does.
     """
     layer = place.layer
     if type(layer) not in (*LINEAR, *CONV):
         raise place.cannot("the weights", "use a Linear, Conv1d or Conv2d of torch or of this package")
-    bias = layer.bias if has_bias else None
-    if extra_bias is not None:
-        bias = extra_bias if bias is None else bias + extra_bias
-    metadata = weight_metadata(layer, kind)
+    weight, bias = _weight_and_bias(layer, folding)
+    metadata = weight_metadata(layer, kind, folding)
     if type(layer) in LINEAR:
         if len(place.before) != 1:
             or_else = ", or give a `sample` of one time step, [B, ...]" if place.lead == 1 else ""
             raise place.cannot(f"the input of shape {list(place.before)}", f"put an nn.Flatten before it{or_else}")
         if bias is None:
-            return nir.Linear(weight=array(layer.weight), metadata=metadata)
-        return nir.Affine(weight=array(layer.weight), bias=array(bias), metadata=metadata)
+            return nir.Linear(weight=weight, metadata=metadata)
+        return nir.Affine(weight=weight, bias=bias, metadata=metadata)
     geometry = geometry_of(layer)
     if geometry is None:
         raise place.cannot(f"padding_mode={layer.padding_mode!r}", "use padding_mode='zeros'")
@@ -58,19 +90,26 @@ def weighted_node(
     metadata["groups"], metadata["has_bias"] = layer.groups, bias is not None
     padding = [size for size, _ in geometry.padding]
     # Importers of groups and of missing biases fail (Norse 1.1.0), so blocks get zeros around them.
-    weight = without_groups(array(layer.weight), layer.groups)
-    zeros = np.zeros(len(weight), weight.dtype)
-    node = conv_node(
-        nir,
-        place.before,
-        weight,
-        zeros if bias is None else array(bias),
-        (list(geometry.stride), padding, list(geometry.dilation)),
-        metadata,
-    )
+    weight = without_groups(weight, layer.groups)
+    bias = np.zeros(len(weight), weight.dtype) if bias is None else bias
+    sides = list(geometry.stride), padding, list(geometry.dilation)
+    node = conv_node(nir, place.before, weight, bias, sides, metadata)
     if tuple(node.output_type["output"]) != place.after:
         raise place.cannot(f"a kernel of sides {list(weight.shape[2:])}", "use a kernel with equal sides")
     return node
+
+
+def _weight_and_bias(layer: Any, folding: Folding) -> tuple[Any, Any]:
+    weight = array(layer.weight)[:, folding.inputs]
+    bias = array(layer.bias) if folding.bias and layer.bias is not None else None
+    if folding.gain is not None:
+        gain = array(folding.gain)
+        weight = weight * gain.reshape(-1, *(1,) * (weight.ndim - 1))
+        bias = None if bias is None else bias * gain
+    if folding.shift is not None:
+        shift = array(folding.shift).astype(weight.dtype)
+        bias = shift if bias is None else bias + shift
+    return weight, bias
 
 
 def conv_node(
@@ -108,24 +147,39 @@ def without_groups(weight: Any, groups: int) -> Any:
     return dense
 
 
-def weight_metadata(layer: Any, kind: Kind) -> dict[str, Any]:
+def weight_metadata(layer: Any, kind: Kind, folding: Folding = Folding()) -> dict[str, Any]:
     """Return where a layer's weights come from, as numbers, strings and arrays.
 
     ``rule`` and ``scale`` are JSON. ``flip_probability`` is that of the posterior, for every synapse: P(w has not the
     sign that the node's weight has). ``latent`` is there where the weights are the mode, and can be learned on.
+    ``scale`` and ``gain`` are those of the node: a batch norm that is folded into it is part of its gains, and
+    ``folded`` names it.
     """
     plain = {binary: real for real, binary in BINARY_TWINS.items()}
     metadata: dict[str, Any] = {"module": plain.get(type(layer), type(layer)).__name__}
+    if folding.norms:
+        metadata["folded"] = json.dumps(folding.norms)
     if not isinstance(layer, BinaryLayer):
         return metadata
+    latent, in_force = (tensor.detach()[:, folding.inputs] for tensor in (layer.latent, layer.in_force()))
+    scale, gain = _scale_and_gain(layer, folding, latent[0].numel())
     metadata["rule"] = json.dumps(layer.rule.to_json())
-    metadata["scale"] = json.dumps(layer.scale)
-    if layer.gain is not None:
-        metadata["gain"] = array(layer.gain)
+    metadata["scale"] = json.dumps(scale)
+    if gain is not None:
+        metadata["gain"] = array(gain)
     if layer.rule.has_posterior:
-        positive = layer.in_force().detach() >= 0
-        towards = torch.where(positive, layer.latent.detach(), -layer.latent.detach())
-        metadata["flip_probability"] = array(torch.sigmoid(-2 * towards))
+        metadata["flip_probability"] = array(torch.sigmoid(-2 * torch.where(in_force >= 0, latent, -latent)))
     if kind == "mode":
-        metadata["latent"] = array(layer.latent)
+        metadata["latent"] = array(latent)
     return metadata
+
+
+def _scale_and_gain(layer: BinaryLayer, folding: Folding, fan_in: int) -> tuple[Any, Tensor | None]:
+    """Return the scale and the gains that a binary layer has that does what a node does."""
+    if folding.gain is None and fan_in == layer.fan_in:
+        return layer.scale, layer.gain
+    scale = layer._scale()
+    if folding.gain is None and not isinstance(scale, Tensor):
+        return scale, None
+    # A gain is in units of what a sum of so many weights is scaled by.
+    return "channel", scale * (1.0 if folding.gain is None else folding.gain) * fan_in**0.5

@@ -43,6 +43,14 @@ def lif(size, **changes):
     return nir.LIF(**{name: np.full(size, value) for name, value in full.items()})
 
 
+def square():
+    return nir.Linear(weight=np.eye(3))
+
+
+def output(size):
+    return nir.Output({"output": np.array([size])})
+
+
 def chain(*nodes, edges=(), extra=None):
     """A graph of nodes in a row, with more edges and nodes that nobody checks."""
     named = {"input": nir.Input({"input": nodes[0].input_type["input"]})}
@@ -111,8 +119,22 @@ def test_the_time_step_is_the_graphs_or_the_one_given(path):
         (lambda: chain(lif(3, v_leak=0.1)), "'n0'.*v_leak"),
         (lambda: chain(lif(3, r=-1.0)), "'n0'.*resistance"),
         (lambda: chain(lif(3, tau=np.nan)), "'n0'.*tau"),
-        (lambda: chain(lif(3), lif(3), edges=[("input", "n1")]), "'input'.*branches"),
-        (lambda: chain(lif(3), lif(3), edges=[("n1", "n0")]), "'n[01]'.*chain"),
+        (lambda: chain(lif(3), lif(3), edges=[("n1", "n0")]), "'n[01]'.*loop through several nodes"),
+        (lambda: chain(lif(3), edges=[("output", "n0")]), "loop through several nodes"),
+        (lambda: chain(lif(3), extra={"dead": lif(3)}, edges=[("n0", "dead")]), "'dead'.*no part of a way"),
+        (
+            lambda: chain(
+                lif(3), extra={"late": lif(3), "end": output(3)}, edges=[("output", "late"), ("late", "end")]
+            ),
+            "'output'.*no part of a way",
+        ),
+        (lambda: chain(square(), extra={"w": square()}, edges=[("n0", "w"), ("w", "n0")]), "'n0'.*no node of neurons"),
+        (
+            lambda: chain(
+                lif(3), extra={"w": square(), "v": square()}, edges=[("n0", "w"), ("w", "n0"), ("n0", "v"), ("v", "n0")]
+            ),
+            "'n0'.*several loops",
+        ),
         (lambda: chain(lif(3), extra={"lost": lif(3)}), "'lost'"),
         (lambda: chain(lif(3), extra={"in2": nir.Input({"input": np.array([3])})}), "2 inputs"),
         (lambda: chain(lif(3), extra={"w": lif(3)}, edges=[("n0", "w"), ("w", "n0")]), "'w'.*loop"),
@@ -125,6 +147,17 @@ def test_graphs_that_are_no_network_here(graph, word):
     with pytest.raises(NIRFileError, match=word) as raised:
         sb.export.from_nir(graph())
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["a.b", '")); raise SystemExit  #', "self", "x", ""])
+def test_names_are_nothing_but_names(name):
+    """A network with branches is a program that is written and run: without anything that stands in the file."""
+    nodes = {"input": nir.Input({"input": np.array([3])}), name: square(), "c": nir.Linear(weight=2 * np.eye(3))}
+    nodes |= {"first": output(3), "second": output(3)}
+    edges = [("input", name), ("input", "c"), (name, "c"), (name, "first"), ("c", "second")]
+    first, second = sb.export.from_nir(nir.NIRGraph(nodes, edges))(torch.ones(5, 1, 3))
+    assert torch.equal(first, torch.ones(5, 1, 3))
+    assert torch.equal(second, torch.full((5, 1, 3), 4.0))
 
 
 def test_what_is_no_graph():

@@ -208,7 +208,7 @@ def test_many_nodes(path, reading):
         for index in range(1001):
             file[f"node/nodes/n{index}/type"] = "Threshold"
             file[f"node/nodes/n{index}/threshold"] = np.ones(1)
-    with pytest.raises(NIRFileError, match="has 1005 nodes and 3 edges, more than a chain has"):
+    with pytest.raises(NIRFileError, match="has 1005 nodes and 3 edges, more than a network has"):
         sb.export.from_nir(path)
 
 

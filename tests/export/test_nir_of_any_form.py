@@ -105,7 +105,7 @@ def test_what_nir_has_not_is_named(net, message):
 class WithNorm(Loop):
     def __init__(self):
         super().__init__()
-        self.norm = nn.BatchNorm1d(16)
+        self.norm = nn.LayerNorm(16)
 
     def forward(self, x):
         mem, rec = self.lif1.init_leaky(), []

@@ -89,7 +89,7 @@ REFUSED = {
     "SRM": (behind_linear(sb.nn.SRM()), ["dynamics", "SRM", "Leaky or Synaptic"]),
     "Alpha": (behind_linear(snn.Alpha(0.9, 0.8, 0.7, init_hidden=True)), ["dynamics", "Alpha"]),
     "ReLU": (nn.Sequential(nn.Linear(4, 4), nn.ReLU()), ["function", "ReLU"]),
-    "batch norm": (nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)), ["BatchNorm1d", "fold it into the layer before"]),
+    "layer norm": (nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)), ["LayerNorm", "function"]),
     "maximum of currents": (
         nn.Sequential(nn.Unflatten(1, (1, 2, 2)), nn.MaxPool2d(2)),
         ["Unflatten", "function"],
@@ -118,6 +118,7 @@ def test_modules_that_have_no_node(case):
         (nn.MaxPool2d(2), "maximum of currents"),
         (nn.AvgPool2d(2, ceil_mode=True), "ceil_mode"),
         (nn.AvgPool2d((2, 1)), "sides"),
+        (nn.AdaptiveAvgPool2d(4), "windows that differ"),
         (nn.Conv2d(2, 3, (3, 1)), "equal sides"),
         (nn.Conv2d(2, 3, 2, padding="same"), "padding"),
         (nn.Conv2d(2, 3, 3, padding_mode="circular"), "padding_mode='circular'"),

@@ -1,0 +1,309 @@
+"""A recorded network as a NIR graph: its graph over time, read operation by operation."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+from torch import Tensor, fx, nn
+
+from snntorch_binary.export.errors import NIRExportError
+from snntorch_binary.export.graph import GraphWriter, Value
+from snntorch_binary.export.place import SILENT, Place, takes_sequences, without_wrapper
+from snntorch_binary.graph import running
+from snntorch_binary.graph.network import GraphNetwork
+from snntorch_binary.graph.neurons import scan_over_time
+from snntorch_binary.graph.tree import leaves
+from snntorch_binary.nn.neurons.description import is_neuron
+
+_PASSING = (running.entries_of, running.as_batch, running.as_steps, running.at_every_step, running.aligned)
+_SAME = ("contiguous", "clone", "detach", "float", "dropout", "to")
+_ORDERING = ("permute", "transpose", "movedim", "swapaxes")  # of time and batch
+_RESHAPING = ("flatten", "view", "reshape", "unflatten")
+_FLATTENING = ("flatten", "view", "reshape")
+_CONCATENATING = ("cat", "concat", "concatenate")
+_FIRST_STATE: dict[Any, int] = {scan_over_time: 2, running.step_by_step: 4}  # among the arguments
+_POOLING = {"max_pool2d": nn.MaxPool2d, "avg_pool2d": nn.AvgPool2d, "avg_pool1d": nn.AvgPool1d}
+_ADAPTIVE: dict[str, Any] = {"adaptive_avg_pool2d": nn.AdaptiveAvgPool2d, "adaptive_avg_pool1d": nn.AdaptiveAvgPool1d}
+
+
+def write_recorded(writer: GraphWriter, network: GraphNetwork, sample: Tensor) -> None:
+    """Write a network that is a graph over time; see :func:`snntorch_binary.export.to_nir`.
+
+    What comes behind the last neurons, such as a sum over time, is left out: a NIR graph gives spikes.
+
+    Raises:
+        NIRExportError: NIR has no nodes that do the same.
+    """
+    shapes = _Shapes(network, network.graph)
+    shapes.run(sample)
+    reader = _Reader(writer, network, shapes)
+    for node in network.graph.nodes:
+        reader.read(node)
+    reader.write_outputs()
+
+
+class _Shapes(fx.Interpreter):
+    """Runs a graph and keeps the shape of everything, in the graphs of its steps too.
+
+    Attributes:
+        shapes: of tensors, of the first of several.
+        several: what gives several tensors.
+        started: calls of neurons that do not start at rest.
+    """
+
+    def __init__(self, network: nn.Module, graph: fx.Graph) -> None:
+        super().__init__(network, graph=graph)
+        self.shapes: dict[fx.Node, tuple[int, ...]] = {}
+        self.several: set[fx.Node] = set()
+        self.started: set[fx.Node] = set()
+
+    def run_node(self, n: fx.Node) -> Any:
+        first_state = 1 if n.op == "call_module" else _FIRST_STATE.get(n.target)
+        if first_state is not None:
+            args, kwargs = self.fetch_args_kwargs_from_env(n)
+            states = leaves((args[first_state:], kwargs))
+            if any(isinstance(state, Tensor) and bool(state.any()) for state in states):
+                self.started.add(n)
+        found = super().run_node(n)
+        if isinstance(found, Tensor):
+            self.shapes[n] = tuple(found.shape)
+        elif isinstance(found, tuple) and found and isinstance(found[0], Tensor):
+            self.shapes[n] = tuple(found[0].shape)
+            self.several.add(n)
+        return found
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        if target is running.all_steps_at_once:
+            step, sequences, others = args
+            inner = _Shapes(step, step.graph)
+            inner.run(*(sequence[0] for sequence in sequences), *others)
+            self.shapes |= inner.shapes
+        return super().call_function(target, args, kwargs)
+
+
+class _Reader:
+    def __init__(self, writer: GraphWriter, network: GraphNetwork, found: _Shapes) -> None:
+        self.writer, self.network, self.shapes = writer, network, found.shapes
+        self.several, self.started = found.several, found.started
+        self.inputs: set[fx.Node] = set()  # the input, in whatever order of time and batch
+        self.values: dict[fx.Node, Value] = {}
+        self.names: dict[fx.Node, tuple[str, str]] = {}  # of layers, and their kinds
+        self.lead: dict[fx.Node, int] = {}  # dimensions in front of one example
+        self.gives: dict[fx.Node, list[Any]] = {}  # of what is done to each step by itself: what it gives
+        self.states: dict[fx.Node, fx.Node] = {}  # membrane potentials, which NIR does not give, and their neurons
+
+    def read(self, node: fx.Node) -> None:
+        """Read an operation; what NIR has not is refused where a layer needs it."""
+        target = node.target
+        if node.op == "placeholder":
+            self._read_input(node)
+        elif node.op == "call_module":
+            self._read_layer(node, str(target), node.args[0] if node.args else node.kwargs.get("input"))
+        elif target is scan_over_time or target is running.norm_over_time:
+            self._read_layer(node, str(node.args[0].target), node.args[1])  # type: ignore[union-attr]  # a node
+        elif target is running.step_by_step:
+            self._read_neurons_of_steps(node)
+        elif target is running.all_steps_at_once:
+            self._read_mapped(node)
+        elif node.op in ("call_function", "call_method"):
+            self._read_operation(node, getattr(target, "__name__", str(target)).removeprefix("_"))
+
+    def write_outputs(self) -> None:
+        """Let what the network returns be outputs, without what comes behind its neurons."""
+        output = next(node for node in self.network.graph.nodes if node.op == "output")
+        ends = list(dict.fromkeys(node for leaf in leaves(output.args[0]) for node in self._ends(leaf)))
+        for node in ends:
+            if node in self.values:
+                self.writer.output(self.values[node])
+        for node in ends:
+            if node in self.states and not self.writer.reaches_output(self.values[self.states[node]]):
+                name, kind = self.names[self.states[node]]
+                way_out = "return its spikes too"
+                raise NIRExportError.of("the membrane potential as the output", name, kind, way_out)
+        if not ends:
+            raise NIRExportError("NIR cannot express the network: what it returns is not from neurons or layers.")
+
+    def _ends(self, value: Any) -> list[fx.Node]:
+        """Return what a returned value is made of: the last things in the NIR graph, and membrane potentials."""
+        if not isinstance(value, fx.Node):
+            return []
+        if value in self.values or value in self.states:
+            return [value]
+        if value.target is running.step_by_step:  # neurons of the user's own, or a layer for each step
+            modules = [str(each.target) for each in leaves(value.args[2:4]) if getattr(each, "op", "") == "get_attr"]
+            what = f"with {modules[0]!r} " if modules else ""
+            raise NIRExportError(
+                f"NIR cannot express what the network does {what}one step after the other behind its last neurons: "
+                "let neurons that NIR has be the last."
+            )
+        return [node for each in leaves((value.args, value.kwargs)) for node in self._ends(each)]
+
+    # ---- operations ------------------------------------------------------------------------------------------
+
+    def _read_input(self, node: fx.Node) -> None:
+        if self.inputs:
+            raise NIRExportError("NIR cannot express the several inputs of the network.")
+        called = [str(each.target) for each in self.network.graph.nodes if each.op == "call_module"]
+        time_first = any(takes_sequences(self.network.get_submodule(name)) for name in called)
+        self.inputs.add(node)
+        self.lead[node] = 2 if time_first else 1
+
+    def _value(self, node: Any) -> Value | None:
+        """Return what a node gives, or ``None`` where NIR has it not."""
+        if isinstance(node, fx.Node) and node in self.inputs:
+            return self.writer.input(self.shapes[node][self.lead[node] :])
+        return self.values.get(node)
+
+    def _is_known(self, node: Any) -> bool:
+        return isinstance(node, fx.Node) and (node in self.inputs or node in self.values)
+
+    def _keep(self, node: fx.Node, value: Value | None, lead: int) -> None:
+        if value is not None:
+            self.values[node], self.lead[node] = value, lead
+
+    def _pass(self, node: fx.Node, first: fx.Node, lead: int) -> None:
+        self.lead[node] = lead
+        if first in self.inputs:
+            self.inputs.add(node)
+        else:
+            self.values[node] = self.values[first]
+
+    def _read_operation(self, node: fx.Node, name: str) -> None:
+        first = node.args[0] if node.args else None
+        if node.target is operator.getitem and isinstance(first, fx.Node):
+            self._read_item(node, first)
+        elif name == "add" and len(node.args) == 2 and not node.kwargs and all(map(self._is_known, node.args)):
+            self._read_sum(node, *node.args)
+        elif name in _CONCATENATING:
+            self._read_concatenation(node)
+        elif not isinstance(first, fx.Node) or not self._is_known(first):
+            return
+        elif node.target in _PASSING:
+            self._pass(node, first, 1 if node.target is running.as_batch else 2)
+        elif name in _SAME or (first in self.inputs and name in _ORDERING):
+            self._pass(node, first, self.lead[first])
+        elif name in _POOLING:
+            arguments = dict(zip(("kernel_size", "stride", "padding"), node.args[1:], strict=False)) | node.kwargs
+            self._add(node, name, _POOLING[name](**arguments), first)
+        elif name in _ADAPTIVE:
+            self._add(node, name, _ADAPTIVE[name](*node.args[1:], **node.kwargs), first)
+        elif name in _RESHAPING and self._lead_behind(node, first):
+            self._pass(node, first, self._lead_behind(node, first))
+        elif name in _FLATTENING and self._flattens(node, first):
+            self._add(node, name, nn.Flatten(self.lead[first]), first)
+
+    def _lead_behind(self, node: fx.Node, first: fx.Node) -> int:
+        """Return the dimensions in front of an example where time and batch are joined or parted, and 0 elsewhere."""
+        lead, before, after = self.lead[first], self.shapes[first], self.shapes[node]
+        for own in (1, 2):
+            if after[own:] == before[lead:] and math.prod(after[:own]) == math.prod(before[:lead]):
+                return own
+        return 0
+
+    def _flattens(self, node: fx.Node, first: fx.Node) -> bool:
+        lead, before, after = self.lead[first], self.shapes[first], self.shapes[node]
+        return after == (*before[:lead], math.prod(before[lead:]))
+
+    def _read_item(self, node: fx.Node, first: fx.Node) -> None:
+        if first in self.gives:
+            given = self.gives[first][node.args[1]]  # type: ignore[index]  # a number
+            if self._is_known(given):
+                self._pass(node, given, 2)
+        elif first in self.values and first in self.several:  # and not a part of a tensor
+            if node.args[1] == 0:
+                self._pass(node, first, self.lead[first])
+            else:
+                self.states[node] = first
+
+    def _read_sum(self, node: fx.Node, first: Any, second: Any) -> None:
+        one, other = self._value(first), self._value(second)
+        if one is not None and other is not None:
+            self._keep(node, self.writer.sum(one, other), max(self.lead[first], self.lead[second]))
+
+    def _read_concatenation(self, node: fx.Node) -> None:
+        tensors: Any = node.args[0] if node.args else node.kwargs.get("tensors", ())
+        dim: Any = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", node.kwargs.get("axis", 0))
+        if not all(map(self._is_known, tensors)):
+            return
+        leads = {self.lead[each] for each in tensors}
+        if len(leads) == 1 and {dim % len(self.shapes[each]) for each in tensors} == leads:
+            parts = [self._value(each) for each in tensors]
+            self._keep(node, tuple(branch for part in parts if part is not None for branch in part), leads.pop())
+
+    def _read_neurons_of_steps(self, node: fx.Node) -> None:
+        """Read neurons that go step by step by themselves, such as recurrent ones."""
+        step, sequences, others = node.args[0], leaves(node.args[2]), node.args[3]
+        inner = self._graph_of(step)
+        calls = [each for each in inner.nodes if each.target is running.call]
+        plain = {each.target for each in inner.nodes if each.op in ("call_function", "call_method")}
+        modules = [each for each in leaves(others) if isinstance(each, fx.Node)]
+        if len(calls) == len(modules) == len(sequences) == 1 and plain <= {running.call, operator.getitem}:
+            self._read_layer(node, str(modules[0].target), sequences[0])
+
+    def _read_mapped(self, node: fx.Node) -> None:
+        """Read what is done to each step by itself."""
+        inner = self._graph_of(node.args[0])
+        given = [each for each in inner.nodes if each.op == "placeholder"]
+        sequences = leaves(node.args[1])
+        for place, outer in zip(given, (*sequences, *leaves(node.args[2])), strict=True):
+            if self._is_known(outer):
+                self._pass(place, outer, self.lead[outer] - (outer in sequences))
+        for each in inner.nodes:
+            if each.op in ("call_function", "call_method"):
+                self.read(each)
+        output = next(each for each in inner.nodes if each.op == "output")
+        self.gives[node] = list(output.args[0][0])
+
+    def _graph_of(self, step: Any) -> fx.Graph:
+        part = self.network.get_submodule(str(step.target))
+        assert isinstance(part, fx.GraphModule)
+        return part.graph
+
+    # ---- layers ----------------------------------------------------------------------------------------------
+
+    def _read_layer(self, node: fx.Node, name: str, x: Any) -> None:
+        self._add(node, name, self.network.get_submodule(name), x)
+
+    def _add(self, node: fx.Node, name: str, wrapped: nn.Module, x: Any) -> None:
+        layer = without_wrapper(wrapped)
+        if isinstance(layer, SILENT):
+            if self._is_known(x):
+                self._pass(node, x, self.lead[x])
+            return
+        value = self._value(x)
+        if value is None:
+            raise self._unknown(x, name, layer)
+        if node in self.started and is_neuron(layer):
+            raise NIRExportError.of("the initial state", name, type(layer).__name__, "let it start at rest")
+        lead = self.lead[x]
+        whole = (scan_over_time, running.step_by_step, running.norm_over_time)
+        after = len(self.shapes[node]) - len(self.shapes[x]) + lead if node.target in whole else lead
+        own = 1 if layer is not wrapped or node.target is running.norm_over_time else lead
+        place = Place(name, layer, self.shapes[x][lead:], self.shapes[node][after:], own)
+        self.names[node] = name, place.kind
+        self._keep(node, self.writer.layer(place, value), after)
+
+    def _unknown(self, x: Any, name: str, layer: nn.Module) -> NIRExportError:
+        """Return the error that what stands before a layer is nothing that NIR has."""
+        if isinstance(x, fx.Node) and x in self.states:
+            what, way_out = "the membrane potential as the input", "give it spikes"
+            return NIRExportError.of(what, name, type(layer).__name__, way_out)
+        while isinstance(x, fx.Node):
+            before = [each for each in leaves(x.args) if isinstance(each, fx.Node) and each in self.shapes]
+            if any(map(self._is_known, before)) or not before:
+                break
+            x = next((each for each in before if each.op != "get_attr"), None)
+        what = "what stands" if x is None else repr(self._operation(x))
+        way_out = "give it spikes or currents of layers that NIR has"
+        return NIRExportError.of(f"{what} before the input", name, type(layer).__name__, way_out)
+
+    def _operation(self, node: fx.Node) -> str:
+        """Return the name of an operation that NIR has not; in one on each step, of the first such."""
+        if node in self.gives:
+            inside = [
+                each for each in self._graph_of(node.args[0]).nodes if each.op in ("call_function", "call_method")
+            ]
+            node = next((each for each in inside if not self._is_known(each)), node)
+        return node.name.rstrip("_0123456789")
