@@ -111,13 +111,13 @@ def modules(**changed):
 @pytest.mark.parametrize(
     ("nets", "arguments", "sentence"),
     [
-        (lambda: [], {}, r"`nets` to be at least one network, but got none\."),
+        (list, {}, r"`nets` to be at least one network, but got none\."),
         (lambda: network(None), {}, r"`nets` to be a list of networks, but got a Sequential\."),
         (lambda: [network(None), "st"], {}, r"`nets` to be networks and posteriors, no ensembles, but got a str\."),
         (lambda: [sb.Ensemble(posterior())], {}, r"no ensembles, but got a Ensemble\."),
         (lambda: [sb.pack(sb.Ensemble(posterior()))], {}, r"no ensembles, but got a PackedEnsemble\."),
-        (lambda: [network(None), network(None, hidden=7)], {}, r"of one architecture, with as many classes, but got '0'"),
-        (lambda: [network(None), network(None, classes=4)], {}, r"but got '2': Linear\(.*=3.*\) and Linear\(.*=4.*\)\."),
+        (lambda: [network(None), network(None, hidden=7)], {}, "one architecture, with as many classes, but got '0'"),
+        (lambda: [network(None), network(None, classes=4)], {}, r"got '2': Linear\(.*=3.*\) and Linear\(.*=4.*\)\."),
         (lambda: [network(None), nn.Linear(IN, C)], {}, "of one architecture"),
         (lambda: [network(None), nn.Sequential(*network(None), nn.Tanh())], {}, r"but got '3': none and Tanh\(\)\."),
         (lambda: modules(readout="membrane"), {}, "networks of the same readout, but got 'auto' and 'membrane'"),
