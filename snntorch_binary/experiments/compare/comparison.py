@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class Comparison:
     regression: bool
     console: Console = field(default_factory=Console)
 
-    @property
+    @cached_property
     def same_validation(self) -> bool:
         """Whether the networks of all seeds validated on the same examples, in the same order, fold by fold."""
         first: dict[int, Run] = {}
