@@ -63,9 +63,9 @@ class Answers:
 
     @property
     def mean_validation_nll(self) -> float | None:
-        """The mean over seeds."""
+        """The mean over seeds, or ``None`` where there are no answers of one."""
         values = [value for value in self.validation_nll.values() if value is not None]
-        return sum(values) / len(values) if values else None
+        return sum(values) / len(values) if len(values) == len(self.validation_nll) else None
 
 
 def labels_of(runs: Sequence[Run]) -> Tensor:
@@ -79,7 +79,7 @@ def gather(comparison: Comparison) -> dict[Predictor, Answers]:
     found: dict[Predictor, Answers] = {}
     for predictor, groups in predictors(comparison).items():
         found[predictor] = _answers(comparison, predictor, groups)
-        if all(nll is not None for nll in found[predictor].validation_nll.values()):
+        if found[predictor].mean_validation_nll is not None:
             scaled = predictor._replace(scaled=True)
             found[scaled] = _answers(comparison, scaled, groups)
     return found
