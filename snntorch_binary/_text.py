@@ -16,6 +16,22 @@ def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 
+def predictor_label(rule: str, prediction: str, trainings: int = 1, scaled: bool = False) -> str:
+    """Return what tables and pictures call a prediction of a rule.
+
+    Args:
+        rule: the rule.
+        prediction: ``"single"`` needs no name.
+        trainings: how many networks, trained apart, answer together.
+        scaled: whether it is temperature-scaled.
+
+    >>> predictor_label("bayes", "ensemble"), predictor_label("st", "single", trainings=3, scaled=True)
+    ('bayes ensemble', 'st x 3, scaled')
+    """
+    name = rule if prediction == "single" else f"{rule} {prediction}"
+    return name + (f" x {trainings}" if trainings > 1 else "") + (", scaled" if scaled else "")
+
+
 def mean_and_spread(values: Sequence[float], decimals: int, sign: str = " ±") -> str:
     """Return the mean of one value a seed and, of several, their sample standard deviation behind ``sign``.
 

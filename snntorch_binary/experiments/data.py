@@ -93,6 +93,11 @@ class ShippedData:
         """What tables call it."""
         return self.name
 
+    @property
+    def same_parts(self) -> bool:
+        """Whether all seeds learn from, and validate on, the same examples."""
+        return True
+
     def load(self, seed: int = 0, fold: int = 0, num_folds: int | None = None) -> LoadedData:
         """Return the data of one run."""
         splits = load(
@@ -142,6 +147,11 @@ class UserData:
     def label(self) -> str:
         """What tables call it."""
         return self.named.class_path.rpartition(":")[2].rpartition(".")[2]
+
+    @property
+    def same_parts(self) -> bool:
+        """Whether all seeds learn from, and validate on, the same examples."""
+        return not self.named.takes("data", "seed")
 
     def load(self, seed: int = 0, fold: int = 0, num_folds: int | None = None) -> LoadedData:
         """Return the data of one run.

@@ -105,6 +105,10 @@ class Named:
             {key: value for key, value in offered.items() if _takes(target, key, self.init_args)}
         )
 
+    def takes(self, argument: str, name: str) -> bool:
+        """Say whether the class or function has a parameter of this name that is not given."""
+        return _takes(self.find(argument), name, self.init_args)
+
     def call(self, argument: str, offered: Mapping[str, Any] | None = None) -> Any:
         """Return what the class or function makes of its arguments, whose types are looked at before.
 

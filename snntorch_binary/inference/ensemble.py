@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -10,16 +10,19 @@ from torch import Tensor, nn
 
 from snntorch_binary.convert import freeze, reset
 from snntorch_binary.inference.find_form import form_of, known_step
+from snntorch_binary.inference.mixture import members_of, networks_of
 from snntorch_binary.inference.norms import refit_norms_
 from snntorch_binary.inference.predictions import Task, prediction_of
 from snntorch_binary.inference.readout import Readout, scores_as
 from snntorch_binary.inference.run import check_input
 from snntorch_binary.inference.turns import taking_turns
-from snntorch_binary.inference.wrapped import answering
+from snntorch_binary.inference.wrapped import Answering, answering
 
 
 class Ensemble(nn.Module):
     """K networks with fixed weights in ±scale, drawn once from the posterior: plain modules, ready to deploy.
+
+    :meth:`of` makes one of networks and posteriors that were trained apart.
 
     Args:
         net: a network with binary layers, or a LightningModule of this package around one, whose readout, scale and
@@ -63,16 +66,72 @@ class Ensemble(nn.Module):
         super().__init__()
         own = answering(net, num_members, readout, readout_scale, step, time_dim, count="num_members")
         generator = torch.Generator().manual_seed(seed)
-        self.members = nn.ModuleList(freeze(own.net, "binary", generator).eval() for _ in range(own.num_samples))
+        self._take([freeze(own.net, "binary", generator).eval() for _ in range(own.num_samples)], own, seed)
+        data = own.data if data is None else data
+        if data is not None:
+            refit_norms_(self, data, step=self.step)
+
+    @classmethod
+    def of(
+        cls,
+        nets: Sequence[nn.Module],
+        num_members: int | None = None,
+        seed: int = 0,
+        *,
+        readout: Readout | None = None,
+        readout_scale: float | None = None,
+        step: bool | None = None,
+        time_dim: int | None = None,
+        data: Tensor | Iterable[Any] | None = None,
+    ) -> Ensemble:
+        """Return one ensemble of networks and posteriors that were trained apart: a mixture of posteriors.
+
+        A member is a draw of one of them, by turns, so that each has its share. A network whose weights are not drawn
+        (:class:`Sign`, a frozen or a float one) is one member.
+
+        Args:
+            nets: networks of one architecture, each as the class takes it.
+            num_members: number of members K, at least one a network; by default one a network, of posteriors alone 10
+                (where they are more, as many as they are).
+            seed: of the draws.
+            readout: as the class takes it; where it is not given here, all networks have to say the same.
+            readout_scale: as readout.
+            step: as readout.
+            time_dim: as readout.
+            data: as the class takes it; by default a member's norms go by the data of its own network.
+
+        Raises:
+            TypeError: something is no network.
+            ValueError: there is no network, architectures or readouts differ, or there are not so many members.
+
+        Example:
+            >>> import torch, snntorch_binary as sb
+            >>> nets = [torch.nn.Sequential(sb.nn.BinaryLinear(16, 3), sb.nn.Leaky(beta=0.9)) for _ in range(3)]
+            >>> ensemble = sb.Ensemble.of(nets)  # of three networks trained with ST-BiSNN
+            >>> ensemble.predict(torch.rand(25, 8, 16))
+            Prediction(3 members, 8 examples, 3 classes)
+        """
+        networks = networks_of(nets, readout, readout_scale, step, time_dim)
+        members = members_of(networks, num_members, seed)
+        ensemble = cls.__new__(cls)
+        nn.Module.__init__(ensemble)
+        ensemble._take([member for member, _ in members], networks[0], seed)
+        for member, own in members if data is None else []:
+            if own.data is not None:
+                refit_norms_(member, own.data, step=own.step)
+        if data is not None:
+            refit_norms_(ensemble, data, step=ensemble.step)
+        return ensemble
+
+    def _take(self, members: Iterable[nn.Module], own: Answering, seed: int) -> None:
+        """Take members, which answer all in one way."""
+        self.members = nn.ModuleList(members)
         self.seed = seed
         self.readout = own.readout
         self.readout_scale = own.readout_scale
         self.step = known_step(own.net) if own.step is None else own.step
         self.time_dim = own.time_dim
         self.task: Task | None = own.task
-        data = own.data if data is None else data
-        if data is not None:
-            refit_norms_(self, data, step=self.step)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the class scores of each member, [K, B, C]."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from snntorch_binary._errors import expected, require
-from snntorch_binary._text import mean_and_spread, over_seeds
+from snntorch_binary._text import mean_and_spread, over_seeds, predictor_label
 from snntorch_binary.metrics.bootstrap import Difference
 
 if TYPE_CHECKING:
@@ -42,16 +42,17 @@ def results_table(
     """Return a table of the scores of each rule and prediction, averaged over seeds.
 
     Rows of the same rule, credit assignment and prediction are one line: the mean and, below it, the sample
-    standard deviation over seeds (none for a single seed) or an interval. The columns fit a terminal of
-    80 characters.
+    standard deviation over seeds (none for a single seed) or an interval. So are those that are ``scaled``, and
+    those of several ``trainings`` together. The columns fit a terminal of 80 characters.
 
     Args:
         rows: as in ``results.json``: the keys ``dataset, rule, credit, prediction, seed, bits_per_weight,
             train_seconds`` and the same scores in each, some of ``accuracy, ece, rmse, nll, brier, coverage``
             (further keys are left alone); accuracy, ECE and coverage as fractions, time in seconds; all of
-            one dataset.
-        intervals: for each line (``"bayes ensemble"``; the rule alone where the prediction is ``single``)
-            the 95 % intervals of some scores, shown in place of their standard deviation.
+            one dataset. With the key ``trainings`` this cost has a column; where it is more than one, the row is of
+            networks of all seeds together, and its seed is ``None``. ``scaled`` says that a row is temperature-scaled.
+        intervals: for each line (``"bayes ensemble"``, ``"st x 3, scaled"``; the rule alone where the prediction is
+            ``single``) the 95 % intervals of some scores, shown in place of their standard deviation.
 
     Raises:
         MissingPackageError: rich is not installed.
@@ -67,29 +68,40 @@ def results_table(
     escape = require("rich.markup", "lightning").escape
     groups = _grouped(rows)
     shown = {name: score for name, score in _SCORES.items() if name in rows[0]}
-    several_credits = len({credit for _, credit, _ in groups}) > 1
-    caption = over_seeds([len(group) for group in groups.values()])
+    several_credits = len({line.credit for line in groups}) > 1
+    caption = over_seeds([len(group) for line, group in groups.items() if line.trainings == 1] or [1])
+    together = sorted({line.trainings for line in groups if line.trainings > 1})
+    if together:
+        caption += f"\nx {together[0]}: the networks of all seeds together, one answer without a spread"
+    if any(line.scaled for line in groups):
+        caption += "\nscaled: by a temperature fitted on validation data"
     if intervals:
         caption += "\na range is the 95 % bootstrap interval over test examples and seeds"
     table = _table(escape(rows[0]["dataset"]), caption)
-    table.add_column("rule", overflow="fold", min_width=len("temperature-scaled"))
+    table.add_column("rule", overflow="fold", min_width=len("full-precision,"))
     table.add_column("bits/\nweight", justify="right", no_wrap=True)
+    has_cost = "trainings" in rows[0]
+    if has_cost:
+        table.add_column("train-\nings", justify="right", no_wrap=True)
     for score in shown.values():
         table.add_column(score.heading.replace(" ", "\n"), justify="right", no_wrap=True)
     table.add_column("train", justify="right", no_wrap=True)
-    for (rule, credit, prediction), group in groups.items():
-        label = rule if prediction == "single" else f"{rule} {prediction}"
+    for line, group in groups.items():
+        label = predictor_label(line.rule, line.prediction, line.trainings, line.scaled)
         ranges = (intervals or {}).get(label, {})
         bits = f"{statistics.fmean(row['bits_per_weight'] for row in group):.3g}"
         scores = [
             _mean_and_spread([row[name] for row in group], score, ranges.get(name)) for name, score in shown.items()
         ]
         time = _duration(statistics.fmean(row["train_seconds"] for row in group))
-        table.add_row(escape(f"{label}, {credit}" if several_credits else label), bits, *scores, time)
+        cost = [str(line.trainings)] if has_cost else []
+        table.add_row(escape(f"{label}, {line.credit}" if several_credits else label), bits, *cost, *scores, time)
     return table
 
 
-def differences_table(differences: Mapping[str, Mapping[str, Difference]], confidence: float = 0.95) -> Table:
+def differences_table(
+    differences: Mapping[str, Mapping[str, Difference]], confidence: float = 0.95, note: str = ""
+) -> Table:
     """Return a table of paired differences with their intervals, a tie called a tie.
 
     One row for each comparison, one column for each score; the columns fit a terminal of 80 characters.
@@ -98,6 +110,7 @@ def differences_table(differences: Mapping[str, Mapping[str, Difference]], confi
         differences: for each comparison (``"bayes ensemble - full precision"``: the first minus the second)
             what `paired_differences` returned. "better" says that the first is better.
         confidence: coverage of the intervals, as it was given there.
+        note: a further line below the table.
 
     Raises:
         MissingPackageError: rich is not installed.
@@ -121,14 +134,14 @@ def differences_table(differences: Mapping[str, Mapping[str, Difference]], confi
         f"first minus second, {100 * confidence:g} % interval below: paired bootstrap over\n"
         "test examples and seeds; a tie: the interval contains 0"
     )
-    table = _table("paired differences", caption)
+    table = _table("paired differences", f"{caption}\n{note}" if note else caption)
     table.padding, table.leading = (0, 0, 0, 0), 1
     table.add_column("comparison", overflow="fold")
     for name in names:
         table.add_column(_SCORES[name].heading, justify="right", no_wrap=True)
     for comparison, of_score in differences.items():
         cells = [_difference_cell(_SCORES[name], difference) for name, difference in of_score.items()]
-        table.add_row(escape(comparison.replace(" - ", "\n- ")), *cells)
+        table.add_row(escape(comparison.replace(" - ", "\n- ").replace(" (", "\n(")), *cells)
     return table
 
 
@@ -145,17 +158,28 @@ def _table(title: str, caption: str) -> Table:
     return table
 
 
-def _grouped(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, str], list[Mapping[str, Any]]]:
-    """Return the rows of each (rule, credit, prediction), in order of appearance, or say what is wrong."""
+class _Line(NamedTuple):
+    """What the rows of one line have in common."""
+
+    rule: str
+    credit: str
+    prediction: str
+    trainings: int
+    scaled: bool
+
+
+def _grouped(rows: Sequence[Mapping[str, Any]]) -> dict[_Line, list[Mapping[str, Any]]]:
+    """Return the rows of each line, in order of appearance, or say what is wrong."""
     if not rows:
         raise ValueError(expected("rows", "at least one result", "none"))
     scores = [name for name in _SCORES if name in rows[0]] or ["accuracy"]
-    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    groups: dict[_Line, list[Mapping[str, Any]]] = {}
     for row in rows:
         missing = [key for key in (*_KEYS, *scores) if key not in row]
         if missing:
             raise ValueError(expected("rows", f"dictionaries with the key {missing[0]!r}", sorted(row)))
-        group = groups.setdefault((row["rule"], row["credit"], row["prediction"]), [])
+        kind = (row.get("trainings", 1), row.get("scaled", False))
+        group = groups.setdefault(_Line(row["rule"], row["credit"], row["prediction"], *kind), [])
         if any(row["seed"] == other["seed"] for other in group):
             line = f"seed {row['seed']} twice for {row['rule']}, {row['prediction']}"
             raise ValueError(expected("rows", "one row for each seed", line))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +80,20 @@ def fused_constants(neuron: nn.Module, channels: int, spatial: int) -> NeuronCon
     if isinstance(found, str):
         raise ValueError(expected("neuron", f"one that a layer can hold ({found})", neuron))
     return found
+
+
+def same_constants(neurons: Sequence[nn.Module | None], channels: int, spatial: int) -> bool:
+    """Say whether neurons behind the same layer of several networks are the same, so that those of one do for all."""
+    found = [None if neuron is None else constants(neuron, channels, spatial) for neuron in neurons]
+    first = found[0]
+    if not isinstance(first, NeuronConstants):
+        return all(each == first for each in found)
+    return all(
+        isinstance(each, NeuronConstants)
+        and (each.kind, each.reset) == (first.kind, first.reset)
+        and torch.equal(each.values, first.values)
+        for each in found
+    )
 
 
 def _fires_above(threshold: Tensor, at_threshold: bool) -> Tensor:

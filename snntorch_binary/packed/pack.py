@@ -23,6 +23,7 @@ from snntorch_binary.packed.ensemble import PackedEnsemble
 from snntorch_binary.packed.float_layers import CONV, LINEAR, geometry_of, weights_of, weights_or_reason, without_time
 from snntorch_binary.packed.graph import is_whole_when_packed, pack_graph
 from snntorch_binary.packed.layer import PackedLayer
+from snntorch_binary.packed.neurons import same_constants
 from snntorch_binary.packed.stages import Stage, is_sequence, stages_of
 
 _logger = logging.getLogger(__name__)
@@ -235,6 +236,13 @@ def _sequence(modules: dict[str, nn.Module]) -> nn.Sequential:
 # ---- an ensemble ---------------------------------------------------------------------------------
 
 
+def _same_neurons(stages: Sequence[Stage]) -> bool:
+    """Say whether the neurons of one member do for all: those of networks trained apart may have learned their own."""
+    weights = stages[0].weights
+    assert weights is not None
+    return same_constants([stage.neuron for stage in stages], len(weights.scale), stages[0].spatial)
+
+
 def _packed_together(members: list[nn.Module]) -> nn.Sequential | None:
     """Return one sequence that computes all members, or ``None`` where one of its parts must see them one by one."""
     if not all(is_sequence(member) for member in members):
@@ -247,7 +255,7 @@ def _packed_together(members: list[nn.Module]) -> nn.Sequential | None:
     shared = True
     for stages in zip(*of_members, strict=True):
         first = stages[0]
-        if first.weights is not None and first.real_input:
+        if first.weights is not None and (first.real_input or not _same_neurons(stages)):
             return None
         if first.weights is not None:
             packed[first.name] = _packed_layer(stages, first.name, shared=shared, ensemble=True)

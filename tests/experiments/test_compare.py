@@ -14,12 +14,15 @@ from snntorch_binary.experiments.compare import surface, train
 from snntorch_binary.experiments.config import find, read_experiment
 from snntorch_binary.experiments.experiment import Experiment
 from snntorch_binary.experiments.results_folder import FORMAT
+from snntorch_binary.metrics import accuracy, apply_temperature, fit_temperature, negative_log_likelihood
 
 ROW = {
     "dataset": str,
     "rule": str,
     "credit": str,
     "prediction": str,
+    "trainings": int,
+    "scaled": bool,
     "seed": int,
     "accuracy": float,
     "ece": float,
@@ -27,22 +30,29 @@ ROW = {
     "brier": float,
     "adaptive_ece": float,
     "classwise_ece": float,
+    "validation_nll": float,
     "bits_per_weight": float,
     "train_seconds": float,
     "epochs": int,
 }
 TINY = ["--epochs", "2", "--limit-per-class", "10", "--jobs", "1"]
-LINES = [
-    ("full-precision", "single"),
-    ("temperature-scaled", "single"),
-    ("st", "single"),
-    ("bayes", "mode"),
-    ("bayes", "ensemble"),
-]
+LINES = {  # rule, prediction, trainings: bits a weight
+    ("full-precision", "single", 1): 32,
+    ("full-precision", "single", 2): 64,
+    ("st", "single", 1): 1,
+    ("st", "single", 2): 2,
+    ("bayes", "mode", 1): 1,
+    ("bayes", "ensemble", 1): 10,
+}
 
 
 def rows_of(folder):
     return json.loads((folder / "results.json").read_text())
+
+
+def label_of(row):
+    name = row["rule"] if row["prediction"] == "single" else f"{row['rule']} {row['prediction']}"
+    return name + (f" x {row['trainings']}" if row["trainings"] > 1 else "") + (", scaled" if row["scaled"] else "")
 
 
 def without_time(rows):
@@ -59,55 +69,83 @@ def unbroken(tmp_path_factory):
 def test_rows(unbroken):
     rows = rows_of(unbroken)
     for row in rows:
-        assert {key: type(value) for key, value in row.items()} == ROW
+        assert {key: type(value) for key, value in row.items()} == ROW | (
+            {"seed": type(None)} if row["trainings"] == 2 else {}
+        )
         assert row["dataset"] == "digits"
         assert row["credit"] == "through-time"
         assert row["epochs"] == 2
         assert 0 <= row["accuracy"] <= 1
         assert 0 <= row["ece"] <= 1
         assert 0 <= row["brier"] <= 2
-    assert [(row["rule"], row["prediction"], row["seed"]) for row in rows] == [
-        (*line, seed) for line in LINES for seed in (0, 1)
+        assert row["bits_per_weight"] == LINES[row["rule"], row["prediction"], row["trainings"]]
+    assert [(row["rule"], row["prediction"], row["trainings"], row["scaled"], row["seed"]) for row in rows] == [
+        (*line, scaled, seed)
+        for line in LINES
+        for scaled in (False, True)
+        for seed in ((0, 1) if line[2] == 1 else (None,))
     ]
-    bits = {(row["rule"], row["prediction"]): row["bits_per_weight"] for row in rows}
-    assert bits == dict(zip(LINES, (32, 32, 1, 1, 10), strict=True))
-    by_line = {(row["rule"], row["seed"]): row for row in rows if row["prediction"] == "single"}
-    for seed in (0, 1):
-        plain, scaled = by_line["full-precision", seed], by_line["temperature-scaled", seed]
-        assert plain["accuracy"] == scaled["accuracy"]
-        assert plain["nll"] != scaled["nll"]
+    seconds = {(row["trainings"], row["seed"]): row["train_seconds"] for row in rows if row["rule"] == "st"}
+    assert seconds[2, None] == pytest.approx(seconds[1, 0] + seconds[1, 1], abs=0.11)
+    header, first, *_ = (unbroken / "results.csv").read_text().splitlines()
+    assert {"trainings", "scaled", "bits_per_weight", "command"} < set(header.split(","))
+    assert "full-precision,through-time,single,1,False,0," in first
+
+
+def test_a_temperature_is_of_validation_data_and_changes_no_label(unbroken):
+    plain, scaled = ([row for row in rows_of(unbroken) if row["scaled"] == value] for value in (False, True))
+    for row, of_scaled in zip(plain, scaled, strict=True):
+        assert row["accuracy"] == of_scaled["accuracy"]
+        assert row["nll"] != of_scaled["nll"]
+        assert of_scaled["validation_nll"] < row["validation_nll"]
+    done = torch.load(unbroken / "runs/bayes-seed1/predictions.pt", weights_only=True)
+    validation, test = (done[name]["ensemble"].log() for name in ("validation_answers", "probabilities"))
+    temperature = fit_temperature(validation, done["validation_labels"])
+    nll = negative_log_likelihood(apply_temperature(test, temperature), done["labels"])
+    found = next(r for r in scaled if (r["rule"], r["prediction"], r["seed"]) == ("bayes", "ensemble", 1))
+    assert found["nll"] == pytest.approx(nll, rel=1e-5)
+
+
+def test_networks_of_all_seeds_together(unbroken):
+    done = [torch.load(unbroken / f"runs/st-seed{seed}/predictions.pt", weights_only=True) for seed in (0, 1)]
+    together = sum(run["probabilities"]["single"] for run in done) / 2
+    row = next(r for r in rows_of(unbroken) if (r["rule"], r["trainings"], r["scaled"]) == ("st", 2, False))
+    assert row["accuracy"] == pytest.approx(accuracy(together, done[0]["labels"]))
+    assert row["nll"] == pytest.approx(negative_log_likelihood(together, done[0]["labels"]), rel=1e-5)
+
+
+FAIR = (" (at its bits)", " (at its trainings)", " (at its bits and trainings)")
 
 
 def test_intervals_of_differences_and_of_scores(unbroken):
     differences = json.loads((unbroken / "differences.json").read_text())
-    assert list(differences) == [
+    claims = [
         "bayes ensemble - full-precision",
-        "bayes ensemble - temperature-scaled",
+        "bayes ensemble - full-precision, scaled",
         "bayes ensemble - st",
         "bayes mode - bayes ensemble",
         "st - full-precision",
         "bayes mode - st",
     ]
+    assert list(differences)[-len(claims) :] == claims
+    fair = list(differences)[: -len(claims)]
+    assert all(pair.endswith(FAIR) for pair in fair)
     rows = rows_of(unbroken)
 
     def mean(label, score):
-        values = [
-            row[score]
-            for row in rows
-            if label == (row["rule"] if row["prediction"] == "single" else f"{row['rule']} {row['prediction']}")
-        ]
-        assert len(values) == 2
-        return sum(values) / 2
+        values = [row[score] for row in rows if label_of(row) == label]
+        assert len(values) == (1 if " x 2" in label else 2)
+        return sum(values) / len(values)
 
     for pair, scores in differences.items():
         assert list(scores) == ["accuracy", "ece", "nll", "brier"]
-        first, second = pair.split(" - ")
+        first, second = pair.partition(" (")[0].split(" - ")
         for score, found in scores.items():
             assert found["difference"] == pytest.approx(mean(first, score) - mean(second, score), abs=1e-6)
             assert found["low"] <= found["high"]
             assert found["tie"] == (found["low"] <= 0 <= found["high"])
     intervals = json.loads((unbroken / "intervals.json").read_text())
-    assert list(intervals) == ["full-precision", "temperature-scaled", "st", "bayes mode", "bayes ensemble"]
+    assert list(intervals) == list(dict.fromkeys(map(label_of, rows)))
     for label, scores in intervals.items():
         assert list(scores) == ["accuracy", "nll", "brier"]
         for score, found in scores.items():
@@ -142,7 +180,7 @@ def test_the_same_command_again_trains_nothing_and_says_the_same(unbroken, capsy
     assert "mode" in lines[2]
     assert "ensemble" in lines[2]
     assert max(len(line) for line in lines if str(unbroken) not in line) <= 120  # a folder's name may be longer
-    for word in ("temperature-scaled", "bayes mode", "bayes ensemble", "paired differences", "results.json"):
+    for word in ("st, scaled", "st x 2", "bayes mode", "(at its bits)", "paired differences", "results.json"):
         assert word in text
 
 
@@ -153,6 +191,7 @@ def test_fewer_rules_and_seeds_use_what_is_there(unbroken, monkeypatch, tmp_path
     assert main(["compare", "digits", *TINY, "--rules", "bayes,st", "--seeds", "1", "--out", str(out)]) == 0
     rows = rows_of(out)
     assert rows == [row for row in before if row["rule"] in ("st", "bayes") and row["seed"] == 1]
+    assert {row["trainings"] for row in rows} == {1}
 
 
 @pytest.mark.parametrize(
@@ -278,14 +317,17 @@ def test_folds_on_digits(tmp_path, capsys):
     assert ".." in text.split("paired differences")[0]  # NLL and Brier with intervals
     assert "95 % bootstrap interval" in text
     rows = rows_of(tmp_path)
-    assert [(row["rule"], row["seed"]) for row in rows] == [
-        ("full-precision", 0), ("temperature-scaled", 0), ("st", 0),
-    ]  # fmt: skip
+    assert [label_of(row) for row in rows] == ["full-precision", "full-precision, scaled", "st", "st, scaled"]
     done = [torch.load(path, weights_only=True) for path in sorted(tmp_path.glob("runs/st-*/predictions.pt"))]
     assert len(done) == 3
     labels = torch.cat([run["labels"] for run in done])
     correct = torch.cat([run["probabilities"]["single"] for run in done]).argmax(1) == labels
     assert rows[2]["accuracy"] == pytest.approx(correct.double().mean().item())
+    scaled = [  # each fold by a temperature of its own
+        apply_temperature(run["test_logits"], fit_temperature(run["validation_logits"], run["validation_labels"]))
+        for run in done
+    ]
+    assert rows[3]["nll"] == pytest.approx(negative_log_likelihood(torch.cat(scaled), labels), rel=1e-5)
 
 
 def test_poker_dvs_is_cross_validated(real_data, tmp_path, capsys):
@@ -311,7 +353,7 @@ def test_nmnist(real_data, classes, folds, num_tested, tmp_path):
     assert main(["compare", "nmnist", *arguments]) == 0
     tested = torch.cat([torch.load(path, weights_only=True)["labels"] for path in out.glob("runs/*/predictions.pt")])
     assert len(tested) == num_tested
-    assert [row["prediction"] for row in rows_of(out)] == ["mode", "ensemble"]
+    assert [label_of(row) for row in rows_of(out) if not row["scaled"]] == ["bayes mode", "bayes ensemble"]
 
 
 def folds_of(name, *options):

@@ -30,7 +30,7 @@ def test_compare_two_moons(credit, tmp_path, capsys, monkeypatch):
         if row["steps"] == 90 and "threshold" not in row
     }
     # After the last time step the answer is the answer.
-    assert last == {(r["rule"], r["prediction"]): r["accuracy"] for r in rows if r["rule"] != "temperature-scaled"}
+    assert last == {(r["rule"], r["prediction"]): r["accuracy"] for r in rows if not r["scaled"]}
     assert "answers before the end" in capsys.readouterr().out
     assert main(["compare", "two-moons", "--epochs", "1", "--limit-per-class", "20", "--out", str(tmp_path)]) == 1
     assert "other settings" in capsys.readouterr().err
@@ -42,13 +42,21 @@ def test_compare_regression(credit, tmp_path, capsys):
     assert main(["compare", "regression-1d", *arguments, "--out", str(tmp_path)]) == 0
     rows = lines_of(tmp_path)
     lines = {(row["rule"], row["prediction"], row["seed"], row["where"]) for row in rows}
-    assert len(lines) == len(rows) == 4 * 2 * 2
+    assert len(lines) == len(rows) == (4 * 2 + 2) * 2
+    assert {(row["rule"], row["bits_per_weight"]) for row in rows if row["trainings"] == 2} == {
+        ("full-precision", 64),
+        ("st", 2),
+    }
     for row in rows:
         assert row["rmse"] > 0
         assert 0 <= row["coverage"] <= 1
         assert math.isfinite(row["nll"])
-        assert (row["spread"] > 0) == (row["prediction"] == "ensemble")
+        assert (row["spread"] > 0) == (row["prediction"] == "ensemble" or row["trainings"] == 2)
     assert imread(tmp_path / "predictive.png").shape[1] > 500
+    done = [torch.load(tmp_path / f"runs/st-seed{seed}/predictions.pt", weights_only=True) for seed in (0, 1)]
+    error = sum(run["probabilities"]["single"][:, 0] for run in done) / 2 - done[0]["labels"]
+    squares = [row["rmse"] ** 2 for row in rows if (row["rule"], row["trainings"]) == ("st", 2)]
+    assert sum(squares) / 2 == pytest.approx(float(error.double().square().mean()), rel=1e-5)
     assert "coverage" in capsys.readouterr().out
 
 

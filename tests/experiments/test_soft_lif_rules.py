@@ -42,7 +42,9 @@ def compared(tmp_path_factory):
 
 def test_rate_and_spikes_side_by_side(compared):
     rows = json.loads((compared / "results.json").read_text())
-    assert [(row["rule"], row["prediction"]) for row in rows] == LINES
+    assert [(row["rule"], row["prediction"], row["scaled"]) for row in rows] == [
+        (*line, scaled) for line in LINES for scaled in (False, True)
+    ]
     bits = {(row["rule"], row["prediction"]): row["bits_per_weight"] for row in rows}
     assert list(bits.values()) == [32, 32, 1, 1, 1, 5, 1, 5]
     answers = {
@@ -68,7 +70,8 @@ def test_every_image_is_shown_in_spikes_once(tmp_path, monkeypatch):
     arguments = ["compare", "digits", "--rules", "softlif", "--seeds", "0", "--limit-per-class", "20", "--epochs", "1"]
     assert main([*arguments, "--out", str(tmp_path / "digits")]) == 0
     answers = torch.load(tmp_path / "digits" / "runs" / "softlif-seed0" / "predictions.pt", weights_only=True)
-    assert sum(shown[:-1]) == len(answers["labels"])  # the last call counts operations on a few of them
+    num_images = len(answers["validation_labels"]) + len(answers["labels"])
+    assert sum(shown[:-1]) == num_images  # the last call counts operations on a few of them
     assert shown[-1] <= len(answers["labels"])
 
 

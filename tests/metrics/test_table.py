@@ -169,3 +169,53 @@ def test_bad_differences():
     zero = Difference(0, 0, 0)
     with pytest.raises(ValueError, match="of the same scores in each comparison"):
         differences_table({"a - b": {"nll": zero}, "a - c": {"ece": zero}})
+
+
+def fair_rows():
+    return [
+        row(rule="st", bits_per_weight=bits, trainings=trainings, scaled=scaled, seed=seed)
+        for bits, trainings, seeds in ((1.0, 1, (0, 1, 2)), (3.0, 3, (None,)))
+        for scaled in (False, True)
+        for seed in seeds
+    ]
+
+
+def test_networks_together_and_scaled_ones_are_lines_of_their_own():
+    table = results_table(fair_rows())
+    text = rendered(table)
+    assert table.row_count == 4
+    lines = [line.split() for line in text.splitlines()]
+    assert ["st", "x", "3,", "scaled", "3", "3", "97.00", "1.20", "0.100", "0.050", "30", "s"] in lines
+    assert ["st,", "scaled", "1", "1", "97.00", "1.20", "0.100", "0.050", "30", "s"] in lines
+    assert text.count("±0.00 ") == 4  # accuracy and ECE of the two lines over seeds
+    assert "mean over 3 seeds" in text  # not "1 to 3"
+    assert "x 3: the networks of all seeds together" in text
+    assert "temperature fitted on validation data" in text
+
+
+def test_intervals_and_costs_fit_into_80_columns():
+    wide = {"nll": Difference(0.1, 0.0801, 0.1249), "brier": Difference(0.05, 0.04, 0.06)}
+    names = [("st", "single", 3, True), ("full-precision", "single", 3, True), ("bayes", "ensemble", 1, False)]
+    rows = [
+        row(rule=rule, prediction=prediction, trainings=trainings, scaled=scaled, seed=None if trainings == 3 else 0)
+        for rule, prediction, trainings, scaled in names
+    ]
+    labels = ["st x 3, scaled", "full-precision x 3, scaled", "bayes ensemble"]
+    text = rendered(results_table(rows, dict.fromkeys(labels, wide)))
+    assert text.count("0.080..0.125") == 3
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_without_costs_there_is_no_column_of_them():
+    assert "ings" not in rendered(results_table([row()]))
+    assert "scaled" not in rendered(results_table([row()]))
+
+
+def test_a_note_below_differences_and_what_stands_in_brackets():
+    pair = "bayes ensemble - st x 3, scaled (at its bits)"
+    text = rendered(differences_table({pair: next(iter(DIFFERENCES.values()))}, note="a note"))
+    lines = [line.strip() for line in text.splitlines()]
+    assert lines[-1] == "a note"
+    assert "(at its bits)" in lines
+    assert any(line.startswith("- st x 3, scaled ") for line in lines)

@@ -12,7 +12,7 @@ from snntorch_binary._errors import expected
 from snntorch_binary._files import write_json
 from snntorch_binary.experiments.answers import answers
 from snntorch_binary.experiments.compare.comparison import Comparison
-from snntorch_binary.experiments.compare.report import label_of
+from snntorch_binary.experiments.compare.predictors import label_of
 from snntorch_binary.experiments.data import Batches
 from snntorch_binary.experiments.experiment import Experiment
 from snntorch_binary.inference import run as run_network

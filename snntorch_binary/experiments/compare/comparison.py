@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class Run:
         test_logits: class scores [N, C] of the weights in force.
         history: validation accuracy (or root mean squared error) after each epoch, of each prediction by name.
         train_seconds: time spent training.
-        validation_answers: as ``probabilities``, of validation data.
+        validation_answers: as ``probabilities``, of validation data; runs of an earlier version lack those in spikes.
     """
 
     rule: str
@@ -74,6 +74,14 @@ class Comparison:
     out: Path
     regression: bool
     console: Console = field(default_factory=Console)
+
+    @cached_property
+    def same_validation(self) -> bool:
+        """Whether the networks of all seeds validated on the same examples, in the same order, fold by fold."""
+        first: dict[int, Run] = {}
+        return self.experiment.data.same_parts and all(
+            torch.equal(first.setdefault(run.fold, run).validation_labels, run.validation_labels) for run in self.runs
+        )
 
     def load(self, run: Run) -> tuple[SpikingModule, LoadedData]:
         """Return the trained module of a run, in evaluation mode, and its data."""

@@ -16,7 +16,7 @@ from snntorch_binary._text import mean_and_spread
 from snntorch_binary.data import SpikeDataset, Splits, describe, load
 from snntorch_binary.experiments.answers import answers
 from snntorch_binary.experiments.compare.comparison import Comparison
-from snntorch_binary.experiments.compare.report import label_of
+from snntorch_binary.experiments.compare.predictors import label_of
 from snntorch_binary.experiments.data import ShippedData, in_order
 from snntorch_binary.experiments.experiment import Experiment
 from snntorch_binary.inference.predictions import class_probabilities

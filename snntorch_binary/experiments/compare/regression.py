@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,7 +17,8 @@ from snntorch_binary._text import mean_and_spread
 from snntorch_binary.data import SpikeDataset, Splits
 from snntorch_binary.data.sets import regression_1d
 from snntorch_binary.experiments.compare.comparison import Comparison, Run
-from snntorch_binary.experiments.compare.report import label_of, write_curve
+from snntorch_binary.experiments.compare.predictors import Predictor, label_of, predictors
+from snntorch_binary.experiments.compare.report import write_curve
 from snntorch_binary.metrics import evaluate_regression, fit_noise
 from snntorch_binary.plots import predictive_band
 
@@ -36,9 +39,10 @@ def report_regression(comparison: Comparison) -> None:
         where = {"inside": inside, "outside": ~inside}
     rows = [
         row
-        for run in runs
-        for prediction, answer in run.probabilities.items()
-        for row in _rows(comparison, run, prediction, answer, where)
+        for predictor, groups in predictors(comparison).items()
+        for seed, folds in groups.items()
+        for networks in folds
+        for row in _rows(comparison, predictor, seed, networks, where)
     ]
     write_json(out / "results.json", rows)
     pictures = ["learning_curve.png"]
@@ -71,32 +75,47 @@ def _positions(part: SpikeDataset) -> Tensor:
 
 
 def _rows(
-    comparison: Comparison, run: Run, prediction: str, answer: Tensor, where: dict[str, Tensor]
+    comparison: Comparison, predictor: Predictor, seed: int | None, runs: Sequence[Run], where: dict[str, Tensor]
 ) -> list[dict[str, Any]]:
-    experiment = comparison.experiment
-    validation = run.validation_answers[prediction]
-    noise = fit_noise(validation[:, 0], validation[:, 1], run.validation_labels)
-    rows = []
+    """Return the rows of networks that answer together."""
+    experiment, rows = comparison.experiment, []
+    answer = mixture([run.probabilities[predictor.prediction] for run in runs])
+    noise = _noise(runs, predictor.prediction, comparison.same_validation)
     for name, mask in where.items():
         mean, std = answer[mask].unbind(-1)
-        scores = evaluate_regression(mean, std, run.labels[mask], noise)
+        scores = evaluate_regression(mean, std, runs[0].labels[mask], noise)
         rows.append(
             {
                 "dataset": experiment.name,
-                "rule": run.rule,
+                "rule": predictor.rule,
                 "credit": experiment.credit,
-                "prediction": prediction,
-                "seed": run.seed,
+                "prediction": predictor.prediction,
+                "trainings": predictor.trainings,
+                "seed": seed,
                 "where": name,
                 **vars(scores),
                 "spread": float(std.mean()),
                 "noise": noise,
-                "bits_per_weight": experiment.rule(run.rule).bits(prediction),
-                "train_seconds": round(run.train_seconds, 1),
+                "bits_per_weight": predictor.trainings * experiment.rule(predictor.rule).bits(predictor.prediction),
+                "train_seconds": round(sum(run.train_seconds for run in runs), 1),
                 "epochs": experiment.epochs,
             }
         )
     return rows
+
+
+def mixture(answers: Sequence[Tensor]) -> Tensor:
+    """Return mean and standard deviation [N, 2] of the mixture of several answers of that shape, in equal parts."""
+    means, stds = torch.stack(list(answers)).unbind(-1)
+    return torch.stack([means.mean(0), (stds.square().mean(0) + means.var(0, correction=0)).sqrt()], dim=-1)
+
+
+def _noise(runs: Sequence[Run], prediction: str, same_validation: bool) -> float:
+    """Return the data's noise around what networks answer together, fitted on what none of them learned from."""
+    if len(runs) > 1 and not same_validation:
+        return math.sqrt(statistics.fmean(_noise([run], prediction, same_validation) ** 2 for run in runs))
+    validation = mixture([run.validation_answers[prediction] for run in runs])
+    return fit_noise(validation[:, 0], validation[:, 1], runs[0].validation_labels)
 
 
 def _table(name: str, rows: list[dict[str, Any]]) -> Table:
@@ -104,6 +123,9 @@ def _table(name: str, rows: list[dict[str, Any]]) -> Table:
         "mean ± standard deviation over seeds; inside and outside of the\ntraining range; "
         "coverage: share of targets in the 95 %\ninterval; spread: standard deviation over members"
     )
+    together = {row["trainings"] for row in rows if row["trainings"] > 1}
+    if together:
+        caption += f"\nx {max(together)}: the networks of all seeds together, a mixture"
     table = Table(
         title=name,
         caption=caption,
@@ -114,16 +136,19 @@ def _table(name: str, rows: list[dict[str, Any]]) -> Table:
     )
     for heading in ("rule", "range"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("RMSE", "NLL", "coverage", "spread"):
+    for heading in ("bits/\nweight", "train-\nings", "RMSE", "NLL", "coverage", "spread"):
         table.add_column(heading, justify="right", no_wrap=True)
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    groups: dict[tuple[Predictor, str], list[dict[str, Any]]] = {}
     for row in rows:
-        groups.setdefault((label_of((row["rule"], row["prediction"])), row["where"]), []).append(row)
-    for (label, where), group in groups.items():
+        predictor = Predictor(row["rule"], row["prediction"], row["trainings"])
+        groups.setdefault((predictor, row["where"]), []).append(row)
+    for (predictor, where), group in groups.items():
         scores = {name: [row[name] for row in group] for name in ("rmse", "nll", "coverage", "spread")}
         table.add_row(
-            label,
+            predictor.label,
             where,
+            f"{group[0]['bits_per_weight']:.3g}",
+            str(predictor.trainings),
             mean_and_spread(scores["rmse"], 3),
             mean_and_spread(scores["nll"], 3),
             f"{statistics.fmean(scores['coverage']):.2f}",

@@ -9,9 +9,9 @@ from typing import Any
 
 from snntorch_binary._errors import expected
 from snntorch_binary._files import read_json, write_json
-from snntorch_binary.experiments.compare.report import label_of
+from snntorch_binary.experiments.compare.predictors import label_of
 from snntorch_binary.experiments.experiment import Experiment
-from snntorch_binary.experiments.rules import RULES, Rule
+from snntorch_binary.experiments.rules import Rule
 from snntorch_binary.plots import size_curve
 
 _SIZES: dict[str, Callable[[int], Any]] = {
@@ -54,9 +54,10 @@ def report_sizes(sizes: Sequence[int], out: Path) -> None:
         rows += [{**row, "hidden": size} for row in read_json(folder_of_size(out, size) / "results.json")]
     write_json(out / "results.json", rows)
     curves: dict[str, dict[int, list[float]]] = {}
+    alone = [row for row in rows if row["trainings"] == 1 and not row["scaled"]]
     best = {rule: "ensemble" for rule in {row["rule"] for row in rows if row["prediction"] == "ensemble"}}
-    for row in rows:
-        if row["prediction"] != best.get(row["rule"], "single") or row["rule"] not in RULES:
+    for row in alone:
+        if row["prediction"] != best.get(row["rule"], "single"):
             continue
         by_size = curves.setdefault(label_of((row["rule"], row["prediction"])), {})
         by_size.setdefault(row["hidden"], []).append(row["accuracy"])

@@ -9,7 +9,7 @@ from snntorch_binary._errors import expected
 from snntorch_binary.data import SpikeDataset
 from snntorch_binary.experiments.answers import answers
 from snntorch_binary.experiments.compare.comparison import Comparison
-from snntorch_binary.experiments.compare.report import label_of
+from snntorch_binary.experiments.compare.predictors import label_of
 from snntorch_binary.experiments.data import in_order
 from snntorch_binary.experiments.experiment import Experiment
 from snntorch_binary.plots import decision_surface, plane

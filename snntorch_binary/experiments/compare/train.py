@@ -93,19 +93,20 @@ def _tested(module: SpikingModule, rule: Rule, data: LoadedData, say: Any) -> di
 
     with torch.no_grad():
         validation, test = answers(data.validation(), all_answers), answers(data.test(), all_answers)
-        probabilities = {name: test[name] for name in module.predictions}
+        found = [{name: part[name] for name in module.predictions} for part in (validation, test)]
         if rule.spiking is not None:
             say()
             with running_in_spikes(module, rule.spiking):
-                batches = in_small_batches(data.test())
-                spiking = answers(batches, lambda x: module.answers(x.to(module.device), final=True))
-            probabilities |= {in_spikes(name): spiking[name] for name in module.predictions}
+                for batches, of_part in zip((data.validation(), data.test()), found, strict=True):
+                    shown = in_small_batches(batches)
+                    spiking = answers(shown, lambda x: module.answers(x.to(module.device), final=True))
+                    of_part |= {in_spikes(name): spiking[name] for name in module.predictions}
     return {
-        "probabilities": probabilities,
+        "probabilities": found[1],
         "labels": test["labels"],
         "validation_logits": validation["logits"],
         "validation_labels": validation["labels"],
-        "validation_answers": {name: validation[name] for name in module.predictions},
+        "validation_answers": found[0],
         "test_logits": test["logits"],
     }
 

@@ -78,6 +78,7 @@ class Bayes(Rule):
     name: ClassVar[str] = "bayes"
     title: ClassVar[str] = "Bayes-BiSNN"
     predictions: ClassVar[tuple[str, ...]] = ("mode", "ensemble")
+    bayesian: ClassVar[bool] = True
 
     lr: float = DEFAULT_LR
     base_lr: float = 1e-3

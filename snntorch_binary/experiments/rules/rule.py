@@ -48,6 +48,8 @@ class Rule:
     title: ClassVar[str]
     predictions: ClassVar[tuple[str, ...]] = ("single",)
     weight_bits: ClassVar[int] = 1
+    bayesian: ClassVar[bool] = False
+    """Whether it learns a posterior over weights, whose opponents are the rules that do not."""
     credit: ClassVar[str | None] = None
     """How weights learn of the error under this rule, whatever the experiment says."""
     sees_symbols: ClassVar[bool] = False
