@@ -15,6 +15,8 @@ from snntorch_binary.plots.regression import predictive_band as predictive_band
 from snntorch_binary.plots.rejection import rejection_curve as rejection_curve
 from snntorch_binary.plots.reliability import reliability_diagram as reliability_diagram
 from snntorch_binary.plots.rounds import rounds_curve as rounds_curve
+from snntorch_binary.plots.shift import ShiftPanel as ShiftPanel
+from snntorch_binary.plots.shift import shift_curves as shift_curves
 from snntorch_binary.plots.sizes import size_curve as size_curve
 from snntorch_binary.plots.spikes import raster as raster
 from snntorch_binary.plots.surface import decision_surface as decision_surface

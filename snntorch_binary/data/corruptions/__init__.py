@@ -10,7 +10,7 @@ Example:
     >>> dead_pixels(torch.ones(10, 8, 64), 0.25, torch.Generator().manual_seed(0)).mean()
     tensor(0.7500)
     >>> CORRUPTIONS["rotation"].unit, CORRUPTIONS["rotation"].strengths
-    ('degrees', (10.0, 20.0, 30.0, 45.0, 60.0))
+    ('degrees', (5.0, 10.0, 15.0, 20.0, 30.0))
 """
 
 from snntorch_binary.data.corruptions.corruption import CORRUPTIONS as CORRUPTIONS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Literal, get_args
 
@@ -29,12 +29,13 @@ class Corruption:
         name: under which it is registered.
         kind: ``"spikes"`` [T, B, ...] or ``"images"`` [N, (C,) H, W].
         unit: what a strength says.
-        strengths: five of them, which are compared by default.
+        strengths: five of them, which are compared by default; lengths are those in images of 28 pixels.
         low: the least strength.
         high: the largest.
         whole: whether a strength is a whole number.
         of_sensor: whether what is drawn is of the sensor, so that a generator in the same state degrades all examples
             alike.
+        length: whether a strength is a length in an image.
         apply: the function.
     """
 
@@ -46,12 +47,25 @@ class Corruption:
     high: float
     whole: bool
     of_sensor: bool
+    length: bool
     apply: Corrupt
 
     @property
     def title(self) -> str:
         """What tables and pictures call it."""
         return self.name.replace("_", " ")
+
+    def in_image(self, width: int) -> Corruption:
+        """Return the same with strengths for images of so many pixels in a row.
+
+        Example:
+            >>> from snntorch_binary.data.corruptions import CORRUPTIONS
+            >>> CORRUPTIONS["translation"].in_image(14).strengths
+            (0.5, 1.0, 1.5, 2.0, 3.0)
+        """
+        if not self.length:
+            return self
+        return replace(self, strengths=tuple(round(width / 28 * strength, 3) for strength in self.strengths))
 
     def check(self, strength: float) -> None:
         """Refuse what is no strength of this corruption.
@@ -79,6 +93,7 @@ def corruption(
     high: float = 1.0,
     whole: bool = False,
     of_sensor: bool = False,
+    length: bool = False,
 ) -> Callable[[Corrupt], Corrupt]:
     """Register a function of bool spikes [T, B, ...] or float images [N, C, H, W]; see :class:`Corruption`.
 
@@ -96,7 +111,7 @@ def corruption(
             images = _with_colours(x)
             return x if strength == 0 else function(images, strength, generator).view_as(x)
 
-        described = Corruption(function.__name__, kind, unit, strengths, low, high, whole, of_sensor, checked)
+        described = Corruption(function.__name__, kind, unit, strengths, low, high, whole, of_sensor, length, checked)
         CORRUPTIONS[described.name] = described
         return checked
 

@@ -2,7 +2,7 @@
 
 After the published descriptions of MNIST-C (Mu and Gilmer, "MNIST-C: a robustness benchmark for computer vision", 2019)
 and ImageNet-C (Hendrycks and Dietterich, "Benchmarking neural network robustness to common corruptions and
-perturbations", 2019), whose strengths of noise and pixelation are the defaults here.
+perturbations", 2019).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def gaussian_noise(images: Tensor, strength: float, generator: torch.Generator) 
     return (images + strength * normal(images.shape, images, generator)).clamp(0, 1)
 
 
-@corruption("images", "standard deviation in pixels", (0.5, 0.75, 1.0, 1.5, 2.0), high=64.0)
+@corruption("images", "standard deviation in pixels", (0.5, 1.0, 1.5, 2.0, 3.0), high=64.0, length=True)
 def blur(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     """Blur by a normal kernel; beyond its border an image goes on as it ends there.
 
@@ -73,7 +73,7 @@ def blur(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     return images.clamp(0, 1)  # a sum of float32 may leave the range by its last digit
 
 
-@corruption("images", "share of the contrast that is lost", (0.4, 0.6, 0.75, 0.85, 0.95))
+@corruption("images", "share of the contrast that is lost", (0.1, 0.2, 0.3, 0.45, 0.6))
 def contrast(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     """Bring all values of an image nearer to its mean, in each colour.
 
@@ -96,7 +96,7 @@ def contrast(images: Tensor, strength: float, generator: torch.Generator) -> Ten
     return images.lerp(images.mean(dim=(2, 3), keepdim=True), strength).clamp(0, 1)
 
 
-@corruption("images", "degrees", (10.0, 20.0, 30.0, 45.0, 60.0), low=-180.0, high=180.0)
+@corruption("images", "degrees", (5.0, 10.0, 15.0, 20.0, 30.0), low=-180.0, high=180.0)
 def rotation(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     """Turn images counter-clockwise around their middle; what comes in from outside is 0.
 
@@ -123,7 +123,7 @@ def rotation(images: Tensor, strength: float, generator: torch.Generator) -> Ten
     return _sampled(images, from_turned.expand(len(images), 2, 3))
 
 
-@corruption("images", "pixels", (0.5, 1.0, 1.5, 2.0, 3.0), high=64.0)
+@corruption("images", "pixels", (1.0, 2.0, 3.0, 4.0, 6.0), high=64.0, length=True)
 def translation(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     """Move each image by a distance in a direction of its own; what comes in from outside is 0.
 
@@ -158,7 +158,7 @@ def _sampled(images: Tensor, places: Tensor) -> Tensor:
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False).clamp(0, 1)
 
 
-@corruption("images", "share of the area", (0.05, 0.1, 0.2, 0.3, 0.4))
+@corruption("images", "share of the area", (0.02, 0.05, 0.1, 0.2, 0.35))
 def occlusion(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     """Cover a square of each image, somewhere within it, by 0.
 
@@ -191,7 +191,7 @@ def occlusion(images: Tensor, strength: float, generator: torch.Generator) -> Te
     return images.masked_fill(covered, 0.0)
 
 
-@corruption("images", "share of the resolution that is lost", (0.4, 0.5, 0.6, 0.7, 0.75))
+@corruption("images", "share of the resolution that is lost", (0.125, 0.25, 0.375, 0.5, 0.625))
 def pixelation(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     """Average each image over fewer, larger pixels.
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from torch import Tensor
 
 from snntorch_binary._errors import expected
+from snntorch_binary._files import RunFolder
 from snntorch_binary.experiments.compare.in_spikes import in_spikes
 from snntorch_binary.experiments.compare.train import load_module, train_one, validation_line
 from snntorch_binary.experiments.data import LoadedData
@@ -79,6 +80,11 @@ class Comparison:
     def load(self, run: Run) -> tuple[SpikingModule, LoadedData]:
         """Return the trained module of a run, in evaluation mode, and its data."""
         return load_module(self.experiment, run.rule, run.seed, run.fold, run.folder)
+
+    def files(self, run: Run) -> RunFolder:
+        """Return the files of a run; what is damaged is said on the console."""
+        planned = _planned(self.experiment, run.rule, run.seed, run.fold)
+        return planned.folder(self.out, lambda said: self.console.print(said, highlight=False, markup=False))
 
     def written(self, *files: str) -> None:
         """Say what was written."""
