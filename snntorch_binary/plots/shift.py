@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -57,7 +58,7 @@ def shift_curves(panels: Sequence[ShiftPanel], path: str | os.PathLike[str]) -> 
             style.horizontal_grid(axes)
             style.plain_axes(axes)
         axes_of[0, column].set_title(panel.title, fontsize=12)
-        axes_of[-1, column].set_xlabel(panel.unit.replace(" in ", "\nin ").replace(" a cell", "\na cell"), fontsize=9)
+        axes_of[-1, column].set_xlabel(textwrap.fill(panel.unit, 24), fontsize=9)
     for axes, title in zip(axes_of[:, 0], _ROWS.values(), strict=True):
         axes.set_ylabel(title)
     axes_of[1, 0].set_yscale("log")

@@ -214,4 +214,4 @@ def pixelation(images: Tensor, strength: float, generator: torch.Generator) -> T
     """
     height, width = images.shape[2:]
     fewer = (max(1, round((1 - strength) * height)), max(1, round((1 - strength) * width)))
-    return F.interpolate(F.adaptive_avg_pool2d(images, fewer), (height, width), mode="nearest").clamp(0, 1)
+    return F.interpolate(F.adaptive_avg_pool2d(images, fewer), (height, width), mode="nearest-exact").clamp(0, 1)
