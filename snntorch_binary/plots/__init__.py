@@ -2,6 +2,7 @@
 
 from snntorch_binary.plots.anytime import anytime_curve as anytime_curve
 from snntorch_binary.plots.continual import continual_curve as continual_curve
+from snntorch_binary.plots.corruptions import corruption_grid as corruption_grid
 from snntorch_binary.plots.estimators import estimator_bias as estimator_bias
 from snntorch_binary.plots.learning import learning_curve as learning_curve
 from snntorch_binary.plots.learning_report import learning_reports as learning_reports

@@ -1,6 +1,7 @@
 """`compare --shift`: trained networks answer a degraded test part."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from snntorch_binary.data import RateEncoder, SpikeDataset
 from snntorch_binary.data.corruptions import CORRUPTIONS, dead_pixels, gaussian_noise
 from snntorch_binary.data.dataset import keyed_generator
 from snntorch_binary.experiments import compare
-from snntorch_binary.experiments.compare.shift import inputs
+from snntorch_binary.experiments.compare.shift import check_shift, inputs, report_shift
 from snntorch_binary.experiments.compare.shift.inputs import DegradedTest, chosen, with_one_symbol
 from snntorch_binary.experiments.compare.shift.lines import Line
 from snntorch_binary.experiments.compare.shift.rows import leads, score
@@ -111,43 +112,44 @@ class TestRows:
             assert imread(comparison.out / f"shift-{kind}.png").shape[0] > 500
 
 
+def report_again(comparison, *names):
+    console = Console(record=True, width=80)
+    report_shift(replace(comparison, console=console), check_shift(comparison.experiment, names))
+    return " ".join(console.export_text().split()), json.loads((comparison.out / "shift.json").read_text())
+
+
 class TestAgain:
     def test_what_is_answered_is_not_answered_again(self, done, monkeypatch):
         comparison, _, values = done
-        before = comparison.out / "shift.json"
-        written = before.read_bytes()
         monkeypatch.setattr(SpikingModule, "answers", None)
-        assert carry_out(comparison.out)[2] == values
-        assert before.read_bytes() == written
+        assert report_again(comparison, "dead_pixels", "gaussian_noise")[1] == values
 
     def test_more_corruptions_are_answered_alone(self, done):
         comparison, _, _ = done
         first = comparison.runs[0].folder / "shift-dead_pixels.pt"
         at = first.stat().st_mtime_ns
-        _, _, values = carry_out(comparison.out, ("dead_pixels", "spikes_lost"))
+        _, values = report_again(comparison, "dead_pixels", "spikes_lost")
         assert {row["corruption"] for row in values["rows"]} == {"none", "dead_pixels", "spikes_lost"}
         assert first.stat().st_mtime_ns == at
 
-    @pytest.mark.parametrize("content", [b"", b"no tensors"])
-    def test_a_damaged_file_is_made_anew(self, done, content):
+    def test_damaged_files_are_made_anew(self, done):
         comparison, _, values = done
-        file = comparison.runs[-1].folder / "shift-gaussian_noise.pt"
-        intact = file.read_bytes()
-        file.write_bytes(content)
-        _, said, again = carry_out(comparison.out)
-        assert "shift-gaussian_noise.pt is damaged or of another run: it is made anew" in " ".join(said.split())
+        files = [run.folder / "shift-gaussian_noise.pt" for run in comparison.runs[-2:]]
+        intact = [file.read_bytes() for file in files]
+        for file, content in zip(files, (b"", intact[1][:-9]), strict=True):
+            file.write_bytes(content)
+        said, again = report_again(comparison, "dead_pixels", "gaussian_noise")
+        assert said.count("shift-gaussian_noise.pt is damaged or of another run: it is made anew") == 2
         assert again == values
-        assert file.read_bytes() == intact
+        assert [file.read_bytes() for file in files] == intact
 
     def test_answers_at_other_strengths_are_made_anew(self, done, monkeypatch):
-        from dataclasses import replace
-
         comparison, _, values = done
         other = replace(CORRUPTIONS["dead_pixels"], strengths=(0.05, 0.1, 0.15, 0.2, 0.25))
         monkeypatch.setitem(CORRUPTIONS, "dead_pixels", other)
-        _, _, found = carry_out(comparison.out, ("dead_pixels",))
+        _, found = report_again(comparison, "dead_pixels")
         assert {row["strength"] for row in found["rows"]} == {0.0, 0.05, 0.1, 0.15, 0.2, 0.25}
-        at_a_tenth = [{**row} for row in rows_of(values, corruption="dead_pixels", strength=0.1)]
+        at_a_tenth = rows_of(values, corruption="dead_pixels", strength=0.1)
         assert rows_of(found, corruption="dead_pixels", strength=0.1) == at_a_tenth
 
 

@@ -81,15 +81,16 @@ class Comparison:
         """Return the trained module of a run, in evaluation mode, and its data."""
         return load_module(self.experiment, run.rule, run.seed, run.fold, run.folder)
 
-    def files(self, run: Run) -> RunFolder:
-        """Return the files of a run; what is damaged is said on the console."""
-        planned = _planned(self.experiment, run.rule, run.seed, run.fold)
-        return planned.folder(self.out, lambda said: self.console.print(said, highlight=False, markup=False))
-
     def written(self, *files: str) -> None:
         """Say what was written."""
         text = f"Written to {self.out}: {', '.join(files)}"
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def files_of(comparison: Comparison, run: Run) -> RunFolder:
+    """Return the files of a run; what is damaged is said on the console."""
+    planned = _planned(comparison.experiment, run.rule, run.seed, run.fold)
+    return planned.folder(comparison.out, lambda said: comparison.console.print(said, highlight=False, markup=False))
 
 
 def train_all(experiment: Experiment, out: Path, console: Console | None = None, jobs: int = 1) -> Comparison:

@@ -11,7 +11,7 @@ from torch import Tensor
 from snntorch_binary._files import RunFolder
 from snntorch_binary.data.corruptions import Corruption
 from snntorch_binary.experiments.answers import answers
-from snntorch_binary.experiments.compare.comparison import Comparison, Run
+from snntorch_binary.experiments.compare.comparison import Comparison, Run, files_of
 from snntorch_binary.experiments.compare.shift.inputs import DegradedTest, chosen
 from snntorch_binary.experiments.data import ShippedData
 
@@ -29,7 +29,7 @@ def answer_all(comparison: Comparison, corruptions: Sequence[Corruption]) -> Non
     assert isinstance(source, ShippedData)
     with comparison.console.status("") as status:
         for number, run in enumerate(comparison.runs, 1):
-            files = comparison.files(run)
+            files = files_of(comparison, run)
             missing = [one for one in corruptions if kept(files, run, one) is None]
             if not missing:
                 continue

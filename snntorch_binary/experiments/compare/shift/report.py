@@ -12,7 +12,7 @@ from snntorch_binary._errors import expected
 from snntorch_binary._files import write_json
 from snntorch_binary.data.corruptions import Corruption
 from snntorch_binary.data.corruptions.corruption import KINDS
-from snntorch_binary.experiments.compare.comparison import Comparison
+from snntorch_binary.experiments.compare.comparison import Comparison, files_of
 from snntorch_binary.experiments.compare.shift.answers import answer_all, kept
 from snntorch_binary.experiments.compare.shift.inputs import chosen, corruptions_of
 from snntorch_binary.experiments.compare.shift.lines import Line, Lines
@@ -56,7 +56,7 @@ def report_shift(comparison: Comparison, corruptions: Sequence[Corruption]) -> N
     by_name: dict[str, Scored] = {}
     rows = rows_of(comparison, CLEAN, clean, lines.seeds)
     for one in corruptions:
-        found = {run.folder: kept(comparison.files(run), run, one) or {} for run in comparison.runs}
+        found = {run.folder: kept(files_of(comparison, run), run, one) or {} for run in comparison.runs}
         degraded = lines.of(lambda run, of=found: of[run.folder])  # type: ignore[misc]  # bound now
         by_name[one.name] = score(degraded, labels, one.strengths, clean_answers)
         rows += rows_of(comparison, one.name, by_name[one.name], lines.seeds)
