@@ -14,5 +14,5 @@ def draw(folder: Path) -> None:
     step, cell = torch.arange(60.0), torch.arange(40.0)
     middle = 20 + 14 * (step / 8).sin()
     rate = 0.9 * (-0.5 * ((cell - middle[:, None]) / 2) ** 2).exp()
-    spikes = torch.rand(rate.shape, generator=torch.Generator().manual_seed(0)) < rate
+    spikes = torch.rand(rate.shape, generator=torch.Generator().manual_seed(1)) < rate  # 0 is the corruptions' own
     corruption_grid(spikes, folder / "corruptions-spikes.png", kind="spikes")

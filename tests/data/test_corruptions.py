@@ -65,6 +65,10 @@ class TestEach:
         with pytest.raises(ValueError, match=f"`strength` to be a .*{one.high:g}.* for {one.name}, but got {strength}"):
             one.apply(input_of(one), strength, noise())
 
+    def test_a_seed_is_no_generator(self, one):
+        with pytest.raises(TypeError, match="`generator` to be a torch.Generator, but got int"):
+            one.apply(input_of(one), one.strengths[0], 0)
+
 
 @pytest.mark.parametrize("one", SPIKES, ids=lambda one: one.name)
 class TestSpikes:
@@ -276,3 +280,5 @@ class TestRightImages:
         assert torch.allclose(
             corruptions.pixelation(x, 1.0, noise()), x.mean(dim=(1, 2))[:, None, None].expand(2, 8, 8)
         )
+        thirds = corruptions.pixelation(torch.tensor([[[0.0, 1.0, 1.0]]]), 0.34, noise())  # 1.5 pixels in each of two
+        assert torch.allclose(thirds, torch.tensor([[[1 / 3, 2 / 3, 1.0]]]))

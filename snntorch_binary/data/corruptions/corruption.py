@@ -105,6 +105,8 @@ def corruption(
         @wraps(function)
         def checked(x: Tensor, strength: float, generator: torch.Generator) -> Tensor:
             described.check(strength)
+            if not isinstance(generator, torch.Generator):
+                raise TypeError(expected("generator", "a torch.Generator", type(generator).__name__))
             if kind == "spikes":
                 on = _as_bool(x)
                 return x if strength == 0 else function(on, strength, generator).to(x.dtype)

@@ -201,7 +201,7 @@ def pixelation(images: Tensor, strength: float, generator: torch.Generator) -> T
         generator: not used; there is no noise.
 
     Returns:
-        Images of the same shape.
+        Images of the same shape; a pixel that lies in several of the larger ones is their mean, by the area.
 
     Raises:
         TypeError: the images are no floating-point tensor.
@@ -212,6 +212,15 @@ def pixelation(images: Tensor, strength: float, generator: torch.Generator) -> T
         tensor([[[0.5000, 0.5000],
                  [0.5000, 0.5000]]])
     """
-    height, width = images.shape[2:]
-    fewer = (max(1, round((1 - strength) * height)), max(1, round((1 - strength) * width)))
-    return F.interpolate(F.adaptive_avg_pool2d(images, fewer), (height, width), mode="nearest-exact").clamp(0, 1)
+    rows, columns = (_fewer_pixels(size, strength).to(images) for size in images.shape[2:])
+    return (rows @ images @ columns.T).clamp(0, 1)
+
+
+def _fewer_pixels(size: int, strength: float) -> Tensor:
+    """Return the map [size, size] of a line of pixels to fewer ones and back, by the area that they share."""
+    count = max(1, round((1 - strength) * size))
+    few, many = (torch.arange(n + 1, dtype=torch.float64) / n for n in (count, size))
+    first = torch.maximum(few[:-1, None], many[:-1])
+    last = torch.minimum(few[1:, None], many[1:])
+    shared = (last - first).clamp_min(0)
+    return (size * shared.T) @ (count * shared)
