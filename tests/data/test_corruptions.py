@@ -66,7 +66,7 @@ class TestEach:
             one.apply(input_of(one), strength, noise())
 
     def test_a_seed_is_no_generator(self, one):
-        with pytest.raises(TypeError, match="`generator` to be a torch.Generator, but got int"):
+        with pytest.raises(TypeError, match=r"`generator` to be a torch\.Generator, but got int"):
             one.apply(input_of(one), one.strengths[0], 0)
 
 

@@ -38,23 +38,23 @@ def tables_of(
 
 
 def _table(title: str, caption: str) -> Table:
-    """Return a table that fits 80 columns with six predictions side by side."""
+    """Return a table of narrow columns: six predictions side by side are to fit a terminal of 80 columns."""
     return Table(
         title=title, caption=caption, title_justify="left", caption_justify="left", box=box.SIMPLE, pad_edge=False
     )
 
 
 def _by_corruption(name: str, corruptions: Sequence[Corruption], clean: Scored, by_name: Mapping[str, Scored]) -> Table:
-    table = _table(f"{name}, degraded test part", "accuracy (%) / NLL, mean over seeds and strengths")
+    table = _table(f"{name}, degraded test part", "accuracy (%), and below NLL: mean over seeds and strengths")
     lines = [line for line in clean.scores if not line.scaled]
     table.add_column("corruption")
     for line in lines:
-        table.add_column(line.name.replace("-", "-\n"), justify="right")
+        table.add_column(line.name.replace("-", "-\n").replace(" ", "\n", 1), justify="right", no_wrap=True)
     kinds = ["clean", *(one.kind for one in corruptions), None]
     titles = ["clean", *(one.title for one in corruptions)]
     for place, (title, scored) in enumerate(zip(titles, [clean, *by_name.values()], strict=True)):
         cells = (
-            f"{100 * scored.scores[line]['accuracy'].mean():.1f} / {_short(scored.scores[line]['nll'])}"
+            f"{100 * scored.scores[line]['accuracy'].mean():.1f}\n{_short(scored.scores[line]['nll'])}"
             for line in lines
         )
         table.add_row(title, *cells, end_section=kinds[place] != kinds[place + 1])
@@ -63,9 +63,10 @@ def _by_corruption(name: str, corruptions: Sequence[Corruption], clean: Scored, 
 
 def _by_line(name: str, lines: Sequence[Line], by_name: Mapping[str, Scored]) -> Table:
     caption = (
-        "all but NLL in %; mean over seeds, corruptions and strengths, and the worst of them\n"
-        "scaled: by a temperature fitted on clean validation data; x: networks of so many seeds together\n"
-        "rejection: mean accuracy of what is left when the least sure answers are rejected\n"
+        "all but NLL in %, mean over seeds, corruptions and strengths, and the worst\n"
+        "scaled: by a temperature fitted on clean validation data\n"
+        "x: the networks of so many seeds together\n"
+        "rejection: mean accuracy when ever more of the least sure answers are rejected\n"
         "AUROC: how well entropy tells degraded inputs from clean ones"
     )
     table = _table(f"{name}, all corruptions", caption)
@@ -88,7 +89,7 @@ def _by_line(name: str, lines: Sequence[Line], by_name: Mapping[str, Scored]) ->
 
 def _of_leads(name: str, leads: Mapping[str, Sequence[Lead]]) -> Table:
     ensembles = list(dict.fromkeys(lead.ensemble for of in leads.values() for lead in of))
-    caption = "difference in the mean over strengths, with its 95 % interval: paired bootstrap over examples and seeds"
+    caption = "difference in the mean over strengths (95 % interval of a paired bootstrap over\nexamples and seeds)"
     table = _table(f"{name}: each ensemble against the best of its opponents", caption)
     for heading in ("corruption", *(["ensemble"] if len(ensembles) > 1 else []), "accuracy (%)", "NLL"):
         table.add_column(heading)
@@ -104,7 +105,7 @@ def _said(lead: Lead) -> str:
     of = lead.difference
     middle, low, high = (f"{factor * value:+.{decimals}f}" for value in (of.difference, of.low, of.high))
     place = {"ahead": "ahead of", "level": "level with", "behind": "behind"}[lead.verdict]
-    return f"{place} {lead.opponent.name}: {middle} ({low} to {high})"
+    return f"{place} {lead.opponent.name}\n{middle} ({low} to {high})"
 
 
 def _short(values: Tensor) -> str:
