@@ -1,11 +1,13 @@
 """How Sphinx builds this site: ``sphinx-build --fail-on-warning docs OUT``."""
 
 import shutil
+import sys
 from pathlib import Path
 
 from snntorch_binary import __version__
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
 
 project = "snntorch_binary"
 author = "The snntorch_binary developers"
@@ -42,6 +44,12 @@ nitpick_ignore_regex = [
 nb_execution_mode = "off"
 shutil.rmtree(HERE / "tutorials", ignore_errors=True)
 shutil.copytree(HERE.parent / "tutorials", HERE / "tutorials", ignore=shutil.ignore_patterns("*.csv", "images"))
+
+from pictures import draw  # noqa: E402  # beside this file
+
+shutil.rmtree(HERE / "drawn", ignore_errors=True)
+(HERE / "drawn").mkdir()
+draw(HERE / "drawn")
 
 
 def by_short_name(app, env, node, contnode):

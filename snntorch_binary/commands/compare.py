@@ -20,6 +20,7 @@ examples:
   snntorch-binary compare digits
   snntorch-binary compare --config mine.yaml --jobs 4
   snntorch-binary compare mnist --data-dir data --epochs 5 --seeds 0
+  snntorch-binary compare nmnist --data-dir data --classes 6,7,8,9 --shift
   snntorch-binary compare nmnist-conv --data-dir data --classes 6,7,8,9
   snntorch-binary compare nmnist --data-dir data --classes 6,9 --rules vowel-wta,vowel-binary,bayes
 """
@@ -98,6 +99,15 @@ def add_to(commands: Any) -> None:
         "--anytime", action="store_true", help="also score answers after each time step, and early exit"
     )
     parser.add_argument(
+        "--shift",
+        type=words,
+        nargs="?",
+        const=(),
+        metavar="CORRUPTIONS",
+        help="also answer the test part as a failing sensor sees it, under each corruption or those of some names, as "
+        "noise_spikes,dead_pixels",
+    )
+    parser.add_argument(
         "--coreset",
         type=int,
         metavar="N",
@@ -142,10 +152,11 @@ def run(options: argparse.Namespace) -> None:
     jobs = default_jobs() if options.jobs is None else options.jobs
     console = Console()
     several = options.hidden or ()
+    shift = False if options.shift is None else options.shift or True
     if len(set(several)) != len(several):
         raise ValueError(expected("--hidden", "different integers, at least one", options.hidden))
-    if len(several) > 1 and (options.ood is not None or options.anytime):
-        raise ValueError(expected("--hidden", "a single size with --ood or --anytime", options.hidden))
+    if len(several) > 1 and (options.ood is not None or options.anytime or shift is not False):
+        raise ValueError(expected("--hidden", "a single size with --ood, --anytime or --shift", options.hidden))
     of_sizes = [sizes.of_size(experiment, size) for size in several]
     if len(several) > 1:
         for size, of_size in zip(several, of_sizes, strict=True):
@@ -153,7 +164,7 @@ def run(options: argparse.Namespace) -> None:
         sizes.report_sizes(several, out)
         console.print(f"Written to {out}: results.json, sizes.png", highlight=False, markup=False, soft_wrap=True)
     else:
-        carry_out(of_sizes[0] if of_sizes else experiment, out, console, jobs, options.ood, options.anytime)
+        carry_out(of_sizes[0] if of_sizes else experiment, out, console, jobs, options.ood, options.anytime, shift)
     write_csv(out, options.arguments)
 
 
@@ -205,6 +216,7 @@ def _split_mnist(options: argparse.Namespace) -> None:
         "folds": None,
         "ood": None,
         "anytime": False,
+        "shift": None,
         "hidden": None,
         "no-fuse": False,
     }

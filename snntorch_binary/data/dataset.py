@@ -131,11 +131,11 @@ class SpikeDataset(Dataset[tuple[Tensor, Tensor]]):
         values = inputs / 255 if inputs.dtype == torch.uint8 else inputs
         if self.fixed:
             examples = [
-                self.encoder(value, self.num_steps, _generator("fixed", self.seed, i))
+                self.encoder(value, self.num_steps, keyed_generator("fixed", self.seed, i))
                 for value, i in zip(values.split(1), index.tolist(), strict=True)
             ]
             return torch.cat(examples, dim=1), self.labels[index]
-        generator = _generator("training", self.seed, self.epoch, int(index[0]))
+        generator = keyed_generator("training", self.seed, self.epoch, int(index[0]))
         return self.encoder(values, self.num_steps, generator), self.labels[index]
 
 
@@ -149,7 +149,7 @@ def _check_recorded(inputs: Tensor | PackedSpikes, num_steps: int) -> None:
         raise ValueError(expected("inputs", "spikes in {0, 1}", f"a value of {int(inputs.max())}"))
 
 
-def _generator(*key: object) -> torch.Generator:
+def keyed_generator(*key: object) -> torch.Generator:
     """Return a generator whose state is a function of `key` alone."""
     # Hashed, because torch's CPU generator starts neighbouring seeds alike and keeps 32 bits of a seed.
     digest = hashlib.blake2b(repr(key).encode(), digest_size=4).digest()

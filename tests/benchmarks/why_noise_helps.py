@@ -14,9 +14,9 @@ from functools import partial
 
 import lightning as L
 import torch
-from snntorch_binary.data.corruptions import dead_pixels, noise_spikes, spikes_lost
 
 import snntorch_binary as sb
+from snntorch_binary.data.corruptions import dead_pixels, noise_spikes, spikes_lost
 from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule, SpikingModule, STBiSNN
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.metrics import evaluate

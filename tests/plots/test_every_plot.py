@@ -13,8 +13,10 @@ from snntorch_binary.metrics import EarlyExit, LearningReport, Scores, retained_
 from snntorch_binary.metrics.learning_report import LayerReport, NeuronReport
 from snntorch_binary.plots import (
     PopulationSegment,
+    ShiftPanel,
     anytime_curve,
     continual_curve,
+    corruption_grid,
     decision_surface,
     estimator_bias,
     learning_curve,
@@ -30,6 +32,7 @@ from snntorch_binary.plots import (
     rejection_curve,
     reliability_diagram,
     rounds_curve,
+    shift_curves,
     size_curve,
     style,
     symbol_raster,
@@ -66,6 +69,15 @@ DRAW = {
     ),
     "rejection": functools.partial(rejection_curve, {"bayes": [retained_accuracy(probabilities, labels)] * 2}),
     "out of distribution": functools.partial(ood_histogram, {"st": (some, 1 + some), "bayes": (some, some)}),
+    "shift": functools.partial(
+        shift_curves,
+        [
+            ShiftPanel("noise spikes", "probability a cell and time step", (0.0, 0.1, 0.2), {"bayes": of, "st": of})
+            for of in [{name: torch.rand(2, 3, generator=generator) for name in ("accuracy", "nll", "ece")}]
+        ],
+    ),
+    "corruptions of images": functools.partial(corruption_grid, torch.eye(8).expand(3, 8, 8), kind="images"),
+    "corruptions of spikes": functools.partial(corruption_grid, torch.eye(20) == 1, kind="spikes"),
     "anytime": functools.partial(
         anytime_curve, {"bayes": [over_time, over_time], "st": [over_time]},
         exits={"bayes": [EarlyExit(0.1, 3.5, over_time[5])]},

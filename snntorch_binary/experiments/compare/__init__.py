@@ -14,6 +14,7 @@ from snntorch_binary.experiments.compare.comparison import Comparison, Run, trai
 from snntorch_binary.experiments.compare.out_of_distribution import check_ood, report_ood
 from snntorch_binary.experiments.compare.regression import report_regression
 from snntorch_binary.experiments.compare.report import report
+from snntorch_binary.experiments.compare.shift import Shift, check_shift, report_shift
 from snntorch_binary.experiments.compare.spikes import draw_spikes
 from snntorch_binary.experiments.compare.surface import check_surface, draw_surface
 from snntorch_binary.experiments.data import ShippedData
@@ -33,6 +34,7 @@ def compare(
     jobs: int = 1,
     ood: str | None = None,
     anytime: bool = False,
+    shift: Shift = False,
     console: Console | None = None,
     **settings: Any,
 ) -> Comparison:
@@ -52,6 +54,8 @@ def compare(
         jobs: how many runs are trained at once, in processes of their own.
         ood: another data set, which is to be told from this one by uncertainty.
         anytime: also score answers after each time step.
+        shift: also answer the test part under each corruption of :mod:`snntorch_binary.data.corruptions` that has a
+            meaning for it, or under those of some names.
         console: where tables go.
         **settings: ``epochs``, ``batch_size``, ``seeds``, ``num_folds``, ``readout``, ``readout_scale``, ``step``,
             ``time_dim``, ``credit``, ``fuse``, ``name`` and ``pictures``; see :class:`Experiment`.
@@ -67,7 +71,7 @@ def compare(
     """
     experiment = make_experiment(network, data, rules, **settings)
     folder = Path("results") / experiment.name if out is None else Path(out)
-    return run(experiment, folder, console, jobs, ood, anytime)
+    return run(experiment, folder, console, jobs, ood, anytime, shift)
 
 
 def run(
@@ -77,6 +81,7 @@ def run(
     jobs: int = 1,
     ood: str | None = None,
     anytime: bool = False,
+    shift: Shift = False,
 ) -> Comparison:
     """Carry out a comparison; see :func:`compare`."""
     check_jobs(jobs, experiment)
@@ -85,6 +90,7 @@ def run(
         check_ood(experiment, ood)
     if anytime:
         check_anytime(experiment)
+    corruptions = () if shift is False else check_shift(experiment, shift)
     comparison = train_all(experiment, out, console, jobs)
     (report_regression if comparison.regression else report)(comparison)
     for name in experiment.pictures:
@@ -93,6 +99,8 @@ def run(
         report_ood(comparison, ood)
     if anytime:
         report_anytime(comparison)
+    if corruptions:
+        report_shift(comparison, corruptions)
     return comparison
 
 

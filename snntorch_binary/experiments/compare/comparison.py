@@ -13,11 +13,12 @@ from rich.console import Console
 from torch import Tensor
 
 from snntorch_binary._errors import expected
+from snntorch_binary._files import RunFolder
 from snntorch_binary.experiments.compare.train import load_module, train_one, validation_line
 from snntorch_binary.experiments.data import LoadedData
 from snntorch_binary.experiments.experiment import Experiment
 from snntorch_binary.experiments.progress import RunsProgress
-from snntorch_binary.experiments.runs import PlannedRun, carry_out
+from snntorch_binary.experiments.runs import PlannedRun, carry_out, run_files
 from snntorch_binary.lightning.spiking_module import SpikingModule
 
 RESULT = "predictions.pt"
@@ -91,6 +92,16 @@ class Comparison:
         """Say what was written."""
         text = f"Written to {self.out}: {', '.join(files)}"
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def files_of(comparison: Comparison, run: Run) -> RunFolder:
+    """Return the files of a run; what is damaged is said on the console."""
+    name, key = comparison.experiment.run(run.rule, run.seed, run.fold)
+
+    def say(text: str) -> None:
+        comparison.console.print(text, highlight=False, markup=False)
+
+    return run_files(comparison.out / "runs" / name, name, key, say)
 
 
 def train_all(experiment: Experiment, out: Path, console: Console | None = None, jobs: int = 1) -> Comparison:

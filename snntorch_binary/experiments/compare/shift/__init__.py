@@ -1,0 +1,9 @@
+"""`compare --shift`: the trained networks answer a degraded test part.
+
+inputs.py degrades, answers.py asks the networks and keeps what they say, lines.py makes the predictions of it that are
+compared, rows.py scores them, tables.py shows them, and report.py writes it all.
+"""
+
+from snntorch_binary.experiments.compare.shift.report import Shift, check_shift, report_shift
+
+__all__ = ["Shift", "check_shift", "report_shift"]

@@ -1,0 +1,112 @@
+"""`compare --shift`: accuracy and calibration of each rule on a test part that a failing sensor has degraded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snntorch_binary._errors import expected
+from snntorch_binary._files import write_json
+from snntorch_binary.data.corruptions import Corruption
+from snntorch_binary.data.corruptions.corruption import KINDS
+from snntorch_binary.experiments.compare.comparison import Comparison, files_of
+from snntorch_binary.experiments.compare.shift.answers import answer_all, kept
+from snntorch_binary.experiments.compare.shift.inputs import chosen, corruptions_of
+from snntorch_binary.experiments.compare.shift.lines import Line, Lines
+from snntorch_binary.experiments.compare.shift.rows import CLEAN, Lead, Scored, leads, rows_of, score
+from snntorch_binary.experiments.compare.shift.tables import tables_of
+from snntorch_binary.experiments.data import ShippedData
+from snntorch_binary.experiments.experiment import Experiment
+from snntorch_binary.plots import ShiftPanel, shift_curves
+
+Shift = bool | Sequence[str]
+"""Whether to degrade, or by which corruptions."""
+
+
+def check_shift(experiment: Experiment, shift: Shift) -> tuple[Corruption, ...]:
+    """Return the corruptions that are meant, or say before anything is trained why there are none.
+
+    Raises:
+        ValueError: the set is a regression or of your own; or a corruption is unknown or has no meaning for it.
+    """
+    source = experiment.data
+    data = experiment.load(experiment.seeds[0])
+    if data.regression or not isinstance(source, ShippedData) or data.splits is None:
+        raise ValueError(expected("--shift", "left out where a set is a regression or of your own", "it given"))
+    return corruptions_of(source, data.splits.test, () if isinstance(shift, bool) else shift)
+
+
+def report_shift(comparison: Comparison, corruptions: Sequence[Corruption]) -> None:
+    """Answer the degraded test part with the trained networks; print tables, write shift.json and pictures.
+
+    Nothing is trained. What was answered before is kept in the folders of the runs.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    answer_all(comparison, corruptions)
+    lines = Lines(comparison.runs)
+    of_fold = {run.fold: run.labels[chosen(len(run.labels))] for run in comparison.runs}
+    labels = torch.cat([of_fold[fold] for fold in sorted(of_fold)])
+    clean_answers = lines.of(lambda run: {name: of[chosen(len(of))][None] for name, of in run.probabilities.items()})
+    clean = score(clean_answers, labels, (0.0,))
+    by_name: dict[str, Scored] = {}
+    rows = rows_of(comparison, CLEAN, clean, lines.seeds)
+    for one in corruptions:
+        found = {run.folder: kept(files_of(comparison, run), run, one) or {} for run in comparison.runs}
+        degraded = lines.of(lambda run, of=found: of[run.folder])  # type: ignore[misc]  # bound now
+        by_name[one.name] = score(degraded, labels, one.strengths, clean_answers)
+        rows += rows_of(comparison, one.name, by_name[one.name], lines.seeds)
+    compared = {name: leads(scored.means) for name, scored in {CLEAN: clean, **by_name}.items()}
+    pictures = []
+    for kind in KINDS:
+        of_kind = [one for one in corruptions if one.kind == kind]
+        if of_kind:
+            compared[f"all of {kind}"] = leads(_mean_over([by_name[one.name].means for one in of_kind]))
+            pictures.append(f"shift-{kind}.png")
+            shift_curves([_panel(one, clean, by_name[one.name]) for one in of_kind], comparison.out / pictures[-1])
+    values = {
+        "num_examples": len(labels),
+        "rows": rows,
+        "leads": [_plain(name, lead) for name, of_name in compared.items() for lead in of_name],
+    }
+    write_json(comparison.out / "shift.json", values)
+    for table in tables_of(comparison.experiment.name, corruptions, clean, by_name, compared):
+        comparison.console.print()
+        comparison.console.print(table)
+    comparison.written("shift.json", *pictures)
+
+
+def _mean_over(means: Sequence[Mapping[Line, Mapping[str, Tensor]]]) -> dict[Line, dict[str, Tensor]]:
+    """Return the scores of each example, the mean over corruptions."""
+    return {
+        line: {name: torch.stack([of[line][name] for of in means]).mean(0) for name in by_name}
+        for line, by_name in means[0].items()
+    }
+
+
+def _panel(one: Corruption, clean: Scored, scored: Scored) -> ShiftPanel:
+    """Return what a picture shows of one corruption: the lines that are not scaled, the clean input at strength 0."""
+    curves = {
+        line.name: {name: torch.cat([clean.scores[line][name], scores[name]], 1) for name in ("accuracy", "nll", "ece")}
+        for line, scores in scored.scores.items()
+        if not line.scaled
+    }
+    return ShiftPanel(one.title, one.unit, (0.0, *one.strengths), curves)
+
+
+def _plain(corruption: str, lead: Lead) -> dict[str, Any]:
+    of = lead.difference
+    return {
+        "corruption": corruption,
+        "score": lead.score,
+        "ensemble": lead.ensemble.name,
+        "opponent": lead.opponent.name,
+        "difference": of.difference,
+        "low": of.low,
+        "high": of.high,
+        "ensemble_is": lead.verdict,
+    }
