@@ -1,4 +1,4 @@
-"""The README keeps its word: its Python runs, its diffs apply, its commands are those of .ci/run."""
+"""README and guide keep their word: their Python runs, their diffs apply, their commands exist, as .ci/run has them."""
 
 import importlib.util
 import re
@@ -11,11 +11,22 @@ import torch
 from snntorch_binary.weights import binary_layers
 
 ROOT = Path(__file__).parent.parent
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+README = ROOT / "README.md"
+GUIDE = re.findall(r"^   (guide/\w+)$", (ROOT / "docs" / "index.rst").read_text(), re.MULTILINE)
+PAGES = [README, *(ROOT / "docs" / f"{page}.md" for page in GUIDE)]
+
+
+def blocks(page):
+    """Return the language and the code of each block of a page."""
+    return re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+BLOCKS = [block for page in PAGES for block in blocks(page)]
 PYTHON = [code for language, code in BLOCKS if language == "python"]
-DIFFS = [code for language, code in BLOCKS if language == "diff"]
+DIFFS = list(dict.fromkeys(code for language, code in BLOCKS if language == "diff"))
 COMMANDS = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
 USES = [command for command in COMMANDS if command.startswith("snntorch-binary ")]
+INSTALLS = [line for language, code in blocks(README) if language == "sh" for line in code.splitlines()]
 SCRIPT = next(code for code in PYTHON if code.startswith("# train.py"))
 
 # Lightning's advice about DataLoader workers, log intervals and TensorBoard, and a deprecated call of its own.
@@ -54,7 +65,7 @@ def test_python_runs_in_order(tmp_path, monkeypatch):
     for number, code in enumerate(PYTHON):
         if "norse" in code and importlib.util.find_spec("norse") is None:
             continue
-        execute(code, f"README.md, Python block {number}", namespace)
+        execute(code, f"Python block {number}", namespace)
     prediction, labels = namespace["prediction"], namespace["y_test"]
     for probabilities in (prediction.probs, prediction.mode_probs):
         assert 0.85 < (probabilities.argmax(-1) == labels).float().mean() < 1
@@ -66,7 +77,7 @@ def test_python_runs_in_order(tmp_path, monkeypatch):
 def test_diff_applies_and_the_script_learns_with_binary_weights(diff, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
-    namespace = execute(patched(diff), "README.md, train.py", {})
+    namespace = execute(patched(diff), "train.py", {})
     net = namespace["net"].eval()
     assert set(binary_layers(net)) == {"fc1", "fc2"}
     images, labels = namespace["test_set"].tensors
@@ -77,7 +88,7 @@ def test_diff_applies_and_the_script_learns_with_binary_weights(diff, tmp_path, 
 
 def test_ci_executes_the_commands_for_installation():
     listed = subprocess.run([ROOT / ".ci" / "run", "--list"], capture_output=True, text=True, check=True)
-    assert listed.stdout.splitlines() == [command for command in COMMANDS if command.startswith("pip ")]
+    assert listed.stdout.splitlines() == [command for command in INSTALLS if command.startswith("pip ")]
 
 
 @pytest.mark.parametrize("command", USES)
@@ -94,7 +105,19 @@ def test_options_and_names_of_commands_exist(command, capsys):
     assert name in text
 
 
-def test_links_lead_to_files():
-    links = re.findall(r"\]\(([^)]+)\)", (ROOT / "README.md").read_text())
-    missing = [link for link in links if "://" not in link and not (ROOT / link).exists()]
-    assert missing == []
+def test_every_page_of_the_guide_is_on_the_site():
+    assert {page.name for page in PAGES[1:]} == {page.name for page in (ROOT / "docs" / "guide").iterdir()}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_to_files(page):
+    links = re.findall(r"\]\(([^)]+)\)", page.read_text())
+    there = [page.parent / link.partition("#")[0] for link in links if "://" not in link]
+    # The site shows the notebooks below its own folder.
+    there = [ROOT / "tutorials" / link.name if link.suffix == ".ipynb" else link for link in there]
+    assert [link for link in there if not link.exists()] == []
+
+
+def test_the_front_door_is_short():
+    assert len(README.read_text().splitlines()) <= 200
+    assert README.stat().st_size <= 10_000

@@ -156,9 +156,9 @@ def test_the_page_says_every_default():
     assert yaml.safe_load(re.search(r"``(\{tau_syn.*?\})``", PAGE)[1]) == make_rule("softlif").plain()["spiking"]
 
 
-def test_the_files_of_the_page_and_of_the_readme_are_experiments(tmp_path):
-    readme = (Path(__file__).parent.parent.parent / "README.md").read_text()
-    blocks = re.findall(r"^```yaml\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+def test_the_files_of_the_page_and_of_the_guide_are_experiments(tmp_path):
+    guide = (Path(__file__).parent.parent.parent / "docs" / "guide" / "your_network.md").read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", guide, re.DOTALL | re.MULTILINE)
     blocks += [textwrap.dedent(re.search(r"code-block:: yaml\n\n(.*?)\n(?=\S)", PAGE, re.DOTALL)[1])]
     for text in blocks:
         (tmp_path / "mine.yaml").write_text(text)
