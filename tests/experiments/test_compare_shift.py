@@ -13,9 +13,9 @@ from snntorch_binary.data import RateEncoder, SpikeDataset
 from snntorch_binary.data.corruptions import CORRUPTIONS, dead_pixels, gaussian_noise
 from snntorch_binary.data.dataset import keyed_generator
 from snntorch_binary.experiments import compare
+from snntorch_binary.experiments.compare.predictors import Predictor
 from snntorch_binary.experiments.compare.shift import check_shift, inputs, report_shift
 from snntorch_binary.experiments.compare.shift.inputs import DegradedTest, chosen, with_one_symbol
-from snntorch_binary.experiments.compare.shift.lines import Line
 from snntorch_binary.experiments.compare.shift.rows import leads, score
 from snntorch_binary.experiments.data import ShippedData
 from snntorch_binary.lightning.spiking_module import SpikingModule
@@ -57,10 +57,7 @@ class TestRows:
         ]
         for corruption, strength in places:
             found = rows_of(values, corruption=corruption, strength=strength)
-            who = [
-                (row["rule"], row["prediction"], row["together"], row["temperature_scaled"], row["seed"])
-                for row in found
-            ]
+            who = [(row["rule"], row["prediction"], row["trainings"], row["scaled"], row["seed"]) for row in found]
             alone = [("st", "single"), ("bayes", "mode"), ("bayes", "ensemble")]
             wanted = {(*key, 1, scaled, seed) for key in alone for scaled in (False, True) for seed in (0, 1)}
             wanted |= {("st", "single", 2, scaled, None) for scaled in (False, True)}
@@ -79,7 +76,7 @@ class TestRows:
         logits = run.validation_answers["ensemble"].log()
         scaled = apply_temperature(answer.log(), fit_temperature(logits, run.validation_labels))
         for is_scaled, probabilities in ((False, answer), (True, scaled)):
-            place = {"corruption": "dead_pixels", "strength": 0.3, "seed": 1, "temperature_scaled": is_scaled}
+            place = {"corruption": "dead_pixels", "strength": 0.3, "seed": 1, "scaled": is_scaled}
             (row,) = rows_of(values, rule="bayes", prediction="ensemble", **place)
             scores = evaluate(probabilities, labels)
             assert row["accuracy"] == pytest.approx(scores.accuracy)
@@ -90,15 +87,15 @@ class TestRows:
         comparison, _, values = done
         runs = [run for run in comparison.runs if run.rule == "st"]
         mean = torch.stack([run.probabilities["single"] for run in runs]).mean(0)
-        (row,) = rows_of(values, corruption="none", together=2, temperature_scaled=False)
+        (row,) = rows_of(values, corruption="none", trainings=2, scaled=False)
         assert row["nll"] == pytest.approx(evaluate(mean, runs[0].labels).nll, rel=1e-5)
         assert (row["bits_per_weight"], row["trainings"]) == (2, 2)
 
     def test_clean_inputs_are_those_of_the_comparison(self, done):
         comparison, _, values = done
         results = json.loads((comparison.out / "results.json").read_text())
-        for row in rows_of(values, corruption="none", together=1, temperature_scaled=False):
-            same = {name: row[name] for name in ("rule", "prediction", "seed")}
+        for row in rows_of(values, corruption="none", trainings=1, scaled=False):
+            same = {name: row[name] for name in ("rule", "prediction", "seed", "trainings", "scaled")}
             (other,) = [each for each in results if all(each[name] == value for name, value in same.items())]
             assert row["accuracy"] == pytest.approx(other["accuracy"])
             assert "ood_auroc" not in row
@@ -156,7 +153,7 @@ class TestAgain:
 def test_folds_are_joined(tmp_path):
     _, _, values = carry_out(tmp_path, ("dead_pixels",), num_folds=2, seeds=(0,), epochs=1)
     assert values["num_examples"] == 240
-    assert {row["together"] for row in values["rows"]} == {1}
+    assert {row["trainings"] for row in values["rows"]} == {1}
 
 
 class TestInputs:
@@ -212,25 +209,25 @@ class TestLeads:
         sure, torn = [[1.0] * 50] * 2, [[1.0] * 20 + [0.0] * 30]
         low, high = [[0.1] * 50] * 2, [[0.5] * 25 + [0.6] * 25]
         means = {
-            Line("bayes", "ensemble"): line(sure, low),
-            Line("bayes", "ensemble", scaled=True): line(sure, low),
-            Line("st", "single"): line(torn * 2, [[0.0] * 50] * 2),
-            Line("st", "single", together=2): line([[1.0] * 30 + [0.0] * 20], high),
+            Predictor("bayes", "ensemble"): line(sure, low),
+            Predictor("bayes", "ensemble", scaled=True): line(sure, low),
+            Predictor("st", "single"): line(torn * 2, [[0.0] * 50] * 2),
+            Predictor("st", "single", trainings=2): line([[1.0] * 30 + [0.0] * 20], high),
         }
         by_accuracy, by_nll = leads(means)
-        assert (by_accuracy.opponent.name, by_accuracy.verdict) == ("st x 2", "ahead")
+        assert (by_accuracy.opponent.label, by_accuracy.verdict) == ("st x 2", "ahead")
         assert by_accuracy.difference.difference == pytest.approx(0.4)
-        assert (by_nll.opponent.name, by_nll.verdict) == ("st", "behind")
+        assert (by_nll.opponent.label, by_nll.verdict) == ("st", "behind")
         assert by_nll.difference.difference == pytest.approx(0.1)
 
     def test_entropy_tells_degraded_inputs_from_clean_ones(self):
-        line, labels = Line("st", "single"), torch.tensor([0, 1])
-        clean = {line: torch.tensor([[[[0.9, 0.1], [0.2, 0.8]]]])}
-        degraded = {line: torch.tensor([[[[0.5, 0.5], [0.85, 0.15]]]])}  # the second is surer than one of two
+        one, labels = Predictor("st", "single"), torch.tensor([0, 1])
+        clean = {one: {0: torch.tensor([[[0.9, 0.1], [0.2, 0.8]]])}}
+        degraded = {one: {0: torch.tensor([[[0.5, 0.5], [0.85, 0.15]]])}}  # the second is surer than one of two
         found = score(degraded, labels, (0.1,), clean)
-        assert found.scores[line]["ood_auroc"].tolist() == [[0.75]]
-        assert found.scores[line]["accuracy"].tolist() == [[0.5]]
-        assert found.scores[line]["rejection_area"].tolist() == [[0.25]]
+        assert found.scores[one]["ood_auroc"].tolist() == [[0.75]]
+        assert found.scores[one]["accuracy"].tolist() == [[0.5]]
+        assert found.scores[one]["rejection_area"].tolist() == [[0.25]]
 
 
 @pytest.mark.parametrize(

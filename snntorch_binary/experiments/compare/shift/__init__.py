@@ -1,7 +1,7 @@
 """`compare --shift`: the trained networks answer a degraded test part.
 
-inputs.py degrades, answers.py asks the networks and keeps what they say, lines.py makes the predictions of it that are
-compared, rows.py scores them, tables.py shows them, and report.py writes it all.
+inputs.py degrades, answers.py asks the networks and keeps what they say, rows.py scores them, tables.py shows the
+scores, and report.py writes it all.
 """
 
 from snntorch_binary.experiments.compare.shift.report import Shift, check_shift, report_shift

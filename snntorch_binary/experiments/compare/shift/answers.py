@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from snntorch_binary._files import RunFolder
 from snntorch_binary.data.corruptions import Corruption
 from snntorch_binary.experiments.answers import answers
 from snntorch_binary.experiments.compare.comparison import Comparison, Run, files_of
+from snntorch_binary.experiments.compare.predictors import Predictor, gather
 from snntorch_binary.experiments.compare.shift.inputs import DegradedTest, chosen
 from snntorch_binary.experiments.data import ShippedData
 
@@ -58,6 +60,34 @@ def kept(files: RunFolder, run: Run, corruption: Corruption) -> dict[str, Tensor
         return None
     probabilities: dict[str, Tensor] = found["probabilities"]
     return probabilities
+
+
+def by_predictor(
+    comparison: Comparison, answered: Callable[[Run], dict[str, Tensor]]
+) -> dict[Predictor, dict[int | None, Tensor]]:
+    """Return the probabilities [strengths, N, C] of each predictor by seed, the folds joined in their order.
+
+    Args:
+        comparison: the comparison.
+        answered: returns those of a run, by prediction.
+    """
+    found = {run.folder: answered(run) for run in comparison.runs}
+    one_after_another = [
+        replace(run, probabilities={name: of.flatten(0, 1) for name, of in found[run.folder].items()})
+        for run in comparison.runs
+    ]
+    shapes = {run.fold: next(iter(found[run.folder].values())).shape for run in comparison.runs}
+    sizes = [shapes[fold][:2] for fold in sorted(shapes)]
+
+    def joined(flat: Tensor) -> Tensor:
+        parts = flat.split([strengths * examples for strengths, examples in sizes])
+        return torch.cat([part.unflatten(0, size) for part, size in zip(parts, sizes, strict=True)], 1)
+
+    gathered = gather(replace(comparison, runs=one_after_another))
+    return {
+        predictor: {seed: joined(flat) for seed, flat in answers.test.items()}
+        for predictor, answers in gathered.items()
+    }
 
 
 def _file(corruption: Corruption) -> str:

@@ -55,10 +55,11 @@ def corruptions_of(source: ShippedData, test: SpikeDataset, names: Sequence[str]
 def _image_shape(source: ShippedData, test: SpikeDataset) -> tuple[int, ...] | None:
     """Return the shape of the images that spikes are made of, or ``None`` where values are none."""
     shape = tuple(test.inputs.shape[1:])
-    if test.encoder is None or encoder_of(source.name) is None or len(shape) == 3:
-        return shape if test.encoder is not None and len(shape) == 3 else None
-    side = math.isqrt(math.prod(shape))
-    return (side, side) if len(shape) == 1 and side * side == shape[0] else None
+    if test.encoder is None or encoder_of(source.name) is None:
+        return None
+    side = math.isqrt(shape[0])
+    square = (side, side) if len(shape) == 1 and side * side == shape[0] else None
+    return shape if len(shape) == 3 else square
 
 
 class DegradedTest:

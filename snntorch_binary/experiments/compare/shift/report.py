@@ -13,9 +13,9 @@ from snntorch_binary._files import write_json
 from snntorch_binary.data.corruptions import Corruption
 from snntorch_binary.data.corruptions.corruption import KINDS
 from snntorch_binary.experiments.compare.comparison import Comparison, files_of
-from snntorch_binary.experiments.compare.shift.answers import answer_all, kept
+from snntorch_binary.experiments.compare.predictors import Predictor
+from snntorch_binary.experiments.compare.shift.answers import answer_all, by_predictor, kept
 from snntorch_binary.experiments.compare.shift.inputs import chosen, corruptions_of
-from snntorch_binary.experiments.compare.shift.lines import Line, Lines
 from snntorch_binary.experiments.compare.shift.rows import CLEAN, Lead, Scored, leads, rows_of, score
 from snntorch_binary.experiments.compare.shift.tables import tables_of
 from snntorch_binary.experiments.data import ShippedData
@@ -48,18 +48,20 @@ def report_shift(comparison: Comparison, corruptions: Sequence[Corruption]) -> N
         OSError: a file cannot be written.
     """
     answer_all(comparison, corruptions)
-    lines = Lines(comparison.runs)
     of_fold = {run.fold: run.labels[chosen(len(run.labels))] for run in comparison.runs}
     labels = torch.cat([of_fold[fold] for fold in sorted(of_fold)])
-    clean_answers = lines.of(lambda run: {name: of[chosen(len(of))][None] for name, of in run.probabilities.items()})
+    clean_answers = by_predictor(
+        comparison,
+        lambda run: {name: run.probabilities[name][chosen(len(run.labels))][None] for name in run.validation_answers},
+    )
     clean = score(clean_answers, labels, (0.0,))
     by_name: dict[str, Scored] = {}
-    rows = rows_of(comparison, CLEAN, clean, lines.seeds)
+    rows = rows_of(comparison, CLEAN, clean)
     for one in corruptions:
         found = {run.folder: kept(files_of(comparison, run), run, one) or {} for run in comparison.runs}
-        degraded = lines.of(lambda run, of=found: of[run.folder])  # type: ignore[misc]  # bound now
+        degraded = by_predictor(comparison, lambda run, of=found: of[run.folder])  # type: ignore[misc]  # bound now
         by_name[one.name] = score(degraded, labels, one.strengths, clean_answers)
-        rows += rows_of(comparison, one.name, by_name[one.name], lines.seeds)
+        rows += rows_of(comparison, one.name, by_name[one.name])
     compared = {name: leads(scored.means) for name, scored in {CLEAN: clean, **by_name}.items()}
     pictures = []
     for kind in KINDS:
@@ -80,20 +82,22 @@ def report_shift(comparison: Comparison, corruptions: Sequence[Corruption]) -> N
     comparison.written("shift.json", *pictures)
 
 
-def _mean_over(means: Sequence[Mapping[Line, Mapping[str, Tensor]]]) -> dict[Line, dict[str, Tensor]]:
+def _mean_over(means: Sequence[Mapping[Predictor, Mapping[str, Tensor]]]) -> dict[Predictor, dict[str, Tensor]]:
     """Return the scores of each example, the mean over corruptions."""
     return {
-        line: {name: torch.stack([of[line][name] for of in means]).mean(0) for name in by_name}
-        for line, by_name in means[0].items()
+        predictor: {name: torch.stack([of[predictor][name] for of in means]).mean(0) for name in by_name}
+        for predictor, by_name in means[0].items()
     }
 
 
 def _panel(one: Corruption, clean: Scored, scored: Scored) -> ShiftPanel:
-    """Return what a picture shows of one corruption: the lines that are not scaled, the clean input at strength 0."""
+    """Return what a picture shows of one corruption: what is not scaled, the clean input at strength 0."""
     curves = {
-        line.name: {name: torch.cat([clean.scores[line][name], scores[name]], 1) for name in ("accuracy", "nll", "ece")}
-        for line, scores in scored.scores.items()
-        if not line.scaled
+        predictor.label: {
+            name: torch.cat([clean.scores[predictor][name], scores[name]], 1) for name in ("accuracy", "nll", "ece")
+        }
+        for predictor, scores in scored.scores.items()
+        if not predictor.scaled
     }
     return ShiftPanel(one.title, one.unit, (0.0, *one.strengths), curves)
 
@@ -103,8 +107,8 @@ def _plain(corruption: str, lead: Lead) -> dict[str, Any]:
     return {
         "corruption": corruption,
         "score": lead.score,
-        "ensemble": lead.ensemble.name,
-        "opponent": lead.opponent.name,
+        "ensemble": lead.ensemble.label,
+        "opponent": lead.opponent.label,
         "difference": of.difference,
         "low": of.low,
         "high": of.high,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from snntorch_binary.experiments.compare.comparison import Comparison
-from snntorch_binary.experiments.compare.shift.lines import Line
+from snntorch_binary.experiments.compare.predictors import Predictor
 from snntorch_binary.inference.predictions import entropy
 from snntorch_binary.metrics import (
     Difference,
@@ -22,7 +22,7 @@ from snntorch_binary.metrics import (
 )
 
 SCORES = ("accuracy", "ece", "nll", "rejection_area", "ood_auroc")
-"""Of each line, strength and seed."""
+"""Of each predictor, strength and seed."""
 LARGER_IS_BETTER = {"accuracy": True, "nll": False}
 """The scores that are means over examples, whose differences have intervals."""
 CLEAN = "none"
@@ -31,47 +31,46 @@ CLEAN = "none"
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores of each line under one corruption, or under none.
+    """Scores of each predictor under one corruption, or under none.
 
     Attributes:
         strengths: of the corruption.
-        scores: each [seeds, strengths] by line and name; ``ood_auroc`` is NaN where there is no corruption.
+        seeds: of each predictor; those of all seeds together are ``None``.
+        scores: each [seeds, strengths] by predictor and name; ``ood_auroc`` is NaN where there is no corruption.
         means: accuracy and NLL of each example [seeds, N], the mean over strengths.
     """
 
     strengths: tuple[float, ...]
-    scores: dict[Line, dict[str, Tensor]] = field(default_factory=dict)
-    means: dict[Line, dict[str, Tensor]] = field(default_factory=dict)
+    seeds: dict[Predictor, list[int | None]] = field(default_factory=dict)
+    scores: dict[Predictor, dict[str, Tensor]] = field(default_factory=dict)
+    means: dict[Predictor, dict[str, Tensor]] = field(default_factory=dict)
 
 
 def score(
-    answers: Mapping[Line, Tensor],
+    answers: Mapping[Predictor, Mapping[int | None, Tensor]],
     labels: Tensor,
     strengths: tuple[float, ...],
-    clean: Mapping[Line, Tensor] | None = None,
+    clean: Mapping[Predictor, Mapping[int | None, Tensor]] | None = None,
 ) -> Scored:
-    """Return the scores of answers [seeds, strengths, N, C] by line.
+    """Return the scores of answers [strengths, N, C] by predictor and seed.
 
     Args:
         answers: the answers.
         labels: int64 [N].
         strengths: of the corruption.
-        clean: the answers [seeds, 1, N, C] of the same lines to the same examples without corruption, which their
+        clean: the answers [1, N, C] of the same predictors to the same examples without corruption, which their
             entropy is to tell from these.
     """
     found = Scored(strengths)
-    for line, probabilities in answers.items():
-        surer = None if clean is None else [entropy(of_seed[0]) for of_seed in clean[line]]
-        by_seed = [
-            [_scores(each, labels, None if surer is None else surer[seed]) for each in of_seed]
-            for seed, of_seed in enumerate(probabilities)
+    for predictor, by_seed in answers.items():
+        found.seeds[predictor] = list(by_seed)
+        scores = [
+            [_scores(each, labels, None if clean is None else entropy(clean[predictor][seed][0])) for each in of_seed]
+            for seed, of_seed in by_seed.items()
         ]
-        found.scores[line] = {
-            name: torch.tensor([[scores[place] for scores in of_seed] for of_seed in by_seed])
-            for place, name in enumerate(SCORES)
-        }
-        examples = [[example_scores(each, labels) for each in of_seed] for of_seed in probabilities]
-        found.means[line] = {
+        found.scores[predictor] = dict(zip(SCORES, torch.tensor(scores).movedim(-1, 0), strict=True))
+        examples = [[example_scores(each, labels) for each in of_seed] for of_seed in by_seed.values()]
+        found.means[predictor] = {
             "accuracy": torch.stack([torch.stack([one.correct for one in of_seed]).mean(0) for of_seed in examples]),
             "nll": torch.stack([torch.stack([one.nll for one in of_seed]).mean(0) for of_seed in examples]),
         }
@@ -84,12 +83,12 @@ def _scores(probabilities: Tensor, labels: Tensor, clean_entropy: Tensor | None)
     return plain.accuracy, plain.ece, plain.nll, retained_accuracy(probabilities, labels).area, auroc
 
 
-def rows_of(comparison: Comparison, corruption: str, scored: Scored, seeds: list[int]) -> list[dict[str, Any]]:
-    """Return the rows of shift.json, one for each line, strength and seed."""
+def rows_of(comparison: Comparison, corruption: str, scored: Scored) -> list[dict[str, Any]]:
+    """Return the rows of shift.json, one for each predictor, seed and strength."""
     experiment, rows = comparison.experiment, []
-    for line, scores in scored.scores.items():
-        rule = experiment.rule(line.rule)
-        for number in range(len(scores["accuracy"])):
+    for predictor, scores in scored.scores.items():
+        rule = experiment.rule(predictor.rule)
+        for number, seed in enumerate(scored.seeds[predictor]):
             for place, strength in enumerate(scored.strengths):
                 values = {name: float(scores[name][number, place]) for name in SCORES}
                 if corruption == CLEAN:
@@ -99,15 +98,14 @@ def rows_of(comparison: Comparison, corruption: str, scored: Scored, seeds: list
                         "dataset": experiment.name,
                         "corruption": corruption,
                         "strength": strength,
-                        "rule": line.rule,
+                        "rule": predictor.rule,
                         "credit": rule.credit or experiment.credit,
-                        "prediction": line.prediction,
-                        "together": line.together,
-                        "temperature_scaled": line.scaled,
-                        "seed": seeds[number] if line.together == 1 else None,
+                        "prediction": predictor.prediction,
+                        "trainings": predictor.trainings,
+                        "scaled": predictor.scaled,
+                        "seed": seed,
                         **values,
-                        "bits_per_weight": rule.bits(line.prediction) * line.together,
-                        "trainings": line.together,
+                        "bits_per_weight": predictor.trainings * rule.bits(predictor.prediction),
                     }
                 )
     return rows
@@ -125,8 +123,8 @@ class Lead:
     """
 
     score: str
-    ensemble: Line
-    opponent: Line
+    ensemble: Predictor
+    opponent: Predictor
     difference: Difference
 
     @property
@@ -137,18 +135,18 @@ class Lead:
         return "ahead" if (self.difference.difference > 0) == LARGER_IS_BETTER[self.score] else "behind"
 
 
-def leads(means: Mapping[Line, Mapping[str, Tensor]]) -> list[Lead]:
+def leads(means: Mapping[Predictor, Mapping[str, Tensor]]) -> list[Lead]:
     """Return how far each ensemble is ahead in accuracy and NLL.
 
     Args:
-        means: scores of each example [seeds, N] by line and name.
+        means: scores of each example [seeds, N] by predictor and name.
     """
     found = []
-    for ensemble in (line for line in means if line.prediction == "ensemble" and not line.scaled):
-        opponents = [line for line in means if line.prediction == "single" and line.rule != ensemble.rule]
+    for ensemble in (one for one in means if one.prediction == "ensemble" and not one.scaled):
+        opponents = [one for one in means if one.prediction == "single" and one.rule != ensemble.rule]
         for name, larger in LARGER_IS_BETTER.items() if opponents else ():
             sign = 1 if larger else -1
-            best = max(opponents, key=lambda line: sign * float(means[line][name].mean()))
+            best = max(opponents, key=lambda one: sign * float(means[one][name].mean()))
             of_ensemble = means[ensemble][name]
             difference = paired_bootstrap(of_ensemble, means[best][name].expand_as(of_ensemble))
             found.append(Lead(name, ensemble, best, difference))

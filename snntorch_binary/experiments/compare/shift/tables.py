@@ -10,7 +10,7 @@ from rich.table import Table
 from torch import Tensor
 
 from snntorch_binary.data.corruptions import Corruption
-from snntorch_binary.experiments.compare.shift.lines import Line
+from snntorch_binary.experiments.compare.predictors import Predictor
 from snntorch_binary.experiments.compare.shift.rows import CLEAN, SCORES, Lead, Scored
 
 
@@ -30,7 +30,7 @@ def tables_of(
         by_name: scores under each corruption.
         leads: by the name of a corruption, or of a mean over several.
     """
-    found = [_by_corruption(name, corruptions, clean, by_name), _by_line(name, list(clean.scores), by_name)]
+    found = [_by_corruption(name, corruptions, clean, by_name), _by_predictor(name, list(clean.scores), by_name)]
     if any(leads.values()):
         titles = {CLEAN: "clean", **{one.name: one.title for one in corruptions}}
         found.append(_of_leads(name, {titles.get(key, key): of for key, of in leads.items()}))
@@ -46,22 +46,22 @@ def _table(title: str, caption: str) -> Table:
 
 def _by_corruption(name: str, corruptions: Sequence[Corruption], clean: Scored, by_name: Mapping[str, Scored]) -> Table:
     table = _table(f"{name}, degraded test part", "accuracy (%), and below NLL: mean over seeds and strengths")
-    lines = [line for line in clean.scores if not line.scaled]
+    predictors = [predictor for predictor in clean.scores if not predictor.scaled]
     table.add_column("corruption")
-    for line in lines:
-        table.add_column(line.name.replace("-", "-\n").replace(" ", "\n", 1), justify="right", no_wrap=True)
+    for predictor in predictors:
+        table.add_column(predictor.label.replace("-", "-\n").replace(" ", "\n", 1), justify="right", no_wrap=True)
     kinds = ["clean", *(one.kind for one in corruptions), None]
     titles = ["clean", *(one.title for one in corruptions)]
     for place, (title, scored) in enumerate(zip(titles, [clean, *by_name.values()], strict=True)):
         cells = (
-            f"{100 * scored.scores[line]['accuracy'].mean():.1f}\n{_short(scored.scores[line]['nll'])}"
-            for line in lines
+            f"{100 * scored.scores[predictor]['accuracy'].mean():.1f}\n{_short(scored.scores[predictor]['nll'])}"
+            for predictor in predictors
         )
         table.add_row(title, *cells, end_section=kinds[place] != kinds[place + 1])
     return table
 
 
-def _by_line(name: str, lines: Sequence[Line], by_name: Mapping[str, Scored]) -> Table:
+def _by_predictor(name: str, predictors: Sequence[Predictor], by_name: Mapping[str, Scored]) -> Table:
     caption = (
         "all but NLL in %, mean over seeds, corruptions and strengths, and the worst\n"
         "scaled: by a temperature fitted on clean validation data\n"
@@ -73,16 +73,16 @@ def _by_line(name: str, lines: Sequence[Line], by_name: Mapping[str, Scored]) ->
     table.add_column("prediction")
     for heading in ("accuracy", "worst", "NLL", "worst", "ECE", "rejection", "AUROC"):
         table.add_column(heading, justify="right")
-    for place, line in enumerate(lines):
-        of = {name: torch.cat([each.scores[line][name].mean(0) for each in by_name.values()]) for name in SCORES}
+    for place, predictor in enumerate(predictors):
+        of = {name: torch.cat([each.scores[predictor][name].mean(0) for each in by_name.values()]) for name in SCORES}
         table.add_row(
-            line.name,
+            predictor.label,
             f"{100 * of['accuracy'].mean():.2f}",
             f"{100 * of['accuracy'].amin():.1f}",
             f"{of['nll'].mean():.3f}",
             f"{of['nll'].amax():.2f}",
             *(f"{100 * of[name].mean():.2f}" for name in ("ece", "rejection_area", "ood_auroc")),
-            end_section=line.rule != lines[min(place + 1, len(lines) - 1)].rule,
+            end_section=predictor.rule != predictors[min(place + 1, len(predictors) - 1)].rule,
         )
     return table
 
@@ -96,7 +96,7 @@ def _of_leads(name: str, leads: Mapping[str, Sequence[Lead]]) -> Table:
     for title, of in leads.items():
         for ensemble in ensembles:
             cells = [_said(lead) for lead in of if lead.ensemble == ensemble]
-            table.add_row(title, *([ensemble.name] if len(ensembles) > 1 else []), *cells)
+            table.add_row(title, *([ensemble.label] if len(ensembles) > 1 else []), *cells)
     return table
 
 
@@ -105,7 +105,7 @@ def _said(lead: Lead) -> str:
     of = lead.difference
     middle, low, high = (f"{factor * value:+.{decimals}f}" for value in (of.difference, of.low, of.high))
     place = {"ahead": "ahead of", "level": "level with", "behind": "behind"}[lead.verdict]
-    return f"{place} {lead.opponent.name}\n{middle} ({low} to {high})"
+    return f"{place} {lead.opponent.label}\n{middle} ({low} to {high})"
 
 
 def _short(values: Tensor) -> str:
