@@ -57,7 +57,10 @@ def test_compare_regression(credit, tmp_path, capsys):
     error = sum(run["probabilities"]["single"][:, 0] for run in done) / 2 - done[0]["labels"]
     squares = [row["rmse"] ** 2 for row in rows if (row["rule"], row["trainings"]) == ("st", 2)]
     assert sum(squares) / 2 == pytest.approx(float(error.double().square().mean()), rel=1e-5)
-    assert "coverage" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "coverage" in text
+    assert "st x 2" in text
+    assert "…" not in text  # all columns fit
 
 
 def test_regression_rmse_is_what_the_answers_say(tmp_path):

@@ -120,7 +120,7 @@ def _noise(runs: Sequence[Run], prediction: str, same_validation: bool) -> float
 
 def _table(name: str, rows: list[dict[str, Any]]) -> Table:
     caption = (
-        "mean ± standard deviation over seeds; inside and outside of the\ntraining range; "
+        "mean and, below it, standard deviation over seeds; inside and outside of the\ntraining range; "
         "coverage: share of targets in the 95 %\ninterval; spread: standard deviation over members"
     )
     together = {row["trainings"] for row in rows if row["trainings"] > 1}
@@ -130,7 +130,7 @@ def _table(name: str, rows: list[dict[str, Any]]) -> Table:
         title=name,
         caption=caption,
         box=box.SIMPLE_HEAD,
-        padding=(0, 2, 0, 0),
+        padding=(0, 1, 0, 0),
         pad_edge=False,
         show_edge=False,
     )
@@ -149,8 +149,8 @@ def _table(name: str, rows: list[dict[str, Any]]) -> Table:
             where,
             f"{group[0]['bits_per_weight']:.3g}",
             str(predictor.trainings),
-            mean_and_spread(scores["rmse"], 3),
-            mean_and_spread(scores["nll"], 3),
+            mean_and_spread(scores["rmse"], 3, "\n±"),
+            mean_and_spread(scores["nll"], 3, "\n±"),
             f"{statistics.fmean(scores['coverage']):.2f}",
             f"{statistics.fmean(scores['spread']):.3f}",
         )
