@@ -62,14 +62,6 @@ class Built:
             raise NotAGraphError(_CHANGES)
         return recording, found
 
-    def graph_of(self, twin: nn.Module) -> GraphNetwork:
-        """Return the graph with the modules of a copy of the network."""
-        parts = {name: part for name, part in self.graph.named_children() if name.startswith("_")}
-        tensors = {
-            name: value for name, value in self.graph.named_buffers(recurse=False) if name.startswith("_constant_")
-        }
-        return GraphNetwork(twin, self.graph.graph, parts, tensors, (self.args, {}))
-
 
 _CHANGES = "what it does depends on the size of its input, or on training mode"
 

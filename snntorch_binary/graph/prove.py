@@ -149,7 +149,7 @@ def _check_gradients(built: Built) -> None:
         return
     reset(twin)
     before = _answer(recording)
-    answer = built.graph_of(twin).graph_answer(*(leaf for leaf in recording.inputs if isinstance(leaf, Tensor)))
+    answer = built.graph.of(twin).graph_answer(*(leaf for leaf in recording.inputs if isinstance(leaf, Tensor)))
     if not all(_difference(one, other).close for one, other in zip(leaves(before), leaves(answer), strict=True)):
         return  # neurons that fire by rounding have other gradients
     expected, found = _gradients(before, parameters), _gradients(answer, parameters)

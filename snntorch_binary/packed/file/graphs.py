@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
-from snntorch_binary.packed.file.entry import Entry, PackedFileError, Tensors
+from snntorch_binary.packed.file.entry import Entry, PackedFileError, Read, Tensors, Write
 from snntorch_binary.packed.graph import Instruction, PackedGraph, Ref, Scan
 from snntorch_binary.packed.operations import FUNCTIONS, METHODS
 
@@ -18,9 +17,6 @@ _DEEPEST = 6
 _LARGEST = 2**24
 _NAME = re.compile(r"[A-Za-z0-9_]{1,190}")
 _DTYPES = {str(dtype): dtype for dtype in (torch.float32, torch.float64, torch.float16, torch.int64, torch.bool)}
-
-Write = Callable[[nn.Module, str, Tensors], dict[str, Any]]
-Read = Callable[[Entry], nn.Module]
 
 
 def graph_to_entry(graph: PackedGraph, path: str, tensors: Tensors, write: Write) -> dict[str, Any]:
@@ -61,15 +57,22 @@ def graph_of(entry: Entry, read: Read) -> PackedGraph:
         if not _NAME.fullmatch(name) or name in modules or name in tensors or hasattr(PackedGraph, name):
             raise entry.error("modules", "pairs that begin with a name of their own")
         modules[name] = read(entry.child(item[1], name))
-    instructions: list[Instruction] = []
-    for item in items:
-        instructions.append(_instruction(entry, item, len(instructions), modules, tensors))
-    output = _tree(entry, entry.values.get("output"), len(instructions))
+    made = entry.allowance.made
+    if id(items) not in made:  # members of an ensemble share what they do
+        made[id(items)] = _program(entry, items, modules, tensors)
+    instructions, output = made[id(items)]
     graph = PackedGraph(instructions, output, modules, tensors)
     report = entry.values.get("report")
     if isinstance(report, dict) and all(isinstance(text, str) for pair in report.items() for text in pair):
         graph.report = report
     return graph
+
+
+def _program(entry: Entry, items: list[Any], modules: Any, tensors: Any) -> tuple[list[Instruction], Any]:
+    instructions: list[Instruction] = []
+    for item in items:
+        instructions.append(_instruction(entry, item, len(instructions), modules, tensors))
+    return instructions, _tree(entry, entry.values.get("output"), len(instructions))
 
 
 def _tensor(entry: Entry, name: str) -> torch.Tensor:
