@@ -11,11 +11,13 @@ from torch import Tensor, fx, nn
 from snntorch_binary._errors import expected
 from snntorch_binary.graph.function_of import FunctionOf
 from snntorch_binary.graph.network import GraphNetwork
-from snntorch_binary.graph.neurons import has_twin, scan_over_time, twin_of
+from snntorch_binary.graph.neurons import scan_over_time, twin_in_inference
 from snntorch_binary.graph.tree import leaves, mapped
 from snntorch_binary.graph.whole import is_whole
 from snntorch_binary.nn.neurons.base import Neuron
 from snntorch_binary.nn.neurons.known import takes_one_step
+from snntorch_binary.nn.subclasses import computes_as
+from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.float_layers import geometry_of, weights_of
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.operations import FUNCTIONS, METHODS, name_of
@@ -114,7 +116,7 @@ class PackedGraph(nn.Module):
 def is_whole_when_packed(module: nn.Module) -> bool:
     """Say whether a module is one thing in a packed graph; neurons of which it knows no form are what they compute."""
     neurons = takes_one_step(module) is not None and type(module).__module__.startswith("snntorch.")
-    if neurons and not (isinstance(module, Neuron) or has_twin(module)):
+    if neurons and not (isinstance(module, Neuron) or twin_in_inference(module)):
         return False
     return is_whole(module)
 
@@ -164,11 +166,12 @@ class _Writer:
             return self.program(module.graph, module)
         if isinstance(module, FunctionOf) and step_at_zero(module) is not None:
             return StepAtZero(bool(step_at_zero(module)))
-        if has_twin(module):
-            return twin_of(module, step=True, init_hidden=bool(module.init_hidden), output=bool(module.output))
+        twin = twin_in_inference(module)
+        if twin is not None:
+            return twin
         weights = weights_of(module)
         if weights is None:
-            return module
+            return _of_torch(module)
         if self._is_called_with_more(module):
             self.report[target] = "stays as it is: it is called with more than an input, such as an output size"
             return module
@@ -232,7 +235,7 @@ class _Program:
             return self._attribute(str(target))
         if node.op == "call_module":
             module = self.root.get_submodule(str(target))
-            silent = type(module) in _SILENT
+            silent = computes_as(module) in _SILENT
             if not args and kwargs.keys() == {"input"}:
                 args, kwargs = (kwargs["input"],), {}
             return args[0] if silent else self._add("invoke", self._module(str(target)), args, kwargs)
@@ -264,8 +267,8 @@ class _Program:
         """Write a scan of neurons as the call of the time-first neurons of this package."""
         name = f"{_plain(target)}_over_time"
         if name not in self.modules:
-            neuron: Any = self.root.get_submodule(target)
-            self.modules[name] = Scan(twin_of(neuron, step=True) if has_twin(neuron) else neuron)
+            neuron = self.root.get_submodule(target)
+            self.modules[name] = Scan(twin_in_inference(neuron) or neuron)
         return self._add("invoke", name, args[1:])
 
     def _module(self, target: str) -> str:
@@ -322,6 +325,16 @@ def step_at_zero(function: nn.Module) -> bool | None:
     below, tie, above = found.split([2, 1, 2])
     is_step = bool((below == 0).all()) and bool((above == 1).all()) and float(tie) in (0.0, 1.0)
     return bool(tie) if is_step else None
+
+
+def _of_torch(layer: nn.Module) -> nn.Module:
+    """Return a layer of another library as the one of torch that does the same, or as it is."""
+    kind = computes_as(layer)
+    if kind is type(layer):
+        return layer
+    twin = kind.__new__(kind)
+    twin.__dict__.update(vars(layer))
+    return TimeFirst(twin) if getattr(layer, "step_mode", None) == "m" else twin
 
 
 def _plain(name: str) -> str:

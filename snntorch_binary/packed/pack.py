@@ -121,9 +121,9 @@ def _packed_graph(graph: GraphNetwork, spikes: list[bool], real_input: Collectio
 def _opened(net: nn.Module, sample: Any, step: bool | None = None) -> GraphNetwork:
     """Return the graph of a network in which neurons without a packed form are what they compute, if they can be."""
     try:
-        return as_graph(net, sample, step, whole=is_whole_when_packed)
+        return as_graph(net, sample, step, is_whole_when_packed, learns=False)
     except NotAGraphError:
-        return as_graph(net, sample, step)
+        return as_graph(net, sample, step, learns=False)
 
 
 def _reasons(names: dict[nn.Module, str]) -> dict[str, str]:

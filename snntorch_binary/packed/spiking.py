@@ -9,7 +9,7 @@ from torch import fx, nn
 
 from snntorch_binary.graph import running
 from snntorch_binary.graph.network import GraphNetwork
-from snntorch_binary.graph.neurons import scan_over_time
+from snntorch_binary.graph.neurons import scan_over_time, twin_in_inference
 from snntorch_binary.graph.tree import leaves
 
 _KEEPING = {
@@ -64,6 +64,9 @@ class Spiking:
             return False
         if node.target is operator.getitem and isinstance(first[0], fx.Node) and first[0].target is scan_over_time:
             return bool(node.args[1] == 0) and self._fires_ones(str(first[0].args[0].target))  # type: ignore[union-attr]  # a node
+        if node.target is running.call_at_rest:
+            neuron: Any = self.network.get_submodule(str(first[0].target))  # type: ignore[union-attr]  # a node
+            return twin_in_inference(neuron) is not None and not getattr(neuron, "output", False)
         if node.target in _OF_FIRST:
             return self._of(first)
         if node.target is running.all_steps_at_once:
