@@ -143,7 +143,7 @@ def twin_in_inference(neuron: Any) -> Neuron | None:
         over_time = leaky_over_time if snntorch_kind(neuron) == "Leaky" else synaptic_over_time
         twin: Any = over_time(neuron, bool(neuron.output))
         twin.one_step, twin.init_hidden = True, bool(neuron.init_hidden)
-        return twin  # type: ignore[no-any-return]
+        return twin
     description = description_of(neuron)
     if isinstance(neuron, Neuron) or description is None or description.in_inference is None:
         return None

@@ -24,6 +24,8 @@ from snntorch_binary.graph.tree import leaves, mapped
 from snntorch_binary.graph.values import At, Backward, Each, Earlier, Joined, Listed, Node, Of, Part, Value, is_sequence
 
 DRAWN = "drawn"
+RANK = "rank"
+"""Under which the call of a layer says how many dimensions the sequence has that it gets."""
 
 
 class Writer:
@@ -152,6 +154,7 @@ class Writer:
                 self._done[node] = self.graph.call_function(running.call_at_rest, args, kwargs)
             else:
                 self._done[node] = self.operation(node.first.target, args, kwargs)
+                self._done[node].meta[RANK] = self._rank(node.args[0]) if node.args else None
             self._drew(node, self._done[node])
             self._say(node, "once")
         elif node.chained:
@@ -273,6 +276,8 @@ class Writer:
         x = node.args[0] if node.args else None
         rank = self._rank(x)
         self.write_way(node, way_of_layer(layer, rank) if plain and rank is not None else "steps")
+        if isinstance(self._done[node], fx.Node):
+            self._done[node].meta[RANK] = (rank or 0) + 1
 
     def _write_operation(self, node: Node) -> None:
         assert isinstance(node.first.target, Operation)

@@ -80,7 +80,7 @@ class PackedEnsemble(nn.Module):
         """Return the form of the members."""
         if self.scored is not None:
             return Form(False, self.time_dim, scored=self.scored)
-        return form_of(self.net[0], x, self.step, self.time_dim)  # type: ignore[index]  # there is a list of them
+        return form_of(self.net[0], x, self.step, self.time_dim)
 
     @torch.no_grad()
     def predict(self, x: Tensor | SpikeBits, task: Task | None = None, noise: float | Tensor = 0.0) -> Any:

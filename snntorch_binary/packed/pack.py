@@ -22,8 +22,9 @@ from snntorch_binary.inference.run import is_stepwise
 from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.packed.ensemble import PackedEnsemble
 from snntorch_binary.packed.float_layers import CONV, LINEAR, geometry_of, weights_of, weights_or_reason, without_time
-from snntorch_binary.packed.graph import PackedGraph, is_whole_when_packed, pack_graph
+from snntorch_binary.packed.graph import PackedGraph
 from snntorch_binary.packed.layer import PackedLayer
+from snntorch_binary.packed.pack_graph import is_whole_when_packed, pack_graph
 from snntorch_binary.packed.stages import Stage, is_sequence, stages_of
 
 _logger = logging.getLogger(__name__)

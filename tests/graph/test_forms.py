@@ -253,7 +253,9 @@ class Underscored(nn.Module):
     def __init__(self):
         super().__init__()
         self._fc = nn.Linear(12, 6)
-        self._hidden = sb.nn.Recurrent(sb.nn.Leaky(beta=0.9, spike_grad=sb.kernels.surrogates.ArcTan()), nn.Linear(6, 6))
+        self._hidden = sb.nn.Recurrent(
+            sb.nn.Leaky(beta=0.9, spike_grad=sb.kernels.surrogates.ArcTan()), nn.Linear(6, 6)
+        )
 
     def forward(self, x):
         return self._hidden(4 * self._fc(x))

@@ -105,7 +105,9 @@ def test_other_arguments(path):
 def test_norms_of_each_member_are_its_own(path):
     ensemble, x = ensemble_of("convolutions with batch norm")
     sb.refit_norms_(ensemble, x)
-    norms = [[buffer for name, buffer in member.named_buffers() if "running_mean" in name] for member in ensemble.members]
+    norms = [
+        [buffer for name, buffer in member.named_buffers() if "running_mean" in name] for member in ensemble.members
+    ]
     assert not torch.equal(norms[0][0], norms[1][0])
     sb.save_packed(sb.pack(ensemble, x), path)
     assert torch.equal(sb.load_packed(path)(x), ensemble(x))
@@ -121,8 +123,7 @@ def test_members_whose_neurons_differ_are_kept_apart(path):
 
 
 def test_members_are_what_fuse_gave(path):
-    ensemble, x = ensemble_of("loop over time")
-    net = MODELS["loop over time"][0]()
+    net, x = MODELS["loop over time"][0](), MODELS["loop over time"][1]()
     sb.binarize_(net, sb.Bernoulli(init_scale=0.4), scale=0.25)
     fused = sb.Ensemble(sb.fuse(net, x).eval(), 2)
     packed = sb.pack(fused)
@@ -190,8 +191,14 @@ def file(path):
         (lambda s: s.update(num_members=2**20), "asks for more than 512 times its size"),
         (lambda s: s.update(num_members=0), "`num_members`"),
         (lambda s: s.update(member=[]), "described by list"),
-        (lambda s: s["member"].update(type="Flatten", start_dim=0, end_dim=-1), "`member` of module '' has to be a packed"),
-        (lambda s: s["member"].update(modules=[], instructions=[], tensors=[], output=None), "has to be a packed graph"),
+        (
+            lambda s: s["member"].update(type="Flatten", start_dim=0, end_dim=-1),
+            "to be a packed graph",
+        ),
+        (
+            lambda s: s["member"].update(modules=[], instructions=[], tensors=[], output=None),
+            "has to be a packed graph",
+        ),
         (lambda s: s["member"]["instructions"].append(["function", "system", {"tuple": []}, {"dict": []}]), "'system'"),
         (lambda s: s.update(time_dim=3), r"`time_dim` of module '' has to be an integer in \[0, 2\]"),
         (lambda s: s.update(scored=1), "`scored` of module '' has to be true or false"),

@@ -8,8 +8,8 @@ from torch import nn
 
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.ensemble import PackedEnsemble
-from snntorch_binary.packed.file.entry import Entry, Kinds, Tensors, read_one_of, write_one_of
 from snntorch_binary.packed.file.ensembles import ensemble_of, ensemble_to_entry
+from snntorch_binary.packed.file.entry import Entry, Kinds, Tensors, read_one_of, write_one_of
 from snntorch_binary.packed.file.graphs import graph_of, graph_to_entry, scan_of, scan_to_entry
 from snntorch_binary.packed.file.layers import LAYERS, geometry_to_entry, pooling_of
 from snntorch_binary.packed.file.neurons import first_version, neurons

@@ -14,11 +14,13 @@ from snntorch_binary.packed.shaping import PackedFlatten, PackedMaxPool
 
 
 def sequence_to_entry(sequence: nn.Module, path: str, tensors: Tensors, write: Write) -> dict[str, Any]:
+    """Return the plain values of a sequence or a list of modules, and add their tensors."""
     inside = f"{path}." if path else ""
     return {"modules": [[name, write(child, inside + name, tensors)] for name, child in sequence._modules.items()]}  # type: ignore[arg-type]
 
 
 def modules_of(entry: Entry, read: Read) -> dict[str, nn.Module]:
+    """Return the modules of a sequence or a list, by name."""
     modules = entry.values.get("modules")
     if not isinstance(modules, list):
         raise entry.error("modules", "a list")
@@ -31,6 +33,11 @@ def modules_of(entry: Entry, read: Read) -> dict[str, nn.Module]:
 
 
 def sequence_of(entry: Entry, read: Read) -> nn.Sequential:
+    """Return a sequence in which bits go to what takes them.
+
+    Raises:
+        PackedFileError: the entry does not describe one.
+    """
     modules = modules_of(entry, read)
     bits, last = False, next(reversed(modules.values()), None)
     for module in modules.values():
