@@ -42,6 +42,10 @@ def pack(net: nn.Module, sample: Any = None, *, real_input: Collection[str] = ()
     than ±1 (``WeightRule.levels``), it is of a class of its own, it is no float32. A module
     that reads ``layer.weight``, ``layer.bias`` or a size finds them on the packed layer.
 
+    With a sample, a network of any form is packed as its graph over time: neurons right behind a layer become part of
+    it and spikes go on as bits there, too, wherever nothing else looks at them; SpikingJelly's layers and neurons are
+    packed as ours, where they compute the same. Which layers are shown real numbers is found out.
+
     A sequence of layers and snnTorch's neurons, or of ours with ``init_hidden=True``, takes one time step at a time. It
     is made time-first before (:func:`snntorch_binary.fuse`): packed, it takes [T, B, ...] and starts at rest. A module
     with a loop of its own keeps it, and its neurons.
@@ -112,7 +116,7 @@ def _packed(graph: GraphNetwork, sample: Any, real_input: Collection[str]) -> Pa
 
 
 def _packed_graph(graph: GraphNetwork, spikes: list[bool], real_input: Collection[str]) -> PackedGraph:
-    layers = {name for name, module in graph.named_modules() if weights_of(module) is not None}
+    layers = [name for name, module in graph.named_modules() if weights_of(module) is not None]
     for name in real_input:
         if name not in layers:
             raise ValueError(expected("real_input", f"names of binary layers, of {', '.join(layers)}", repr(name)))

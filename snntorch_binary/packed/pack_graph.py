@@ -225,7 +225,7 @@ class _Program:
         target = str(found.layer.target)
         weights = self.writer.counting_spikes(target)
         assert weights is not None
-        name = f"{_plain(target)}_and_neurons"
+        name = _plain(target)
         self.modules[name] = self.writer.layer(target, weights, found)
         return self._add("invoke", name, self._tree(found.layer.args), self._tree(dict(found.layer.kwargs)))
 

@@ -132,6 +132,10 @@ class Pairs:
             pools_time = leading == 2 and type(inner) is not nn.Flatten
             module = None if pools_time else self._on_bits(inner, spatial, leading)
             return None if module is None else (only, module, set())
+        if only is not None and only.target is running.all_steps_at_once and only.args[1:] == ((spikes,), ()):
+            end = next(iter(only.users)) if len(only.users) == 1 else None
+            step = self.root.get_submodule(str(only.args[0].target))  # type: ignore[union-attr]  # a node
+            return (end, PackedFlatten(), {only}) if end is not None and _is_flattening(step) else None
         batch = next((user for user in spikes.users if user.target is running.as_batch), None)
         made = next(iter(batch.users), None) if batch is not None and len(batch.users) == 1 else None
         end = next(iter(made.users), None) if made is not None and len(made.users) == 1 else None
@@ -145,9 +149,7 @@ class Pairs:
     def _of_batch(self, made: fx.Node, spatial: int) -> nn.Module | None:
         if made.op == "call_module":
             return self._on_bits(self.root.get_submodule(str(made.target)), spatial, 1)
-        name = str(made.target if made.op == "call_method" else getattr(made.target, "__name__", ""))
-        is_flat = name == "flatten" and made.args[1:] in ((1,), (1, -1)) and not made.kwargs
-        return PackedFlatten() if is_flat else None
+        return PackedFlatten() if _flattens(made) else None
 
     def _on_bits(self, layer: Any, spatial: int, leading: int) -> nn.Module | None:
         """Return the twin on bits of a pooling or flattening that sees so many dimensions before the channels."""
@@ -156,6 +158,19 @@ class Pairs:
             geometry = geometry_of(layer)
             return PackedMaxPool(geometry) if geometry is not None and geometry.can_pool else None
         return PackedFlatten() if kind is nn.Flatten and (layer.start_dim, layer.end_dim) == (leading, -1) else None
+
+
+def _flattens(made: fx.Node) -> bool:
+    """Say whether an operation makes one row of features of each example of a batch."""
+    name = str(made.target if made.op == "call_method" else getattr(made.target, "__name__", ""))
+    return name == "flatten" and made.args[1:] in ((1,), (1, -1)) and not made.kwargs
+
+
+def _is_flattening(step: Any) -> bool:
+    """Say whether that is all that a step does."""
+    done = [node for node in step.graph.nodes if node.op not in ("placeholder", "output")]
+    (output,) = (node for node in step.graph.nodes if node.op == "output")
+    return len(done) == 1 and _flattens(done[0]) and output.args[0] == ((done[0],), ())
 
 
 def _is(node: Any, function: Any) -> bool:

@@ -80,9 +80,11 @@ def test_every_form(name, path):
         return
     sb.save_packed(packed, path)
     loaded = sb.load_packed(path)
-    loaded.readout = ensemble.readout
+    loaded.readout = packed.readout = ensemble.readout
     torch.manual_seed(1)
-    assert torch.equal(loaded(x), packed(x)) or name == "rate-encoded"
+    again = loaded(x)
+    torch.manual_seed(1)
+    assert torch.equal(again, packed(x))
 
 
 def test_other_arguments(path):
@@ -139,9 +141,7 @@ def test_counts_are_those_of_the_ensemble():
     assert [row.name for row in ours.rows] == [row.name.replace("members", "net") for row in theirs.rows]
     for name in ("synaptic_operations", "dense_macs", "spikes", "weight_bytes", "update_macs"):
         assert [getattr(row, name) for row in ours.rows] == [getattr(row, name) for row in theirs.rows]
-    assert sb.summary(packed).binary_weights == 3 * sb.summary(ensemble.members[0]).real_parameters - 3 * (
-        sb.summary(packed).real_parameters // 3
-    )
+    assert sb.summary(packed).binary_weights == 3 * (12 * 16 + 16 * 5)
 
 
 def test_a_packed_graph_alone_is_read_out_and_counted():

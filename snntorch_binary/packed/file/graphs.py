@@ -8,9 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from snntorch_binary.graph.tree import leaves
 from snntorch_binary.packed.file.entry import Entry, PackedFileError, Read, Tensors, Write
 from snntorch_binary.packed.graph import Instruction, PackedGraph, Ref, Scan
+from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.operations import FUNCTIONS, METHODS
+from snntorch_binary.packed.shaping import PackedFlatten, PackedMaxPool
 
 _MOST_INSTRUCTIONS = 100_000
 _DEEPEST = 6
@@ -61,6 +64,7 @@ def graph_of(entry: Entry, read: Read) -> PackedGraph:
     if id(items) not in made:  # members of an ensemble share what they do
         made[id(items)] = _program(entry, items, modules, tensors)
     instructions, output = made[id(items)]
+    _check_bits(entry, instructions, output, modules)
     graph = PackedGraph(instructions, output, modules, tensors)
     report = entry.values.get("report")
     if isinstance(report, dict) and all(isinstance(text, str) for pair in report.items() for text in pair):
@@ -73,6 +77,23 @@ def _program(entry: Entry, items: list[Any], modules: Any, tensors: Any) -> tupl
     for item in items:
         instructions.append(_instruction(entry, item, len(instructions), modules, tensors))
     return instructions, _tree(entry, entry.values.get("output"), len(instructions))
+
+
+def _check_bits(entry: Entry, instructions: list[Instruction], output: Any, modules: dict[str, nn.Module]) -> None:
+    """Refuse a graph in which bits go to what does not take them, or what is no bits to what takes nothing else."""
+    bits: set[int] = set()
+    for index, each in enumerate(instructions):
+        module = modules[each.name] if each.kind == "invoke" else None
+        shapes = isinstance(module, (PackedMaxPool, PackedFlatten))
+        takes = shapes or (isinstance(module, PackedLayer) and not module.real_input)
+        given = {leaf.index for leaf in leaves((each.args, each.kwargs)) if isinstance(leaf, Ref)}
+        one = len(each.args) == 1 and isinstance(each.args[0], Ref) and not each.kwargs
+        if (given & bits and not (takes and one)) or (shapes and not (one and given <= bits)):
+            raise entry.error("instructions", "a list in which bits go to modules that take them")
+        if shapes or (isinstance(module, PackedLayer) and module.packed_output):
+            bits.add(index)
+    if bits & {leaf.index for leaf in leaves(output) if isinstance(leaf, Ref)}:
+        raise entry.error("output", "no bits")
 
 
 def _tensor(entry: Entry, name: str) -> torch.Tensor:
