@@ -142,7 +142,11 @@ def fuse(net: nn.Module | Iterable[nn.Module], sample: Any = None, *, step: bool
 
 
 def as_graph(
-    net: Any, sample: Any, step: bool | None = None, whole: Callable[[nn.Module], bool] = is_whole
+    net: Any,
+    sample: Any,
+    step: bool | None = None,
+    whole: Callable[[nn.Module], bool] = is_whole,
+    learns: bool = True,
 ) -> GraphNetwork:
     """Return a network as its graph over time, as :func:`fuse` does.
 
@@ -151,6 +155,7 @@ def as_graph(
         sample: an input, or a tuple of arguments.
         step: whether a call is one time step.
         whole: says which modules are one thing in the graph.
+        learns: whether the graph has to have the network's gradients, too.
     """
     if not isinstance(net, nn.Module):
         raise TypeError(expected("net", "a module", type(net).__name__))
@@ -163,7 +168,7 @@ def as_graph(
     with torch.random.fork_rng(devices):  # what it draws while it is recorded
         if step is None:
             step = False if len(args) > 1 else known_step(net)
-        built = build(net, args, (lambda: form_of(net, args[0]).step) if step is None else step, whole)
+        built = build(net, args, (lambda: form_of(net, args[0]).step) if step is None else step, whole, learns)
         built.graph.proof, built.graph.stepped = prove(built), built.step or longest(built.first) > 1
     return built.graph
 
@@ -185,7 +190,7 @@ def _time_first(layer: nn.Module, is_last: bool) -> tuple[nn.Module, str]:
     if description is not None and description.over_time is not None:
         if not description.takes_one_step(layer):
             return layer, f"{kind}, as it is"
-        hidden = getattr(layer, "init_hidden", False)
+        hidden = getattr(layer, "init_hidden", hasattr(layer, "step_mode"))  # the second is SpikingJelly's
         twin = description.over_time(layer, getattr(layer, "output", False) or (is_last and not hidden))
         if isinstance(twin, nn.Module):
             return twin, f"{kind}, {_how(twin, description)}"

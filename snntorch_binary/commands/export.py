@@ -115,6 +115,7 @@ def _to_packed(run: TrainedRun, path: Path, options: argparse.Namespace) -> str:
     from snntorch_binary import Ensemble, pack, save_packed
 
     net, reading = run.net, dict(run.description.reading)
+    sample = None if isinstance(net, nn.Sequential) else _sample(run)
     if not binary_layers(net):
         raise ValueError(expected("RUN", "one of binary weights for --to packed", "one in full precision"))
     if options.weights == "mean":
@@ -127,10 +128,10 @@ def _to_packed(run: TrainedRun, path: Path, options: argparse.Namespace) -> str:
         if run.norms is not None:
             for member, one in enumerate(ensemble.members):
                 run.norms.put_(one, member)
-        save_packed(pack(ensemble), path)
+        save_packed(pack(ensemble, sample), path)
         return f"{options.members} members of 1 bit per weight, for snntorch_binary.load_packed"
     chosen = net if options.weights == "mode" else _frozen(net, options.weights)
-    save_packed(pack(chosen, None if isinstance(net, nn.Sequential) else _sample(run)), path)
+    save_packed(pack(chosen, sample), path)
     return "1 bit per weight, for snntorch_binary.load_packed"
 
 

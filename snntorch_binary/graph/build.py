@@ -37,6 +37,7 @@ class Built:
         formulas: what stands for each number in the graph.
         first: a recording in evaluation mode, with gradients.
         whole: says which modules are one thing in the graph.
+        learns: whether it has gradients.
     """
 
     graph: GraphNetwork
@@ -47,6 +48,7 @@ class Built:
     formulas: list[Any]
     first: Recording
     whole: Callable[[nn.Module], bool]
+    learns: bool
 
     def again(self, twin: nn.Module, args: tuple[Any, ...], training: bool) -> tuple[Recording, GraphNetwork]:
         """Record a copy of the network once more, and return what it did and the graph that it gives.
@@ -56,19 +58,11 @@ class Built:
         """
         recording = recorded(twin, args, self.step, training, whole=self.whole)
         with _deep_calls():
-            writer = Writer(Fold(recording), Constants(formulas=self.formulas))
+            writer = Writer(Fold(recording), Constants(formulas=self.formulas), self.learns)
         found = GraphNetwork(twin, writer.graph, writer.parts, writer.tensors, (args, {}))
         if found.code() != self.graph.code():
             raise NotAGraphError(_CHANGES)
         return recording, found
-
-    def graph_of(self, twin: nn.Module) -> GraphNetwork:
-        """Return the graph with the modules of a copy of the network."""
-        parts = {name: part for name, part in self.graph.named_children() if name.startswith("_")}
-        tensors = {
-            name: value for name, value in self.graph.named_buffers(recurse=False) if name.startswith("_constant_")
-        }
-        return GraphNetwork(twin, self.graph.graph, parts, tensors, (self.args, {}))
 
 
 _CHANGES = "what it does depends on the size of its input, or on training mode"
@@ -79,6 +73,7 @@ def build(
     args: tuple[Any, ...],
     step: bool | Callable[[], bool],
     whole: Callable[[nn.Module], bool] = is_whole,
+    learns: bool = True,
 ) -> Built:
     """Return a network as a graph over time.
 
@@ -88,6 +83,7 @@ def build(
         step: whether it takes one time step a call; then its one argument is a sequence. Or what is asked for it where
             its neurons do not tell by going through several steps in a call.
         whole: says which modules are one thing in the graph.
+        learns: whether the graph has to have the network's gradients, too.
 
     Raises:
         NotAGraphError: it does not fold; the message says why and names the line.
@@ -98,16 +94,17 @@ def build(
     recordings, settings = recordings_of(twin, args, step, whole)
     with _deep_calls():
         folds = [Fold(recording) for recording in recordings]
-        writers = [Writer(fold, Constants()) for fold in folds]
+        writers = [Writer(fold, Constants(), learns) for fold in folds]
         for other in writers:
             if _form(other) != _form(writers[0]):
                 raise NotAGraphError(_CHANGES, _first_difference(other.places, writers[0].places))
         device = same_device([leaf for leaf in leaves(args) if isinstance(leaf, Tensor)])
         formulas = formulas_of([writer.constants for writer in writers], settings, device)
-        writer = Writer(folds[0], Constants(formulas=formulas))
+        writer = Writer(folds[0], Constants(formulas=formulas), learns)
     graph = GraphNetwork(network, writer.graph, writer.parts, writer.tensors, (args, {}))
     graph.report = writer.report
-    return Built(graph, twin, args, step, [setting.sizes for setting in settings], formulas, recordings[0], whole)
+    sizes = [setting.sizes for setting in settings]
+    return Built(graph, twin, args, step, sizes, formulas, recordings[0], whole, learns)
 
 
 def _form(writer: Writer) -> tuple[int, list[tuple[str, str]]]:

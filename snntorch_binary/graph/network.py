@@ -13,6 +13,8 @@ from snntorch_binary._errors import expected
 from snntorch_binary.graph.samples import are_spikes
 from snntorch_binary.graph.tree import form, leaves
 
+_OF_SAMPLE = ("report", "proof", "stepped", "spikes", "name", "_form", "_fixed", "_tensors")
+
 
 class GraphNetwork(nn.Module):
     """What :func:`snntorch_binary.fuse` makes of a network: all time steps in each call of a layer.
@@ -51,6 +53,7 @@ class GraphNetwork(nn.Module):
             self.add_module(name, part)
         for name, tensor in tensors.items():
             self.register_buffer(name, tensor, persistent=False)
+        self._added = (tuple(parts), tuple(tensors))
         self.graph, self.name = graph, type(network).__name__
         self.report, self.proof, self.stepped = {}, "", True
         self.spikes = are_spikes(args)
@@ -79,6 +82,20 @@ class GraphNetwork(nn.Module):
     def graph_answer(self, *tensors: Tensor) -> Any:
         """Run the graph on the tensors among the arguments."""
         return self._run(self, *tensors)
+
+    def of(self, network: nn.Module) -> GraphNetwork:
+        """Return the same graph with the modules of another copy of the network that it was made of."""
+        parts, tensors = self._added
+        twin = GraphNetwork(
+            network,
+            self.graph,
+            {name: self.get_submodule(name) for name in parts},
+            {name: self.get_buffer(name) for name in tensors},
+            ((), {}),
+        )
+        for name in _OF_SAMPLE:
+            setattr(twin, name, getattr(self, name))
+        return twin
 
     def code(self) -> str:
         """Return the program that the graph is, and below it those of its steps."""

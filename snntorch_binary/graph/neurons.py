@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from snntorch_binary.kernels.scan import exponential_filter, leaky_scan
 from snntorch_binary.kernels.surrogates import Surrogate
 from snntorch_binary.nn.neurons.base import Neuron
+from snntorch_binary.nn.neurons.description import description_of
 from snntorch_binary.nn.neurons.of_snntorch import (
     leaky_over_time,
     option_without_twin,
@@ -32,7 +33,15 @@ def scan_over_time(neuron: Any, x: Tensor, initial: tuple[Tensor | None, ...], s
     if steps is not None:
         x = x.unsqueeze(0).expand(steps, *x.shape)
     x = x.contiguous()
-    found = _scan_of_ours(neuron, x, initial) if isinstance(neuron, Neuron) else _scan(neuron, x, initial)
+    if isinstance(neuron, Neuron):
+        found = _scan_of_ours(neuron, x, initial)
+    elif snntorch_kind(neuron) is not None:
+        found = _scan(neuron, x, initial)
+    else:
+        ours = _ours_over_time(neuron, True)
+        ours = _ours_over_time(neuron, False) if isinstance(ours, str) else ours
+        assert isinstance(ours, Neuron)
+        found = ours(x)
     for key, hook in neuron._forward_hooks.items():  # such as of what counts operations
         hook(neuron, (x,), *([{}] if key in neuron._forward_hooks_with_kwargs else []), found)
     return found
@@ -68,18 +77,26 @@ def states_of(neuron: nn.Module) -> tuple[str, ...]:
     """Return the names of the states of neurons that :func:`scan_over_time` takes, as it returns them."""
     if isinstance(neuron, Neuron):
         return tuple(neuron.State._fields)
+    if snntorch_kind(neuron) is None:
+        return ()
     return ("syn", "mem") if type(neuron).__name__ == "Synaptic" else ("mem",)
 
 
-def why_no_scan(neuron: nn.Module) -> str | None:
-    """Say why neurons go step by step, or ``None`` where :func:`scan_over_time` takes them."""
+def why_no_scan(neuron: nn.Module, learns: bool = True) -> str | None:
+    """Say why neurons go step by step, or ``None`` where :func:`scan_over_time` takes them.
+
+    Args:
+        neuron: the neurons.
+        learns: whether a scan has to have their gradients, too.
+    """
     if isinstance(neuron, Neuron):
         if not neuron.one_step:
             return "they take a sequence"
         return None if type(neuron).__module__.startswith("snntorch_binary.") else "a class of the user's own"
     kind = snntorch_kind(neuron)
     if kind is None:
-        return f"no scan for {type(neuron).__name__} neurons"
+        ours = _ours_over_time(neuron, learns)
+        return ours if isinstance(ours, str) else None
     option = option_without_twin(neuron)
     if option is not None:
         return f"no scan with {option}"
@@ -105,22 +122,30 @@ def snntorch_kind(neuron: nn.Module) -> str | None:
     return None
 
 
-def has_twin(neuron: nn.Module) -> bool:
-    """Say whether :func:`twin_of` knows neurons: snnTorch's ``Leaky`` and ``Synaptic``, without some options."""
-    return snntorch_kind(neuron) is not None and option_without_twin(neuron) is None
+def _ours_over_time(neuron: nn.Module, learns: bool) -> Neuron | str:
+    """Return ours, time-first, for neurons of a library that say so themselves; or why they go step by step."""
+    description = description_of(neuron)
+    if description is None or description.in_inference is None or description.over_time is None:
+        return f"no scan for {type(neuron).__name__} neurons"
+    ours = (description.over_time if learns else description.in_inference)(neuron, True)
+    assert isinstance(ours, (Neuron, str))
+    return ours if isinstance(ours, str) else ours.over_time(output=True)
 
 
-def twin_of(neuron: Any, *, step: bool, init_hidden: bool = False, output: bool = False) -> Neuron:
-    """Return ours for snnTorch's ``Leaky`` or ``Synaptic``, with its parameters.
+def twin_in_inference(neuron: Any) -> Neuron | None:
+    """Return ours for neurons of another library that give the same answers, in the form that these have.
 
-    Args:
-        neuron: neurons of which :func:`has_twin` is true.
-        step: whether ours take one step a call.
-        init_hidden: whether ours keep their state.
-        output: whether ours return their potential.
+    For snnTorch's they share the parameters. There is none for neurons with options that ours do not have.
     """
-    over_time = leaky_over_time if snntorch_kind(neuron) == "Leaky" else synaptic_over_time
-    twin = over_time(neuron, output)
-    assert isinstance(twin, Neuron)
-    twin.one_step, twin.init_hidden = step or init_hidden, init_hidden
-    return twin
+    if snntorch_kind(neuron) is not None:
+        if option_without_twin(neuron) is not None:
+            return None
+        over_time = leaky_over_time if snntorch_kind(neuron) == "Leaky" else synaptic_over_time
+        twin: Any = over_time(neuron, bool(neuron.output))
+        twin.one_step, twin.init_hidden = True, bool(neuron.init_hidden)
+        return twin
+    description = description_of(neuron)
+    if isinstance(neuron, Neuron) or description is None or description.in_inference is None:
+        return None
+    found = description.in_inference(neuron, False)
+    return found if isinstance(found, Neuron) else None

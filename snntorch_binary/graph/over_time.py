@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from snntorch_binary.graph.events import Operation
 from snntorch_binary.nn.binary import BinaryLayer
-from snntorch_binary.nn.subclasses import leaves_forward
+from snntorch_binary.nn.subclasses import computes_as, leaves_forward
 
 Way = Literal["all", "batch", "norm", "mapped", "steps"]
 """As they are; as one batch; as a batch norm; by ``torch.vmap``; one step after the other."""
@@ -74,7 +74,8 @@ def way_of_layer(layer: nn.Module, rank: int) -> Way:
         rank: number of dimensions of what it takes at one step.
     """
     if isinstance(layer, BinaryLayer):
-        return "all" if leaves_forward(type(layer)) else "steps"
+        known = leaves_forward(type(layer)) or getattr(layer, "step_mode", None) == "s"
+        return "all" if known else "steps"
     kind = _kind(layer)
     if kind in _POINTWISE_LAYERS or kind in _LAST_DIMENSIONS:
         return "all"
@@ -101,8 +102,8 @@ def _kind(layer: nn.Module) -> type[nn.Module]:
         kind = kind.__mro__[1]
     if kind.__module__.startswith("torch.nn."):
         return kind
-    if kind.__module__.startswith("spikingjelly.") and getattr(layer, "step_mode", None) == "s":
-        return next((base for base in kind.__mro__ if base.__module__.startswith("torch.nn.")), kind)
+    if getattr(layer, "step_mode", None) == "s":
+        return computes_as(layer)
     base = next((base for base in kind.__mro__ if base.__module__.startswith("torch.nn.")), kind)
     own = [vars(part) for part in kind.__mro__ if part not in base.__mro__]
     harmless = {"__module__", "__init__", "__doc__", "__annotations__", "__static_attributes__", "__firstlineno__"}

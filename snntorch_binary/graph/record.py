@@ -23,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 
 from snntorch_binary.graph.errors import NotAGraphError, Place
 from snntorch_binary.graph.events import STATE, Constant, Event, Given, Kept, Operation, Recording, Result
+from snntorch_binary.graph.function_of import bound
 from snntorch_binary.graph.operations import READS, SILENT, in_order, operation_of, without_writing
 from snntorch_binary.graph.tree import leaves, mapped, named_leaves
 from snntorch_binary.graph.whole import LIBRARIES, is_whole
@@ -150,6 +151,7 @@ class _Recorder(TorchFunctionMode):
         try:
             random = torch.get_rng_state()
             out = call()
+            function, args = bound(function, args)
             taken, by_name = mapped(args, self.reference), mapped(kwargs, self.reference)
             event = self._event(Operation("autograd", function.__name__, function), None, taken, by_name, random)
             return self._gave(event, out, [leaf for leaf in leaves(args) if isinstance(leaf, Tensor)], [])

@@ -24,6 +24,8 @@ from snntorch_binary.graph.tree import leaves, mapped
 from snntorch_binary.graph.values import At, Backward, Each, Earlier, Joined, Listed, Node, Of, Part, Value, is_sequence
 
 DRAWN = "drawn"
+RANK = "rank"
+"""Under which the call of a layer says how many dimensions the sequence has that it gets."""
 
 
 class Writer:
@@ -37,8 +39,8 @@ class Writer:
         report: for each layer of the network, what has become of it.
     """
 
-    def __init__(self, fold: Fold, constants: Constants) -> None:
-        self.fold, self.constants = fold, constants
+    def __init__(self, fold: Fold, constants: Constants, learns: bool) -> None:
+        self.fold, self.constants, self.learns = fold, constants, learns
         self.graph = fx.Graph()
         self.parts: dict[str, nn.Module] = {}
         self.tensors: dict[str, torch.Tensor] = {}
@@ -152,6 +154,7 @@ class Writer:
                 self._done[node] = self.graph.call_function(running.call_at_rest, args, kwargs)
             else:
                 self._done[node] = self.operation(node.first.target, args, kwargs)
+                self._done[node].meta[RANK] = self._rank(node.args[0]) if node.args else None
             self._drew(node, self._done[node])
             self._say(node, "once")
         elif node.chained:
@@ -182,7 +185,7 @@ class Writer:
     def function(self, target: Operation) -> str:
         """Return the name of the module by which the graph calls a user's autograd Function."""
         for name, part in self.parts.items():
-            if isinstance(part, FunctionOf) and part.function is target.function:
+            if isinstance(part, FunctionOf) and part.function == target.function:
                 return name
         return self.part("_function", FunctionOf(target.function))
 
@@ -226,15 +229,17 @@ class Writer:
         neuron = node.first.module
         assert neuron is not None
         assert isinstance(node.first.target, str)
-        states = states_of(neuron) if why_no_scan(neuron) is None else ()
+        reason = why_no_scan(neuron, self.learns)
+        states = states_of(neuron) if reason is None else ()
         where: dict[tuple[Any, ...], int] = {(): 0, (0,): 0}
         for place, name in enumerate(states, 1):
             where.update({(place,): place, (STATE, name): place, (STATE, "_kept", place - 1): place})
         known: dict[int | str, tuple[Any, ...]] = {index: (index,) for index in range(1, 1 + len(states))}
         known.update({name: (index,) for index, name in enumerate(states, 1)})
         plain = all(node.carry[key] == known.get(key) for key in node.carry)
-        if not states or not set(self.paths(node)) <= set(where) or len(node.args) != 1 or node.kwargs or not plain:
-            reason = why_no_scan(neuron) or "its states are used in another way"
+        used = set(self.paths(node)) <= set(where) and len(node.args) == 1 and not node.kwargs and plain
+        if reason is not None or not used:
+            reason = reason or "its states are used in another way"
             for member, found in StepWriter(self, [node]).write().items():
                 self._done[member] = found
             self._say(node, f"step by step: {reason}")
@@ -271,6 +276,8 @@ class Writer:
         x = node.args[0] if node.args else None
         rank = self._rank(x)
         self.write_way(node, way_of_layer(layer, rank) if plain and rank is not None else "steps")
+        if isinstance(self._done[node], fx.Node):
+            self._done[node].meta[RANK] = (rank or 0) + 1
 
     def _write_operation(self, node: Node) -> None:
         assert isinstance(node.first.target, Operation)

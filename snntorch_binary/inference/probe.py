@@ -173,13 +173,10 @@ class Probe:
 
     def _influences(self, dim: int, on_itself: bool = False) -> bool:
         """Say whether the first entry along a dimension of the input changes the others of outputs and states."""
-        x = _one_more(self.x, dim)  # so that there are others
-        changed = x.clone()
-        changed.select(dim, 0).add_(x.abs().max() + 1)
-        one, other = self.run(x), self.run(changed)
+        one, other = self._with_another_first(dim)
         if one.error is not None or other.error is not None:
             raise _cannot_tell()
-        size = x.shape[dim]
+        size = self.x.shape[dim] + 1
         for before, after in zip(one.values(), other.values(), strict=False):
             if before.shape != after.shape or before.dim() <= dim or before.shape[dim] != size:
                 differs = not _equal(before, after)
@@ -190,6 +187,16 @@ class Probe:
             if differs:
                 return True
         return False
+
+    def _with_another_first(self, dim: int) -> tuple[_Run, _Run]:
+        """Run on the input with one more entry along a dimension, and on the same with another first entry."""
+        x = _one_more(self.x, dim)  # so that there are others
+        louder, flipped = x.clone(), x.clone()
+        louder.select(dim, 0).add_(x.abs().max() + 1)
+        flipped.select(dim, 0).neg_().add_(1)
+        other = self.run(louder)
+        # Packed layers take nothing but spikes.
+        return self.run(x), other if other.error is None else self.run(flipped)
 
     # ---- where time is in the outputs ------------------------------------------------------------------------
 
@@ -244,10 +251,7 @@ class Probe:
 
     def _rows_apart(self, dim: int) -> bool:
         """Say whether the first entry along a dimension of the input changes the first row of the first output only."""
-        x = _one_more(self.x, dim)  # so that there are others
-        changed = x.clone()
-        changed.select(dim, 0).add_(x.abs().max() + 1)
-        one, other = _output(self.run(x), 0), _output(self.run(changed), 0)
+        one, other = (_output(found, 0) for found in self._with_another_first(dim))
         return one is not None and other is not None and _equal(one[1:], other[1:])
 
 

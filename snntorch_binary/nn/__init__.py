@@ -11,7 +11,8 @@ from torch.nn import init as init
 from torch.nn import parallel as parallel
 from torch.nn import utils as utils
 
-import snntorch_binary.nn.neurons.of_snntorch  # noqa: F401  (describes them)
+import snntorch_binary.nn.neurons.of_snntorch
+import snntorch_binary.nn.neurons.of_spikingjelly  # noqa: F401  (they describe what these libraries have)
 from snntorch_binary.kernels import surrogates as _surrogates
 from snntorch_binary.nn.basis import Exponential as Exponential
 from snntorch_binary.nn.basis import RaisedCosine as RaisedCosine

@@ -54,6 +54,21 @@ def leaves_forward(kind: type[BinaryLayer]) -> bool:
     return any(kind.forward is binary.forward for binary in BINARY_TWINS.values())
 
 
+def computes_as(layer: nn.Module) -> type[nn.Module]:
+    """Return the class of torch, or the binary one of this package, that does what a layer does; or its own class.
+
+    SpikingJelly's layers do what torch's of the same name do, to one time step [B, ...] or to a sequence [T, B, ...].
+    """
+    kind = type(layer)
+    plain: type[nn.Module] = kind.__dict__.get("plain_class", kind)
+    base = getattr(nn, plain.__name__, None)
+    if plain.__module__.partition(".")[0] != "spikingjelly" or not isinstance(base, type):
+        return kind
+    if issubclass(plain, base):
+        return BINARY_TWINS[base] if isinstance(layer, BinaryLayer) else base
+    return base if base in (nn.Dropout, nn.Dropout2d) and not layer.training else kind
+
+
 def _torch_class(kind: type[nn.Module]) -> type[nn.Module] | None:
     if kind.__module__.startswith("torch.") or issubclass(kind, (BinaryLayer, LazyModuleMixin)):
         return None  # such as the projection of an attention, which reads its weight by itself

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from snntorch_binary.convert import reset
 from snntorch_binary.inference.find_form import form_of
+from snntorch_binary.inference.form import Form
 from snntorch_binary.inference.predictions import Task, prediction_of
 from snntorch_binary.inference.readout import DEFAULT_READOUT, Readout, check_readout, logits, scores_as
 from snntorch_binary.packed.spikes import SpikeBits
@@ -18,7 +19,8 @@ class PackedEnsemble(nn.Module):
     """K packed networks; answers as the :class:`snntorch_binary.Ensemble` that it was packed from.
 
     Args:
-        net: a sequence of packed layers that computes all members together, or a ``ModuleList`` of packed members.
+        net: a sequence of packed layers that computes all members together, or a ``ModuleList`` of packed members,
+            such as graphs.
         num_members: K.
         readout: see :func:`snntorch_binary.inference.logits`.
         readout_scale: see :func:`snntorch_binary.inference.logits`.
@@ -26,6 +28,8 @@ class PackedEnsemble(nn.Module):
         time_dim: dimension of time in their outputs.
         seed: with which the members were drawn.
         task: what their outputs say, see :func:`snntorch_binary.predict`; a packed file does not hold it.
+        scored: whether the members are graphs that read themselves out over time, as the network was seen to do that
+            they were made of; ``None`` to find it out.
 
     Shape:
         spikes, or :class:`SpikeBits` where the first layer takes them, -> class scores of the members [K, B, C].
@@ -50,6 +54,7 @@ class PackedEnsemble(nn.Module):
         time_dim: int | None = None,
         seed: int = 0,
         task: Task | None = None,
+        scored: bool | None = None,
     ) -> None:
         super().__init__()
         self.net = net
@@ -60,6 +65,7 @@ class PackedEnsemble(nn.Module):
         self.time_dim = time_dim
         self.seed = seed
         self.task = task
+        self.scored = scored
 
     @torch.no_grad()
     def forward(self, x: Tensor | SpikeBits) -> Tensor:
@@ -67,8 +73,14 @@ class PackedEnsemble(nn.Module):
         if not isinstance(self.net, nn.ModuleList):
             outputs = self.net(x).unbind(0)
             return torch.stack([logits(output, self.readout, self.readout_scale) for output in outputs])
-        form = form_of(self.net[0], x, self.step, self.time_dim)
+        form = self._form(x)
         return torch.stack([scores_as(form, member, x, self.readout, self.readout_scale) for member in self.net])  # type: ignore[arg-type]
+
+    def _form(self, x: Tensor | SpikeBits) -> Form:
+        """Return the form of the members."""
+        if self.scored is not None:
+            return Form(False, self.time_dim, scored=self.scored)
+        return form_of(self.net[0], x, self.step, self.time_dim)
 
     @torch.no_grad()
     def predict(self, x: Tensor | SpikeBits, task: Task | None = None, noise: float | Tensor = 0.0) -> Any:

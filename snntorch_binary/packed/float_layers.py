@@ -21,6 +21,7 @@ from snntorch_binary.nn.binary import (
     BinaryLinear,
 )
 from snntorch_binary.nn.scale import by_output
+from snntorch_binary.nn.subclasses import computes_as
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.geometry import Geometry
 
@@ -57,7 +58,7 @@ def weights_of(layer: nn.Module) -> Weights | None:
 
 def weights_or_reason(layer: nn.Module) -> Weights | str:
     """Return the ±1 weights of a layer, binary or frozen, or why it cannot be packed."""
-    if type(layer) not in (*LINEAR, *CONV):
+    if computes_as(layer) not in (*LINEAR, *CONV):
         return f"a {type(layer).__name__} may use its weights in another way than a Linear or Conv"
     if isinstance(layer, CONV) and geometry_of(layer) is None:
         if layer.padding_mode != "zeros":

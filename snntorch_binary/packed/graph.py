@@ -6,22 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.graph.function_of import FunctionOf
-from snntorch_binary.graph.network import GraphNetwork
-from snntorch_binary.graph.neurons import has_twin, scan_over_time, twin_of
+from snntorch_binary.graph.neurons import scan_over_time
 from snntorch_binary.graph.tree import leaves, mapped
-from snntorch_binary.graph.whole import is_whole
-from snntorch_binary.nn.neurons.base import Neuron
-from snntorch_binary.nn.neurons.known import takes_one_step
-from snntorch_binary.packed.float_layers import geometry_of, weights_of
-from snntorch_binary.packed.layer import PackedLayer
-from snntorch_binary.packed.operations import FUNCTIONS, METHODS, name_of
-from snntorch_binary.packed.spiking import Spiking
-
-_SILENT = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)  # in evaluation mode
+from snntorch_binary.packed.operations import FUNCTIONS
 
 
 @dataclass(frozen=True)
@@ -111,168 +101,6 @@ class PackedGraph(nn.Module):
         return f"{len(self.instructions)} instructions"
 
 
-def is_whole_when_packed(module: nn.Module) -> bool:
-    """Say whether a module is one thing in a packed graph; neurons of which it knows no form are what they compute."""
-    neurons = takes_one_step(module) is not None and type(module).__module__.startswith("snntorch.")
-    if neurons and not (isinstance(module, Neuron) or has_twin(module)):
-        return False
-    return is_whole(module)
-
-
-def pack_graph(network: GraphNetwork, spiking_inputs: list[bool], real_input: set[str]) -> PackedGraph:
-    """Return a copy of a graph in evaluation mode whose layers with weights of ±1 are packed.
-
-    Args:
-        network: the graph; a copy, which is taken apart.
-        spiking_inputs: whether each input is spikes.
-        real_input: names of layers that get real numbers whatever is found out.
-
-    Raises:
-        ValueError: no layer can be packed.
-    """
-    writer = _Writer(network.cpu().eval(), spiking_inputs, real_input)
-    packed = writer.program(network.graph, network)
-    if not any(isinstance(module, PackedLayer) for module in packed.modules()):
-        what = "a network with a binary Linear or Conv layer that can be packed"
-        raise ValueError(expected("net", what, f"a {network.name}"))
-    packed.report = writer.report
-    return packed.eval()
-
-
-class _Writer:
-    """Packs the modules of a graph, and writes it and the steps inside it as programs."""
-
-    def __init__(self, network: GraphNetwork, spiking_inputs: list[bool], real_input: set[str]) -> None:
-        self.network, self.real_input = network, real_input
-        self.spiking = Spiking(network, spiking_inputs)
-        self.report: dict[str, str] = {}
-        self._packed: dict[str, nn.Module] = {}
-
-    def program(self, graph: fx.Graph, root: nn.Module) -> PackedGraph:
-        """Return a graph as a program."""
-        return _Program(self, root).of(graph)
-
-    def module(self, target: str) -> nn.Module:
-        """Return the packed form of a module."""
-        if target not in self._packed:
-            self._packed[target] = self._packed_form(target)
-        return self._packed[target]
-
-    def _packed_form(self, target: str) -> nn.Module:
-        module = self.network.get_submodule(target)
-        if isinstance(module, fx.GraphModule):
-            return self.program(module.graph, module)
-        if isinstance(module, FunctionOf) and step_at_zero(module) is not None:
-            return StepAtZero(bool(step_at_zero(module)))
-        if has_twin(module):
-            return twin_of(module, step=True, init_hidden=bool(module.init_hidden), output=bool(module.output))
-        weights = weights_of(module)
-        if weights is None:
-            return module
-        if self._is_called_with_more(module):
-            self.report[target] = "stays as it is: it is called with more than an input, such as an output size"
-            return module
-        real = target in self.real_input or not self.spiking.gets_spikes(target)
-        self.report[target] = "1 bit a weight, " + ("multiplies real numbers" if real else "counts spikes")
-        layer = PackedLayer(
-            weights.positive[None],
-            torch.stack([weights.scale]),
-            None if weights.bias is None else torch.stack([weights.bias]),
-            geometry=geometry_of(module) if weights.positive.dim() > 2 else None,
-            groups=getattr(module, "groups", 1),
-            fused_bias=weights.fused_bias,
-            real_input=real,
-        )
-        layer.name = target
-        return layer
-
-    def _is_called_with_more(self, layer: nn.Module) -> bool:
-        """Say whether a layer gets other arguments than its input, as a transposed convolution can."""
-        owners: list[Any] = [
-            self.network,
-            *(part for part in self.network.modules() if isinstance(part, fx.GraphModule)),
-        ]
-        calls = [(owner, node) for owner in owners for node in owner.graph.nodes if node.op == "call_module"]
-        return any(
-            len(node.args) + len(node.kwargs) > 1
-            for owner, node in calls
-            if owner.get_submodule(str(node.target)) is layer
-        )
-
-
-class _Program:
-    def __init__(self, writer: _Writer, root: nn.Module) -> None:
-        self.writer, self.root = writer, root
-        self.instructions: list[Instruction] = []
-        self.modules: dict[str, nn.Module] = {}
-        self.tensors: dict[str, Tensor] = {}
-        self.done: dict[fx.Node, Any] = {}
-
-    def of(self, graph: fx.Graph) -> PackedGraph:
-        output: Any = None
-        for node in graph.nodes:
-            if node.op == "output":
-                output = self._tree(node.args[0])
-            else:
-                self.done[node] = self._value(node)
-        return PackedGraph(self.instructions, output, self.modules, self.tensors)
-
-    def _tree(self, tree: Any) -> Any:
-        return mapped(tree, lambda leaf: self.done[leaf] if isinstance(leaf, fx.Node) else leaf)
-
-    def _add(self, kind: str, name: str, args: Any = (), kwargs: Any = None) -> Ref:
-        self.instructions.append(Instruction(kind, name, args, kwargs or {}))
-        return Ref(len(self.instructions) - 1)
-
-    def _value(self, node: fx.Node) -> Any:
-        args, kwargs, target = self._tree(node.args), self._tree(dict(node.kwargs)), node.target
-        if node.op == "placeholder":
-            return self._add("input", str(sum(each.kind == "input" for each in self.instructions)))
-        if node.op == "get_attr":
-            return self._attribute(str(target))
-        if node.op == "call_module":
-            module = self.root.get_submodule(str(target))
-            silent = type(module) in _SILENT
-            if not args and kwargs.keys() == {"input"}:
-                args, kwargs = (kwargs["input"],), {}
-            return args[0] if silent else self._add("invoke", self._module(str(target)), args, kwargs)
-        if node.op == "call_method":
-            return self._add("method" if target in METHODS else "function", str(target), args, kwargs)
-        if target is scan_over_time:
-            return self._scan(str(node.args[0].target), args)  # type: ignore[union-attr]  # a node
-        name = name_of(target)
-        if name is not None:
-            return self._add("function", name, args, kwargs)
-        name = f"function_{len(self.instructions)}"
-        self.modules[name] = UnknownFunction(target)
-        return self._add("invoke", name, args, kwargs)
-
-    def _attribute(self, target: str) -> Any:
-        found: Any = self.root
-        for part in target.split("."):
-            owner, found = found, getattr(found, part)
-        if isinstance(found, nn.Module):
-            return self._add("module", self._module(target))
-        if not isinstance(found, Tensor):
-            return found
-        of_neuron = takes_one_step(owner) and part in owner._non_persistent_buffers_set
-        # What neurons keep from a call before is of no consequence: an empty state is one at rest.
-        self.tensors[_plain(target)] = torch.zeros(0) if of_neuron else found.detach().clone()
-        return self._add("tensor", _plain(target))
-
-    def _scan(self, target: str, args: Any) -> Ref:
-        """Write a scan of neurons as the call of the time-first neurons of this package."""
-        name = f"{_plain(target)}_over_time"
-        if name not in self.modules:
-            neuron: Any = self.root.get_submodule(target)
-            self.modules[name] = Scan(twin_of(neuron, step=True) if has_twin(neuron) else neuron)
-        return self._add("invoke", name, args[1:])
-
-    def _module(self, target: str) -> str:
-        self.modules[_plain(target)] = self.writer.module(target)
-        return _plain(target)
-
-
 class Scan(nn.Module):
     """Time-first neurons in a packed graph, which give spikes and states."""
 
@@ -304,28 +132,6 @@ class UnknownFunction(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:  # noqa: D102
         return self.function(*args, **kwargs)
-
-
-def step_at_zero(function: nn.Module) -> bool | None:
-    """Say whether a function is a step that fires at zero (``True``) or only above; ``None`` where it is none."""
-    around = torch.tensor([-1.0, -1e-38, 0.0, 1e-38, 1.0])
-    found = None
-    for constants in ((), (1.0,)):  # such as the width of its gradient
-        try:
-            with torch.no_grad():
-                found = function(around, *constants)
-            break
-        except (TypeError, ValueError, RuntimeError):  # it takes other arguments
-            continue
-    if not isinstance(found, Tensor) or found.shape != around.shape:
-        return None
-    below, tie, above = found.split([2, 1, 2])
-    is_step = bool((below == 0).all()) and bool((above == 1).all()) and float(tie) in (0.0, 1.0)
-    return bool(tie) if is_step else None
-
-
-def _plain(name: str) -> str:
-    return name.replace(".", "_") or "network"
 
 
 def _last_uses(instructions: list[Instruction], output: Any) -> dict[int, list[int]]:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.convert.copies import copy_model
@@ -17,13 +17,15 @@ from snntorch_binary.graph.errors import NotAGraphError
 from snntorch_binary.graph.network import GraphNetwork
 from snntorch_binary.graph.samples import are_spikes
 from snntorch_binary.inference.ensemble import Ensemble
+from snntorch_binary.inference.find_form import form_of
 from snntorch_binary.inference.run import is_stepwise
 from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.packed.ensemble import PackedEnsemble
 from snntorch_binary.packed.float_layers import CONV, LINEAR, geometry_of, weights_of, weights_or_reason, without_time
-from snntorch_binary.packed.graph import is_whole_when_packed, pack_graph
+from snntorch_binary.packed.graph import PackedGraph
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.neurons import same_constants
+from snntorch_binary.packed.pack_graph import is_whole_when_packed, pack_graph
 from snntorch_binary.packed.stages import Stage, is_sequence, stages_of
 
 _logger = logging.getLogger(__name__)
@@ -41,6 +43,10 @@ def pack(net: nn.Module, sample: Any = None, *, real_input: Collection[str] = ()
     than ±1 (``WeightRule.levels``), it is of a class of its own, it is no float32. A module
     that reads ``layer.weight``, ``layer.bias`` or a size finds them on the packed layer.
 
+    With a sample, a network of any form is packed as its graph over time: neurons right behind a layer become part of
+    it and spikes go on as bits there, too, wherever nothing else looks at them; SpikingJelly's layers and neurons are
+    packed as ours, where they compute the same. Which layers are shown real numbers is found out.
+
     A sequence of layers and snnTorch's neurons, or of ours with ``init_hidden=True``, takes one time step at a time. It
     is made time-first before (:func:`snntorch_binary.fuse`): packed, it takes [T, B, ...] and starts at rest. A module
     with a loop of its own keeps it, and its neurons.
@@ -50,7 +56,7 @@ def pack(net: nn.Module, sample: Any = None, *, real_input: Collection[str] = ()
             for a draw; a :class:`snntorch_binary.learning.LocalNetwork`, whose last readout becomes a packed layer; or
             an :class:`snntorch_binary.Ensemble`, whose members are computed together where they are sequences of such
             layers and neurons.
-        sample: an input as ``fuse`` takes it, to pack a network of any form.
+        sample: an input as ``fuse`` takes it, to pack a network of any form, or an ensemble of such.
         real_input: names of layers that get real numbers where nothing in the network says so: a first layer that is
             shown pixels. They hold one bit per weight and multiply.
 
@@ -84,10 +90,10 @@ def pack(net: nn.Module, sample: Any = None, *, real_input: Collection[str] = ()
         raise TypeError(expected("net", "a module", type(net).__name__))
     if isinstance(real_input, str):
         raise TypeError(expected("real_input", "a collection of names", repr(real_input)))
-    if sample is not None or isinstance(net, GraphNetwork):
-        return _pack_as_graph(net, sample, real_input)
     if isinstance(net, Ensemble):
-        return _pack_ensemble(net, real_input)
+        return _pack_ensemble(net, real_input) if sample is None else _pack_as_graphs(net, sample, real_input)
+    if sample is not None or isinstance(net, GraphNetwork):
+        return _packed(net if isinstance(net, GraphNetwork) else _opened(net, sample), sample, real_input)
     float_net = _over_time(net)
     names = {module: name for name, module in float_net.named_modules()}
     packed = _Packer(_named_layers(float_net, real_input), names).tree(float_net)
@@ -102,24 +108,28 @@ def pack(net: nn.Module, sample: Any = None, *, real_input: Collection[str] = ()
     return packed.eval()
 
 
-def _pack_as_graph(net: nn.Module, sample: Any, real_input: Collection[str]) -> nn.Module:
-    graph = net if isinstance(net, GraphNetwork) else _opened(net, sample)
-    layers = {name for name, module in graph.named_modules() if weights_of(module) is not None}
-    for name in real_input:
-        if name not in layers:
-            raise ValueError(expected("real_input", f"names of binary layers, of {', '.join(layers)}", repr(name)))
-    packed = pack_graph(copy_model(graph), graph.spikes if sample is None else are_spikes(sample), set(real_input))
+def _packed(graph: GraphNetwork, sample: Any, real_input: Collection[str]) -> PackedGraph:
+    """Return the packed form of a graph, and log what becomes of its layers."""
+    packed = _packed_graph(graph, graph.spikes if sample is None else are_spikes(sample), real_input)
     for name, what in packed.report.items():
         _logger.info("Layer %r: %s.", name, what)
     return packed
 
 
-def _opened(net: nn.Module, sample: Any) -> GraphNetwork:
+def _packed_graph(graph: GraphNetwork, spikes: list[bool], real_input: Collection[str]) -> PackedGraph:
+    layers = [name for name, module in graph.named_modules() if weights_of(module) is not None]
+    for name in real_input:
+        if name not in layers:
+            raise ValueError(expected("real_input", f"names of binary layers, of {', '.join(layers)}", repr(name)))
+    return pack_graph(copy_model(graph), spikes, set(real_input))
+
+
+def _opened(net: nn.Module, sample: Any, step: bool | None = None) -> GraphNetwork:
     """Return the graph of a network in which neurons without a packed form are what they compute, if they can be."""
     try:
-        return as_graph(net, sample, whole=is_whole_when_packed)
+        return as_graph(net, sample, step, is_whole_when_packed, learns=False)
     except NotAGraphError:
-        return as_graph(net, sample)
+        return as_graph(net, sample, step, learns=False)
 
 
 def _reasons(names: dict[nn.Module, str]) -> dict[str, str]:
@@ -166,6 +176,28 @@ def _pack_ensemble(ensemble: Ensemble, real_input: Collection[str]) -> PackedEns
         readout_scale=ensemble.readout_scale,
         step=ensemble.step and any(is_stepwise(member) or not is_sequence(member) for member in members),
         time_dim=ensemble.time_dim,
+        task=ensemble.task,
+        seed=ensemble.seed,
+    )
+    return packed.eval()
+
+
+def _pack_as_graphs(ensemble: Ensemble, sample: Any, real_input: Collection[str]) -> PackedEnsemble:
+    """Pack members of any form: one of them is recorded, and the others are the same graph with other weights."""
+    if not isinstance(sample, Tensor):
+        raise TypeError(expected("sample", "a tensor, as the ensemble takes it", type(sample).__name__))
+    first, *others = ensemble.members
+    form = form_of(first, sample, ensemble.step, ensemble.time_dim)
+    graph = _opened(first, sample, form.step)
+    graphs = [_packed(graph, sample, real_input)]
+    graphs += [_packed_graph(graph.of(member), are_spikes(sample), real_input) for member in others]
+    packed = PackedEnsemble(
+        nn.ModuleList(graphs),
+        len(graphs),
+        readout=ensemble.readout,
+        readout_scale=ensemble.readout_scale,
+        time_dim=form.time_dim,
+        scored=form.scored,
         task=ensemble.task,
         seed=ensemble.seed,
     )

@@ -9,8 +9,12 @@ from torch import fx, nn
 
 from snntorch_binary.graph import running
 from snntorch_binary.graph.network import GraphNetwork
-from snntorch_binary.graph.neurons import scan_over_time
+from snntorch_binary.graph.neurons import scan_over_time, twin_in_inference
 from snntorch_binary.graph.tree import leaves
+from snntorch_binary.nn.neurons.base import Neuron
+from snntorch_binary.nn.neurons.description import description_of
+from snntorch_binary.nn.subclasses import computes_as
+from snntorch_binary.packed.float_layers import without_time
 
 _KEEPING = {
     *("flatten", "unflatten", "view", "reshape", "permute", "transpose", "squeeze", "unsqueeze", "movedim", "expand"),
@@ -57,13 +61,20 @@ class Spiking:
     def _gives_spikes(self, node: fx.Node) -> bool:
         first = node.args[:1]
         if node.op == "call_module":
-            return type(self.network.get_submodule(str(node.target))) in _KEEPING_LAYERS and self._of(first)
+            module: Any = self.network.get_submodule(str(node.target))
+            if isinstance(module, Neuron):
+                return not module.one_step and not module.output and self._fires_ones(module)
+            return computes_as(without_time(module)) in _KEEPING_LAYERS and self._of(first)
         if node.op == "call_method":
             return str(node.target) in _KEEPING and self._of(first)
         if node.op != "call_function":
             return False
         if node.target is operator.getitem and isinstance(first[0], fx.Node) and first[0].target is scan_over_time:
-            return bool(node.args[1] == 0) and self._fires_ones(str(first[0].args[0].target))  # type: ignore[union-attr]  # a node
+            neuron: Any = self.network.get_submodule(str(first[0].args[0].target))  # type: ignore[union-attr]  # a node
+            return bool(node.args[1] == 0) and self._fires_ones(neuron)
+        if node.target is running.call_at_rest:
+            neuron = self.network.get_submodule(str(first[0].target))  # type: ignore[union-attr]  # a node
+            return twin_in_inference(neuron) is not None and not getattr(neuron, "output", False)
         if node.target in _OF_FIRST:
             return self._of(first)
         if node.target is running.all_steps_at_once:
@@ -74,6 +85,10 @@ class Spiking:
             return plain <= _KEEPING and self._of(node.args[1])
         return getattr(node.target, "__name__", "").removeprefix("_") in _KEEPING and self._of(first)
 
-    def _fires_ones(self, target: str) -> bool:
-        factor: Any = getattr(self.network.get_submodule(target), "graded_spikes_factor", None)
+    def _fires_ones(self, neuron: Any) -> bool:
+        """Say whether neurons give nothing but zeros and ones: no filter, and no spikes of another size."""
+        description = description_of(neuron)
+        if isinstance(neuron, Neuron) and (description is None or description.spike is None or description.is_filter):
+            return False
+        factor: Any = getattr(neuron, "graded_spikes_factor", None)
         return factor is None or bool((factor == 1).all())

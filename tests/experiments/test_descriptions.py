@@ -370,6 +370,13 @@ def test_a_packed_ensemble_answers_as_the_run(with_norms, capsys):
     assert "`--weights` to be mode for a network with batch norms" in capsys.readouterr().err
     assert main([*command, str(with_norms / "net.safetensors"), "--members", "3"]) == 1
     assert "at most 2, for which the run has statistics of batch norms, but got member 2" in capsys.readouterr().err
+    assert main([*command, str(with_norms / "net.safetensors"), "--members", "2"]) == 0
+    packed, run = sb.load_packed(with_norms / "net.safetensors"), load_run(with_norms, KINDS["recurrent"][0])
+    ensemble = sb.Ensemble(run.net, num_members=2, **run.description.reading)
+    for index, member in enumerate(ensemble.members):
+        run.norms.put_(member, index)
+    x = (torch.rand(6, 5, *run.description.input_shape) < 0.4).float()
+    torch.testing.assert_close(packed(x), ensemble(x))
 
 
 @pytest.mark.parametrize("change", ["no mode", "another shape", "another name", "no archive", "no tensor"])

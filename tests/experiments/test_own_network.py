@@ -167,12 +167,18 @@ def test_packed(here, tmp_path):
     assert expected[0].sum() > 0
 
 
-def test_packed_members_need_a_chain_of_layers(here, tmp_path, capsys):
-    run = str(here / "results/gestures/runs/bayes-seed0")
-    command = ["export", "--to", "packed", "--members", "3", run, str(tmp_path / "net")]
-    assert main([*command, "--network", "own_models.ConvNet"]) == 1
-    assert "cannot hold a ConvNet" in capsys.readouterr().err.splitlines()[-1]
-    assert not list(tmp_path.iterdir())
+def test_packed_members(here, tmp_path):
+    """The members of a network with a loop of its own, in one file, answer as those of the run."""
+    run, out = str(here / "results/gestures/runs/bayes-seed0"), tmp_path / "members.safetensors"
+    command = ["export", "--to", "packed", "--members", "3", run, str(out)]
+    assert main([*command, "--network", "own_models.ConvNet"]) == 0
+    trained, packed = load_run(run, "own_models.ConvNet"), sb.load_packed(out)
+    shape = (7, 5, *trained.description.input_shape)
+    x = torch.randint(0, 2, shape, generator=torch.Generator().manual_seed(1)).float()
+    ensemble = sb.Ensemble(trained.net, num_members=3, **trained.description.reading)
+    torch.testing.assert_close(packed(x), ensemble(x))
+    torch.testing.assert_close(packed.predict(x).probs, ensemble.predict(x).probs)
+    assert not torch.equal(packed(x)[0], packed(x)[1])
 
 
 def test_summary(here, capsys):

@@ -245,3 +245,27 @@ def test_it_can_be_fused_where_no_gradients_are_kept():
         fused = sb.fuse(net, x)
     check_equal(answered(fused, x, "loop over time"), answered(net, x, "loop over time"))
     assert fused(x)[0].requires_grad
+
+
+class Underscored(nn.Module):
+    """Names that begin with an underscore, as those of what a graph adds do; neurons of ours in a recurrent layer."""
+
+    def __init__(self):
+        super().__init__()
+        self._fc = nn.Linear(12, 6)
+        self._hidden = sb.nn.Recurrent(
+            sb.nn.Leaky(beta=0.9, spike_grad=sb.kernels.surrogates.ArcTan()), nn.Linear(6, 6)
+        )
+
+    def forward(self, x):
+        return self._hidden(4 * self._fc(x))
+
+
+def test_names_with_underscores_and_surrogates_as_arguments():
+    net, x = Underscored(), torch.rand(5, 3, 12)
+    fused = sb.fuse(net, x)
+    assert fused.proof == "compared on 2 fresh inputs: equal bit for bit"
+    assert torch.equal(fused(x), net(x))
+    other = Underscored()
+    assert torch.equal(fused.of(other)(x), other(x))
+    assert not torch.equal(fused(x), other(x))

@@ -102,6 +102,77 @@ def test_a_fused_network_is_packed_too_and_left_as_it_was():
     assert type(net.fc).__name__ == "BinaryLinear"
 
 
+class Images(nn.Module):
+    """Convolutions, a batch norm, pooling and a linear layer, in a loop."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.norm1 = sb.nn.BinaryConv2d(2, 5, 3, padding=1), nn.BatchNorm2d(5)
+        self.lif1, self.pool1 = snn.Leaky(beta=0.9, threshold=0.3), nn.MaxPool2d(2)
+        self.conv2, self.lif2 = sb.nn.BinaryConv2d(5, 70, 3), snn.Synaptic(alpha=0.5, beta=0.9, threshold=0.3)
+        self.fc, self.lif3 = sb.nn.BinaryLinear(280, 4), snn.Leaky(beta=0.9, threshold=0.3, graded_spikes_factor=2.0)
+
+    def forward(self, x):
+        mem1, (syn2, mem2), mem3, rec = self.lif1.init_leaky(), self.lif2.init_synaptic(), self.lif3.init_leaky(), []
+        for x_t in x:
+            spk, mem1 = self.lif1(self.norm1(self.conv1(x_t)), mem1)
+            spk, syn2, mem2 = self.lif2(self.conv2(self.pool1(spk)), syn2, mem2)
+            spk, mem3 = self.lif3(self.fc(spk.flatten(1)), mem3)
+            rec.append(spk)
+        return torch.stack(rec)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_layers_and_their_neurons_are_one_pass_and_hand_on_bits(engine, tmp_path):
+    torch.manual_seed(0)
+    net, x = Images(), (torch.rand(6, 3, 2, 8, 8) < 0.4).float()
+    for _ in range(3):
+        net(x)
+    packed = sb.pack(net.eval(), x[:3, :2])
+    layers = {module.name: module for module in packed.modules() if isinstance(module, PackedLayer)}
+    assert {name: (layer.neuron is not None, layer.packed_output) for name, layer in layers.items()} == {
+        "conv1": (True, True),
+        "conv2": (True, True),
+        "fc": (False, False),  # graded spikes are no bits
+    }
+    assert layers["conv1"].norm_scale is not None
+    with torch.no_grad():
+        before = net(x)
+    assert set(before.unique().tolist()) == {0, 2}
+    assert torch.equal(packed(x), before)
+    sb.save_packed(packed, tmp_path / "net")
+    assert torch.equal(sb.load_packed(tmp_path / "net")(x), before)
+
+
+def test_neurons_whose_potential_is_used_stay_apart():
+    net, x = made("hidden states")
+    packed = sb.pack(net, x)
+    layers = {module.name: module for module in packed.modules() if isinstance(module, PackedLayer)}
+    assert [layers[name].neuron is not None for name in ("net.0", "net.2")] == [True, False]
+
+
+@pytest.mark.parametrize("index", [0, -1, slice(2, 4)])
+def test_sequences_of_our_own_neurons(index):
+    """A part of their spikes is no state that a scan gives."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc1, self.lif1 = sb.nn.BinaryLinear(12, 20), sb.nn.Leaky(beta=0.9, threshold=0.3)
+            self.fc2 = sb.nn.BinaryLinear(20, 4)
+
+        def forward(self, x):
+            spikes = self.lif1(self.fc1(x))
+            return self.fc2(spikes), spikes[index]
+
+    torch.manual_seed(0)
+    net, x = Net().eval(), (torch.rand(6, 3, 12) < 0.5).float()
+    packed = sb.pack(net, x)
+    for ours, theirs in zip(packed(x), net(x), strict=True):
+        assert torch.equal(ours, theirs)
+    assert packed.report == dict.fromkeys(("fc1", "fc2"), "1 bit a weight, counts spikes")
+
+
 def test_other_sizes_than_the_samples():
     net, x = made("feedback")
     packed = sb.pack(net, x)
@@ -157,6 +228,15 @@ def first(structure, kind):
     return next(entry for entry in structure["instructions"] if entry[0] == kind)
 
 
+def place_of_bits(structure):
+    gives = {name for name, module in structure["modules"] if module.get("packed_output")}
+    return next(place for place, entry in enumerate(structure["instructions"]) if entry[1] in gives)
+
+
+def to_relu(place):
+    return ["function", "relu", {"tuple": [{"ref": place}]}, {"dict": []}]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -172,6 +252,8 @@ def first(structure, kind):
         (lambda s: s["modules"].append(["a.b", s["modules"][0][1]]), "a name of their own"),
         (lambda s: s["tensors"].append("nothing"), "has no tensor"),
         (lambda s: s.__setitem__("instructions", {}), "a list of up to"),
+        (lambda s: s.__setitem__("output", {"ref": place_of_bits(s)}), "`output` of module '' has to be no bits"),
+        (lambda s: s["instructions"].append(to_relu(place_of_bits(s))), "bits go to modules that take them"),
     ],
 )
 def test_damaged_graphs_are_refused(file, change, message):

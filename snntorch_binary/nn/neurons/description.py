@@ -153,6 +153,8 @@ class NeuronDescription:
         nir: its node.
         over_time: the neuron that takes whole sequences [T, B, ...] and does the same, with the parameters of this one,
             and that also returns its membrane potential or not; or why there is none.
+        in_inference: neurons of this package that give the same answers, whatever their gradients are, in the form that
+            these have; or why there are none. ``None`` where ``over_time`` says it.
         takes_one_step: whether a neuron takes one time step a call.
         recurrence: of neurons that get their own spikes: the neuron that has the constants, and the layer between.
     """
@@ -168,6 +170,7 @@ class NeuronDescription:
     kernel: Callable[[Any], KernelForm | str] | None = None
     nir: NIRForm | None = None
     over_time: Callable[[Any, bool], nn.Module | str] | None = _by_itself
+    in_inference: Callable[[Any, bool], nn.Module | str] | None = None
     takes_one_step: Callable[[Any], bool] = _says_so
     recurrence: Callable[[Any], tuple[Any, nn.Module]] | None = None
 

@@ -17,6 +17,8 @@ MOST_PER_BYTE, MOST_AT_ALL = 512, 2**24
 """A file may ask for 512 times its own size, and for 16 MiB however small it is."""
 
 Tensors = dict[str, Tensor]
+Write = Callable[[nn.Module, str, Tensors], dict[str, Any]]
+"""Makes plain values of a module, and adds its tensors under names that begin with a path."""
 
 
 class PackedFileError(ValueError):
@@ -24,9 +26,14 @@ class PackedFileError(ValueError):
 
 
 class Allowance:
-    """The bytes of memory that a file bears out: what its numbers ask for is taken off before it is allocated."""
+    """The bytes of memory that a file bears out: what its numbers ask for is taken off before it is allocated.
+
+    Attributes:
+        made: what was made of values of the file that stand for several modules, by their identity.
+    """
 
     def __init__(self, file_size: int) -> None:
+        self.made: dict[int, Any] = {}
         self._left = MOST_PER_BYTE * file_size + MOST_AT_ALL
 
     def spend(self, size: int, path: str) -> None:
@@ -119,6 +126,9 @@ class Entry:
         path = f"{self.path}.{name}" if self.path else name
         return Entry(values, self.tensors, path, self.depth + 1, self.allowance)
 
+
+Read = Callable[[Entry], nn.Module]
+"""Makes the module of an entry."""
 
 Kinds = dict[str, tuple[type[nn.Module], Callable[..., dict[str, Any]], Callable[[Entry], nn.Module]]]
 """Modules that a file may hold, by name: their class, how they become plain values and tensors, and back."""

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
-from snntorch_binary.packed.file.entry import Entry, PackedFileError, Tensors
+from snntorch_binary.graph.tree import leaves
+from snntorch_binary.packed.file.entry import Entry, PackedFileError, Read, Tensors, Write
 from snntorch_binary.packed.graph import Instruction, PackedGraph, Ref, Scan
+from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.operations import FUNCTIONS, METHODS
+from snntorch_binary.packed.shaping import PackedFlatten, PackedMaxPool
 
 _MOST_INSTRUCTIONS = 100_000
 _DEEPEST = 6
 _LARGEST = 2**24
 _NAME = re.compile(r"[A-Za-z0-9_]{1,190}")
 _DTYPES = {str(dtype): dtype for dtype in (torch.float32, torch.float64, torch.float16, torch.int64, torch.bool)}
-
-Write = Callable[[nn.Module, str, Tensors], dict[str, Any]]
-Read = Callable[[Entry], nn.Module]
 
 
 def graph_to_entry(graph: PackedGraph, path: str, tensors: Tensors, write: Write) -> dict[str, Any]:
@@ -61,15 +60,40 @@ def graph_of(entry: Entry, read: Read) -> PackedGraph:
         if not _NAME.fullmatch(name) or name in modules or name in tensors or hasattr(PackedGraph, name):
             raise entry.error("modules", "pairs that begin with a name of their own")
         modules[name] = read(entry.child(item[1], name))
-    instructions: list[Instruction] = []
-    for item in items:
-        instructions.append(_instruction(entry, item, len(instructions), modules, tensors))
-    output = _tree(entry, entry.values.get("output"), len(instructions))
+    made = entry.allowance.made
+    if id(items) not in made:  # members of an ensemble share what they do
+        made[id(items)] = _program(entry, items, modules, tensors)
+    instructions, output = made[id(items)]
+    _check_bits(entry, instructions, output, modules)
     graph = PackedGraph(instructions, output, modules, tensors)
     report = entry.values.get("report")
     if isinstance(report, dict) and all(isinstance(text, str) for pair in report.items() for text in pair):
         graph.report = report
     return graph
+
+
+def _program(entry: Entry, items: list[Any], modules: Any, tensors: Any) -> tuple[list[Instruction], Any]:
+    instructions: list[Instruction] = []
+    for item in items:
+        instructions.append(_instruction(entry, item, len(instructions), modules, tensors))
+    return instructions, _tree(entry, entry.values.get("output"), len(instructions))
+
+
+def _check_bits(entry: Entry, instructions: list[Instruction], output: Any, modules: dict[str, nn.Module]) -> None:
+    """Refuse a graph in which bits go to what does not take them, or what is no bits to what takes nothing else."""
+    bits: set[int] = set()
+    for index, each in enumerate(instructions):
+        module = modules[each.name] if each.kind == "invoke" else None
+        shapes = isinstance(module, (PackedMaxPool, PackedFlatten))
+        takes = shapes or (isinstance(module, PackedLayer) and not module.real_input)
+        given = {leaf.index for leaf in leaves((each.args, each.kwargs)) if isinstance(leaf, Ref)}
+        one = len(each.args) == 1 and isinstance(each.args[0], Ref) and not each.kwargs
+        if (given & bits and not (takes and one)) or (shapes and not (one and given <= bits)):
+            raise entry.error("instructions", "a list in which bits go to modules that take them")
+        if shapes or (isinstance(module, PackedLayer) and module.packed_output):
+            bits.add(index)
+    if bits & {leaf.index for leaf in leaves(output) if isinstance(leaf, Ref)}:
+        raise entry.error("output", "no bits")
 
 
 def _tensor(entry: Entry, name: str) -> torch.Tensor:

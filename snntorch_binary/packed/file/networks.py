@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any
 
 from torch import nn
 
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.ensemble import PackedEnsemble
+from snntorch_binary.packed.file.ensembles import ensemble_of, ensemble_to_entry
 from snntorch_binary.packed.file.entry import Entry, Kinds, Tensors, read_one_of, write_one_of
 from snntorch_binary.packed.file.graphs import graph_of, graph_to_entry, scan_of, scan_to_entry
 from snntorch_binary.packed.file.layers import LAYERS, geometry_to_entry, pooling_of
-from snntorch_binary.packed.file.neurons import first_version, gives_potentials, neurons
+from snntorch_binary.packed.file.neurons import first_version, neurons
+from snntorch_binary.packed.file.sequences import sequence_of, sequence_to_entry
 from snntorch_binary.packed.file.stock import STOCK
 from snntorch_binary.packed.graph import PackedGraph, Scan, StepAtZero
 from snntorch_binary.packed.layer import PackedLayer
@@ -49,39 +50,6 @@ def version_of(network: nn.Module) -> int:
     return max(versions)
 
 
-def _sequence_to_entry(sequence: nn.Module, path: str, tensors: Tensors) -> dict[str, Any]:
-    inside = f"{path}." if path else ""
-    return {"modules": [[name, write(child, inside + name, tensors)] for name, child in sequence._modules.items()]}  # type: ignore[arg-type]
-
-
-def _modules_of(entry: Entry) -> dict[str, nn.Module]:
-    modules = entry.values.get("modules")
-    if not isinstance(modules, list):
-        raise entry.error("modules", "a list")
-    found: OrderedDict[str, nn.Module] = OrderedDict()
-    for pair in modules:
-        if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[0], str) or pair[0] in found:
-            raise entry.error("modules", "a list of pairs of a name and a module")
-        found[pair[0]] = read(entry.child(pair[1], pair[0]))
-    return found
-
-
-def _sequence_of(entry: Entry) -> nn.Sequential:
-    modules = _modules_of(entry)
-    bits, last = False, next(reversed(modules.values()), None)
-    for module in modules.values():
-        if module is not last and gives_potentials(module):
-            raise entry.error("modules", "a list in which only the last neuron gives its membrane potential")
-        shaping = isinstance(module, (PackedFlatten, PackedMaxPool))
-        takes_bits = shaping or (isinstance(module, PackedLayer) and not module.real_input)
-        if (bits and not takes_bits) or (shaping and not bits):
-            raise entry.error("modules", "a list in which bits go to modules that take them")
-        bits = shaping or (isinstance(module, PackedLayer) and module.packed_output)
-    if bits:
-        raise entry.error("modules", "a list that does not end in bits")
-    return nn.Sequential(OrderedDict(modules))
-
-
 def _time_first_to_entry(module: TimeFirst, path: str, tensors: Tensors) -> dict[str, Any]:
     return {"module": write(module.module, f"{path}.module", tensors)}
 
@@ -92,46 +60,6 @@ def _time_first_of(entry: Entry) -> TimeFirst:
 
 def _flatten_of(entry: Entry) -> nn.Flatten:
     return nn.Flatten(entry.integer("start_dim", -8, 8), entry.integer("end_dim", -8, 8))
-
-
-def _ensemble_to_entry(ensemble: PackedEnsemble, path: str, tensors: Tensors) -> dict[str, Any]:
-    if not isinstance(ensemble.readout, str):
-        raise TypeError("A packed file cannot hold a readout that is a function.")
-    if ensemble.time_dim:
-        raise TypeError("A packed file cannot hold an ensemble whose outputs are not time-first.")
-    inside = f"{path}.net" if path else "net"
-    return {
-        "num_members": ensemble.num_members,
-        "readout": ensemble.readout,
-        "readout_scale": ensemble.readout_scale,
-        "step": ensemble.step,
-        "seed": ensemble.seed,
-        "together": isinstance(ensemble.net, nn.Sequential),
-        "net": {"type": "Sequential", **_sequence_to_entry(ensemble.net, inside, tensors)},
-    }
-
-
-def _ensemble_of(entry: Entry) -> PackedEnsemble:
-    members = entry.integer("num_members", 1, 2**20)
-    inside = entry.child(entry.values.get("net"), "net")
-    if entry.flag("together"):
-        net: nn.Sequential | nn.ModuleList = _sequence_of(inside)
-        layers = [module for module in net.modules() if isinstance(module, PackedLayer)]
-        fits = bool(layers) and all(layer.ensemble and layer.layout.members == members for layer in layers)
-    else:
-        net = nn.ModuleList(_modules_of(inside).values())
-        fits = len(net) == members
-    if not fits:
-        raise entry.error("num_members", "the number of members")
-    scale = entry.values.get("readout_scale")
-    return PackedEnsemble(
-        net,
-        members,
-        readout=entry.choice("readout", ("auto", "rate", "membrane")),  # type: ignore[arg-type]
-        readout_scale=None if scale is None else entry.number("readout_scale"),
-        step=entry.flag("step"),
-        seed=entry.integer("seed", -(2**63), 2**64),
-    )
 
 
 _OTHERS: Kinds = {
@@ -158,13 +86,21 @@ _OTHERS: Kinds = {
         lambda entry: PackedMaxPool(pooling_of(entry)),
     ),
     "PackedFlatten": (PackedFlatten, lambda module, path, tensors: {}, lambda entry: PackedFlatten()),
-    "PackedEnsemble": (PackedEnsemble, _ensemble_to_entry, _ensemble_of),
+    "PackedEnsemble": (
+        PackedEnsemble,
+        lambda module, path, tensors: ensemble_to_entry(module, path, tensors, write),
+        lambda entry: ensemble_of(entry, read),
+    ),
     "SkipSteps": (
         SkipSteps,
         lambda module, path, tensors: {"steps": module.steps},
         lambda entry: SkipSteps(entry.integer("steps", 1, 2**31)),
     ),
-    "Sequential": (nn.Sequential, _sequence_to_entry, _sequence_of),
+    "Sequential": (
+        nn.Sequential,
+        lambda module, path, tensors: sequence_to_entry(module, path, tensors, write),
+        lambda entry: sequence_of(entry, read),
+    ),
     "TimeFirst": (TimeFirst, _time_first_to_entry, _time_first_of),
     "Flatten": (
         nn.Flatten,

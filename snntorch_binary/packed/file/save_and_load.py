@@ -39,7 +39,7 @@ def save_packed(packed: nn.Module, path: str | os.PathLike[str]) -> None:
     (sizes, kinds and constants of neurons, the ensemble's seed) and a SHA-256 of structure and tensors.
 
     Args:
-        packed: what :func:`snntorch_binary.pack` returned, of a sequence, an ensemble of sequences, or with a sample.
+        packed: what :func:`snntorch_binary.pack` returned: of a sequence, or with a sample; or of an ensemble of such.
         path: of the file; one that is there is replaced.
 
     Raises:
