@@ -23,6 +23,9 @@ from snntorch_binary.experiments.runs import check_jobs
 
 PICTURES = {"surface": draw_surface, "circuits": draw_circuits, "spikes": draw_spikes}
 """Pictures beside those of every comparison, which an experiment names."""
+SHIFT = "shift"
+"""Names the pictures of a degraded test part, of few corruptions where `--shift` does not say which."""
+FEW_CORRUPTIONS = ("spikes_lost", "noise_spikes", "dead_pixels", "occlusion")
 
 
 def compare(
@@ -90,11 +93,14 @@ def run(
         check_ood(experiment, ood)
     if anytime:
         check_anytime(experiment)
+    if shift is False and SHIFT in experiment.pictures:
+        shift = FEW_CORRUPTIONS
     corruptions = () if shift is False else check_shift(experiment, shift)
     comparison = train_all(experiment, out, console, jobs)
     (report_regression if comparison.regression else report)(comparison)
     for name in experiment.pictures:
-        PICTURES[name](comparison)
+        if name != SHIFT:
+            PICTURES[name](comparison)
     if ood is not None:
         report_ood(comparison, ood)
     if anytime:
@@ -105,9 +111,10 @@ def run(
 
 
 def _check_pictures(experiment: Experiment) -> None:
-    unknown = [name for name in experiment.pictures if name not in PICTURES]
+    known = (*PICTURES, SHIFT)
+    unknown = [name for name in experiment.pictures if name not in known]
     if unknown:
-        raise ValueError(expected("pictures", f"some of {', '.join(PICTURES)}", repr(unknown[0])))
+        raise ValueError(expected("pictures", f"some of {', '.join(known)}", repr(unknown[0])))
     if "surface" in experiment.pictures:
         check_surface(experiment)
     if "spikes" in experiment.pictures and not isinstance(experiment.data, ShippedData):
