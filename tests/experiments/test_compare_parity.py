@@ -3,10 +3,12 @@
 import json
 
 from snntorch_binary.cli import main
+from snntorch_binary.experiments.compare import surface
 from snntorch_binary.experiments.compare.parity import REFERENCE
 
 
-def test_parity_trains_with_the_published_constants(tmp_path, capsys):
+def test_parity_trains_with_the_published_constants(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(surface, "_RESOLUTION", 12)  # the picture of a paper takes minutes
     arguments = ["--paper-exact", "--epochs", "1", "--seeds", "0", "--out", str(tmp_path)]
     assert main(["compare", "two-moons", *arguments]) == 0
     rows = json.loads((tmp_path / "parity.json").read_text())
