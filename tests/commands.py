@@ -15,6 +15,7 @@ import sys
 import tempfile
 import warnings
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 IMPORTED = [
@@ -55,10 +56,14 @@ class Command:
         folder = tempfile.mkdtemp(prefix="command-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._said = [str(Path(folder, name)) for name in ("stdout", "stderr")]
-        given = (self.args, str(cwd or os.getcwd()), dict(os.environ if env is None else env), self._said)
+        alone, own = context().Pipe(duplex=False)
+        given = (self.args, str(cwd or os.getcwd()), dict(os.environ if env is None else env), self._said, own)
         self._process = context().Process(target=_carry_out, args=given)
         self._process.start()
         self.pid = self._process.pid
+        own.close()
+        with alone, suppress(EOFError):
+            alone.recv()  # until then a signal to its group is one to the group of these tests
 
     @property
     def returncode(self):
@@ -97,9 +102,10 @@ def run(arguments, cwd=None, env=None, timeout=None):
     return subprocess.CompletedProcess(command.args, command.returncode, *command.said())
 
 
-def _carry_out(arguments, folder, environment, said):
+def _carry_out(arguments, folder, environment, said, alone):
     """Be that command, in a session of its own."""
     os.setsid()
+    alone.close()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever is ignored here
     for path, number in zip(said, (1, 2), strict=True):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
