@@ -169,6 +169,7 @@ def below(pid):
 )
 def test_no_process_outlives_another(whom, how, tmp_path):
     command = ["compare", "digits", "--jobs", "2", "--rules", "st", "--seeds", "0,1", "--epochs", "2000"]
+    command += ["--limit-per-class", "5"]
     running = subprocess.Popen(
         [sys.executable, "-m", "snntorch_binary", *command, "--out", str(tmp_path)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
