@@ -4,9 +4,9 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import pytest
 import torch
 
@@ -27,9 +27,9 @@ def struck(folder, fault, step, command):
     """Run a command with faults; return what was seen."""
     if command == "tune":
         pytest.importorskip("ray.tune")
-    program = [sys.executable, str(Path(__file__).with_name("faults.py")), str(folder), fault, str(step)]
+    program = [Path(__file__).with_name("faults.py"), folder, fault, step]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([*program, *COMMANDS[command]], env=environment, capture_output=True, text=True, check=False)
+    done = commands.run([*program, *COMMANDS[command]], env=environment)
     assert done.returncode == 0, done.stderr
     return json.loads((folder / "faults.json").read_text())
 
@@ -134,9 +134,8 @@ def test_full_disk(kilobytes, small_disk, tmp_path):
     """A disk that is full in truth, at whatever file, and has room later."""
 
     def run(folder):
-        command = [sys.executable, "-m", "snntorch_binary", *COMPARE, "--out", str(folder / "out")]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return commands.run(["-m", "snntorch_binary", *COMPARE, "--out", folder / "out"], env=environment)
 
     assert run(tmp_path / "unbroken").returncode == 0
     disk = small_disk(kilobytes)

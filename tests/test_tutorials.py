@@ -1,11 +1,16 @@
 """Every notebook runs from top to bottom, in smoke mode, and the stored one shows what it says it shows."""
 
+import ast
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import commands
 import nbformat
 import pytest
+from jupyter_client.provisioning import local_provisioner
 from nbclient import NotebookClient
 
 TUTORIALS = Path(__file__).parent.parent / "tutorials"
@@ -17,6 +22,11 @@ NEED_RECORDINGS = ("03_events_with_tonic", "09_winner_take_all")  # the first wo
 
 def outputs(cell):
     return [output.output_type for output in cell.get("outputs", [])]
+
+
+def kernel(command, cwd, env, **_):
+    """Return a kernel that need not import; the command begins with Python's own name."""
+    return commands.Command(command[1:], cwd, env)
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -33,6 +43,7 @@ def test_runs(notebook, request, tmp_path, monkeypatch):
         pytest.skip("Ray is not installed")
     monkeypatch.setenv("SNNTORCH_BINARY_SMOKE", "1")
     monkeypatch.setenv("PYTHONWARNINGS", "default")
+    monkeypatch.setattr(local_provisioner, "launch_kernel", kernel)
     in_scratch = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources=in_scratch).execute()
     warned = [
@@ -42,6 +53,26 @@ def test_runs(notebook, request, tmp_path, monkeypatch):
         if output.output_type == "stream" and re.search(r"\w*Warning: ", output.text)
     ]
     assert warned == []
+
+
+def imports(path):
+    """The statements by which a notebook imports, and says which warnings of theirs it does not want."""
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            for node in ast.parse(cell.source).body:
+                text = ast.unparse(node)
+                if isinstance(node, ast.Import | ast.ImportFrom) or text.startswith("warnings.filterwarnings("):
+                    yield text
+
+
+def test_imports_warn_of_nothing():
+    """In a fresh interpreter: what a kernel of these tests imports has been imported before."""
+    names = {**dict.fromkeys(NEED_NORSE, "norse"), **dict.fromkeys(NEED_RAY, "ray")}
+    there = [path for path in NOTEBOOKS if importlib.util.find_spec(names.get(path.stem, "torch"))]
+    program = "\n".join(text for path in there for text in imports(path))
+    assert program.count("import") > 50
+    done = subprocess.run([sys.executable, "-W", "default", "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_is_stored_executed_in_order_without_errors(notebook):

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain
+from multiprocessing.context import BaseContext
 from multiprocessing.managers import SyncManager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -142,16 +143,17 @@ def _one(run: PlannedRun, folder: RunFolder, progress: RunProgress) -> dict[str,
 # ---- several at once -------------------------------------------------------------------------------------------------
 
 _queue: Any = None
+_IMPORTED = ["snntorch_binary.experiments.compare.train"]
+"""What all processes need, imported once for all of them."""
 
 
 def _several(todo: Sequence[PlannedRun], out: Path, progress: RunsProgress, jobs: int) -> Any:
     """Train runs in processes of their own; yield each with its result as it is done."""
-    # A process that is forked from one with threads can hang.
-    context = multiprocessing.get_context("spawn")
+    context = _context()
     manager = SyncManager(ctx=context)
     manager.start(_end_with_parent)
     queue = manager.Queue()
-    pool = ProcessPoolExecutor(jobs, context, _begin, (queue, list(sys.path)))
+    pool = ProcessPoolExecutor(jobs, context, _begin, (queue, list(sys.path), dict(os.environ)))
     waiting: dict[Future[dict[str, Any]], PlannedRun] = {}
     try:
         waiting = {pool.submit(_in_process, run, out): run for run in todo}
@@ -173,14 +175,25 @@ def _several(todo: Sequence[PlannedRun], out: Path, progress: RunsProgress, jobs
         manager.shutdown()
 
 
+def _context() -> BaseContext:
+    """Return how processes are begun: forked from one that has imported, not from this, whose threads can hang them."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_IMPORTED)
+    return context
+
+
 def _processes(pool: ProcessPoolExecutor) -> list[BaseProcess]:
     return list((getattr(pool, "_processes", None) or {}).values())
 
 
-def _begin(queue: Any, path: list[str]) -> None:
+def _begin(queue: Any, path: list[str], environment: dict[str, str]) -> None:
     global _queue
     _queue = queue
     sys.path[:] = path
+    os.environ.clear()  # of the time when the first process was begun
+    os.environ.update(environment)
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that waits is interrupted, and ends the others
     # Lightning's own handler, which it has in training, only notes the signal; it calls this one, too.

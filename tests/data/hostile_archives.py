@@ -141,7 +141,7 @@ def overlapping(count):
 
 
 def refused(outside):
-    """The archives of which nothing may be taken: name -> (file name, bytes).
+    """The archives of which nothing may be taken: name -> (file name, bytes), or what makes them where that takes time.
 
     Args:
         outside: an absolute path that exists and into which nothing may be written.
@@ -180,7 +180,7 @@ def refused(outside):
         "zip: trailing dot": ("a.zip", zip_(("Train/6/3.bin.", b"evil"))),
         # links, devices and what else is no regular file
         "tar: CVE-2025-4517": ("a.tar", cve_2025_4517(outside)),
-        "tar: CVE-2025-4517, packed": ("a.tar.xz", lzma.compress(cve_2025_4517(outside))),
+        "tar: CVE-2025-4517, packed": ("a.tar.xz", lambda: lzma.compress(cve_2025_4517(outside))),
         "tar: link out, then through it": ("a.tar", tar(link("Train/6/l", outside), member("Train/6/l/evil.bin"))),
         "tar: link within": ("a.tar", tar(link("Train/6/3.bin", "00001.bin"))),
         "tar: nested links": ("a.tar", tar(link("x", "."), link("x/y", ".."), link("x/y/z", ".."), member("z/evil"))),
@@ -261,12 +261,12 @@ def refused(outside):
         "tar: is a zip": ("a.tar", good_zip),
         "tar: is text": ("a.tar.gz", b"<html>404 Not Found</html>"),
         # more than fits
-        "zip: bomb": ("a.zip", zip_(("Train/6/3.bin", bytes(80 * 2**20)))),
-        "zip: bomb whose entries overlap": ("a.zip", overlapping(100)),
-        "tar: bomb, gzip": ("a.tar.gz", _bomb(zlib.compressobj(9, zlib.DEFLATED, 31))),
-        "tar: bomb, bzip2": ("a.tar.bz2", _bomb(bz2.BZ2Compressor())),
-        "tar: bomb, xz": ("a.tar.xz", _bomb(lzma.LZMACompressor(preset=0))),
-        "tar: zeros without end": ("a.tar.bz2", bz2.compress(good_tar) + bz2.compress(bytes(2**20)) * 100),
+        "zip: bomb": ("a.zip", lambda: zip_(("Train/6/3.bin", bytes(80 * 2**20)))),
+        "zip: bomb whose entries overlap": ("a.zip", lambda: overlapping(100)),
+        "tar: bomb, gzip": ("a.tar.gz", lambda: _bomb(zlib.compressobj(9, zlib.DEFLATED, 31))),
+        "tar: bomb, bzip2": ("a.tar.bz2", lambda: _bomb(bz2.BZ2Compressor())),
+        "tar: bomb, xz": ("a.tar.xz", lambda: _bomb(lzma.LZMACompressor(preset=0))),
+        "tar: zeros without end": ("a.tar.bz2", lambda: bz2.compress(good_tar) + bz2.compress(bytes(2**20)) * 100),
     }
 
 

@@ -33,7 +33,8 @@ def snapshot(folder):
 def place(tmp_path, file):
     user = tmp_path / "user"
     user.mkdir()
-    (user / file[0]).write_bytes(file[1])
+    name, content = file
+    (user / name).write_bytes(content() if callable(content) else content)
     return user
 
 

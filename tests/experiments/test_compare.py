@@ -1,10 +1,9 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
+import commands
 import pytest
 import torch
 from matplotlib.image import imread
@@ -226,17 +225,12 @@ def test_a_folder_of_another_version_is_left(tmp_path, capsys):
 def test_killed_it_continues_and_gives_the_same(trained, unbroken, tmp_path):
     out = tmp_path / "out"
     arguments = ["compare", "digits", *TINY, "--seeds", "0,1", "--out", str(out)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "snntorch_binary", *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+    process = commands.Command(["-m", "snntorch_binary", *arguments])
     while not (out / "runs" / trained).exists():  # after an epoch of this run
-        assert process.poll() is None, process.stderr.read()
+        assert process.poll() is None, process.said()
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    process.stderr.close()
     assert not (out / "results.json").exists()
     assert main(arguments) == 0
     assert without_time(rows_of(out)) == without_time(rows_of(unbroken))

@@ -151,6 +151,13 @@ def test_what_is_fused_is_said_once_a_rule(fuse, here):
     assert [line for line in lines if "at once" in line] == (expected if fuse else [])
 
 
+def below(pid):
+    """Return the processes that a process has begun, and those that they have."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    children = [int(child) for task in tasks for child in task.read_text().split()]
+    return children + [other for child in children for other in below(child)]
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in /proc")
 @pytest.mark.parametrize(
     ("whom", "how"),
@@ -162,6 +169,7 @@ def test_what_is_fused_is_said_once_a_rule(fuse, here):
 )
 def test_no_process_outlives_another(whom, how, tmp_path):
     command = ["compare", "digits", "--jobs", "2", "--rules", "st", "--seeds", "0,1", "--epochs", "2000"]
+    command += ["--limit-per-class", "5"]
     running = subprocess.Popen(
         [sys.executable, "-m", "snntorch_binary", *command, "--out", str(tmp_path)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -169,18 +177,18 @@ def test_no_process_outlives_another(whom, how, tmp_path):
     )
 
     def wait_for(happened):
-        end = time.monotonic() + 120
+        end = time.monotonic() + 240
         while not happened():
             assert time.monotonic() < end
             time.sleep(0.1)
 
-    wait_for(lambda: len(list(tmp_path.glob("runs/*/last.ckpt"))) == 2)
-    tasks = Path(f"/proc/{running.pid}/task").glob("*/children")
-    started = [Path("/proc", child) for task in tasks for child in task.read_text().split()]
-    assert len(started) >= 3  # two of runs, and what tells them apart
-    os.kill(running.pid if whom == "the command" else max(int(child.name) for child in started), how)
     try:
+        wait_for(lambda: len(list(tmp_path.glob("runs/*/last.ckpt"))) == 2)
+        started = below(running.pid)
+        assert len(started) >= 4  # two of runs, what they speak through, and what begins them
+        os.kill(running.pid if whom == "the command" else max(started), how)
         assert running.wait(60) == (1 if whom == "a run" else -how)
     finally:
         running.kill()
-    wait_for(lambda: not any(child.exists() for child in started))
+        running.wait()
+    wait_for(lambda: not any(Path("/proc", str(pid)).exists() for pid in started))

@@ -7,10 +7,10 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
+import commands
 import own_experiment
 import pytest
 import torch
@@ -30,19 +30,18 @@ def user(tmp_path_factory):
     own_experiment.write(here)
     assert len((here / "mine.yaml").read_text().splitlines()) == 12
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "snntorch_binary", "compare", "--config", "mine.yaml", "--jobs", "1"]
-    process = subprocess.Popen(command, cwd=here, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    command = ["-m", "snntorch_binary", "compare", "--config", "mine.yaml", "--jobs", "1"]
+    process = commands.Command(command, here, environment)
     first = here / "results/gestures/runs/full-precision-seed0/predictions.pt"
     while not first.exists():
-        assert process.poll() is None, process.stderr.read()
+        assert process.poll() is None, process.said()
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    process.stderr.close()
     assert not (here / "results/gestures/results.json").exists()
     kept = first.stat().st_mtime_ns
     with of_user(here):
-        assert main(command[3:]) == 0
+        assert main(command[2:]) == 0
     assert first.stat().st_mtime_ns == kept
     return here
 

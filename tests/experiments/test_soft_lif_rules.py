@@ -35,7 +35,7 @@ LINES = [
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
     out = tmp_path_factory.mktemp("compare") / "digits"
-    arguments = ["compare", "digits", "--rules", RULES, "--epochs", "3", "--seeds", "0", "--limit-per-class", "40"]
+    arguments = ["compare", "digits", "--rules", RULES, "--epochs", "3", "--seeds", "0", "--limit-per-class", "15"]
     assert main([*arguments, "--out", str(out)]) == 0
     return out
 
@@ -107,7 +107,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
 
 
 def test_trained_module_runs_in_spikes(compared):
-    experiment = read_experiment(shipped()["digits-softlif"], ["softlif-st"], limit_per_class=40)
+    experiment = read_experiment(shipped()["digits-softlif"], ["softlif-st"], limit_per_class=15)
     comparison = train_all(experiment.with_changes(epochs=3, seeds=(0,)), compared, Console(quiet=True))
     (run,) = comparison.runs
     module, data = comparison.load(run)

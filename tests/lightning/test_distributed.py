@@ -1,9 +1,10 @@
 """Both LightningModules on two and four processes (gloo, CPU) against one."""
 
-import subprocess
-import sys
+import os
+import socket
 from pathlib import Path
 
+import commands
 import distributed
 import pytest
 import torch
@@ -31,9 +32,21 @@ def alone(tmp_path_factory):
 def ranks(request, tmp_path_factory):
     """Processes that share the batches of 8, and start from different seeds."""
     folder = tmp_path_factory.mktemp("several")
-    program = Path(__file__).with_name("distributed.py")
-    command = [sys.executable, str(program), str(folder), str(request.param)]
-    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(request.param)}
+    program = [Path(__file__).with_name("distributed.py"), folder, request.param]
+    running = [
+        commands.Command(program, env={**os.environ, **address, "NODE_RANK": "0", "LOCAL_RANK": str(rank)})
+        for rank in range(request.param)
+    ]
+    try:
+        for process in running:
+            assert process.wait(300) == 0, process.said()
+    finally:
+        for process in running:
+            process.kill()
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(request.param)]
 
 

@@ -1,7 +1,6 @@
-import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import pytest
 import torch
 from training import Stop, train
@@ -50,9 +49,7 @@ def test_so_does_none_of_twenty(time, unbroken, tmp_path):
 
 def kill_and_resume(unbroken, tmp_path):
     program = Path(__file__).with_name("training.py")
-    killed = subprocess.run(
-        [sys.executable, str(program), "bayes", str(tmp_path)], capture_output=True, text=True, check=False
-    )
+    killed = commands.run([program, "bayes", tmp_path])
     assert killed.returncode == -9, killed.stderr
     assert (tmp_path / "last.ckpt").exists()
     print("killed at step", killed.stdout)

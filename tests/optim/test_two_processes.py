@@ -1,5 +1,6 @@
 """Two processes (gloo, CPU) against one."""
 
+import commands
 import pytest
 import torch
 import torch.multiprocessing
@@ -13,7 +14,8 @@ if not torch.distributed.is_available():
 def ranks(tmp_path_factory):
     """Results of both processes, by rank and shared_noise."""
     folder = tmp_path_factory.mktemp("ddp")
-    torch.multiprocessing.spawn(run, args=(2, str(folder)), nprocs=2)
+    method = commands.context().get_start_method()
+    torch.multiprocessing.start_processes(run, args=(2, str(folder)), nprocs=2, start_method=method)
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
 
 

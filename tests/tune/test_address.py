@@ -2,10 +2,9 @@
 
 import os
 import socket
-import subprocess
-import sys
 import time
 
+import commands
 import pytest
 
 pytest.importorskip("ray.tune", reason="Ray is not installed")
@@ -32,15 +31,8 @@ def test_nothing_listens(closed):
 
 def test_the_command_prints_that_sentence_alone(closed, tmp_path):
     """In a process of its own: Ray logs past Python's standard error."""
-    command = [sys.executable, "-m", "snntorch_binary", "tune", "toy-quadratic", "--address", closed]
-    done = subprocess.run(
-        [*command, "--out", str(tmp_path / "out")],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    command = ["-m", "snntorch_binary", "tune", "toy-quadratic", "--address", closed, "--out", tmp_path / "out"]
+    done = commands.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=100)
     assert done.returncode == 1
     assert done.stderr.startswith(
         "snntorch-binary: error: Expected argument `address` to be the address of a Ray cluster"

@@ -103,10 +103,11 @@ def _score(comparison: Comparison, other: str) -> Scored:
     scored: Scored = {}
     source = comparison.experiment.data
     assert isinstance(source, ShippedData)
+    outside: SpikeDataset | None = None
     for run in comparison.runs:
         module, data = comparison.load(run)
         assert data.splits is not None
-        outside = _outside(source, other, data.splits)
+        outside = outside or _outside(source, other, data.splits)  # of all runs
         for name in module.predictions:
             scored.setdefault((run.rule, name), {})
         for name, pair in _uncertain(module, data.splits.test, outside, data.input_shape).items():

@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import commands
 import psutil
 import pytest
 import yaml
@@ -51,17 +52,9 @@ def folder_with(config, folder):
 
 def run(folder, *stop):
     """Run the command, stopped or to its end, in a process group of its own."""
-    program = [sys.executable, str(Path(__file__).with_name("populations.py"))]
     environment = {**os.environ, "HOME": str(folder / "home"), "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
-    return subprocess.run(
-        [*program, *map(str, stop), str(folder), str(folder / "toy.yaml")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-        start_new_session=True,
-    )
+    program = [Path(__file__).with_name("populations.py"), *stop, folder, folder / "toy.yaml"]
+    return commands.run(program, env=environment, timeout=280)
 
 
 @pytest.fixture(scope="module")
