@@ -177,7 +177,7 @@ def _several(todo: Sequence[PlannedRun], out: Path, progress: RunsProgress, jobs
 
 def _context() -> BaseContext:
     """Return how processes are begun: forked from one that has imported, not from this, whose threads can hang them."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+    if sys.platform != "linux":  # elsewhere there is no fork, or it is unsafe once a library of the system is loaded
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_IMPORTED)
