@@ -275,6 +275,14 @@ def test_hooks_and_references_survive():
     assert seen == [(2, 3)]
 
 
+def test_a_zero_by_chance_among_very_many_weights_is_no_pruned_one():
+    net = nn.Linear(500, 400)
+    with torch.no_grad():
+        net.weight[net.weight == 0] = 0.01
+        net.weight[0, 0] = 0
+    sb.binarize_(net, sb.Sign())  # warnings are errors here
+
+
 def test_channel_scale_starts_at_the_magnitude_of_the_weights():
     net = nn.Conv2d(2, 4, 3)
     with torch.no_grad():

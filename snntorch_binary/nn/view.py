@@ -184,9 +184,13 @@ def _bare(value: Any) -> Any:
     return value
 
 
+_BY_CHANCE = 1e-5
+"""Share of zeros that nobody meant: uniform float32 numbers have one in 10 million."""
+
+
 def describes_zeros(weight: Tensor) -> str | None:
-    """Say how many weights are exactly zero, which binary weights cannot be, or ``None`` where none is."""
+    """Say how many weights are exactly zero, which binary weights cannot be, or ``None`` where none is meant to be."""
     zeros = int((weight == 0).sum())
-    if not zeros:
+    if zeros <= weight.numel() * _BY_CHANCE:
         return None
     return f"{zeros:,} of {weight.numel():,} weights are exactly 0 (pruned or masked), which a binary weight cannot be"
