@@ -80,13 +80,15 @@ def bayes(scale="channel"):
     return BayesBiSNN(SpikingMLP(2312, [512], 4, drive=6.0), 4, scale=scale, readout_scale=5.0, **constants)
 
 
+WEIGHT_NOISE = 1.0
+
 LINES = {
     "full precision": (full_precision, None),
-    "full precision, noise on weights": (full_precision, lambda: NoisyWeights(1.0)),
+    "full precision, noise on weights": (full_precision, NoisyWeights),
     "full precision, noise spikes in training": (full_precision, lambda: NoisyInput(SENSORS["5 % noise spikes"])),
     "ST": (st, None),
     "ST without gains": (partial(st, "fan_in"), None),
-    "ST, noise on latents": (st, lambda: NoisyWeights(1.0)),
+    "ST, noise on latents": (st, NoisyWeights),
     "ST, noise spikes in training": (st, lambda: NoisyInput(SENSORS["5 % noise spikes"])),
     "ST, dropout of the input": (st, lambda: NoisyInput(partial(spikes_lost, strength=0.3))),
     "Bayes": (bayes, None),
@@ -99,12 +101,13 @@ def trained(make, callback, seed, given):
     torch.manual_seed(seed)
     module = make()
     data = SpikeDataModule("nmnist", given.data_dir, 50, classes=(6, 7, 8, 9), seed=seed)
+    callbacks = [] if callback is None else [callback(given.noise) if callback is NoisyWeights else callback()]
     options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     with quiet():
         trainer = L.Trainer(
             max_epochs=given.epochs,
             accelerator="cpu",
-            callbacks=[] if callback is None else [callback()],
+            callbacks=callbacks,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             limit_val_batches=0,
@@ -130,6 +133,7 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--part", choices=("validation", "test"), default="test")
+    parser.add_argument("--noise", type=float, default=WEIGHT_NOISE, help="on weights, in units of their mean size")
     parser.add_argument("--lines", nargs="+", choices=LINES, default=list(LINES))
     given = parser.parse_args()
     torch.set_num_threads(1)

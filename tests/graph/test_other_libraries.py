@@ -1,4 +1,4 @@
-"""Networks of Norse and SpikingJelly through the same recording."""
+"""Networks of Norse, SpikingJelly and sinabs through the same recording."""
 
 import pytest
 import torch
@@ -99,3 +99,23 @@ def test_spikingjelly():
     one = nn.Sequential(layer.Linear(12, 8), neuron.LIFNode(v_reset=None), layer.Linear(8, 3), neuron.LIFNode())
     network, _ = fused(one, torch.rand(5, 3, 12), step=True)
     assert network.report["2"] == "Linear, all steps at once"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_sinabs():
+    """Its layers take whole sequences, batch first, and keep their state: they stay as they are inside the graph."""
+    layers = pytest.importorskip("sinabs.layers")
+    net = nn.Sequential(nn.Linear(12, 8), layers.LIF(tau_mem=10.0, norm_input=False), nn.Linear(8, 3), layers.IAF())
+    sb.binarize_(net, sb.Sign())
+    x = (torch.rand(4, 10, 12) > 0.5).float()
+
+    def answer(model):
+        for module in model.modules():
+            if isinstance(module, layers.StatefulLayer):
+                module.reset_states()
+        return model.eval()(x)
+
+    expected = answer(net)
+    assert expected.any()
+    for network in (sb.fuse(net, x), sb.pack(net, x)):
+        assert torch.equal(answer(network), expected)
