@@ -51,9 +51,9 @@ def read_wav(file: Path) -> Tensor:
             raise CorruptDataError(f"{what} has samples of {8 * width} bits: write it with 16.")
         if length == 0:
             raise CorruptDataError(f"{what} is empty.")
-        if length > _MAX_SAMPLES:
+        if length > _MAX_SAMPLES and file.stat().st_size > 2 * _MAX_SAMPLES:
             raise CorruptDataError(f"{what} is longer than a minute.")
-        content = sound.readframes(length)
+        content = sound.readframes(min(length, _MAX_SAMPLES))
     if len(content) != 2 * length:
         raise CorruptDataError(f"{what} is truncated: {len(content)} bytes are not {length} samples.")
     return torch.frombuffer(bytearray(content), dtype=torch.int16).float() / 2**15
@@ -74,7 +74,7 @@ def mel_spikes(samples: Tensor, num_steps: int) -> Tensor:
         uint8 in {0, 1}, [T, 32, 8].
 
     Raises:
-        ValueError: there are no samples, or `num_steps` < 1.
+        ValueError: there are no samples, one is NaN or infinite, or `num_steps` < 1.
 
     Example:
         >>> time = torch.arange(5_000) / 8_000
@@ -85,6 +85,9 @@ def mel_spikes(samples: Tensor, num_steps: int) -> Tensor:
     check_num_steps(num_steps)
     if samples.ndim != 1 or not len(samples) or not samples.is_floating_point():
         raise ValueError(expected("samples", "floating point, of shape [N]", f"{samples.dtype} {list(samples.shape)}"))
+    samples = samples.float()
+    if not bool(samples.isfinite().all()):
+        raise ValueError(expected("samples", "finite", "NaN or infinite values"))
     whole = round(_SECONDS * SAMPLE_RATE)
     starts = torch.arange(num_steps) * whole // num_steps
     window = max(_WINDOW, -(-whole // num_steps))

@@ -35,6 +35,8 @@ def corruption_grid(example: Tensor, path: str | os.PathLike[str], *, kind: Kind
     if not isinstance(example, Tensor) or example.dim() < 2:
         got = list(example.shape) if isinstance(example, Tensor) else type(example).__name__
         raise ValueError(expected("example", "an image [H, W] or [C, H, W], or spikes [T, ...]", got))
+    if kind == "images" and (example.dim() > 3 or (example.dim() == 3 and len(example) not in (1, 3))):
+        raise ValueError(expected("example", "an image [H, W], [1, H, W] or [3, H, W]", list(example.shape)))
     x = example.detach().cpu()
     batch = x.unsqueeze(1) if kind == "spikes" else x.unsqueeze(0)
     found = [one for one in CORRUPTIONS.values() if one.kind == kind]

@@ -72,6 +72,9 @@ def test_samples_are_checked():
         mel_spikes(torch.zeros(2, 100), 10)
     with pytest.raises(ValueError, match="Expected argument `num_steps`"):
         mel_spikes(tone(440), 0)
+    with pytest.raises(ValueError, match="`samples` to be finite"):
+        mel_spikes(torch.tensor([0.0, float("nan")]), 10)
+    assert torch.equal(mel_spikes(tone(440).double(), 10), mel_spikes(tone(440), 10))
 
 
 def test_read_wav_reads_the_samples(tmp_path):
@@ -98,6 +101,15 @@ def test_what_is_no_sound_is_one_sentence(kind, tmp_path):
         read_wav(tmp_path / "a.wav")
     assert str(tmp_path / "a.wav") in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_file_that_does_not_know_its_length_is_said_to_be_truncated(tmp_path):
+    write_wav(tmp_path / "a.wav", tone(440))
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    content[40:44] = b"\xff" * 4  # as what was written into a pipe
+    (tmp_path / "a.wav").write_bytes(content)
+    with pytest.raises(CorruptDataError, match="is truncated"):
+        read_wav(tmp_path / "a.wav")
 
 
 def test_a_truncated_file_is_refused(tmp_path):
@@ -136,8 +148,18 @@ def test_two_speakers_that_nobody_heard_test(recordings):
 def test_missing_recordings_are_said(recordings):
     for file in (recordings / "FSDD" / "recordings").glob("3_*"):
         file.unlink()
-    with pytest.raises(DataNotFoundError, match="Free Spoken Digit Dataset was not found"):
+    with pytest.raises(DataNotFoundError, match=r"The spoken digits in .* are without recordings of \[3\]"):
         load("spoken-digits", recordings)
+    with pytest.raises(DataNotFoundError, match="The Free Spoken Digit Dataset was not found"):
+        load("spoken-digits", recordings / "cache")
+    for file in (recordings / "FSDD" / "recordings").iterdir():
+        if "ada" not in file.name and "ben" not in file.name:
+            file.unlink()
+    with pytest.raises(DataNotFoundError, match="are of 2 speakers only; more than 2 are needed"):
+        load("spoken-digits-by-speaker", recordings, classes=(0, 1))
+    write_wav(recordings / "FSDD" / "recordings" / "0_cleo_0.wav", tone(440))
+    write_wav(recordings / "FSDD" / "recordings" / "1_cleo_0.wav", tone(440))
+    write_wav(recordings / "FSDD" / "recordings" / "0_ada_5.wav", tone(440))
     assert load("spoken-digits", recordings, classes=(0, 1), num_steps=5).num_classes == 2
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import wraps
+from numbers import Real
 from typing import Literal, get_args
 
 import torch
@@ -65,7 +66,8 @@ class Corruption:
         """
         if not self.length:
             return self
-        return replace(self, strengths=tuple(round(width / 28 * strength, 3) for strength in self.strengths))
+        scaled = (min(round(width / 28 * strength, 3), self.high) for strength in self.strengths)
+        return replace(self, strengths=tuple(scaled))
 
     def check(self, strength: float) -> None:
         """Refuse what is no strength of this corruption.
@@ -73,7 +75,7 @@ class Corruption:
         Raises:
             ValueError: it is no number in its range, or should be a whole one.
         """
-        number = isinstance(strength, int | float) and not isinstance(strength, bool) and math.isfinite(strength)
+        number = isinstance(strength, Real) and not isinstance(strength, bool) and math.isfinite(strength)
         if not number or not self.low <= strength <= self.high or (self.whole and strength != int(strength)):
             kind = "a whole number" if self.whole else "a number"
             what = f"{kind} from {self.low:g} to {self.high:g} ({self.unit}) for {self.name}"

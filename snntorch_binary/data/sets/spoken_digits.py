@@ -10,7 +10,7 @@ import torch
 
 from snntorch_binary.data.description import Description, Request, register
 from snntorch_binary.data.errors import CorruptDataError, DataNotFoundError
-from snntorch_binary.data.folders import find, glob, not_found
+from snntorch_binary.data.folders import find, glob, not_found, searched
 from snntorch_binary.data.splits import Source
 
 _PAGE = "https://github.com/Jakobovski/free-spoken-digit-dataset"
@@ -38,9 +38,16 @@ def read(by_speaker: bool, asked: Request) -> Source:
     found = max(copies, key=len, default={})
     digits = {digit for digit, _, _ in found}
     speakers = sorted({speaker for _, speaker, _ in found})
-    if not digits.issuperset(asked.classes) or (by_speaker and len(speakers) <= _TEST_SPEAKERS):
+    if not found:
         files = f"FSDD/recordings/0_jackson_0.wav and the others of {_PAGE},"
         raise DataNotFoundError(not_found("The Free Spoken Digit Dataset", asked.data_dir, files))
+    missing = sorted(set(asked.classes) - digits)
+    if missing:
+        raise DataNotFoundError(f"The spoken digits in {searched(asked.data_dir)} are without recordings of {missing}.")
+    if by_speaker and len(speakers) <= _TEST_SPEAKERS:
+        enough = f"more than {_TEST_SPEAKERS} are needed"
+        where = searched(asked.data_dir)
+        raise DataNotFoundError(f"The spoken digits in {where} are of {len(speakers)} speakers only; {enough}.")
     keys = sorted(found)
     paths = [found[key] for key in keys]
     tests = [speaker in speakers[-_TEST_SPEAKERS:] if by_speaker else index < _NUM_TEST for _, speaker, index in keys]

@@ -14,18 +14,17 @@ from snntorch_binary.experiments.compare.comparison import Comparison, Run, trai
 from snntorch_binary.experiments.compare.out_of_distribution import check_ood, report_ood
 from snntorch_binary.experiments.compare.regression import report_regression
 from snntorch_binary.experiments.compare.report import report
-from snntorch_binary.experiments.compare.shift import Shift, check_shift, report_shift
+from snntorch_binary.experiments.compare.shift import Shift, check_shift, few_corruptions, report_shift
 from snntorch_binary.experiments.compare.spikes import draw_spikes
 from snntorch_binary.experiments.compare.surface import check_surface, draw_surface
 from snntorch_binary.experiments.data import ShippedData
 from snntorch_binary.experiments.experiment import Experiment, make_experiment
-from snntorch_binary.experiments.runs import check_jobs
+from snntorch_binary.experiments.runs import LAST, check_jobs
 
 PICTURES = {"surface": draw_surface, "circuits": draw_circuits, "spikes": draw_spikes}
 """Pictures beside those of every comparison, which an experiment names."""
 SHIFT = "shift"
 """Names the pictures of a degraded test part, of few corruptions where `--shift` does not say which."""
-FEW_CORRUPTIONS = ("spikes_lost", "noise_spikes", "dead_pixels", "occlusion")
 
 
 def compare(
@@ -93,9 +92,8 @@ def run(
         check_ood(experiment, ood)
     if anytime:
         check_anytime(experiment)
-    if shift is False and SHIFT in experiment.pictures:
-        shift = FEW_CORRUPTIONS
-    corruptions = () if shift is False else check_shift(experiment, shift)
+    pictured = shift is False and SHIFT in experiment.pictures
+    corruptions = few_corruptions(experiment) if pictured else () if shift is False else check_shift(experiment, shift)
     comparison = train_all(experiment, out, console, jobs)
     (report_regression if comparison.regression else report)(comparison)
     for name in experiment.pictures:
@@ -105,7 +103,11 @@ def run(
         report_ood(comparison, ood)
     if anytime:
         report_anytime(comparison)
-    if corruptions:
+    gone = [run.folder / LAST for run in comparison.runs if not (run.folder / LAST).exists()] if pictured else []
+    if gone:
+        said = f"{gone[0]} is gone: there are no pictures of a degraded test part."
+        comparison.console.print(said, highlight=False, markup=False, soft_wrap=True)
+    elif corruptions:
         report_shift(comparison, corruptions)
     return comparison
 

@@ -53,7 +53,7 @@ def answer_all(comparison: Comparison, corruptions: Sequence[Corruption]) -> Non
 def kept(files: RunFolder, run: Run, corruption: Corruption) -> dict[str, Tensor] | None:
     """Return class probabilities [strengths, N, C] of each prediction by name, or ``None`` where there are none.
 
-    A file that is damaged, or of other strengths, is said to be made anew, and not taken.
+    A file that is damaged is said to be made anew; one of other strengths is not taken either.
     """
     found = files.read_tensors(_file(corruption))
     if found is None or {name: found.get(name) for name in _about(run, corruption)} != _about(run, corruption):

@@ -12,7 +12,7 @@ from snntorch_binary._errors import expected
 from snntorch_binary._files import write_json
 from snntorch_binary.data.corruptions import Corruption
 from snntorch_binary.data.corruptions.corruption import KINDS
-from snntorch_binary.experiments.compare.comparison import Comparison, files_of
+from snntorch_binary.experiments.compare.comparison import Comparison, Run, files_of
 from snntorch_binary.experiments.compare.predictors import Predictor
 from snntorch_binary.experiments.compare.shift.answers import answer_all, by_predictor, kept
 from snntorch_binary.experiments.compare.shift.inputs import chosen, corruptions_of
@@ -26,17 +26,37 @@ Shift = bool | Sequence[str]
 """Whether to degrade, or by which corruptions."""
 
 
-def check_shift(experiment: Experiment, shift: Shift) -> tuple[Corruption, ...]:
+FEW = ("spikes_lost", "noise_spikes", "dead_pixels", "occlusion")
+"""Corruptions of a picture that an experiment names by ``pictures: [shift]``, where they have a meaning."""
+
+
+def few_corruptions(experiment: Experiment) -> tuple[Corruption, ...]:
+    """Return the corruptions of a picture that an experiment names.
+
+    Raises:
+        ValueError: the set is a regression or of your own.
+    """
+    return tuple(one for one in check_shift(experiment, True, "pictures") if one.name in FEW)
+
+
+def check_shift(experiment: Experiment, shift: Shift, argument: str = "--shift") -> tuple[Corruption, ...]:
     """Return the corruptions that are meant, or say before anything is trained why there are none.
 
     Raises:
         ValueError: the set is a regression or of your own; or a corruption is unknown or has no meaning for it.
     """
+    if isinstance(shift, str) or not isinstance(shift, bool | Sequence):
+        raise ValueError(expected("shift", "True, False or a list of names of corruptions", repr(shift)))
     source = experiment.data
     data = experiment.load(experiment.seeds[0])
     if data.regression or not isinstance(source, ShippedData) or data.splits is None:
-        raise ValueError(expected("--shift", "left out where a set is a regression or of your own", "it given"))
+        raise ValueError(expected(argument, "without shift where a set is a regression or of your own", source.label))
     return corruptions_of(source, data.splits.test, () if isinstance(shift, bool) else shift)
+
+
+def _predictions(comparison: Comparison, run: Run) -> tuple[str, ...]:
+    """Return the predictions of a run that are asked about: those of its network as it is, not in spikes."""
+    return comparison.experiment.rule(run.rule).predictions
 
 
 def report_shift(comparison: Comparison, corruptions: Sequence[Corruption]) -> None:
@@ -52,7 +72,9 @@ def report_shift(comparison: Comparison, corruptions: Sequence[Corruption]) -> N
     labels = torch.cat([of_fold[fold] for fold in sorted(of_fold)])
     clean_answers = by_predictor(
         comparison,
-        lambda run: {name: run.probabilities[name][chosen(len(run.labels))][None] for name in run.validation_answers},
+        lambda run: {
+            name: run.probabilities[name][chosen(len(run.labels))][None] for name in _predictions(comparison, run)
+        },
     )
     clean = score(clean_answers, labels, (0.0,))
     by_name: dict[str, Scored] = {}
@@ -66,8 +88,9 @@ def report_shift(comparison: Comparison, corruptions: Sequence[Corruption]) -> N
     pictures = []
     for kind in KINDS:
         of_kind = [one for one in corruptions if one.kind == kind]
-        if of_kind:
+        if len(of_kind) > 1:
             compared[f"all of {kind}"] = leads(_mean_over([by_name[one.name].means for one in of_kind]))
+        if of_kind:
             pictures.append(f"shift-{kind}.png")
             shift_curves([_panel(one, clean, by_name[one.name]) for one in of_kind], comparison.out / pictures[-1])
     values = {

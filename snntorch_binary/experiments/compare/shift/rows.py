@@ -11,6 +11,7 @@ from torch import Tensor
 
 from snntorch_binary.experiments.compare.comparison import Comparison
 from snntorch_binary.experiments.compare.predictors import Predictor
+from snntorch_binary.experiments.rules import RULES
 from snntorch_binary.inference.predictions import entropy
 from snntorch_binary.metrics import (
     Difference,
@@ -68,7 +69,9 @@ def score(
             [_scores(each, labels, None if clean is None else entropy(clean[predictor][seed][0])) for each in of_seed]
             for seed, of_seed in by_seed.items()
         ]
-        found.scores[predictor] = dict(zip(SCORES, torch.tensor(scores).movedim(-1, 0), strict=True))
+        found.scores[predictor] = dict(
+            zip(SCORES, torch.tensor(scores, dtype=torch.float64).movedim(-1, 0), strict=True)
+        )
         examples = [[example_scores(each, labels) for each in of_seed] for of_seed in by_seed.values()]
         found.means[predictor] = {
             "accuracy": torch.stack([torch.stack([one.correct for one in of_seed]).mean(0) for of_seed in examples]),
@@ -115,6 +118,8 @@ def rows_of(comparison: Comparison, corruption: str, scored: Scored) -> list[dic
 class Lead:
     """How far an ensemble is ahead of the best of its opponents, the mean over strengths.
 
+    The best is chosen by these very answers, which favours the opponents: ``ahead`` is so of all of them.
+
     Attributes:
         score: ``"accuracy"`` or ``"nll"``.
         ensemble: the ensemble.
@@ -142,8 +147,10 @@ def leads(means: Mapping[Predictor, Mapping[str, Tensor]]) -> list[Lead]:
         means: scores of each example [seeds, N] by predictor and name.
     """
     found = []
-    for ensemble in (one for one in means if one.prediction == "ensemble" and not one.scaled):
-        opponents = [one for one in means if one.prediction == "single" and one.rule != ensemble.rule]
+    opponents = [one for one in means if not RULES[one.rule].bayesian]
+    for ensemble in (one for one in means if RULES[one.rule].bayesian and one.prediction == "ensemble"):
+        if ensemble.scaled:
+            continue
         for name, larger in LARGER_IS_BETTER.items() if opponents else ():
             sign = 1 if larger else -1
             best = max(opponents, key=lambda one: sign * float(means[one][name].mean()))

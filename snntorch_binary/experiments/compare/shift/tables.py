@@ -89,7 +89,10 @@ def _by_predictor(name: str, predictors: Sequence[Predictor], by_name: Mapping[s
 
 def _of_leads(name: str, leads: Mapping[str, Sequence[Lead]]) -> Table:
     ensembles = list(dict.fromkeys(lead.ensemble for of in leads.values() for lead in of))
-    caption = "difference in the mean over strengths (95 % interval of a paired bootstrap over\nexamples and seeds)"
+    caption = (
+        "difference in the mean over strengths; 95 % interval: paired bootstrap over examples and seeds; the best of "
+    )
+    caption += "its opponents by these very answers, which favours them"
     table = _table(f"{name}: each ensemble against the best of its opponents", caption)
     for heading in ("corruption", *(["ensemble"] if len(ensembles) > 1 else []), "accuracy (%)", "NLL"):
         table.add_column(heading)
