@@ -153,8 +153,7 @@ def run(options: argparse.Namespace) -> None:
     console = Console()
     several = options.hidden or ()
     shift = False if options.shift is None else options.shift or True
-    if len(set(several)) != len(several):
-        raise ValueError(expected("--hidden", "different integers, at least one", options.hidden))
+    sizes.check_sizes(experiment, several)
     if len(several) > 1 and (options.ood is not None or options.anytime or shift is not False):
         raise ValueError(expected("--hidden", "a single size with --ood, --anytime or --shift", options.hidden))
     of_sizes = [sizes.of_size(experiment, size) for size in several]

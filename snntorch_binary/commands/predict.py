@@ -16,9 +16,9 @@ from snntorch_binary.commands import trained
 
 _EPILOG = """FOLDER holds images of the size the network learned on (.png, .jpg, ...), or recordings: .bin as in
 N-MNIST, .npy or .aedat as in POKER-DVS, .wav of one channel, 16 bits and 8,000 Hz as in spoken-digits; else .npy
-arrays as the network takes them, [T, ...]. Without it the test data of the run are answered. The CSV file has a line for
-each: class, probability and entropy (in nats) of the ensemble, and class and probability of the most probable network (in
-full precision and for ST-BiSNN both are one); of a regression mean and standard deviation.
+arrays as the network takes them, [T, ...]. Without it the test data of the run are answered. The CSV file has a
+line for each: class, probability and entropy (in nats) of the ensemble, and class and probability of the most
+probable network (in full precision and for ST-BiSNN both are one); of a regression mean and standard deviation.
 
 examples:
   snntorch-binary predict results/mnist/runs/bayes-seed0 pictures --out answers.csv

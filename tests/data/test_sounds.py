@@ -150,8 +150,10 @@ def test_missing_recordings_are_said(recordings):
         file.unlink()
     with pytest.raises(DataNotFoundError, match=r"The spoken digits in .* are without recordings of \[3\]"):
         load("spoken-digits", recordings)
+    empty = recordings / "empty"
+    empty.mkdir()
     with pytest.raises(DataNotFoundError, match="The Free Spoken Digit Dataset was not found"):
-        load("spoken-digits", recordings / "cache")
+        load("spoken-digits", empty)
     for file in (recordings / "FSDD" / "recordings").iterdir():
         if "ada" not in file.name and "ben" not in file.name:
             file.unlink()

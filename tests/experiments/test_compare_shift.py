@@ -102,7 +102,7 @@ class TestRows:
 
     def test_tables_and_pictures(self, done):
         comparison, said, _ = done
-        for text in ("dead pixels", "gaussian noise", "st x 2, scaled", "rejection", "level with", "all of images"):
+        for text in ("dead pixels", "gaussian noise", "st x 2, scaled", "rejection", "level with"):
             assert text in said
         assert "shift.json, shift-spikes.png, shift-images.png" in said
         for kind in ("spikes", "images"):
@@ -260,3 +260,64 @@ def test_data_of_ones_own(tmp_path):
 def test_values_that_are_no_spikes(tmp_path):
     with pytest.raises(ValueError, match="for digits, which has no spikes of 0 and 1, but got 'spikes_lost'"):
         compare(small, {"name": "digits", "encoder": "direct"}, ["st"], out=tmp_path, shift=["spikes_lost"])
+
+
+def test_soft_lif_networks_are_asked_as_they_are_and_not_in_spikes(tmp_path):
+    arguments = {"image_shape": [1, 8, 8], "channels": [2], "hidden_size": 4}
+    network = {"class_path": "snntorch_binary.models.SoftLIFConvNet", "init_args": arguments}
+    data = {"name": "digits", "limit_per_class": 3, "num_steps": 1, "encoder": "direct"}
+    rules = {"softlif": {"spiking": {"tau_syn": 0.0, "scoring": 0.01, "presentation": 0.02}}}
+    options = {"epochs": 1, "seeds": (0,), "shift": ["rotation"], "readout_scale": 1.0, "console": Console(record=True)}
+    compare(network, data, rules, out=tmp_path, **options)
+    rows = json.loads((tmp_path / "shift.json").read_text())["rows"]
+    assert {row["prediction"] for row in rows} == {"single"}
+
+
+@pytest.mark.parametrize("shift", ["rotation", None, 3])
+def test_what_is_no_list_of_corruptions(shift, tmp_path):
+    with pytest.raises(ValueError, match="`shift` to be True, False or a list of names of corruptions"):
+        compare(small, {"name": "digits"}, ["st"], out=tmp_path, shift=shift)
+
+
+class TestPicturesThatAnExperimentNames:
+    def test_corruptions_without_a_meaning_are_left_out(self, tmp_path):
+        data = {"name": "two-moons", "limit_per_class": 4}
+        options = {"epochs": 1, "seeds": (0,), "pictures": ["shift"], "console": Console(record=True)}
+        compare(lambda input_size: SpikingMLP(input_size, [4], 2), data, ["st"], out=tmp_path, **options)
+        rows = json.loads((tmp_path / "shift.json").read_text())["rows"]
+        assert {row["corruption"] for row in rows} == {"none", "spikes_lost", "noise_spikes", "dead_pixels"}
+        assert not (tmp_path / "shift-images.png").exists()
+
+    def test_data_of_ones_own_are_refused_by_the_name_of_what_was_given(self, tmp_path):
+        x, y = torch.rand(12, 5, 4).round(), torch.arange(12) % 2
+        parts = [(x, y)] * 3
+        with pytest.raises(
+            ValueError, match="`pictures` to be without shift where a set is a regression or of your own"
+        ):
+            compare(lambda input_size: SpikingMLP(input_size, [4], 2), parts, ["st"], out=tmp_path, pictures=["shift"])
+
+    def test_where_a_checkpoint_is_gone_they_are_left_out_with_a_word(self, tmp_path):
+        def once_more():
+            console = Console(record=True, width=200)
+            data = {"name": "digits", "limit_per_class": 4}
+            options = {"epochs": 1, "seeds": (0,), "pictures": ["shift"], "console": console}
+            compare(small, data, ["st"], out=tmp_path, **options)
+            return console.export_text()
+
+        once_more()
+        (tmp_path / "shift.json").unlink()
+        (tmp_path / "runs" / "st-seed0" / "last.ckpt").unlink()
+        assert "last.ckpt is gone: there are no pictures of a degraded test part" in once_more()
+        assert not (tmp_path / "shift.json").exists()
+
+
+def test_only_a_posterior_leads_and_the_ensemble_of_another_rule_is_an_opponent():
+    means = {
+        Predictor("bayes", "ensemble"): {"accuracy": torch.full((1, 4), 0.5), "nll": torch.full((1, 4), 1.0)},
+        Predictor("vowel-wta", "ensemble"): {"accuracy": torch.full((1, 4), 0.75), "nll": torch.full((1, 4), 0.5)},
+    }
+    found = leads(means)
+    assert [(one.ensemble.rule, one.opponent.rule, one.verdict) for one in found] == [
+        ("bayes", "vowel-wta", "behind"),
+        ("bayes", "vowel-wta", "behind"),
+    ]

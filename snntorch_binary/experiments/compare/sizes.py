@@ -47,6 +47,18 @@ def folder_of_size(out: Path, size: int) -> Path:
     return out / f"hidden-{size}"
 
 
+def check_sizes(experiment: Experiment, sizes: Sequence[int]) -> None:
+    """Raise the house sentence unless an experiment can be compared at these sizes.
+
+    Raises:
+        ValueError: sizes are repeated, or there are several of a regression, of which there is no accuracy to draw.
+    """
+    if len(set(sizes)) != len(sizes):
+        raise ValueError(expected("--hidden", "different integers, at least one", sizes))
+    if len(sizes) > 1 and experiment.load(experiment.seeds[0]).num_classes is None:
+        raise ValueError(expected("--hidden", "a single size for a regression", sizes))
+
+
 def report_sizes(sizes: Sequence[int], out: Path) -> None:
     """Join the results of comparisons at several sizes: results.json and, of ensembles where there are, sizes.png."""
     rows: list[dict[str, Any]] = []

@@ -50,7 +50,8 @@ def check_shift(experiment: Experiment, shift: Shift, argument: str = "--shift")
     source = experiment.data
     data = experiment.load(experiment.seeds[0])
     if data.regression or not isinstance(source, ShippedData) or data.splits is None:
-        raise ValueError(expected(argument, "without shift where a set is a regression or of your own", source.label))
+        what = "left out" if argument == "--shift" else "without shift"
+        raise ValueError(expected(argument, f"{what} where a set is a regression or of your own", source.label))
     return corruptions_of(source, data.splits.test, () if isinstance(shift, bool) else shift)
 
 
