@@ -57,6 +57,7 @@ def test_compare_signs_with_and_without(real_data, tmp_path):
         (["regression-1d", "--rules", "vowel-binary"], "experiments regression-1d, regression-1d-local has"),
         (["digits", "--hidden", "-1"], "`--hidden` to be integers of at least 0, but got -1"),
         (["digits", "--hidden", "4,4"], "`--hidden` to be different integers"),
+        (["regression-1d", "--hidden", "2,4"], "`--hidden` to be a single size for a regression, but got (2, 4)"),
         (["digits-softlif", "--hidden", "4"], "`--hidden` to be left out for snntorch_binary.models.SoftLIFConvNet"),
     ],
 )
