@@ -23,6 +23,8 @@ _FLATTENING = ("flatten", "view", "reshape")
 _CONCATENATING = ("cat", "concat", "concatenate")
 _ENTRIES = "entries other than whole steps in their order"
 _POOLING = {"max_pool2d": nn.MaxPool2d, "avg_pool2d": nn.AvgPool2d, "avg_pool1d": nn.AvgPool1d}
+_OF_AVERAGE = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
+_OF_MAXIMUM = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
 _ADAPTIVE: dict[str, Any] = {"adaptive_avg_pool2d": nn.AdaptiveAvgPool2d, "adaptive_avg_pool1d": nn.AdaptiveAvgPool1d}
 
 
@@ -194,7 +196,8 @@ class _Reader:
         elif not self._is_known(first):
             return
         elif name in _POOLING:
-            arguments = dict(zip(("kernel_size", "stride", "padding"), node.args[1:], strict=False)) | node.kwargs
+            names = _OF_MAXIMUM if name == "max_pool2d" else _OF_AVERAGE
+            arguments = dict(zip(names, node.args[1:], strict=False)) | node.kwargs
             self._add(node, name, _POOLING[name](**arguments), first)
         elif name in _ADAPTIVE:
             self._add(node, name, _ADAPTIVE[name](*node.args[1:], **node.kwargs), first)

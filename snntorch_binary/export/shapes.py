@@ -1,4 +1,4 @@
-"""The shape of everything in a recorded network, and where the entries of a tensor go that is put into another order."""
+"""The shape of everything in a recorded network, and where entries go that are put into another order."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ class Shapes(fx.Interpreter):
         self.moved: dict[fx.Node, tuple[fx.Node, Tensor]] = {}
 
     def run_node(self, n: fx.Node) -> Any:
+        """Run an operation and keep what is to be known of it."""
         first_state = 1 if n.op == "call_module" else _FIRST_STATE.get(n.target)
         if first_state is not None:
             args, kwargs = self.fetch_args_kwargs_from_env(n)
@@ -60,6 +61,7 @@ class Shapes(fx.Interpreter):
         return found
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        """Call a function; of what is done to each step, with the graph of a step kept too."""
         if target is running.all_steps_at_once:
             step, sequences, others = args
             inner = Shapes(step, step.graph)

@@ -40,19 +40,27 @@ def image(net, x):
     return net.lif(net.fc(net.conv(x).flatten(1)))
 
 
+def swapped(x):
+    return x.transpose(0, 1)
+
+
+def time_last(x):
+    return x.permute(2, 0, 1)
+
+
 SAME = {
     "steps": ((6, 3, 12), lambda net, x: net.steps(x), lambda x: x),
     "index": ((6, 3, 12), lambda net, x: net.steps(x[t] for t in range(x.shape[0])), lambda x: x),
     "first steps": ((8, 3, 12), lambda net, x: net.steps(x[t] for t in range(5)), lambda x: x[:5]),
-    "batch first": ((3, 6, 12), lambda net, x: net.steps(x[:, t] for t in range(x.shape[1])), lambda x: x.transpose(0, 1)),
-    "time last": ((3, 12, 6), lambda net, x: net.steps(x[..., t] for t in range(x.shape[-1])), lambda x: x.permute(2, 0, 1)),
+    "batch first": ((3, 6, 12), lambda net, x: net.steps(x[:, t] for t in range(x.shape[1])), swapped),
+    "time last": ((3, 12, 6), lambda net, x: net.steps(x[..., t] for t in range(x.shape[-1])), time_last),
     "features last": (
         (3, 12, 6),
         lambda net, x: (lambda y: net.steps(y[:, t] for t in range(y.shape[1])))(x.transpose(1, 2)),
-        lambda x: x.permute(2, 0, 1),
+        time_last,
     ),
-    "swapped": ((3, 6, 12), lambda net, x: net.steps(x.transpose(0, 1)), lambda x: x.transpose(0, 1)),
-    "swapped, time-first": ((3, 6, 12), lambda net, x: net.scan(net.a(x.transpose(0, 1))), lambda x: x.transpose(0, 1)),
+    "swapped": ((3, 6, 12), lambda net, x: net.steps(x.transpose(0, 1)), swapped),
+    "swapped, time-first": ((3, 6, 12), lambda net, x: net.scan(net.a(x.transpose(0, 1))), swapped),
     "flattened": ((6, 3, 2, 6), lambda net, x: net.scan(net.a(x.flatten(2))), lambda x: x),
     "flattened steps": ((6, 3, 2, 6), lambda net, x: net.steps(x_t.flatten(1) for x_t in x), lambda x: x),
     "by hand": (
@@ -65,7 +73,7 @@ SAME = {
         lambda net, x: net.scan(
             net.fc(net.conv(x.transpose(0, 1).flatten(0, 1)).flatten(1).view(x.shape[1], x.shape[0], -1))
         ),
-        lambda x: x.transpose(0, 1),
+        swapped,
     ),
     "the same at every step": ((3, 12), lambda net, x: net.steps([x] * 6), lambda x: x.expand(6, 3, 12)),
     "scan before a loop": (
@@ -73,7 +81,7 @@ SAME = {
         lambda net, x: (lambda y: torch.stack([net.lif(net.d(y[t])) for t in range(len(y))]))(net.scan(net.a(x))),
         lambda x: x,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", SAME)
@@ -133,7 +141,7 @@ PARTS = {
 @pytest.mark.parametrize("name", PARTS)
 def test_entries_that_are_no_whole_steps_in_their_order_are_refused(name):
     net, x = made(PARTS[name], 6, 3, 12)
-    with pytest.raises(sb.export.NIRExportError, match="before the input of module '(a|b|part|d)'") as raised:
+    with pytest.raises(sb.export.NIRExportError, match=r"before the input of module '(a|b|part|d)'") as raised:
         sb.export.to_nir(net, x)
     assert "entries other than whole steps in their order" in str(raised.value) or name == "two halves"
     assert "\n" not in str(raised.value)
@@ -155,7 +163,7 @@ def test_one_channel_is_no_step():
 )
 def test_steps_and_examples_are_not_to_be_mixed_by_a_reshape(forward):
     net, x = made(forward, 6, 3, 12)
-    with pytest.raises(sb.export.NIRExportError, match="'(reshape|view)' before the input of module"):
+    with pytest.raises(sb.export.NIRExportError, match=r"'(reshape|view)' before the input of module"):
         sb.export.to_nir(net, x)
 
 
