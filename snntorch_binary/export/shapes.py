@@ -31,7 +31,7 @@ class Shapes(fx.Interpreter):
         shapes: of tensors, of the first of several.
         several: what gives several tensors.
         started: calls of neurons that do not start at rest.
-        changed: what is often left as it was, and here is not: by whole numbers, or dropout.
+        changed: what is not what it was made of, though it often is: rounded, or with entries dropped.
         moved: of a tensor that is another in another order: the other, and the places of its entries in that.
     """
 
@@ -55,6 +55,8 @@ class Shapes(fx.Interpreter):
         if isinstance(found, Tensor):
             self.shapes[n] = tuple(found.shape)
             self._follow(n)
+            if n.op in ("call_function", "call_method") and name_of(n) in SAME and n.args and self._changes(n, found):
+                self.changed.add(n)
         elif isinstance(found, tuple) and found and isinstance(found[0], Tensor):
             self.shapes[n] = tuple(found[0].shape)
             self.several.add(n)
@@ -70,6 +72,14 @@ class Shapes(fx.Interpreter):
             self.moved |= inner.moved
             self.changed |= inner.changed
         return super().call_function(target, args, kwargs)
+
+    def _changes(self, n: fx.Node, found: Tensor) -> bool:
+        """Say whether numbers are rounded more than to float32, or dropped."""
+        args, kwargs = self.fetch_args_kwargs_from_env(n)
+        if name_of(n) == "dropout":
+            given = {"p": 0.5, "training": True, **dict(zip(("p", "training"), args[1:], strict=False)), **kwargs}
+            return given["p"] != 0 and bool(given.get("train", given["training"]))
+        return found.dtype not in (args[0].dtype, torch.float32, torch.float64)
 
     def _follow(self, n: fx.Node) -> None:
         """Let an operation that moves entries move their places too."""

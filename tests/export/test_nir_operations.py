@@ -67,3 +67,38 @@ def test_pooling_that_nir_has_not_is_refused(pool, message):
     net, x = pooled(pool)
     with pytest.raises(sb.export.NIRExportError, match=message):
         sb.export.to_nir(net, x)
+
+
+UNCHANGED = {
+    "float32": lambda net, x: net.lif(net.a(x).to(torch.float32)),
+    "device": lambda net, x: net.lif(net.a(x).to("cpu")),
+    "another's": lambda net, x: net.lif(net.a(x).to(x)),
+    "finer": lambda net, x: net.lif(net.a(x.to(dtype=torch.float64).float())),
+    "dropout": lambda net, x: net.lif(net.a(functional.dropout(x, 0.5, net.training))),
+    "dropout of nothing": lambda net, x: net.lif(net.a(functional.dropout(x, p=0.0))),
+}
+
+
+@pytest.mark.parametrize("name", UNCHANGED)
+def test_what_changes_no_number_is_left_out(name):
+    net, x = made(UNCHANGED[name], 6, 3, 12)
+    assert net(x).sum() > 10
+    assert torch.equal(sb.export.from_nir(sb.export.to_nir(net, x))(x), net(x))
+
+
+CHANGED = {
+    "currents": lambda net, x: net.lif(net.a(x).to(torch.int32).to(torch.float32)),
+    "currents by name": lambda net, x: net.lif(net.a(x).to(dtype=torch.int16).float()),
+    "input": lambda net, x: net.lif(net.a(x.to(torch.uint8).float())),
+    "half": lambda net, x: net.lif(net.a(x).to(torch.bfloat16).float()),
+    "long": lambda net, x: net.lif(net.a(x).long().float()),
+    "dropout": lambda net, x: net.lif(net.a(functional.dropout(x, 0.5))),
+    "dropout by name": lambda net, x: net.lif(net.a(torch.dropout(x, p=0.5, train=True))),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_what_rounds_or_drops_is_refused(name):
+    net, x = made(CHANGED[name], 6, 3, 12)
+    with pytest.raises(sb.export.NIRExportError, match=r"'(to|long|dropout)' before the input of module '(a|lif)'"):
+        sb.export.to_nir(net, x)
