@@ -31,7 +31,7 @@ _ADAPTIVE: dict[str, Any] = {"adaptive_avg_pool2d": nn.AdaptiveAvgPool2d, "adapt
 def write_recorded(writer: GraphWriter, network: GraphNetwork, sample: Tensor) -> None:
     """Write a network that is a graph over time; see :func:`snntorch_binary.export.to_nir`.
 
-    What comes behind the last neurons, such as a sum over time, is left out: a NIR graph gives spikes.
+    What comes behind one of the last neurons, such as a sum over time, is left out: a NIR graph gives spikes.
 
     Raises:
         NIRExportError: NIR has no nodes that do the same.
@@ -76,7 +76,7 @@ class _Reader:
     def write_outputs(self) -> None:
         """Let what the network returns be outputs, without what comes behind its neurons."""
         output = next(node for node in self.network.graph.nodes if node.op == "output")
-        ends = list(dict.fromkeys(node for leaf in leaves(output.args[0]) for node in self._ends(leaf)))
+        ends = [node for leaf in leaves(output.args[0]) for node in self._ends(leaf) if node not in self.inputs]
         for node in ends:
             if node in self.values:
                 self.writer.output(self.values[node])
@@ -88,12 +88,18 @@ class _Reader:
         if not ends:
             raise NIRExportError("NIR cannot express the network: what it returns is not from neurons or layers.")
 
-    def _ends(self, value: Any) -> list[fx.Node]:
-        """Return what a returned value is made of: the last things in the NIR graph, and membrane potentials."""
-        if not isinstance(value, fx.Node):
-            return []
-        if value in self.values or value in self.states:
-            return [value]
+    def _ends(self, value: Any) -> set[fx.Node]:
+        """Return what a returned value is made of: the last thing in the NIR graph, or a membrane potential.
+
+        Raises:
+            NIRExportError: it is made of several, or by what neurons do that NIR has not.
+        """
+        if not isinstance(value, fx.Node) or value not in self.shapes:
+            return set()
+        if len(self.values.get(value, ())) > 1:
+            raise NIRExportError("NIR cannot express a concatenation as the output: return each of its parts.")
+        if value in self.values or value in self.states or value in self.inputs:
+            return {value}
         if value.target is running.step_by_step:  # neurons of the user's own, or a layer for each step
             modules = [str(each.target) for each in leaves(value.args[2:4]) if getattr(each, "op", "") == "get_attr"]
             what = f"with {modules[0]!r} " if modules else ""
@@ -101,7 +107,13 @@ class _Reader:
                 f"NIR cannot express what the network does {what}one step after the other behind its last neurons: "
                 "let neurons that NIR has be the last."
             )
-        return [node for each in leaves((value.args, value.kwargs)) for node in self._ends(each)]
+        if name_of(value).endswith("_like") or name_of(value).startswith("new_"):
+            return set()
+        ends = [node for each in leaves((value.args, value.kwargs)) for node in self._ends(each)]
+        if len({self.values.get(self.states.get(node, node)) for node in ends}) > 1:
+            what = f"{self._operation(value)} of several tensors behind the last neurons"
+            raise NIRExportError(f"NIR cannot express {what}: return each of them instead.")
+        return set(ends)
 
     # ---- operations ------------------------------------------------------------------------------------------
 

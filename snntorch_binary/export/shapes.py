@@ -57,7 +57,7 @@ class Shapes(fx.Interpreter):
             self._follow(n)
             if n.op in ("call_function", "call_method") and name_of(n) in SAME and n.args and self._changes(n, found):
                 self.changed.add(n)
-        elif isinstance(found, tuple) and found and isinstance(found[0], Tensor):
+        elif isinstance(found, (tuple, list)) and found and isinstance(found[0], Tensor):
             self.shapes[n] = tuple(found[0].shape)
             self.several.add(n)
         return found

@@ -102,3 +102,63 @@ def test_what_rounds_or_drops_is_refused(name):
     net, x = made(CHANGED[name], 6, 3, 12)
     with pytest.raises(sb.export.NIRExportError, match=r"'(to|long|dropout)' before the input of module '(a|lif)'"):
         sb.export.to_nir(net, x)
+
+
+def two(net, x):
+    first = net.lif_b(net.a(x))
+    return first, net.lif(net.b(first))
+
+
+class Whole(Net):
+    """Returns what is made of all steps, of two neurons or of the input and them."""
+
+    def forward(self, x):
+        sb.reset(self)
+        first, last = (torch.stack(spikes) for spikes in zip(*[two(self, x_t) for x_t in x], strict=True))
+        return self.own(x, first, last)
+
+
+MET = {
+    "product": (lambda x, first, last: first * last, "'mul' of several tensors"),
+    "in a stack": (lambda x, first, last: torch.stack([first * last, last]), "'mul' of several tensors"),
+    "maximum": (lambda x, first, last: torch.maximum(first, last), "'maximum' of several tensors"),
+    "stack": (lambda x, first, last: torch.stack([first, last]), "'stack' of several tensors"),
+    "behind sums": (lambda x, first, last: first.sum(0) - last.sum(0), "'sub' of several tensors"),
+    "with the input": (lambda x, first, last: last * x.sum(-1, keepdim=True), "'mul' of several tensors"),
+    "concatenation": (lambda x, first, last: torch.cat([first, last], -1), "a concatenation as the output"),
+    "with itself": (lambda x, first, last: torch.cat([last, last], 2), "a concatenation as the output"),
+    "one of a pair": (lambda x, first, last: (last, first * last), "'mul' of several tensors"),
+}
+
+
+@pytest.mark.parametrize("name", MET)
+def test_several_tensors_that_meet_behind_the_last_neurons_are_refused(name):
+    returned, message = MET[name]
+    x = (torch.rand(6, 3, 12) < 0.5).float()
+    with pytest.raises(sb.export.NIRExportError, match=message) as raised:
+        sb.export.to_nir(Whole(returned).eval(), x)
+    assert "\n" not in str(raised.value)
+
+
+READ_OUT = {
+    "sum": (lambda x, first, last: last.sum(0), 1),
+    "mean": (lambda x, first, last: last.sum(0) / x.shape[0], 1),
+    "shares": (lambda x, first, last: last.mean(0).softmax(-1), 1),
+    "beside zeros": (lambda x, first, last: torch.zeros_like(x[0, :, :8]) + last.sum(0), 1),
+    "sum of both, which edges say": (lambda x, first, last: first + last, 1),
+    "two": (lambda x, first, last: (first.sum(0), last.mean(0)), 2),
+}
+
+
+@pytest.mark.parametrize("name", READ_OUT)
+def test_what_reads_one_output_is_left_out(name):
+    returned, outputs = READ_OUT[name]
+    torch.manual_seed(0)
+    net, x = Whole(returned).eval(), (torch.rand(6, 3, 12) < 0.5).float()
+    graph = sb.export.to_nir(net, x)
+    assert sum(type(node).__name__ == "Output" for node in graph.nodes.values()) == outputs
+    found = sb.export.from_nir(graph)(x)
+    if name == "sum of both, which edges say":
+        assert torch.equal(found, net(x))
+    elif outputs == 1:
+        torch.testing.assert_close(READ_OUT[name][0](x, None, found), net(x))
