@@ -308,6 +308,11 @@ class _Reader:
         if node in self.started and is_neuron(layer):
             raise NIRExportError.of("the initial state", name, type(layer).__name__, "let it start at rest")
         lead = self.lead[x]
+        same_rank = len(self.shapes[node]) == len(self.shapes[x])
+        runs = node.target in (scan_over_time, running.step_by_step) or takes_sequences(wrapped)
+        if is_neuron(layer) and runs and same_rank and lead == 1:
+            way_out = "give it a sequence [T, B, ...]"
+            raise NIRExportError.of("time and batch as one before the input", name, type(layer).__name__, way_out)
         whole = (scan_over_time, running.step_by_step, running.norm_over_time)
         after = len(self.shapes[node]) - len(self.shapes[x]) + lead if node.target in whole else lead
         own = 1 if layer is not wrapped or node.target is running.norm_over_time else lead

@@ -171,3 +171,16 @@ def test_time_is_one_dimension_of_the_input():
     net, x = made(lambda net, x: (net.scan(net.a(x)), net.scan2(net.b(x.transpose(0, 1)))), 4, 4, 12)
     with pytest.raises(sb.export.NIRExportError, match="several orders of time and batch"):
         sb.export.to_nir(net, x)
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda net, x: net.scan(net.a(x.flatten(0, 1))),
+        lambda net, x: net.scan2(net.d(net.scan(net.a(x)).flatten(0, 1))),
+    ],
+)
+def test_neurons_do_not_run_over_time_and_batch_as_one(forward):
+    net, x = made(forward, 6, 3, 12)
+    with pytest.raises(sb.export.NIRExportError, match=r"time and batch as one before the input of module 'scan2?'"):
+        sb.export.to_nir(net, x)
