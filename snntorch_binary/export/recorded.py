@@ -11,32 +11,32 @@ from torch import Tensor, fx, nn
 from snntorch_binary.export.errors import NIRExportError
 from snntorch_binary.export.graph import GraphWriter, Value
 from snntorch_binary.export.place import SILENT, Place, takes_sequences, without_wrapper
+from snntorch_binary.export.shapes import ORDERING, RESHAPING, SAME, Shapes, name_of
 from snntorch_binary.graph import running
 from snntorch_binary.graph.network import GraphNetwork
 from snntorch_binary.graph.neurons import scan_over_time
 from snntorch_binary.graph.tree import leaves
 from snntorch_binary.nn.neurons.description import is_neuron
 
-_PASSING = (running.entries_of, running.as_batch, running.as_steps, running.at_every_step, running.aligned)
-_SAME = ("contiguous", "clone", "detach", "float", "dropout", "to")
-_ORDERING = ("permute", "transpose", "movedim", "swapaxes")  # of time and batch
-_RESHAPING = ("flatten", "view", "reshape", "unflatten")
+_PASSING = (running.entries_of, running.as_batch, running.as_steps)
 _FLATTENING = ("flatten", "view", "reshape")
 _CONCATENATING = ("cat", "concat", "concatenate")
-_FIRST_STATE: dict[Any, int] = {scan_over_time: 2, running.step_by_step: 4}  # among the arguments
+_ENTRIES = "entries other than whole steps in their order"
 _POOLING = {"max_pool2d": nn.MaxPool2d, "avg_pool2d": nn.AvgPool2d, "avg_pool1d": nn.AvgPool1d}
+_OF_AVERAGE = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
+_OF_MAXIMUM = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
 _ADAPTIVE: dict[str, Any] = {"adaptive_avg_pool2d": nn.AdaptiveAvgPool2d, "adaptive_avg_pool1d": nn.AdaptiveAvgPool1d}
 
 
 def write_recorded(writer: GraphWriter, network: GraphNetwork, sample: Tensor) -> None:
     """Write a network that is a graph over time; see :func:`snntorch_binary.export.to_nir`.
 
-    What comes behind the last neurons, such as a sum over time, is left out: a NIR graph gives spikes.
+    What comes behind one of the last neurons, such as a sum over time, is left out: a NIR graph gives spikes.
 
     Raises:
         NIRExportError: NIR has no nodes that do the same.
     """
-    shapes = _Shapes(network, network.graph)
+    shapes = Shapes(network, network.graph)
     shapes.run(sample)
     reader = _Reader(writer, network, shapes)
     for node in network.graph.nodes:
@@ -44,50 +44,13 @@ def write_recorded(writer: GraphWriter, network: GraphNetwork, sample: Tensor) -
     reader.write_outputs()
 
 
-class _Shapes(fx.Interpreter):
-    """Runs a graph and keeps the shape of everything, in the graphs of its steps too.
-
-    Attributes:
-        shapes: of tensors, of the first of several.
-        several: what gives several tensors.
-        started: calls of neurons that do not start at rest.
-    """
-
-    def __init__(self, network: nn.Module, graph: fx.Graph) -> None:
-        super().__init__(network, graph=graph)
-        self.shapes: dict[fx.Node, tuple[int, ...]] = {}
-        self.several: set[fx.Node] = set()
-        self.started: set[fx.Node] = set()
-
-    def run_node(self, n: fx.Node) -> Any:
-        first_state = 1 if n.op == "call_module" else _FIRST_STATE.get(n.target)
-        if first_state is not None:
-            args, kwargs = self.fetch_args_kwargs_from_env(n)
-            states = leaves((args[first_state:], kwargs))
-            if any(isinstance(state, Tensor) and bool(state.any()) for state in states):
-                self.started.add(n)
-        found = super().run_node(n)
-        if isinstance(found, Tensor):
-            self.shapes[n] = tuple(found.shape)
-        elif isinstance(found, tuple) and found and isinstance(found[0], Tensor):
-            self.shapes[n] = tuple(found[0].shape)
-            self.several.add(n)
-        return found
-
-    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
-        if target is running.all_steps_at_once:
-            step, sequences, others = args
-            inner = _Shapes(step, step.graph)
-            inner.run(*(sequence[0] for sequence in sequences), *others)
-            self.shapes |= inner.shapes
-        return super().call_function(target, args, kwargs)
-
-
 class _Reader:
-    def __init__(self, writer: GraphWriter, network: GraphNetwork, found: _Shapes) -> None:
+    def __init__(self, writer: GraphWriter, network: GraphNetwork, found: Shapes) -> None:
         self.writer, self.network, self.shapes = writer, network, found.shapes
-        self.several, self.started = found.several, found.started
-        self.inputs: set[fx.Node] = set()  # the input, in whatever order of time and batch
+        self.several, self.started, self.found = found.several, found.started, found
+        self.inputs: set[fx.Node] = set()  # the input, in whatever order
+        self.fronts: set[tuple[int, ...]] = set()  # which of its dimensions can be time and batch
+        self.batch: int | None = None  # size of the batch of a sequence
         self.values: dict[fx.Node, Value] = {}
         self.names: dict[fx.Node, tuple[str, str]] = {}  # of layers, and their kinds
         self.lead: dict[fx.Node, int] = {}  # dimensions in front of one example
@@ -108,12 +71,12 @@ class _Reader:
         elif target is running.all_steps_at_once:
             self._read_mapped(node)
         elif node.op in ("call_function", "call_method"):
-            self._read_operation(node, getattr(target, "__name__", str(target)).removeprefix("_"))
+            self._read_operation(node, name_of(node))
 
     def write_outputs(self) -> None:
         """Let what the network returns be outputs, without what comes behind its neurons."""
         output = next(node for node in self.network.graph.nodes if node.op == "output")
-        ends = list(dict.fromkeys(node for leaf in leaves(output.args[0]) for node in self._ends(leaf)))
+        ends = [node for leaf in leaves(output.args[0]) for node in self._ends(leaf) if node not in self.inputs]
         for node in ends:
             if node in self.values:
                 self.writer.output(self.values[node])
@@ -125,12 +88,18 @@ class _Reader:
         if not ends:
             raise NIRExportError("NIR cannot express the network: what it returns is not from neurons or layers.")
 
-    def _ends(self, value: Any) -> list[fx.Node]:
-        """Return what a returned value is made of: the last things in the NIR graph, and membrane potentials."""
-        if not isinstance(value, fx.Node):
-            return []
-        if value in self.values or value in self.states:
-            return [value]
+    def _ends(self, value: Any) -> set[fx.Node]:
+        """Return what a returned value is made of: the last thing in the NIR graph, or a membrane potential.
+
+        Raises:
+            NIRExportError: it is made of several, or by what neurons do that NIR has not.
+        """
+        if not isinstance(value, fx.Node) or value not in self.shapes:
+            return set()
+        if len(self.values.get(value, ())) > 1:
+            raise NIRExportError("NIR cannot express a concatenation as the output: return each of its parts.")
+        if value in self.values or value in self.states or value in self.inputs:
+            return {value}
         if value.target is running.step_by_step:  # neurons of the user's own, or a layer for each step
             modules = [str(each.target) for each in leaves(value.args[2:4]) if getattr(each, "op", "") == "get_attr"]
             what = f"with {modules[0]!r} " if modules else ""
@@ -138,7 +107,13 @@ class _Reader:
                 f"NIR cannot express what the network does {what}one step after the other behind its last neurons: "
                 "let neurons that NIR has be the last."
             )
-        return [node for each in leaves((value.args, value.kwargs)) for node in self._ends(each)]
+        if name_of(value).endswith("_like") or name_of(value).startswith("new_"):
+            return set()
+        ends = [node for each in leaves((value.args, value.kwargs)) for node in self._ends(each)]
+        if len({self.values.get(self.states.get(node, node)) for node in ends}) > 1:
+            what = f"{self._operation(value)} of several tensors behind the last neurons"
+            raise NIRExportError(f"NIR cannot express {what}: return each of them instead.")
+        return set(ends)
 
     # ---- operations ------------------------------------------------------------------------------------------
 
@@ -152,12 +127,40 @@ class _Reader:
 
     def _value(self, node: Any) -> Value | None:
         """Return what a node gives, or ``None`` where NIR has it not."""
-        if isinstance(node, fx.Node) and node in self.inputs:
+        if isinstance(node, fx.Node) and node in self.inputs and self._is_known(node):
+            self._settle(node)
             return self.writer.input(self.shapes[node][self.lead[node] :])
         return self.values.get(node)
 
     def _is_known(self, node: Any) -> bool:
-        return isinstance(node, fx.Node) and (node in self.inputs or node in self.values)
+        """Say whether something is the input, its examples as they were, or is given by the graph."""
+        if isinstance(node, fx.Node) and node in self.inputs:
+            return bool(self._fronts_of(node))
+        return isinstance(node, fx.Node) and node in self.values
+
+    def _fronts_of(self, node: fx.Node) -> set[tuple[int, ...]]:
+        """Return which dimensions of the input can be time and batch in what is the input in some order."""
+        fronts = self.found.fronts(node, self.lead[node])
+        return fronts if self._is_of_whole_input(node) else fronts & {(0,), (0, 1)}
+
+    def _is_of_whole_input(self, node: fx.Node) -> bool:
+        """Say whether no step or repetition has settled which dimensions are time and batch."""
+        source = self.found.source(node)
+        return source.op == "placeholder" and source.graph is self.network.graph
+
+    def _settle(self, node: fx.Node) -> None:
+        """Take note of which dimensions of the input are time and batch.
+
+        Raises:
+            NIRExportError: they are others elsewhere.
+        """
+        here = self._fronts_of(node)
+        before = self.shapes[self.found.source(node)]
+        self.batch = next((before[dims[1]] for dims in here if len(dims) == 2), self.batch)
+        if self._is_of_whole_input(node):
+            self.fronts = here & (self.fronts or here)
+            if not self.fronts:
+                raise NIRExportError("NIR cannot express an input that is read in several orders of time and batch.")
 
     def _keep(self, node: fx.Node, value: Value | None, lead: int) -> None:
         if value is not None:
@@ -170,6 +173,18 @@ class _Reader:
         else:
             self.values[node] = self.values[first]
 
+    def _pass_known(self, node: fx.Node, first: fx.Node, lead: int) -> None:
+        """Pass a tensor as one that starts anew: a step, or a repetition."""
+        if self._is_known(first):
+            if first in self.inputs:
+                self._settle(first)
+            self._pass(node, first, lead)
+
+    def _pass_moved(self, node: fx.Node, first: fx.Node, lead: int) -> None:
+        """Pass a tensor in another shape; whether the input's examples are as they were, its use will show."""
+        if first in self.inputs or self.found.is_in_order(node):
+            self._pass(node, first, lead)
+
     def _read_operation(self, node: fx.Node, name: str) -> None:
         first = node.args[0] if node.args else None
         if node.target is operator.getitem and isinstance(first, fx.Node):
@@ -178,19 +193,26 @@ class _Reader:
             self._read_sum(node, *node.args)
         elif name in _CONCATENATING:
             self._read_concatenation(node)
-        elif not isinstance(first, fx.Node) or not self._is_known(first):
+        elif not isinstance(first, fx.Node) or not (first in self.inputs or first in self.values):
             return
-        elif node.target in _PASSING:
-            self._pass(node, first, 1 if node.target is running.as_batch else 2)
-        elif name in _SAME or (first in self.inputs and name in _ORDERING):
+        elif name in ORDERING and first in self.inputs:  # whether of time and batch alone, its use will show
             self._pass(node, first, self.lead[first])
+        elif node.target is running.at_every_step:
+            self._pass_known(node, first, 2)
+        elif node.target in _PASSING:
+            self._pass_moved(node, first, 1 if node.target is running.as_batch else 2)
+        elif name in RESHAPING and self._lead_behind(node, first):
+            self._pass_moved(node, first, self._lead_behind(node, first))
+        elif name in SAME and node not in self.found.changed:
+            self._pass(node, first, self.lead[first])
+        elif not self._is_known(first):
+            return
         elif name in _POOLING:
-            arguments = dict(zip(("kernel_size", "stride", "padding"), node.args[1:], strict=False)) | node.kwargs
+            names = _OF_MAXIMUM if name == "max_pool2d" else _OF_AVERAGE
+            arguments = dict(zip(names, node.args[1:], strict=False)) | node.kwargs
             self._add(node, name, _POOLING[name](**arguments), first)
         elif name in _ADAPTIVE:
             self._add(node, name, _ADAPTIVE[name](*node.args[1:], **node.kwargs), first)
-        elif name in _RESHAPING and self._lead_behind(node, first):
-            self._pass(node, first, self._lead_behind(node, first))
         elif name in _FLATTENING and self._flattens(node, first):
             self._add(node, name, nn.Flatten(self.lead[first]), first)
 
@@ -198,9 +220,17 @@ class _Reader:
         """Return the dimensions in front of an example where time and batch are joined or parted, and 0 elsewhere."""
         lead, before, after = self.lead[first], self.shapes[first], self.shapes[node]
         for own in (1, 2):
-            if after[own:] == before[lead:] and math.prod(after[:own]) == math.prod(before[:lead]):
+            joined = math.prod(after[:own]) == math.prod(before[:lead])
+            if after[own:] == before[lead:] and joined and self._parts_as_before(first, own, after):
                 return own
         return 0
+
+    def _parts_as_before(self, first: fx.Node, own: int, after: tuple[int, ...]) -> bool:
+        """Say whether steps and examples are those that were joined, and not each some of both."""
+        if own == 1 or first in self.inputs:
+            return True
+        batch = self.shapes[first][1] if self.lead[first] == 2 else self.batch
+        return batch in (None, after[1])
 
     def _flattens(self, node: fx.Node, first: fx.Node) -> bool:
         lead, before, after = self.lead[first], self.shapes[first], self.shapes[node]
@@ -249,7 +279,7 @@ class _Reader:
         sequences = leaves(node.args[1])
         for place, outer in zip(given, (*sequences, *leaves(node.args[2])), strict=True):
             if self._is_known(outer):
-                self._pass(place, outer, self.lead[outer] - (outer in sequences))
+                self._pass_known(place, outer, self.lead[outer] - (outer in sequences))
         for each in inner.nodes:
             if each.op in ("call_function", "call_method"):
                 self.read(each)
@@ -278,6 +308,11 @@ class _Reader:
         if node in self.started and is_neuron(layer):
             raise NIRExportError.of("the initial state", name, type(layer).__name__, "let it start at rest")
         lead = self.lead[x]
+        same_rank = len(self.shapes[node]) == len(self.shapes[x])
+        runs = node.target in (scan_over_time, running.step_by_step) or takes_sequences(wrapped)
+        if is_neuron(layer) and runs and same_rank and lead == 1:
+            way_out = "give it a sequence [T, B, ...]"
+            raise NIRExportError.of("time and batch as one before the input", name, type(layer).__name__, way_out)
         whole = (scan_over_time, running.step_by_step, running.norm_over_time)
         after = len(self.shapes[node]) - len(self.shapes[x]) + lead if node.target in whole else lead
         own = 1 if layer is not wrapped or node.target is running.norm_over_time else lead
@@ -295,15 +330,18 @@ class _Reader:
             if any(map(self._is_known, before)) or not before:
                 break
             x = next((each for each in before if each.op != "get_attr"), None)
-        what = "what stands" if x is None else repr(self._operation(x))
-        way_out = "give it spikes or currents of layers that NIR has"
+        what = "what stands" if x is None else self._operation(x)
+        whole = "give it all features of each step, from the first step on"
+        way_out = whole if what == _ENTRIES else "give it spikes or currents of layers that NIR has"
         return NIRExportError.of(f"{what} before the input", name, type(layer).__name__, way_out)
 
     def _operation(self, node: fx.Node) -> str:
-        """Return the name of an operation that NIR has not; in one on each step, of the first such."""
+        """Return what an operation is called that NIR has not; in one on each step, the first such."""
         if node in self.gives:
             inside = [
                 each for each in self._graph_of(node.args[0]).nodes if each.op in ("call_function", "call_method")
             ]
             node = next((each for each in inside if not self._is_known(each)), node)
-        return node.name.rstrip("_0123456789")
+        if node.target is running.entries_of:
+            return _ENTRIES
+        return repr(node.name.rstrip("_0123456789"))
