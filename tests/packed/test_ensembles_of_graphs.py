@@ -189,6 +189,16 @@ def test_members_are_what_fuse_gave(path):
     assert torch.equal(sb.load_packed(path)(x), fused(x))
 
 
+def test_members_that_were_fused_apart_are_packed_with_a_sample_too(path):
+    torch.manual_seed(0)
+    x = (torch.rand(6, 3, 16) < 0.4).float()
+    fused = sb.Ensemble.of([sb.fuse(Decaying(beta=beta), x[:4]) for beta in (0.5, 0.75)])
+    packed = sb.pack(fused, x)
+    sb.save_packed(packed, path)
+    assert torch.equal(packed(x), fused(x))
+    assert torch.equal(sb.load_packed(path)(x), fused(x))
+
+
 def test_counts_are_those_of_the_ensemble():
     ensemble, x = ensemble_of("loop over time")
     packed = sb.pack(ensemble, x)

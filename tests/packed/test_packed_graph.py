@@ -102,6 +102,17 @@ def test_a_fused_network_is_packed_too_and_left_as_it_was():
     assert type(net.fc).__name__ == "BinaryLinear"
 
 
+def test_a_fused_network_inside_of_another_is_packed_too():
+    net, x = made("loop over time")
+    around = nn.Sequential(sb.fuse(net, x)).eval()
+    packed = sb.pack(around, x)
+    assert sum(isinstance(module, PackedLayer) for module in packed.modules()) == 2
+    with torch.no_grad():
+        before = around(x)
+    for ours, theirs in zip(leaves(packed(x)), leaves(before), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
 class Images(nn.Module):
     """Convolutions, a batch norm, pooling and a linear layer, in a loop."""
 
@@ -139,6 +150,56 @@ def test_layers_and_their_neurons_are_one_pass_and_hand_on_bits(engine, tmp_path
     with torch.no_grad():
         before = net(x)
     assert set(before.unique().tolist()) == {0, 2}
+    assert torch.equal(packed(x), before)
+    sb.save_packed(packed, tmp_path / "net")
+    assert torch.equal(sb.load_packed(tmp_path / "net")(x), before)
+
+
+class Named(nn.Module):
+    """Two layers with neurons and a buffer in a loop, under given names."""
+
+    def __init__(self, first, second, neuron, buffer):
+        super().__init__()
+        self.paths = first, second, neuron, buffer
+        self.first_, self.second_ = sb.nn.BinaryLinear(12, 9, scale=0.25), sb.nn.BinaryLinear(9, 12, scale=0.25)
+        for path, module in zip(self.paths, (self.first_, self.second_, snn.Leaky(0.5, threshold=0.25)), strict=False):
+            owner = self
+            for part in path.split(".")[:-1]:
+                owner = owner._modules.setdefault(part, nn.Module())
+            owner.add_module(path.rpartition(".")[2], module)
+        del self.first_, self.second_
+        self.register_buffer(buffer, (torch.arange(12.0) % 3 - 1) / 2)
+
+    def forward(self, x):
+        first, second, neuron = (self.get_submodule(path) for path in self.paths[:3])
+        mem, outputs = torch.zeros(1), []
+        for x_t in x:
+            spikes, mem = neuron(first(x_t), mem)
+            outputs.append(second(spikes) + self.get_buffer(self.paths[3]))
+        return torch.stack(outputs)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("fc.1", "fc_1", "lif", "gain"),
+        ("fc", "lif_over_time", "lif", "gain"),
+        ("fc", "a.b", "lif", "a_b"),
+        ("output", "instructions", "input", "_last"),
+        ("extra.repr", "register.buffer", "_done", "training_"),
+        ("bits_0", "function_2", "function_1", "bits_1"),
+        ("fc-1", "fc 1", "fc/1", "straße"),
+        ("a" * 300, "a" * 301, "b", "c" * 300),
+    ],
+)
+def test_names_of_modules_and_tensors_are_kept_apart(names, tmp_path):
+    torch.manual_seed(0)
+    net, x = Named(*names), (torch.rand(6, 3, 12) < 0.4).float()
+    packed = sb.pack(net.eval(), x[:3, :2])
+    assert set(packed.report) == set(names[:2])
+    with torch.no_grad():
+        before = net(x)
+    assert len(before.unique()) > 3
     assert torch.equal(packed(x), before)
     sb.save_packed(packed, tmp_path / "net")
     assert torch.equal(sb.load_packed(tmp_path / "net")(x), before)
