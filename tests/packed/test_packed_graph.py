@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
+from torch.nn import functional as F
 
 import snntorch_binary as sb
 from snntorch_binary.graph.tree import leaves
@@ -203,6 +204,69 @@ def test_names_of_modules_and_tensors_are_kept_apart(names, tmp_path):
     assert torch.equal(packed(x), before)
     sb.save_packed(packed, tmp_path / "net")
     assert torch.equal(sb.load_packed(tmp_path / "net")(x), before)
+
+
+class Dropping(nn.Module):
+    def __init__(self, dropped):
+        super().__init__()
+        self.fc1, self.fc2 = sb.nn.BinaryLinear(16, 8, scale=0.25), sb.nn.BinaryLinear(8, 5, scale=0.25)
+        self.lif, self.dropped = snn.Leaky(0.5, threshold=0.25), dropped
+
+    def forward(self, x):
+        mem, outputs = torch.zeros(1), []
+        for x_t in x:
+            spikes, mem = self.lif(self.fc1(x_t), mem)
+            outputs.append(self.fc2(self.dropped(self, spikes)))
+        return torch.stack(outputs)
+
+
+@pytest.mark.parametrize(
+    ("dropped", "what"),
+    [
+        (lambda net, x: F.dropout(x), "multiplies real numbers"),
+        (lambda net, x: F.dropout(x, 0.5, True), "multiplies real numbers"),
+        (lambda net, x: torch.dropout(x, 0.5, True), "multiplies real numbers"),
+        (lambda net, x: F.dropout(x, training=False), "counts spikes"),
+        (lambda net, x: torch.dropout(x, 0.5, False), "counts spikes"),
+        (lambda net, x: F.dropout(x, training=net.training), "counts spikes"),
+    ],
+)
+def test_spikes_that_are_dropped_in_evaluation_too_are_no_spikes(dropped, what):
+    """Those that stay are twice as large."""
+    torch.manual_seed(0)
+    net, x = Dropping(dropped).eval(), (torch.rand(6, 3, 16) < 0.4).float()
+    packed = sb.pack(net, x[:3, :2])
+    assert packed.report["fc2"] == f"1 bit a weight, {what}"
+    if what == "counts spikes":
+        with torch.no_grad():
+            assert torch.equal(packed(x), net(x))
+    else:
+        net.dropped = lambda net, x: x
+        torch.manual_seed(1)
+        answers = packed(x.repeat(1, 4000, 1)).view(6, 4000, 3, 5)
+        with torch.no_grad():
+            torch.testing.assert_close(answers.mean(1), net(x), rtol=0.05, atol=0.06)
+
+
+def test_a_layer_that_is_shown_spikes_and_inside_of_a_step_real_numbers():
+    class Feedback(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = sb.nn.BinaryLinear(16, 16, scale=0.25)
+
+        def forward(self, x):
+            hidden, outputs = torch.zeros(x.shape[1], 16), []
+            for x_t in x:
+                hidden = torch.tanh(self.fc(x_t) + 0.25 * self.fc(hidden))
+                outputs.append(hidden)
+            return torch.stack(outputs)
+
+    torch.manual_seed(0)
+    net, x = Feedback().eval(), (torch.rand(6, 3, 16) < 0.4).float()
+    packed = sb.pack(net, x[:3, :2])
+    assert packed.report == {"fc": "1 bit a weight, multiplies real numbers"}
+    with torch.no_grad():
+        torch.testing.assert_close(packed(x), net(x))
 
 
 def test_neurons_whose_potential_is_used_stay_apart():
