@@ -26,9 +26,8 @@ from snntorch_binary.packed.graph import Instruction, PackedGraph, Ref, Scan, St
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.operations import METHODS, name_of
 from snntorch_binary.packed.spiking import Spiking
-from snntorch_binary.packed.together import Pairs, Together
+from snntorch_binary.packed.together import Pairs, Together, is_silent
 
-_SILENT = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)  # in evaluation mode
 _LONGEST_NAME = 60
 
 
@@ -194,10 +193,9 @@ class _Program:
             return self._attribute(str(target))
         if node.op == "call_module":
             module = self.root.get_submodule(str(target))
-            silent = computes_as(module) in _SILENT
             if not args and kwargs.keys() == {"input"}:
                 args, kwargs = (kwargs["input"],), {}
-            return args[0] if silent else self._add("invoke", self._module(str(target)), args, kwargs)
+            return args[0] if is_silent(module) else self._add("invoke", self._module(str(target)), args, kwargs)
         if node.op == "call_method":
             return self._add("method" if target in METHODS else "function", str(target), args, kwargs)
         if target is operator.getitem and self._is_scan_with_layer(node.args[0]):

@@ -187,6 +187,19 @@ def test_packed_neurons_that_ours_cannot_be_stay_and_answer(jelly, name, options
     assert torch.equal(packed(x), before)
 
 
+def test_a_potential_that_packed_neurons_have_by_another_name(jelly):
+    class Potentials(Loop):
+        def forward(self, x):
+            self.reset_net(self)
+            return torch.stack([self.net(x_t) + self.net[3].v for x_t in x])
+
+    net = Potentials(jelly, maker(jelly, "LIFNode"))
+    sb.binarize_(net, sb.Sign())
+    packed = sb.pack(net, inputs())
+    with pytest.raises(ValueError, match=r"^A packed network cannot read 'v' of a tensor or of neurons, only one of T"):
+        packed(inputs())
+
+
 class Images(nn.Module):
     """Its layers around its neurons, in either step mode."""
 

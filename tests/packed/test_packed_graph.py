@@ -269,6 +269,65 @@ def test_a_layer_that_is_shown_spikes_and_inside_of_a_step_real_numbers():
         torch.testing.assert_close(packed(x), net(x))
 
 
+class Between(Images):
+    """With modules that do nothing in evaluation mode between all parts, and a way to flatten."""
+
+    def __init__(self, flatten):
+        super().__init__()
+        self.flatten, self.idle, self.drop1, self.drop2 = flatten, nn.Identity(), nn.Dropout(), nn.Dropout2d()
+        self.lif3 = snn.Leaky(beta=0.9, threshold=0.3)
+
+    def forward(self, x):
+        mem1, (syn2, mem2), mem3, rec = self.lif1.init_leaky(), self.lif2.init_synaptic(), self.lif3.init_leaky(), []
+        for x_t in x:
+            spk, mem1 = self.lif1(self.idle(self.norm1(self.idle(self.conv1(x_t)))), mem1)
+            spk, syn2, mem2 = self.lif2(self.idle(self.conv2(self.pool1(self.drop2(spk)))), syn2, mem2)
+            spk, mem3 = self.lif3(self.drop1(self.fc(self.drop1(self.flatten(self.drop1(spk))))), mem3)
+            rec.append(spk)
+        return torch.stack(rec)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    "flatten", [lambda x: torch.flatten(x, start_dim=1), lambda x: x.flatten(1, -1), lambda x: torch.flatten(x, 1)]
+)
+def test_modules_that_do_nothing_keep_nothing_apart(flatten, tmp_path):
+    torch.manual_seed(0)
+    net, x = Between(flatten), (torch.rand(6, 3, 2, 8, 8) < 0.4).float()
+    for _ in range(3):
+        net(x)
+    packed = sb.pack(net.eval(), x[:3, :2])
+    layers = {module.name: module for module in packed.modules() if isinstance(module, PackedLayer)}
+    assert {name: (layer.neuron is not None, layer.packed_output) for name, layer in layers.items()} == {
+        "conv1": (True, True),
+        "conv2": (True, True),
+        "fc": (True, False),
+    }
+    with torch.no_grad():
+        before = net(x)
+    assert 0 < before.sum() < before.numel()
+    assert torch.equal(packed(x), before)
+    sb.save_packed(packed, tmp_path / "net")
+    assert torch.equal(sb.load_packed(tmp_path / "net")(x), before)
+
+
+def test_spikes_that_something_else_sees_are_no_bits():
+    class Seen(Dropping):
+        def forward(self, x):
+            mem, outputs = torch.zeros(1), []
+            for x_t in x:
+                spikes, mem = self.lif(self.fc1(x_t), mem)
+                outputs.append(self.fc2(self.dropped(self, spikes).flatten(1)) + spikes.sum())
+            return torch.stack(outputs)
+
+    torch.manual_seed(0)
+    net, x = Seen(lambda net, x: net.drop(x)), (torch.rand(6, 3, 16) < 0.4).float()
+    net.drop = nn.Dropout()
+    packed = sb.pack(net.eval(), x[:3, :2])
+    with torch.no_grad():
+        assert torch.equal(packed(x), net(x))
+
+
 def test_neurons_whose_potential_is_used_stay_apart():
     net, x = made("hidden states")
     packed = sb.pack(net, x)
