@@ -44,8 +44,9 @@ def pack(net: nn.Module, sample: Any = None, *, real_input: Collection[str] = ()
     that reads ``layer.weight``, ``layer.bias`` or a size finds them on the packed layer.
 
     With a sample, a network of any form is packed as its graph over time: neurons right behind a layer become part of
-    it and spikes go on as bits there, too, wherever nothing else looks at them; SpikingJelly's layers and neurons are
-    packed as ours, where they compute the same. Which layers are shown real numbers is found out.
+    it and spikes go on as bits there, too, through max pooling and ``flatten`` (not ``view``), where packed layers
+    alone get them; SpikingJelly's layers and neurons are packed as ours, where they compute the same. Which layers are
+    shown real numbers is found out. Members of an ensemble share one recording where they differ in tensors only.
 
     A sequence of layers and snnTorch's neurons, or of ours with ``init_hidden=True``, takes one time step at a time. It
     is made time-first before (:func:`snntorch_binary.fuse`): packed, it takes [T, B, ...] and starts at rest. A module

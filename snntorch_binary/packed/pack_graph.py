@@ -183,6 +183,8 @@ class _Program:
             return self._layer_with_neurons(self.pairs.scans[node])
         if self.pairs is not None and node in self.pairs.shaping:
             module, spikes = self.pairs.shaping[node]
+            if is_silent(module):
+                return self.done[spikes]
             on_bits = self._named("bits")
             self.modules[on_bits] = module
             return self._add("invoke", on_bits, (self.done[spikes],))

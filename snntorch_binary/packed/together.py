@@ -21,7 +21,6 @@ from snntorch_binary.packed.float_layers import NORM, POOL, Weights, geometry_of
 from snntorch_binary.packed.neurons import NeuronConstants, constants
 from snntorch_binary.packed.shaping import PackedFlatten, PackedMaxPool
 
-
 _SILENT = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 _Shaping = tuple[fx.Node, nn.Module, fx.Node, set[fx.Node]]
 """What gives shaped spikes, what shapes them on bits, what gives the spikes, and the calls between."""
@@ -122,7 +121,7 @@ class Pairs:
         return Together(before, neuron, norm, gives_bits)
 
     def _behind_silent(self, node: Any, passed: set[fx.Node]) -> Any:
-        """Return what is before modules that do nothing in evaluation mode, of which nothing else sees what is given."""
+        """Return what is before modules that do nothing in evaluation mode and whose input nothing else sees."""
         while isinstance(node, fx.Node) and self._is_silent(node) and len(node.users) == 1:
             passed.add(node)
             node = node.args[0]
@@ -177,7 +176,8 @@ class Pairs:
 
     def _of_batch(self, made: fx.Node, spatial: int) -> nn.Module | None:
         if made.op == "call_module":
-            return self._on_bits(self.root.get_submodule(str(made.target)), spatial, 1)
+            module = self.root.get_submodule(str(made.target))
+            return module if is_silent(module) else self._on_bits(module, spatial, 1)
         return PackedFlatten() if _flattens(made) else None
 
     def _on_bits(self, layer: Any, spatial: int, leading: int) -> nn.Module | None:
