@@ -14,6 +14,7 @@ from snntorch_binary.graph.samples import are_spikes
 from snntorch_binary.graph.tree import form, leaves
 
 _OF_SAMPLE = ("report", "proof", "stepped", "spikes", "name", "_form", "_fixed", "_tensors")
+_OWN = (*_OF_SAMPLE, "graph", "_added", "_run")
 
 
 class GraphNetwork(nn.Module):
@@ -41,14 +42,16 @@ class GraphNetwork(nn.Module):
         self, network: nn.Module, graph: fx.Graph, parts: dict[str, nn.Module], tensors: dict[str, Tensor], args: Any
     ) -> None:
         super().__init__()
+        taken = next((name for name in _names_in(network) if name in _OWN or hasattr(GraphNetwork, name)), None)
+        if taken is not None:
+            what = "a network of which no module or tensor has a name that a fused network has itself"
+            raise ValueError(expected("net", what, f"{taken!r}; rename it"))
         self._modules.update(network._modules)
         self._parameters.update(network._parameters)
         self._buffers.update(network._buffers)
         self._non_persistent_buffers_set = set(network._non_persistent_buffers_set)
-        own = vars(nn.Module())
-        for name, value in vars(network).items():  # tensors that are neither, such as a list of thresholds
-            if name not in own and isinstance(value, Tensor):
-                setattr(self, name, value)
+        for name, value in _other_tensors(network).items():
+            setattr(self, name, value)
         for name, part in parts.items():
             self.add_module(name, part)
         for name, tensor in tensors.items():
@@ -126,6 +129,16 @@ class GraphNetwork(nn.Module):
         memo[id(self)] = twin
         twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
         return twin
+
+
+def _names_in(network: nn.Module) -> set[str]:
+    return {*network._modules, *network._parameters, *network._buffers, *_other_tensors(network)}
+
+
+def _other_tensors(network: nn.Module) -> dict[str, Tensor]:
+    """Return tensors that are neither parameters nor buffers, such as a threshold that does not learn."""
+    own = vars(nn.Module())
+    return {name: value for name, value in vars(network).items() if name not in own and isinstance(value, Tensor)}
 
 
 def _compiled(graph: fx.Graph) -> Callable[..., Any]:

@@ -29,7 +29,8 @@ def _is_of_library(module: nn.Module) -> bool:
     """Say whether a library wrote what a module does when it is called."""
     if isinstance(module, BinaryLayer):
         return True
-    return type(module).forward.__module__.partition(".")[0] in LIBRARIES
+    origin = type(module).forward.__module__ or ""  # generated code, such as of a step of a graph, is of no module
+    return origin.partition(".")[0] in LIBRARIES
 
 
 def differs_at_every_step(event: Event) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -74,7 +74,7 @@ class Ensemble(nn.Module):
     @classmethod
     def of(
         cls,
-        nets: Sequence[nn.Module],
+        nets: Iterable[nn.Module],
         num_members: int | None = None,
         seed: int = 0,
         *,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import torch
@@ -18,7 +18,7 @@ from snntorch_binary.weights import binary_layers
 
 
 def networks_of(
-    nets: Sequence[nn.Module],
+    nets: Iterable[nn.Module],
     readout: Readout | None,
     readout_scale: float | None,
     step: bool | None,
@@ -30,8 +30,9 @@ def networks_of(
         TypeError: something is no network of its own.
         ValueError: there is none, or two answer in different ways.
     """
-    if isinstance(nets, nn.Module) and not isinstance(nets, nn.ModuleList):
+    if not isinstance(nets, Iterable) or (isinstance(nets, nn.Module) and not isinstance(nets, nn.ModuleList)):
         raise TypeError(expected("nets", "a list of networks", f"a {type(nets).__name__}"))
+    nets = list(nets)
     for net in nets:
         if not isinstance(net, nn.Module) or _is_ensemble(net):
             raise TypeError(expected("nets", "networks and posteriors, no ensembles", f"a {type(net).__name__}"))

@@ -101,6 +101,11 @@ class PackedGraph(nn.Module):
         return f"{len(self.instructions)} instructions"
 
 
+def is_reserved(name: str) -> bool:
+    """Say whether a name is one that a packed graph has itself, which no module or tensor in it can have."""
+    return hasattr(PackedGraph([], None, {}, {}), name)
+
+
 class Scan(nn.Module):
     """Time-first neurons in a packed graph, which give spikes and states."""
 

@@ -42,7 +42,8 @@ def _made(name: str) -> Callable[..., Any]:
 
 def _attribute(x: Any, name: str) -> Any:
     if name not in _ATTRIBUTES:
-        raise ValueError(f"A packed graph reads none of {type(x).__name__} but {', '.join(_ATTRIBUTES)}.")
+        known = ", ".join(_ATTRIBUTES)
+        raise ValueError(f"A packed network cannot read {name!r} of a tensor or of neurons, only one of {known}.")
     return getattr(x, name)
 
 

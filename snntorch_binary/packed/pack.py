@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.convert.copies import copy_model
-from snntorch_binary.fuse import as_graph, fuse, takes_steps
-from snntorch_binary.graph.errors import NotAGraphError
+from snntorch_binary.fuse import fuse, takes_steps
 from snntorch_binary.graph.network import GraphNetwork
 from snntorch_binary.graph.samples import are_spikes
 from snntorch_binary.inference.ensemble import Ensemble
@@ -25,7 +24,8 @@ from snntorch_binary.packed.float_layers import CONV, LINEAR, geometry_of, weigh
 from snntorch_binary.packed.graph import PackedGraph
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.neurons import same_constants
-from snntorch_binary.packed.pack_graph import is_whole_when_packed, pack_graph
+from snntorch_binary.packed.pack_graph import pack_graph
+from snntorch_binary.packed.recorded import graph_of, graphs_of
 from snntorch_binary.packed.stages import Stage, is_sequence, stages_of
 
 _logger = logging.getLogger(__name__)
@@ -44,8 +44,9 @@ def pack(net: nn.Module, sample: Any = None, *, real_input: Collection[str] = ()
     that reads ``layer.weight``, ``layer.bias`` or a size finds them on the packed layer.
 
     With a sample, a network of any form is packed as its graph over time: neurons right behind a layer become part of
-    it and spikes go on as bits there, too, wherever nothing else looks at them; SpikingJelly's layers and neurons are
-    packed as ours, where they compute the same. Which layers are shown real numbers is found out.
+    it and spikes go on as bits there, too, through max pooling and ``flatten`` (not ``view``), where packed layers
+    alone get them; SpikingJelly's layers and neurons are packed as ours, where they compute the same. Which layers are
+    shown real numbers is found out. Members of an ensemble share one recording where they differ in tensors only.
 
     A sequence of layers and snnTorch's neurons, or of ours with ``init_hidden=True``, takes one time step at a time. It
     is made time-first before (:func:`snntorch_binary.fuse`): packed, it takes [T, B, ...] and starts at rest. A module
@@ -93,7 +94,7 @@ def pack(net: nn.Module, sample: Any = None, *, real_input: Collection[str] = ()
     if isinstance(net, Ensemble):
         return _pack_ensemble(net, real_input) if sample is None else _pack_as_graphs(net, sample, real_input)
     if sample is not None or isinstance(net, GraphNetwork):
-        return _packed(net if isinstance(net, GraphNetwork) else _opened(net, sample), sample, real_input)
+        return _packed(graph_of(net, sample), sample, real_input)
     float_net = _over_time(net)
     names = {module: name for name, module in float_net.named_modules()}
     packed = _Packer(_named_layers(float_net, real_input), names).tree(float_net)
@@ -122,14 +123,6 @@ def _packed_graph(graph: GraphNetwork, spikes: list[bool], real_input: Collectio
         if name not in layers:
             raise ValueError(expected("real_input", f"names of binary layers, of {', '.join(layers)}", repr(name)))
     return pack_graph(copy_model(graph), spikes, set(real_input))
-
-
-def _opened(net: nn.Module, sample: Any, step: bool | None = None) -> GraphNetwork:
-    """Return the graph of a network in which neurons without a packed form are what they compute, if they can be."""
-    try:
-        return as_graph(net, sample, step, is_whole_when_packed, learns=False)
-    except NotAGraphError:
-        return as_graph(net, sample, step, learns=False)
 
 
 def _reasons(names: dict[nn.Module, str]) -> dict[str, str]:
@@ -183,14 +176,13 @@ def _pack_ensemble(ensemble: Ensemble, real_input: Collection[str]) -> PackedEns
 
 
 def _pack_as_graphs(ensemble: Ensemble, sample: Any, real_input: Collection[str]) -> PackedEnsemble:
-    """Pack members of any form: one of them is recorded, and the others are the same graph with other weights."""
+    """Pack members of any form, each as its graph over time."""
     if not isinstance(sample, Tensor):
         raise TypeError(expected("sample", "a tensor, as the ensemble takes it", type(sample).__name__))
-    first, *others = ensemble.members
-    form = form_of(first, sample, ensemble.step, ensemble.time_dim)
-    graph = _opened(first, sample, form.step)
-    graphs = [_packed(graph, sample, real_input)]
-    graphs += [_packed_graph(graph.of(member), are_spikes(sample), real_input) for member in others]
+    form = form_of(ensemble.members[0], sample, ensemble.step, ensemble.time_dim)
+    first, *others = graphs_of(ensemble.members, sample, form)
+    graphs = [_packed(first, sample, real_input)]
+    graphs += [_packed_graph(graph, are_spikes(sample), real_input) for graph in others]
     packed = PackedEnsemble(
         nn.ModuleList(graphs),
         len(graphs),

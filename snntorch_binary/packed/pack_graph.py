@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -19,13 +22,13 @@ from snntorch_binary.nn.neurons.known import takes_one_step
 from snntorch_binary.nn.subclasses import computes_as
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.float_layers import Weights, geometry_of, norm_of, weights_of, without_time
-from snntorch_binary.packed.graph import Instruction, PackedGraph, Ref, Scan, StepAtZero, UnknownFunction
+from snntorch_binary.packed.graph import Instruction, PackedGraph, Ref, Scan, StepAtZero, UnknownFunction, is_reserved
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.operations import METHODS, name_of
 from snntorch_binary.packed.spiking import Spiking
-from snntorch_binary.packed.together import Pairs, Together
+from snntorch_binary.packed.together import Pairs, Together, is_silent
 
-_SILENT = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)  # in evaluation mode
+_LONGEST_NAME = 60
 
 
 def is_whole_when_packed(module: nn.Module) -> bool:
@@ -153,6 +156,8 @@ class _Program:
         self.modules: dict[str, nn.Module] = {}
         self.tensors: dict[str, Tensor] = {}
         self.done: dict[fx.Node, Any] = {}
+        self.names: dict[tuple[str, str], str] = {}
+        self.taken: set[str] = set()
         self.pairs: Pairs | None = None
 
     def of(self, graph: fx.Graph) -> PackedGraph:
@@ -178,7 +183,9 @@ class _Program:
             return self._layer_with_neurons(self.pairs.scans[node])
         if self.pairs is not None and node in self.pairs.shaping:
             module, spikes = self.pairs.shaping[node]
-            on_bits = f"bits_{len(self.instructions)}"
+            if is_silent(module):
+                return self.done[spikes]
+            on_bits = self._named("bits")
             self.modules[on_bits] = module
             return self._add("invoke", on_bits, (self.done[spikes],))
         args, kwargs, target = self._tree(node.args), self._tree(dict(node.kwargs)), node.target
@@ -188,10 +195,9 @@ class _Program:
             return self._attribute(str(target))
         if node.op == "call_module":
             module = self.root.get_submodule(str(target))
-            silent = computes_as(module) in _SILENT
             if not args and kwargs.keys() == {"input"}:
                 args, kwargs = (kwargs["input"],), {}
-            return args[0] if silent else self._add("invoke", self._module(str(target)), args, kwargs)
+            return args[0] if is_silent(module) else self._add("invoke", self._module(str(target)), args, kwargs)
         if node.op == "call_method":
             return self._add("method" if target in METHODS else "function", str(target), args, kwargs)
         if target is operator.getitem and self._is_scan_with_layer(node.args[0]):
@@ -201,7 +207,7 @@ class _Program:
         name = name_of(target)
         if name is not None:
             return self._add("function", name, args, kwargs)
-        name = f"function_{len(self.instructions)}"
+        name = self._named("function")
         self.modules[name] = UnknownFunction(target)
         return self._add("invoke", name, args, kwargs)
 
@@ -215,8 +221,9 @@ class _Program:
             return found
         of_neuron = takes_one_step(owner) and part in owner._non_persistent_buffers_set
         # What neurons keep from a call before is of no consequence: an empty state is one at rest.
-        self.tensors[_plain(target)] = torch.zeros(0) if of_neuron else found.detach().clone()
-        return self._add("tensor", _plain(target))
+        name = self._name_of(target)
+        self.tensors[name] = torch.zeros(0) if of_neuron else found.detach().clone()
+        return self._add("tensor", name)
 
     def _is_scan_with_layer(self, node: Any) -> bool:
         return self.pairs is not None and node in self.pairs.scans and node.target is scan_over_time
@@ -225,21 +232,36 @@ class _Program:
         target = str(found.layer.target)
         weights = self.writer.counting_spikes(target)
         assert weights is not None
-        name = _plain(target)
+        name = self._name_of(target)
         self.modules[name] = self.writer.layer(target, weights, found)
         return self._add("invoke", name, self._tree(found.layer.args), self._tree(dict(found.layer.kwargs)))
 
     def _scan(self, target: str, args: Any) -> Ref:
         """Write a scan of neurons as the call of the time-first neurons of this package."""
-        name = f"{_plain(target)}_over_time"
+        name = self._name_of(target, "over_time")
         if name not in self.modules:
             neuron = self.root.get_submodule(target)
             self.modules[name] = Scan(twin_in_inference(neuron) or neuron)
         return self._add("invoke", name, args[1:])
 
     def _module(self, target: str) -> str:
-        self.modules[_plain(target)] = self.writer.module(target)
-        return _plain(target)
+        name = self._name_of(target)
+        self.modules[name] = self.writer.module(target)
+        return name
+
+    def _name_of(self, target: str, what: str = "") -> str:
+        """Return the name in the program of what the network has by another, for one use of it."""
+        if (target, what) not in self.names:
+            plain = target.replace(".", "_") or "network"
+            self.names[target, what] = self._named(f"{plain}_{what}" if what else plain)
+        return self.names[target, what]
+
+    def _named(self, name: str) -> str:
+        """Return a name that a file can hold and nothing else in the program has."""
+        short = re.sub(r"[^A-Za-z0-9_]", "_", name)[:_LONGEST_NAME]
+        free = next(each for each in _numbered(short) if each not in self.taken and not is_reserved(each))
+        self.taken.add(free)
+        return free
 
 
 def step_at_zero(function: nn.Module) -> bool | None:
@@ -270,5 +292,7 @@ def _of_torch(layer: nn.Module) -> nn.Module:
     return TimeFirst(twin) if getattr(layer, "step_mode", None) == "m" else twin
 
 
-def _plain(name: str) -> str:
-    return name.replace(".", "_") or "network"
+def _numbered(name: str) -> Iterator[str]:
+    """Yield a name, and then the same with numbers."""
+    yield name
+    yield from (f"{name}_{number}" for number in itertools.count(2))

@@ -49,6 +49,8 @@ class Spiking:
             if node.op == "call_module":
                 target = str(node.target)
                 self._layers[target] = self._layers.get(target, True) and self._of(node.args[:1])
+            elif node.op == "get_attr":  # a layer that is handed to a step is called inside of it
+                self._layers[str(node.target)] = False
 
     def gets_spikes(self, layer: str) -> bool:
         """Say whether a layer gets spikes wherever it is called; one inside of a step is not known to."""
@@ -66,7 +68,7 @@ class Spiking:
                 return not module.one_step and not module.output and self._fires_ones(module)
             return computes_as(without_time(module)) in _KEEPING_LAYERS and self._of(first)
         if node.op == "call_method":
-            return str(node.target) in _KEEPING and self._of(first)
+            return _keeps(node) and self._of(first)
         if node.op != "call_function":
             return False
         if node.target is operator.getitem and isinstance(first[0], fx.Node) and first[0].target is scan_over_time:
@@ -80,10 +82,9 @@ class Spiking:
         if node.target is running.all_steps_at_once:
             step = self.network.get_submodule(str(node.args[0].target))  # type: ignore[union-attr]  # a node
             assert isinstance(step, fx.GraphModule)
-            names = [each.target for each in step.graph.nodes if each.op in ("call_method", "call_function")]
-            plain = {getattr(name, "__name__", str(name)).removeprefix("_") for name in names} - {"getitem"}
-            return plain <= _KEEPING and self._of(node.args[1])
-        return getattr(node.target, "__name__", "").removeprefix("_") in _KEEPING and self._of(first)
+            done = [each for each in step.graph.nodes if each.op in ("call_method", "call_function")]
+            return all(each.target is operator.getitem or _keeps(each) for each in done) and self._of(node.args[1])
+        return _keeps(node) and self._of(first)
 
     def _fires_ones(self, neuron: Any) -> bool:
         """Say whether neurons give nothing but zeros and ones: no filter, and no spikes of another size."""
@@ -92,3 +93,13 @@ class Spiking:
             return False
         factor: Any = getattr(neuron, "graded_spikes_factor", None)
         return factor is None or bool((factor == 1).all())
+
+
+def _keeps(node: fx.Node) -> bool:
+    """Say whether an operation makes spikes of spikes, in evaluation mode."""
+    name = getattr(node.target, "__name__", str(node.target)).removeprefix("_")
+    if name == "dropout":  # in training mode only where that mode is asked for, and always where it is a number
+        training = next((node.kwargs[key] for key in ("training", "train") if key in node.kwargs), True)
+        training = node.args[2] if len(node.args) > 2 else training
+        return isinstance(training, fx.Node) or not training
+    return name in _KEEPING

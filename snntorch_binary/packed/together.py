@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -19,6 +20,15 @@ from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.float_layers import NORM, POOL, Weights, geometry_of
 from snntorch_binary.packed.neurons import NeuronConstants, constants
 from snntorch_binary.packed.shaping import PackedFlatten, PackedMaxPool
+
+_SILENT = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+_Shaping = tuple[fx.Node, nn.Module, fx.Node, set[fx.Node]]
+"""What gives shaped spikes, what shapes them on bits, what gives the spikes, and the calls between."""
+
+
+def is_silent(module: nn.Module) -> bool:
+    """Say whether a module gives what it gets, in evaluation mode."""
+    return computes_as(module) in _SILENT
 
 
 @dataclass(frozen=True)
@@ -82,10 +92,12 @@ class Pairs:
         return self._found(call.args[0], neuron, [call])
 
     def _found(self, current: Any, neuron: Any, spikes: list[fx.Node]) -> Together | None:
-        before, norm = current, None
+        passed: set[fx.Node] = set()
+        before, norm = self._behind_silent(current, passed), None
         if _is(before, running.norm_over_time) and len(before.args) == 2:
             norm = self.root.get_submodule(str(before.args[0].target))
-            before = before.args[1] if len(before.users) == 1 else None
+            passed.add(before)
+            before = self._behind_silent(before.args[1], passed) if len(before.users) == 1 else None
         if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) != 1:
             return None
         if len(before.args) != 1 or before.kwargs:
@@ -100,22 +112,38 @@ class Pairs:
         neuron = neuron.over_time(output=False)
         if not isinstance(constants(neuron, len(weights.scale), spatial), NeuronConstants):
             return None
-        self.silent |= {before, current}
-        return Together(
-            before, neuron, norm, bool(spikes) and all(self._goes_as_bits(user, spatial) for user in spikes)
-        )
+        shaped = [self._shapings(each, spatial) for each in spikes]
+        gives_bits = bool(spikes) and all(each is not None for each in shaped)
+        self.silent |= {before, *passed}
+        for end, module, start, inner in chain.from_iterable(shaped) if gives_bits else []:  # type: ignore[arg-type]
+            self.shaping[end] = (module, start)
+            self.silent |= inner
+        return Together(before, neuron, norm, gives_bits)
 
-    def _goes_as_bits(self, spikes: fx.Node, spatial: int) -> bool:
-        """Say whether whatever gets spikes takes them as bits; where they are shaped before, note by what."""
+    def _behind_silent(self, node: Any, passed: set[fx.Node]) -> Any:
+        """Return what is before modules that do nothing in evaluation mode and whose input nothing else sees."""
+        while isinstance(node, fx.Node) and self._is_silent(node) and len(node.users) == 1:
+            passed.add(node)
+            node = node.args[0]
+        return node
+
+    def _is_silent(self, node: fx.Node) -> bool:
+        return node.op == "call_module" and len(node.args) == 1 and is_silent(self.root.get_submodule(str(node.target)))
+
+    def _shapings(self, spikes: fx.Node, spatial: int) -> list[_Shaping] | None:
+        """Return what shapes spikes on their way to layers that take them as bits; ``None`` where others get them."""
         shaped = self._shaped(spikes, spatial)
         if shaped is not None:
             end, module, inner = shaped
-            goes = self._goes_as_bits(end, 0 if isinstance(module, PackedFlatten) else spatial)
-            if goes:
-                self.shaping[end] = (module, spikes)
-                self.silent |= inner
-            return goes
-        return bool(spikes.users) and all(self._takes_bits(user, spikes, spatial) for user in spikes.users)
+            behind = self._shapings(end, 0 if isinstance(module, PackedFlatten) else spatial)
+            return None if behind is None else [(end, module, spikes, inner), *behind]
+        found: list[_Shaping] = []
+        for user in spikes.users:
+            behind = self._shapings(user, spatial) if self._is_silent(user) else []
+            if behind is None or not (self._is_silent(user) or self._takes_bits(user, spikes, spatial)):
+                return None
+            found += behind
+        return found if spikes.users else None
 
     def _takes_bits(self, user: fx.Node, spikes: fx.Node, spatial: int) -> bool:
         if user.op != "call_module" or user.args[:1] != (spikes,):
@@ -148,7 +176,8 @@ class Pairs:
 
     def _of_batch(self, made: fx.Node, spatial: int) -> nn.Module | None:
         if made.op == "call_module":
-            return self._on_bits(self.root.get_submodule(str(made.target)), spatial, 1)
+            module = self.root.get_submodule(str(made.target))
+            return module if is_silent(module) else self._on_bits(module, spatial, 1)
         return PackedFlatten() if _flattens(made) else None
 
     def _on_bits(self, layer: Any, spatial: int, leading: int) -> nn.Module | None:
@@ -163,7 +192,8 @@ class Pairs:
 def _flattens(made: fx.Node) -> bool:
     """Say whether an operation makes one row of features of each example of a batch."""
     name = str(made.target if made.op == "call_method" else getattr(made.target, "__name__", ""))
-    return name == "flatten" and made.args[1:] in ((1,), (1, -1)) and not made.kwargs
+    given = dict(zip(("start_dim", "end_dim"), made.args[1:], strict=False)) | dict(made.kwargs)
+    return name == "flatten" and given in ({"start_dim": 1}, {"start_dim": 1, "end_dim": -1})
 
 
 def _is_flattening(step: Any) -> bool:

@@ -1,6 +1,7 @@
 """What does not fold is refused in a sentence that names the line."""
 
 import inspect
+from collections import OrderedDict
 
 import pytest
 import snntorch as snn
@@ -123,6 +124,14 @@ def test_refused(kind):
     net, x = kind(), torch.rand(5, 2, 6)
     with pytest.raises(NotAGraphError, match=r"line \d+\)\.$"):
         sb.fuse(net, x)
+
+
+@pytest.mark.parametrize("name", ["spikes", "graph", "summary"])
+@pytest.mark.parametrize("make", [sb.fuse, sb.pack])
+def test_names_that_a_fused_network_has_itself(make, name):
+    net = nn.Sequential(OrderedDict([(name, sb.nn.BinaryLinear(6, 5)), ("lif", snn.Leaky(0.5, init_hidden=True))]))
+    with pytest.raises(ValueError, match=f"a name that a fused network has itself, but got '{name}'; rename it"):
+        make(net, torch.rand(5, 2, 6))
 
 
 def test_an_error_of_the_network_itself_is_the_users():

@@ -119,6 +119,7 @@ def test_neurons_of_the_same_equations_are_one_scan(jelly, name):
             "a time constant that learns, with decay_input=True or v_reset=None",
         ),
         ("ParametricLIFNode", {"v_reset": None}, "a time constant that learns, with"),
+        ("LIFNode", {"tau": 1e20, "v_threshold": 1e-20}, "no time-first form without a leak, where that decays"),
     ],
 )
 def test_others_stay_what_they_are(jelly, name, options, reason):
@@ -160,6 +161,43 @@ def test_packed_neurons_of_other_equations_stay(jelly, tmp_path):
         torch.testing.assert_close(packed(x), net(x))
     with pytest.raises(TypeError, match="A packed file cannot hold a LIFNode"):
         sb.save_packed(packed, tmp_path / "net")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("LIFNode", {"surrogate_function": lambda u: (u >= 0).to(u)}),  # a function without attributes
+        ("LIFNode", {"tau": 1e20, "v_threshold": 1e-20}),
+        ("ParametricLIFNode", {"decay_input": True, "init_tau": 1e9, "v_threshold": 1e-9}),
+        ("ParametricLIFNode", {"decay_input": True, "init_tau": 1e9, "v_threshold": 1e-9, "v_reset": None}),
+    ],
+)
+@pytest.mark.parametrize("form", [Loop, AllSteps])
+def test_packed_neurons_that_ours_cannot_be_stay_and_answer(jelly, name, options, form):
+    torch.manual_seed(0)
+    node = maker(jelly, name, **{"v_threshold": 0.5, **options})
+    net, x = form(jelly, node), inputs()
+    sb.binarize_(net, sb.Sign(), scale=0.25)
+    net.eval()
+    packed = sb.pack(net, x[:3, :2])
+    assert packed.report["net.0"] == "1 bit a weight, counts spikes"
+    with torch.no_grad():
+        before = net(x)
+    assert 0 < before.sum() < before.numel()
+    assert torch.equal(packed(x), before)
+
+
+def test_a_potential_that_packed_neurons_have_by_another_name(jelly):
+    class Potentials(Loop):
+        def forward(self, x):
+            self.reset_net(self)
+            return torch.stack([self.net(x_t) + self.net[3].v for x_t in x])
+
+    net = Potentials(jelly, maker(jelly, "LIFNode"))
+    sb.binarize_(net, sb.Sign())
+    packed = sb.pack(net, inputs())
+    with pytest.raises(ValueError, match=r"^A packed network cannot read 'v' of a tensor or of neurons, only one of T"):
+        packed(inputs())
 
 
 class Images(nn.Module):

@@ -40,6 +40,11 @@ def test_each_network_is_a_member(rule, x):
     torch.testing.assert_close(ensemble(x), each)
 
 
+def test_networks_may_come_one_by_one(x):
+    nets = [network(sb.Sign()) for _ in range(2)]
+    assert torch.equal(sb.Ensemble.of(net for net in nets)(x), sb.Ensemble.of(nets)(x))
+
+
 def test_a_member_is_a_draw_of_each_posterior_by_turns(x):
     """Two posteriors that are sure of opposite networks are told apart by their members."""
     nets = [posterior(), posterior()]
@@ -113,6 +118,9 @@ def modules(**changed):
     [
         (list, {}, r"`nets` to be at least one network, but got none\."),
         (lambda: network(None), {}, r"`nets` to be a list of networks, but got a Sequential\."),
+        (lambda: None, {}, r"`nets` to be a list of networks, but got a NoneType\."),
+        (lambda: 3, {}, r"`nets` to be a list of networks, but got a int\."),
+        (lambda: (net for net in ()), {}, r"`nets` to be at least one network, but got none\."),
         (lambda: [network(None), "st"], {}, r"`nets` to be networks and posteriors, no ensembles, but got a str\."),
         (lambda: [sb.Ensemble(posterior())], {}, r"no ensembles, but got a Ensemble\."),
         (lambda: [sb.pack(sb.Ensemble(posterior()))], {}, r"no ensembles, but got a PackedEnsemble\."),

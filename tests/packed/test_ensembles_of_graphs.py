@@ -8,12 +8,14 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 import snntorch_binary as sb
 from snntorch_binary.graph.tree import leaves
 from snntorch_binary.inference.readout import class_scores
 from snntorch_binary.metrics import energy
 from snntorch_binary.packed import PackedFileError, PackedGraph
+from snntorch_binary.packed import recorded as graphs
 from snntorch_binary.packed.file.save_and_load import _checksum
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "graph"))
@@ -124,11 +126,74 @@ def test_members_whose_neurons_differ_are_kept_apart(path):
     assert torch.equal(sb.load_packed(path)(x), ensemble(x))
 
 
+class Decaying(nn.Module):
+    """A loop whose equations are plain numbers and branches on what a module has, or is read off a tensor."""
+
+    def __init__(self, beta=0.5, skip=False, out="mem", scale=lambda x: x, read=None):
+        super().__init__()
+        self.fc = sb.nn.BinaryLinear(16, 5, scale=0.25)
+        self.beta, self.options, self.scale = beta, {"skip": skip}, scale
+        self.out = out
+        self.read = read is not None
+        self.register_buffer("gain", torch.tensor(read or 1.0))
+
+    def forward(self, x):
+        mem, outputs = torch.zeros(1), []
+        for x_t in x:
+            current = self.scale(self.fc(x_t)) * (float(self.gain) if self.read else 1)
+            mem = self.beta * mem + current
+            output = mem if self.out == "mem" else (mem > 0.5).float()
+            outputs.append(output + x_t[..., :5] if self.options["skip"] else output)
+        return torch.stack(outputs)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({}, {"beta": 0.75}),
+        ({"skip": True}, {"skip": False}),
+        ({}, {"out": "spk"}),
+        ({}, {"scale": lambda x: 2 * x}),
+        ({"read": 0.5}, {"read": 2.0}),
+    ],
+)
+def test_members_of_other_equations_are_recorded_by_themselves(one, other, path):
+    torch.manual_seed(0)
+    x = (torch.rand(6, 3, 16) < 0.4).float()
+    ensemble = sb.Ensemble.of([Decaying(**one), Decaying(**other), Decaying(**one)])
+    packed = sb.pack(ensemble, x[:4])
+    sb.save_packed(packed, path)
+    assert torch.equal(packed(x), ensemble(x))
+    assert torch.equal(sb.load_packed(path)(x), ensemble(x))
+
+
+def test_members_of_the_same_equations_are_recorded_once(monkeypatch):
+    """Functions that are made anew for each network, such as surrogate gradients, are the same by what they do."""
+    count, recorded = [], graphs.as_graph
+    monkeypatch.setattr(graphs, "as_graph", lambda *args, **kwargs: count.append(1) or recorded(*args, **kwargs))
+    torch.manual_seed(0)
+    x = (torch.rand(6, 3, 16) < 0.4).float()
+    made = [Decaying(scale=(lambda factor: lambda x: factor * x)(2)) for _ in range(3)]
+    ensemble = sb.Ensemble.of(made)
+    assert torch.equal(sb.pack(ensemble, x[:4])(x), ensemble(x))
+    assert len(count) == 1
+
+
 def test_members_are_what_fuse_gave(path):
     net, x = MODELS["loop over time"][0](), MODELS["loop over time"][1]()
     sb.binarize_(net, sb.Bernoulli(init_scale=0.4), scale=0.25)
     fused = sb.Ensemble(sb.fuse(net, x).eval(), 2)
     packed = sb.pack(fused)
+    sb.save_packed(packed, path)
+    assert torch.equal(packed(x), fused(x))
+    assert torch.equal(sb.load_packed(path)(x), fused(x))
+
+
+def test_members_that_were_fused_apart_are_packed_with_a_sample_too(path):
+    torch.manual_seed(0)
+    x = (torch.rand(6, 3, 16) < 0.4).float()
+    fused = sb.Ensemble.of([sb.fuse(Decaying(beta=beta), x[:4]) for beta in (0.5, 0.75)])
+    packed = sb.pack(fused, x)
     sb.save_packed(packed, path)
     assert torch.equal(packed(x), fused(x))
     assert torch.equal(sb.load_packed(path)(x), fused(x))

@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
+from torch.nn import functional as F
 
 import snntorch_binary as sb
 from snntorch_binary.graph.tree import leaves
@@ -102,6 +103,17 @@ def test_a_fused_network_is_packed_too_and_left_as_it_was():
     assert type(net.fc).__name__ == "BinaryLinear"
 
 
+def test_a_fused_network_inside_of_another_is_packed_too():
+    net, x = made("loop over time")
+    around = nn.Sequential(sb.fuse(net, x)).eval()
+    packed = sb.pack(around, x)
+    assert sum(isinstance(module, PackedLayer) for module in packed.modules()) == 2
+    with torch.no_grad():
+        before = around(x)
+    for ours, theirs in zip(leaves(packed(x)), leaves(before), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
 class Images(nn.Module):
     """Convolutions, a batch norm, pooling and a linear layer, in a loop."""
 
@@ -142,6 +154,178 @@ def test_layers_and_their_neurons_are_one_pass_and_hand_on_bits(engine, tmp_path
     assert torch.equal(packed(x), before)
     sb.save_packed(packed, tmp_path / "net")
     assert torch.equal(sb.load_packed(tmp_path / "net")(x), before)
+
+
+class Named(nn.Module):
+    """Two layers with neurons and a buffer in a loop, under given names."""
+
+    def __init__(self, first, second, neuron, buffer):
+        super().__init__()
+        self.paths = first, second, neuron, buffer
+        self.first_, self.second_ = sb.nn.BinaryLinear(12, 9, scale=0.25), sb.nn.BinaryLinear(9, 12, scale=0.25)
+        for path, module in zip(self.paths, (self.first_, self.second_, snn.Leaky(0.5, threshold=0.25)), strict=False):
+            owner = self
+            for part in path.split(".")[:-1]:
+                owner = owner._modules.setdefault(part, nn.Module())
+            owner.add_module(path.rpartition(".")[2], module)
+        del self.first_, self.second_
+        self.register_buffer(buffer, (torch.arange(12.0) % 3 - 1) / 2)
+
+    def forward(self, x):
+        first, second, neuron = (self.get_submodule(path) for path in self.paths[:3])
+        mem, outputs = torch.zeros(1), []
+        for x_t in x:
+            spikes, mem = neuron(first(x_t), mem)
+            outputs.append(second(spikes) + self.get_buffer(self.paths[3]))
+        return torch.stack(outputs)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("fc.1", "fc_1", "lif", "gain"),
+        ("fc", "lif_over_time", "lif", "gain"),
+        ("fc", "a.b", "lif", "a_b"),
+        ("output", "instructions", "input", "_last"),
+        ("extra.repr", "register.buffer", "_done", "training_"),
+        ("bits_0", "function_2", "function_1", "bits_1"),
+        ("fc-1", "fc 1", "fc/1", "straße"),
+        ("a" * 300, "a" * 301, "b", "c" * 300),
+    ],
+)
+def test_names_of_modules_and_tensors_are_kept_apart(names, tmp_path):
+    torch.manual_seed(0)
+    net, x = Named(*names), (torch.rand(6, 3, 12) < 0.4).float()
+    packed = sb.pack(net.eval(), x[:3, :2])
+    assert set(packed.report) == set(names[:2])
+    with torch.no_grad():
+        before = net(x)
+    assert len(before.unique()) > 3
+    assert torch.equal(packed(x), before)
+    sb.save_packed(packed, tmp_path / "net")
+    assert torch.equal(sb.load_packed(tmp_path / "net")(x), before)
+
+
+class Dropping(nn.Module):
+    def __init__(self, dropped):
+        super().__init__()
+        self.fc1, self.fc2 = sb.nn.BinaryLinear(16, 8, scale=0.25), sb.nn.BinaryLinear(8, 5, scale=0.25)
+        self.lif, self.dropped = snn.Leaky(0.5, threshold=0.25), dropped
+
+    def forward(self, x):
+        mem, outputs = torch.zeros(1), []
+        for x_t in x:
+            spikes, mem = self.lif(self.fc1(x_t), mem)
+            outputs.append(self.fc2(self.dropped(self, spikes)))
+        return torch.stack(outputs)
+
+
+@pytest.mark.parametrize(
+    ("dropped", "what"),
+    [
+        (lambda net, x: F.dropout(x), "multiplies real numbers"),
+        (lambda net, x: F.dropout(x, 0.5, True), "multiplies real numbers"),
+        (lambda net, x: torch.dropout(x, 0.5, True), "multiplies real numbers"),
+        (lambda net, x: F.dropout(x, training=False), "counts spikes"),
+        (lambda net, x: torch.dropout(x, 0.5, False), "counts spikes"),
+        (lambda net, x: F.dropout(x, training=net.training), "counts spikes"),
+    ],
+)
+def test_spikes_that_are_dropped_in_evaluation_too_are_no_spikes(dropped, what):
+    """Those that stay are twice as large."""
+    torch.manual_seed(0)
+    net, x = Dropping(dropped).eval(), (torch.rand(6, 3, 16) < 0.4).float()
+    packed = sb.pack(net, x[:3, :2])
+    assert packed.report["fc2"] == f"1 bit a weight, {what}"
+    if what == "counts spikes":
+        with torch.no_grad():
+            assert torch.equal(packed(x), net(x))
+    else:
+        net.dropped = lambda net, x: x
+        torch.manual_seed(1)
+        answers = packed(x.repeat(1, 4000, 1)).view(6, 4000, 3, 5)
+        with torch.no_grad():
+            torch.testing.assert_close(answers.mean(1), net(x), rtol=0.05, atol=0.06)
+
+
+def test_a_layer_that_is_shown_spikes_and_inside_of_a_step_real_numbers():
+    class Feedback(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = sb.nn.BinaryLinear(16, 16, scale=0.25)
+
+        def forward(self, x):
+            hidden, outputs = torch.zeros(x.shape[1], 16), []
+            for x_t in x:
+                hidden = torch.tanh(self.fc(x_t) + 0.25 * self.fc(hidden))
+                outputs.append(hidden)
+            return torch.stack(outputs)
+
+    torch.manual_seed(0)
+    net, x = Feedback().eval(), (torch.rand(6, 3, 16) < 0.4).float()
+    packed = sb.pack(net, x[:3, :2])
+    assert packed.report == {"fc": "1 bit a weight, multiplies real numbers"}
+    with torch.no_grad():
+        torch.testing.assert_close(packed(x), net(x))
+
+
+class Between(Images):
+    """With modules that do nothing in evaluation mode between all parts, and a way to flatten."""
+
+    def __init__(self, flatten):
+        super().__init__()
+        self.flatten, self.idle, self.drop1, self.drop2 = flatten, nn.Identity(), nn.Dropout(), nn.Dropout2d()
+        self.lif3 = snn.Leaky(beta=0.9, threshold=0.3)
+
+    def forward(self, x):
+        mem1, (syn2, mem2), mem3, rec = self.lif1.init_leaky(), self.lif2.init_synaptic(), self.lif3.init_leaky(), []
+        for x_t in x:
+            spk, mem1 = self.lif1(self.idle(self.norm1(self.idle(self.conv1(x_t)))), mem1)
+            spk, syn2, mem2 = self.lif2(self.idle(self.conv2(self.pool1(self.drop2(spk)))), syn2, mem2)
+            spk, mem3 = self.lif3(self.drop1(self.fc(self.drop1(self.flatten(self.drop1(spk))))), mem3)
+            rec.append(spk)
+        return torch.stack(rec)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    "flatten", [lambda x: torch.flatten(x, start_dim=1), lambda x: x.flatten(1, -1), lambda x: torch.flatten(x, 1)]
+)
+def test_modules_that_do_nothing_keep_nothing_apart(flatten, tmp_path):
+    torch.manual_seed(0)
+    net, x = Between(flatten), (torch.rand(6, 3, 2, 8, 8) < 0.4).float()
+    for _ in range(3):
+        net(x)
+    packed = sb.pack(net.eval(), x[:3, :2])
+    layers = {module.name: module for module in packed.modules() if isinstance(module, PackedLayer)}
+    assert {name: (layer.neuron is not None, layer.packed_output) for name, layer in layers.items()} == {
+        "conv1": (True, True),
+        "conv2": (True, True),
+        "fc": (True, False),
+    }
+    with torch.no_grad():
+        before = net(x)
+    assert 0 < before.sum() < before.numel()
+    assert torch.equal(packed(x), before)
+    sb.save_packed(packed, tmp_path / "net")
+    assert torch.equal(sb.load_packed(tmp_path / "net")(x), before)
+
+
+def test_spikes_that_something_else_sees_are_no_bits():
+    class Seen(Dropping):
+        def forward(self, x):
+            mem, outputs = torch.zeros(1), []
+            for x_t in x:
+                spikes, mem = self.lif(self.fc1(x_t), mem)
+                outputs.append(self.fc2(self.dropped(self, spikes).flatten(1)) + spikes.sum())
+            return torch.stack(outputs)
+
+    torch.manual_seed(0)
+    net, x = Seen(lambda net, x: net.drop(x)), (torch.rand(6, 3, 16) < 0.4).float()
+    net.drop = nn.Dropout()
+    packed = sb.pack(net.eval(), x[:3, :2])
+    with torch.no_grad():
+        assert torch.equal(packed(x), net(x))
 
 
 def test_neurons_whose_potential_is_used_stay_apart():

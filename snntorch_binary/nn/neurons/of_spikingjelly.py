@@ -53,28 +53,41 @@ def over_time(node: Any, output: bool) -> Neuron | str:
     weight = getattr(node, "w", None)
     if isinstance(weight, Tensor) and weight.requires_grad and (node.v_reset is None or node.decay_input):
         return "a time constant that learns, with decay_input=True or v_reset=None"
-    return _ours(node, kind(alpha / _gain(node), fires_at_threshold=True), output)
+    reason = _other_equations(node)
+    return reason or _ours(node, kind(alpha / _gain(node), fires_at_threshold=True), output)
 
 
 def in_inference(node: Any, output: bool) -> Neuron | str:
     """Return ours for neurons of which the answers are the same, in the form that these have; or why there is none."""
+    reason = _other_equations(node)
+    if reason is not None:
+        return reason
     ours = _ours(node, ArcTan(fires_at_threshold=True), output)
-    if isinstance(ours, Neuron) and node.step_mode == "s":
+    if node.step_mode == "s":
         ours.one_step = ours.init_hidden = True
     return ours
 
 
-def _ours(node: Any, surrogate: Surrogate, output: bool) -> Neuron | str:
+def _other_equations(node: Any) -> str | None:
+    """Return why ours do not answer as neurons do, or ``None`` where they do."""
     if node.v_reset not in (None, 0):
         return f"no time-first form with v_reset={node.v_reset}"
     threshold = node.v_threshold
     if not isinstance(threshold, (int, float)) or not 0 < threshold < math.inf:
         return "no time-first form with a threshold that is no positive number"
-    if not node.surrogate_function.spiking or getattr(node, "_neuron_precision", None) is not None:
+    spiking = getattr(node.surrogate_function, "spiking", False)  # a function may give anything
+    if not spiking or getattr(node, "_neuron_precision", None) is not None:
         return "no time-first form with spikes or precisions of another kind"
-    beta, threshold = _beta(node), _gain(node) * float(threshold)
+    if _decays_input(node) and not float(torch.as_tensor(_beta(node)).detach()) < 1:
+        return "no time-first form without a leak, where that decays the input"
+    return None
+
+
+def _ours(node: Any, surrogate: Surrogate, output: bool) -> Neuron:
+    beta, threshold = _beta(node), _gain(node) * float(node.v_threshold)
     if node.v_reset is None:
-        return SoftReset(float(beta), threshold, surrogate, output=output)
+        beta = float(beta.detach()) if isinstance(beta, Tensor) else beta
+        return SoftReset(beta, threshold, surrogate, output=output)
     return Leaky(beta, threshold, surrogate, reset_mechanism="zero", output=output)
 
 
@@ -85,9 +98,16 @@ def _beta(node: Any) -> float | Tensor:
     return 1 - 1 / node.tau if hasattr(node, "tau") else 1.0
 
 
+def _decays_input(node: Any) -> bool:
+    return bool(getattr(node, "decay_input", False))
+
+
 def _gain(node: Any) -> float:
     """Return how many times larger the potential of ours is: the time constant, where it divides the input."""
-    return 1 / (1 - float(_beta(node))) if getattr(node, "decay_input", False) else 1.0
+    if not _decays_input(node):
+        return 1.0
+    weight = getattr(node, "w", None)
+    return 1 / float(weight.detach().sigmoid()) if isinstance(weight, Tensor) else float(node.tau)
 
 
 def _takes_one_step(node: nn.Module) -> bool:

@@ -10,7 +10,7 @@ from torch import nn
 
 from snntorch_binary.graph.tree import leaves
 from snntorch_binary.packed.file.entry import Entry, PackedFileError, Read, Tensors, Write
-from snntorch_binary.packed.graph import Instruction, PackedGraph, Ref, Scan
+from snntorch_binary.packed.graph import Instruction, PackedGraph, Ref, Scan, is_reserved
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.operations import FUNCTIONS, METHODS
 from snntorch_binary.packed.shaping import PackedFlatten, PackedMaxPool
@@ -39,7 +39,7 @@ def graph_to_entry(graph: PackedGraph, path: str, tensors: Tensors, write: Write
 
 
 def graph_of(entry: Entry, read: Read) -> PackedGraph:
-    """Return the packed graph of a entry.
+    """Return the packed graph of an entry.
 
     Raises:
         PackedFileError: the entry does not describe one.
@@ -57,7 +57,7 @@ def graph_of(entry: Entry, read: Read) -> PackedGraph:
         if not isinstance(item, list) or len(item) != 2 or not isinstance(item[0], str):
             raise entry.error("modules", "a list of pairs of a name and a module")
         name = item[0]
-        if not _NAME.fullmatch(name) or name in modules or name in tensors or hasattr(PackedGraph, name):
+        if not _NAME.fullmatch(name) or name in modules or name in tensors or is_reserved(name):
             raise entry.error("modules", "pairs that begin with a name of their own")
         modules[name] = read(entry.child(item[1], name))
     made = entry.allowance.made
@@ -197,5 +197,5 @@ def scan_to_entry(scan: Scan, path: str, tensors: Tensors, write: Write) -> dict
 
 
 def scan_of(entry: Entry, read: Read) -> Scan:
-    """Return the neurons of a entry."""
+    """Return the neurons of an entry."""
     return Scan(read(entry.child(entry.values.get("neuron"), "neuron")))
