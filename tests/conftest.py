@@ -36,6 +36,14 @@ def take_noise_from(monkeypatch, noise):
         monkeypatch.setattr(module, "noise_like", noise)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def compile_in_silence():
+    """Whichever test is the first to need a kernel, what a command says has no line about it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "print", lambda *said, **options: None, raising=False)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def seed():
     """Every test starts from the same random numbers, whichever others run."""

@@ -163,6 +163,7 @@ def test_pictures_and_checkpoints(unbroken):
         assert kept["epoch"] == 1
         assert {path.name for path in (unbroken / "runs" / run).iterdir()} == {
             "description.json", "last.ckpt", "predictions.pt", "record.json",
+            *(f"shift-{name}.pt" for name in ("dead_pixels", "noise_spikes", "occlusion", "spikes_lost")),
         }  # fmt: skip
     assert not [path for path in unbroken.rglob(".*")]
 

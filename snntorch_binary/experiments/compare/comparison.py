@@ -99,7 +99,7 @@ def files_of(comparison: Comparison, run: Run) -> RunFolder:
     name, key = comparison.experiment.run(run.rule, run.seed, run.fold)
 
     def say(text: str) -> None:
-        comparison.console.print(text, highlight=False, markup=False)
+        comparison.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     return run_files(comparison.out / "runs" / name, name, key, say)
 
