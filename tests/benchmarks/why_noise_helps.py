@@ -5,7 +5,8 @@
 N-MNIST, digits 6 to 9, the network and constants of `compare nmnist`: each line adds to a network of full precision or
 to ST-BiSNN one thing that Bayes-BiSNN has beside its binary weights, noise on weights in training, gains, members; or
 one that is commonly used in its place, training on a noisy input or dropout. Of noise on weights, 0.5, 1 and 2 times
-their mean size were tried on validation data (`--part validation --noise 2`). About a minute a line and seed of one core.
+their mean size were tried on validation data (`--part validation --noise 2`). A line takes about a minute of one core
+for each seed.
 """
 
 import argparse
