@@ -5,7 +5,6 @@ import torch
 from torch import nn
 
 import snntorch_binary as sb
-from snntorch_binary.lightning import STBiSNN
 from snntorch_binary.packed import PackedEnsemble
 
 T, B, IN, C = 6, 4, 12, 3
@@ -16,6 +15,13 @@ def network(rule, hidden=20, classes=C, beta=0.9):
     if rule is not None:
         sb.binarize_(net, rule, scale=0.125)  # of a power of two no sum is rounded
     return net
+
+
+def module(**options):
+    pytest.importorskip("torchmetrics")  # which the core does not need
+    from snntorch_binary.lightning import STBiSNN
+
+    return STBiSNN(network(None), C, **options)
 
 
 def posterior():
@@ -73,7 +79,7 @@ def test_how_many_members_there_are():
 
 
 def test_modules_say_how_they_are_read(x):
-    modules = [STBiSNN(network(None), C, readout="membrane", readout_scale=3.0) for _ in range(2)]
+    modules = [module(readout="membrane", readout_scale=3.0) for _ in range(2)]
     ensemble = sb.Ensemble.of(modules)
     assert (ensemble.readout, ensemble.readout_scale, ensemble.task) == ("membrane", 3.0, "classes")
     torch.testing.assert_close(ensemble(x), torch.stack([module.eval()(x) for module in modules]))
@@ -110,7 +116,7 @@ def test_neurons_that_learned_their_own_constants_are_packed_one_by_one(x):
 
 
 def modules(**changed):
-    return [STBiSNN(network(None), C), STBiSNN(network(None), C, **changed)]
+    return [module(), module(**changed)]
 
 
 @pytest.mark.parametrize(
