@@ -39,7 +39,7 @@ class SpikingNetwork(nn.Module):
         self.net, self.num_steps, self.start, self.carry, self.one_step = net, num_steps, start, carry, step
 
     @torch.no_grad()
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102  # the class says it
         if not self.one_step and (x.dim() < 2 or len(x) != 1):
             raise ValueError(expected("x", "images of shape [1, B, ...] (time-first)", list(x.shape)))
         if not self.carry:
@@ -50,7 +50,7 @@ class SpikingNetwork(nn.Module):
             outputs = torch.stack([outputs, *(self.net(x) for _ in range(self.num_steps - 1))])
         return outputs[self.start :]
 
-    def extra_repr(self) -> str:  # noqa: D102
+    def extra_repr(self) -> str:  # noqa: D102  # the class says it
         return f"num_steps={self.num_steps}, start={self.start}, carry={self.carry}, step={self.one_step}"
 
 

@@ -9,8 +9,8 @@ from snntorch_binary._errors import expected, require
 
 require("lightning", "lightning")  # one clear sentence before the imports that need it
 
-from snntorch_binary.inference.readout import DEFAULT_READOUT, ReadoutName  # noqa: E402
-from snntorch_binary.lightning.spiking_module import Credit, SpikingModule  # noqa: E402
+from snntorch_binary.inference.readout import DEFAULT_READOUT, ReadoutName  # noqa: E402  # after the check above
+from snntorch_binary.lightning.spiking_module import Credit, SpikingModule  # noqa: E402  # after the check above
 
 
 class FedSNN(SpikingModule):

@@ -27,8 +27,8 @@ from snntorch_binary._errors import expected, require
 
 require("lightning", "lightning")  # one clear sentence before the imports that need it
 
-from snntorch_binary.lightning import SpikingModule  # noqa: E402
-from snntorch_binary.lightning.tasks import Classification  # noqa: E402
+from snntorch_binary.lightning import SpikingModule  # noqa: E402  # after the check above
+from snntorch_binary.lightning.tasks import Classification  # noqa: E402  # after the check above
 
 
 class ShiftedClassification(Classification):

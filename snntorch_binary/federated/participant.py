@@ -26,13 +26,13 @@ from snntorch_binary.weights import binary_layers, resample_
 
 require("lightning", "lightning")  # one clear sentence before the imports that need it
 
-from lightning import LightningModule  # noqa: E402
+from lightning import LightningModule  # noqa: E402  # after the check above
 
-from snntorch_binary.federated.label_shift import label_shares  # noqa: E402
-from snntorch_binary.inference import logits  # noqa: E402
-from snntorch_binary.inference.find_form import form_of  # noqa: E402
-from snntorch_binary.inference.run import run_as  # noqa: E402
-from snntorch_binary.lightning import BayesBiSNN, NonFiniteLossError, SpikingModule  # noqa: E402
+from snntorch_binary.federated.label_shift import label_shares  # noqa: E402  # after the check above
+from snntorch_binary.inference import logits  # noqa: E402  # after the check above
+from snntorch_binary.inference.find_form import form_of  # noqa: E402  # after the check above
+from snntorch_binary.inference.run import run_as  # noqa: E402  # after the check above
+from snntorch_binary.lightning import BayesBiSNN, NonFiniteLossError, SpikingModule  # noqa: E402  # after the check above
 
 
 class PlainModule(SpikingModule):

@@ -28,7 +28,7 @@ class EachStep(nn.Module):
         super().__init__()
         self.module, self.all_outputs = module, all_outputs
 
-    def forward(self, x: Tensor) -> Any:  # noqa: D102
+    def forward(self, x: Tensor) -> Any:  # noqa: D102  # the class says it
         if x.shape[0] == 0:
             raise ValueError(expected("x", "of shape [T, B, ...] with T >= 1", tuple(x.shape)))
         reset(self.module)

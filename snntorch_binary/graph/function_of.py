@@ -47,8 +47,8 @@ class FunctionOf(nn.Module):
         super().__init__()
         self.function = function
 
-    def forward(self, *args: Any) -> Any:  # noqa: D102
+    def forward(self, *args: Any) -> Any:  # noqa: D102  # the class says it
         return self.function.apply(*args)
 
-    def extra_repr(self) -> str:  # noqa: D102
+    def extra_repr(self) -> str:  # noqa: D102  # the class says it
         return self.function.__name__

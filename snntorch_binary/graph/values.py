@@ -74,7 +74,7 @@ class Of(Value):
     path: tuple[Any, ...]
 
     @property
-    def shape(self) -> tuple[int, ...]:  # noqa: D102
+    def shape(self) -> tuple[int, ...]:  # noqa: D102  # the class says it
         return self.node.events[-1].shapes[self.path]
 
 
@@ -90,7 +90,7 @@ class Each(Value):
     own_shape: tuple[int, ...]
 
     @property
-    def shape(self) -> tuple[int, ...]:  # noqa: D102
+    def shape(self) -> tuple[int, ...]:  # noqa: D102  # the class says it
         return self.own_shape
 
 
@@ -140,7 +140,7 @@ class Joined(Value):
     own_shape: tuple[int, ...]
 
     @property
-    def shape(self) -> tuple[int, ...]:  # noqa: D102
+    def shape(self) -> tuple[int, ...]:  # noqa: D102  # the class says it
         return self.own_shape
 
 

@@ -93,7 +93,7 @@ class Boxcar(Surrogate):
     height: float = 1.0
     fires_at_threshold: bool = field(default=True, kw_only=True)
 
-    def derivative(self, u: Tensor) -> Tensor:  # noqa: D102
+    def derivative(self, u: Tensor) -> Tensor:  # noqa: D102  # the class says it
         half = self.width / 2
         return self.height * (_positive(u + half) - _positive(u - half))
 
@@ -104,7 +104,7 @@ class ArcTan(Surrogate):
 
     alpha: float = 2.0
 
-    def derivative(self, u: Tensor) -> Tensor:  # noqa: D102
+    def derivative(self, u: Tensor) -> Tensor:  # noqa: D102  # the class says it
         return (self.alpha / 2) / (1 + (u * (math.pi / 2 * self.alpha)).square())
 
 
@@ -114,7 +114,7 @@ class FastSigmoid(Surrogate):
 
     slope: float = 25.0
 
-    def derivative(self, u: Tensor) -> Tensor:  # noqa: D102
+    def derivative(self, u: Tensor) -> Tensor:  # noqa: D102  # the class says it
         return (1 + self.slope * u.abs()).square().reciprocal()
 
 
@@ -125,7 +125,7 @@ class Triangular(Surrogate):
     width: float = 2.0
     height: float = 1.0
 
-    def derivative(self, u: Tensor) -> Tensor:  # noqa: D102
+    def derivative(self, u: Tensor) -> Tensor:  # noqa: D102  # the class says it
         return self.height * (1 - u.abs() * (2 / self.width)).clamp(min=0)
 
 

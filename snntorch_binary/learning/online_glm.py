@@ -139,7 +139,7 @@ class OnlineGLM(nn.Module):
         """Take up the count of time steps where a checkpoint left it."""
         self.num_steps = int(state)
 
-    def extra_repr(self) -> str:  # noqa: D102
+    def extra_repr(self) -> str:  # noqa: D102  # the class says it
         return f"kappa={self.kappa}, gamma={self.gamma}, silence={self.silence}, window={self.window}"
 
 

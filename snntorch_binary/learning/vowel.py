@@ -150,7 +150,7 @@ class VOWEL(nn.Module):
             found.baseline.copy_(baseline_of(found))
         return found
 
-    def extra_repr(self) -> str:  # noqa: D102
+    def extra_repr(self) -> str:  # noqa: D102  # the class says it
         return f"kappa={self.kappa}, beta={self.beta}, gamma={self.gamma}, silence={self.silence}"
 
 

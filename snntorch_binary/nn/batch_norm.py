@@ -63,7 +63,7 @@ class BatchNormThroughTime(nn.Module):
         self.register_buffer("running_mean", torch.zeros(num_steps, num_features))
         self.register_buffer("running_var", torch.ones(num_steps, num_features))
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102  # the class says it
         if x.dim() < 3 or x.shape[0] != self.num_steps or x.shape[2] != self.num_features:
             what = f"of shape [{self.num_steps}, B, {self.num_features}, ...]"
             raise ValueError(expected("x", what, list(x.shape)))
@@ -78,5 +78,5 @@ class BatchNormThroughTime(nn.Module):
         ]
         return torch.cat(normal).unflatten(0, x.shape[:2])  # unlike `stack`, this leaves images channels-last
 
-    def extra_repr(self) -> str:  # noqa: D102
+    def extra_repr(self) -> str:  # noqa: D102  # the class says it
         return f"{self.num_features}, num_steps={self.num_steps}, eps={self.eps}, momentum={self.momentum}"

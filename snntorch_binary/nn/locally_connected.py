@@ -70,7 +70,7 @@ class LocallyConnected2d(nn.Module):
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.uniform_(self.bias, -bound, bound)
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102  # the class says it
         if x.dim() != 4 or x.shape[1:] != (self.in_channels, *self.image_size):
             shape = ["B", self.in_channels, *self.image_size]
             raise ValueError(expected("x", f"a tensor of shape {shape}", list(x.shape)))
@@ -78,6 +78,6 @@ class LocallyConnected2d(nn.Module):
         sums = torch.einsum("bkp,opk->bop", around, self.weight.flatten(1, 2))
         return sums.unflatten(2, self.weight.shape[1:3]) + self.bias
 
-    def extra_repr(self) -> str:  # noqa: D102
+    def extra_repr(self) -> str:  # noqa: D102  # the class says it
         sizes = f"{self.in_channels}, {self.out_channels}, image_size={self.image_size}"
         return f"{sizes}, kernel_size={self.kernel_size}, padding={self.padding}"

@@ -55,7 +55,7 @@ class TimeChunks(nn.Module):
             raise ValueError(expected("steps", "an integer of at least 1", steps))
         self.net, self.steps = net, steps
 
-    def forward(self, x: Tensor) -> Any:  # noqa: D102
+    def forward(self, x: Tensor) -> Any:  # noqa: D102  # the class says it
         if x.shape[0] == 0:
             raise ValueError(expected("x", "of shape [T, B, ...] with T >= 1", tuple(x.shape)))
         if self.training and any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in self.net.modules()):
@@ -97,7 +97,7 @@ class TimeChunks(nn.Module):
                 after.append(None)
         return output, after
 
-    def extra_repr(self) -> str:  # noqa: D102
+    def extra_repr(self) -> str:  # noqa: D102  # the class says it
         return f"steps={self.steps}"
 
 

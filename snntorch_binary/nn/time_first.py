@@ -39,7 +39,7 @@ class TimeFirst(nn.Module):
             raise TypeError(expected("module", "a layer without memory", module))
         self.module = module
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102  # the class says it
         if x.dim() < 2:
             raise ValueError(expected("x", "a tensor of shape [T, B, ...] (time-first)", list(x.shape)))
         steps, batch = x.shape[:2]

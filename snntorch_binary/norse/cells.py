@@ -31,7 +31,7 @@ class Synapses(nn.Module):
         """Whether the diagonal is zero, whatever the weights are."""
         return not self.autapses
 
-    def extra_repr(self) -> str:  # noqa: D102
+    def extra_repr(self) -> str:  # noqa: D102  # the class says it
         outputs, inputs = self.weight.shape
         return f"{inputs}, {outputs}, autapses={self.autapses}"
 

@@ -67,7 +67,7 @@ class PackedGraph(nn.Module):
         self._last = _last_uses(instructions, output)
 
     @torch.no_grad()
-    def forward(self, *inputs: Any) -> Any:  # noqa: D102
+    def forward(self, *inputs: Any) -> Any:  # noqa: D102  # the class says it
         wanted = sum(instruction.kind == "input" for instruction in self.instructions)
         if len(inputs) != wanted:
             raise ValueError(expected("inputs", f"{wanted} of them", len(inputs)))
@@ -97,7 +97,7 @@ class PackedGraph(nn.Module):
             return getattr(args[0], name)(*args[1:], **kwargs)
         return FUNCTIONS[name](*args, **kwargs)
 
-    def extra_repr(self) -> str:  # noqa: D102
+    def extra_repr(self) -> str:  # noqa: D102  # the class says it
         return f"{len(self.instructions)} instructions"
 
 
@@ -113,7 +113,7 @@ class Scan(nn.Module):
         super().__init__()
         self.neuron = neuron
 
-    def forward(self, x: Tensor, initial: tuple[Tensor | None, ...], steps: int | None = None) -> Any:  # noqa: D102
+    def forward(self, x: Tensor, initial: tuple[Tensor | None, ...], steps: int | None = None) -> Any:  # noqa: D102  # the class says it
         return scan_over_time(self.neuron, x, initial, steps)
 
 
@@ -124,7 +124,7 @@ class StepAtZero(nn.Module):
         super().__init__()
         self.fires_at_threshold = fires_at_threshold
 
-    def forward(self, u: Tensor, *constants: Any) -> Tensor:  # noqa: D102
+    def forward(self, u: Tensor, *constants: Any) -> Tensor:  # noqa: D102  # the class says it
         return (u >= 0 if self.fires_at_threshold else u > 0).to(u.dtype)
 
 
@@ -135,7 +135,7 @@ class UnknownFunction(nn.Module):
         super().__init__()
         self.function = function
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:  # noqa: D102
+    def forward(self, *args: Any, **kwargs: Any) -> Any:  # noqa: D102  # the class says it
         return self.function(*args, **kwargs)
 
 

@@ -11,11 +11,11 @@ from snntorch_binary._errors import expected, require
 
 require("snntorch_binary.federated.flower", "federated")  # one clear sentence before the imports that need it
 
-from snntorch_binary.experiments.federate.federation import Federation, make_federation  # noqa: E402
-from snntorch_binary.experiments.federate.report import report  # noqa: E402
-from snntorch_binary.experiments.federate.runs import FederatedRun, run_all  # noqa: E402
-from snntorch_binary.experiments.progress import RunsProgress  # noqa: E402
-from snntorch_binary.experiments.runs import check_jobs  # noqa: E402
+from snntorch_binary.experiments.federate.federation import Federation, make_federation  # noqa: E402  # after the check above
+from snntorch_binary.experiments.federate.report import report  # noqa: E402  # after the check above
+from snntorch_binary.experiments.federate.runs import FederatedRun, run_all  # noqa: E402  # after the check above
+from snntorch_binary.experiments.progress import RunsProgress  # noqa: E402  # after the check above
+from snntorch_binary.experiments.runs import check_jobs  # noqa: E402  # after the check above
 
 
 def federate(

@@ -163,7 +163,7 @@ class Neuron(nn.Module):
             attributes["_kept"] = self.State(*(tensor.detach() for tensor in self._kept))
         return attributes
 
-    def extra_repr(self) -> str:  # noqa: D102
+    def extra_repr(self) -> str:  # noqa: D102  # the class says it
         of = self.description
         names = [constant.name for constant in of.constants if not constant.per_neuron]
         names += [option.name for option in of.options] + ([of.spike.name] if of.spike else [])

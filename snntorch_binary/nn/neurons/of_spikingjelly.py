@@ -33,7 +33,7 @@ class Sigmoid(Surrogate):
 
     alpha: float = 4.0
 
-    def derivative(self, u: Tensor) -> Tensor:  # noqa: D102
+    def derivative(self, u: Tensor) -> Tensor:  # noqa: D102  # the class says it
         s = torch.sigmoid(self.alpha * u)
         return self.alpha * s * (1 - s)
 

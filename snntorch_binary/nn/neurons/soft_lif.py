@@ -112,7 +112,7 @@ class SoftLIF(nn.Module):
         _check_at_least_zero("noise", value)
         self.constants = self.constants._replace(noise=float(value))
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102  # the class says it
         if not isinstance(x, Tensor) or not x.is_floating_point():
             raise TypeError(expected("x", "a floating point tensor", getattr(x, "dtype", type(x).__name__)))
         if x.dtype in (torch.float16, torch.bfloat16) and torch.is_autocast_enabled(x.device.type):
@@ -122,7 +122,7 @@ class SoftLIF(nn.Module):
             return _Rates.apply(x, self.constants._replace(noise=0.0), 0, with_slope)[0]
         return _Rates.apply(x, self.constants, _seed(), with_slope)[0]
 
-    def extra_repr(self) -> str:  # noqa: D102
+    def extra_repr(self) -> str:  # noqa: D102  # the class says it
         return ", ".join(f"{name}={value}" for name, value in self.constants._asdict().items())
 
 

@@ -135,6 +135,6 @@ class SpikingLIF(Neuron):
             self._kept = SpikingLIFState(*last)
         return y, None
 
-    def extra_repr(self) -> str:  # noqa: D102
+    def extra_repr(self) -> str:  # noqa: D102  # the class says it
         names = ("amplitude", "tau_ref", "tau_rc", "gain", "tau_syn", "dt", "carry", "hold")
         return ", ".join(f"{name}={getattr(self, name)}" for name in names)

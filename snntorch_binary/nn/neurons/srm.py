@@ -155,7 +155,7 @@ class SRM(Neuron):
             return x.clone(), x.clone()
         return srm_scan(x, self.decays, self.threshold, self.surrogate, self.detach)
 
-    def extra_repr(self) -> str:  # noqa: D102
+    def extra_repr(self) -> str:  # noqa: D102  # the class says it
         return (
             f"tau_mem={self.tau_mem}, tau_syn={self.tau_syn}, tau_ref={self.tau_ref}, "
             f"threshold={self.threshold}, surrogate={self.surrogate}, "

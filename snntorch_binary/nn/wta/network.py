@@ -273,6 +273,6 @@ class WTANetwork(nn.Module):
         """Take up the draws where a checkpoint left them."""
         self.seed, self.counter = (int(value) for value in state)
 
-    def extra_repr(self) -> str:  # noqa: D102
+    def extra_repr(self) -> str:  # noqa: D102  # the class says it
         sizes = "-".join(map(str, self._sizes))
         return f"{sizes}, num_symbols={self.num_symbols}, basis={self.basis}, feedback_basis={self.feedback_basis}"
