@@ -267,8 +267,7 @@ def test_every_rule_seed_and_member_sees_the_same_test_spikes(dataset, tmp_path,
     assert validation.sum() > 0
     assert not (validation.shape == test.shape and torch.equal(validation, test))
     for (rule, _), inputs in seen.items():
-        # of each part once for the class scores and once for the answers; with an ensemble also mode and members
-        passes = 1 + 1 + (10 if rule == "bayes" else 0)
+        passes = 1 + 10 if rule == "bayes" else 1  # of each part once; a posterior's mode and its members
         assert len(inputs) == 2 * passes
         assert all(torch.equal(validation, x) for x in inputs[:passes])
         assert all(torch.equal(test, x) for x in inputs[passes:])
@@ -318,10 +317,10 @@ def test_folds_on_digits(tmp_path, capsys):
     labels = torch.cat([run["labels"] for run in done])
     correct = torch.cat([run["probabilities"]["single"] for run in done]).argmax(1) == labels
     assert rows[2]["accuracy"] == pytest.approx(correct.double().mean().item())
-    scaled = [  # each fold by a temperature of its own
-        apply_temperature(run["test_logits"], fit_temperature(run["validation_logits"], run["validation_labels"]))
-        for run in done
-    ]
+    scaled = []
+    for run in done:  # each fold by a temperature of its own; logarithms of probabilities are scores up to a constant
+        validation, test = (run[of]["single"].log() for of in ("validation_answers", "probabilities"))
+        scaled.append(apply_temperature(test, fit_temperature(validation, run["validation_labels"])))
     assert rows[3]["nll"] == pytest.approx(negative_log_likelihood(torch.cat(scaled), labels), rel=1e-5)
 
 

@@ -19,7 +19,11 @@ def unbroken(tmp_path_factory):
 
 def contents(out, rule):
     found = torch.load(out / "runs" / f"{rule}-seed0" / "predictions.pt", weights_only=True)
-    return {**found.pop("probabilities"), "logits": found["test_logits"], "labels": found["labels"]}
+    return {
+        **found.pop("probabilities"),
+        **{f"validation {name}": answer for name, answer in found["validation_answers"].items()},
+        "labels": found["labels"],
+    }
 
 
 def changed(path):

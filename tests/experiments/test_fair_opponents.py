@@ -34,7 +34,7 @@ def answers(sureness, wrong=0.0, labels=LABELS):
 def run(rule, seed, prediction="single", *, test=(2.0, 0.1), validation=(2.0, 0.1), labels=LABELS):
     return Run(
         rule, seed, 0, Path(), {prediction: answers(*test)}, LABELS,
-        validation_logits=torch.zeros(0), validation_labels=labels, test_logits=torch.zeros(0), history={},
+        validation_labels=labels, history={},
         train_seconds=1.0, validation_answers={prediction: answers(*validation, labels)},
     )  # fmt: skip
 

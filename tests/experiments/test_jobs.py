@@ -84,10 +84,9 @@ def assert_same(one, other):
     assert [(run.rule, run.seed) for run in one.runs] == [(run.rule, run.seed) for run in other.runs]
     for first, second in zip(one.runs, other.runs, strict=True):
         assert first.history == second.history
-        assert torch.equal(first.test_logits, second.test_logits)
-        assert torch.equal(first.validation_logits, second.validation_logits)
         for name, value in first.probabilities.items():
             assert torch.equal(value, second.probabilities[name])
+            assert torch.equal(first.validation_answers[name], second.validation_answers[name])
         states = [torch.load(run.folder / "last.ckpt", weights_only=True)["state_dict"] for run in (first, second)]
         for name, value in states[0].items():
             assert torch.equal(value, states[1][name]), name

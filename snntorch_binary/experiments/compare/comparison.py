@@ -36,9 +36,7 @@ class Run:
         probabilities: answers to the test part of each prediction by name: class probabilities [N, C], or mean and
             standard deviation [N, 2] of a regression.
         labels: test labels or targets [N].
-        validation_logits: class scores [M, C] of the weights in force on validation data.
         validation_labels: validation labels or targets [M].
-        test_logits: class scores [N, C] of the weights in force.
         history: validation accuracy (or root mean squared error) after each epoch, of each prediction by name.
         train_seconds: time spent training.
         validation_answers: as ``probabilities``, of validation data; runs of an earlier version lack those in spikes.
@@ -50,9 +48,7 @@ class Run:
     folder: Path
     probabilities: dict[str, Tensor]
     labels: Tensor
-    validation_logits: Tensor
     validation_labels: Tensor
-    test_logits: Tensor
     history: dict[str, list[float]]
     train_seconds: float
     validation_answers: dict[str, Tensor] = field(default_factory=dict)

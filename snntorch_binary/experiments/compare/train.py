@@ -36,9 +36,8 @@ def train_one(
 
     Returns:
         Test ``probabilities`` of each prediction by name [N, C] (of a regression mean and standard deviation [N, 2]),
-        ``labels`` [N], ``validation_answers``, ``validation_labels``, scores of the weights in force
-        (``validation_logits``, ``test_logits``), ``history`` (the validation score after each epoch by prediction) and
-        ``train_seconds``.
+        ``labels`` [N], ``validation_answers``, ``validation_labels``, ``history`` (the validation score after each
+        epoch by prediction) and ``train_seconds``.
 
     Raises:
         NonFiniteLossError: the loss became NaN or infinite; checkpoints before that are kept.
@@ -88,8 +87,7 @@ def train_one(
 
 def _tested(module: SpikingModule, rule: Rule, data: LoadedData, say: Any) -> dict[str, Any]:
     def all_answers(x: Tensor) -> dict[str, Tensor]:
-        x = x.to(module.device)
-        return {"logits": module(x), **module.answers(x, final=True)}
+        return module.answers(x.to(module.device), final=True)
 
     with torch.no_grad():
         validation, test = answers(data.validation(), all_answers), answers(data.test(), all_answers)
@@ -98,16 +96,13 @@ def _tested(module: SpikingModule, rule: Rule, data: LoadedData, say: Any) -> di
             say()
             with running_in_spikes(module, rule.spiking):
                 for batches, of_part in zip((data.validation(), data.test()), found, strict=True):
-                    shown = in_small_batches(batches)
-                    spiking = answers(shown, lambda x: module.answers(x.to(module.device), final=True))
+                    spiking = answers(in_small_batches(batches), all_answers)
                     of_part |= {in_spikes(name): spiking[name] for name in module.predictions}
     return {
         "probabilities": found[1],
         "labels": test["labels"],
-        "validation_logits": validation["logits"],
         "validation_labels": validation["labels"],
         "validation_answers": found[0],
-        "test_logits": test["logits"],
     }
 
 
