@@ -42,7 +42,7 @@ def test_compare_regression(credit, tmp_path, capsys):
     assert main(["compare", "regression-1d", *arguments, "--out", str(tmp_path)]) == 0
     rows = lines_of(tmp_path)
     lines = {(row["rule"], row["prediction"], row["seed"], row["where"]) for row in rows}
-    assert len(lines) == len(rows) == (4 * 2 + 2) * 2
+    assert len(lines) == len(rows) == (5 * 2 + 2) * 2
     assert {(row["rule"], row["bits_per_weight"]) for row in rows if row["trainings"] == 2} == {
         ("full-precision", 64),
         ("st", 2),

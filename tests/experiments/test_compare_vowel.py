@@ -22,6 +22,7 @@ def test_compare_at_several_sizes(tmp_path, capsys):
         for size in (0, 3)
         for *line, bits in (
             ("bayes", "mode", "through-time", 1.0),
+            ("bayes", "draw", "through-time", 1.0),
             ("bayes", "ensemble", "through-time", 10.0),
             ("vowel-binary", "single", "online", 32.0),
             ("vowel-binary", "ensemble", "online", 32.0),

@@ -26,8 +26,10 @@ LINES = [
     ("softlif-st", "single"),
     ("softlif-st", "spiking"),
     ("softlif-bayes", "mode"),
+    ("softlif-bayes", "draw"),
     ("softlif-bayes", "ensemble"),
     ("softlif-bayes", "spiking mode"),
+    ("softlif-bayes", "spiking draw"),
     ("softlif-bayes", "spiking ensemble"),
 ]
 
