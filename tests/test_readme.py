@@ -83,7 +83,7 @@ def test_diff_applies_and_the_script_learns_with_binary_weights(diff, tmp_path, 
     images, labels = namespace["test_set"].tensors
     with torch.no_grad():
         correct = net(images)[1].mean(0).argmax(-1) == labels
-    assert correct.float().mean() > 0.7  # ten classes, ten epochs
+    assert correct.float().mean() > 0.85  # ten classes
 
 
 def test_ci_executes_the_commands_for_installation():
