@@ -349,7 +349,11 @@ def test_nmnist(real_data, classes, folds, num_tested, tmp_path):
     assert main(["compare", "nmnist", *arguments]) == 0
     tested = torch.cat([torch.load(path, weights_only=True)["labels"] for path in out.glob("runs/*/predictions.pt")])
     assert len(tested) == num_tested
-    assert [label_of(row) for row in rows_of(out) if not row["scaled"]] == ["bayes mode", "bayes draw", "bayes ensemble"]
+    assert [label_of(row) for row in rows_of(out) if not row["scaled"]] == [
+        "bayes mode",
+        "bayes draw",
+        "bayes ensemble",
+    ]
 
 
 def folds_of(name, *options):
