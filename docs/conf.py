@@ -45,11 +45,12 @@ nb_execution_mode = "off"
 shutil.rmtree(HERE / "tutorials", ignore_errors=True)
 shutil.copytree(HERE.parent / "tutorials", HERE / "tutorials", ignore=shutil.ignore_patterns("*.csv", "images"))
 
-from pictures import draw  # noqa: E402  # beside this file
+from pictures import draw, thumbnails  # noqa: E402  # beside this file
 
 shutil.rmtree(HERE / "drawn", ignore_errors=True)
 (HERE / "drawn").mkdir()
 draw(HERE / "drawn")
+thumbnails(HERE / "tutorials", HERE / "drawn")
 
 
 def by_short_name(app, env, node, contnode):
