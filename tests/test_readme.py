@@ -27,6 +27,7 @@ DIFFS = list(dict.fromkeys(code for language, code in BLOCKS if language == "dif
 COMMANDS = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
 USES = [command for command in COMMANDS if command.startswith("snntorch-binary ")]
 INSTALLS = [line for language, code in blocks(README) if language == "sh" for line in code.splitlines()]
+OPTIONAL = ("norse", "spikingjelly")  # blocks that name one of these are left out where it is not installed
 SCRIPT = next(code for code in PYTHON if code.startswith("# train.py"))
 
 # Lightning's advice about DataLoader workers, log intervals and TensorBoard, and a deprecated call of its own.
@@ -63,7 +64,7 @@ def test_python_runs_in_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {}
     for number, code in enumerate(PYTHON):
-        if "norse" in code and importlib.util.find_spec("norse") is None:
+        if any(library in code and importlib.util.find_spec(library) is None for library in OPTIONAL):
             continue
         execute(code, f"Python block {number}", namespace)
     prediction, labels = namespace["prediction"], namespace["y_test"]
