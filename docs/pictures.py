@@ -25,8 +25,7 @@ def thumbnails(notebooks: Path, folder: Path) -> None:
     for path in sorted(notebooks.glob("*.ipynb")):
         cells = json.loads(path.read_text(encoding="utf8"))["cells"]
         shown = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
-        kind, picture = [(kind, data[kind]) for data in shown for kind in ("image/png", "image/jpeg") if kind in data][
-            -1
-        ]
+        pictures = [(kind, data[kind]) for data in shown for kind in ("image/png", "image/jpeg") if kind in data]
+        kind, picture = pictures[-1]
         name = f"tutorial-{path.name[:2]}.{kind.partition('/')[2]}"
         (folder / name).write_bytes(base64.b64decode(picture))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import snntorch_binary
 from snntorch_binary.weights import binary_layers
 
 ROOT = Path(__file__).parent.parent
@@ -117,6 +118,13 @@ def test_links_lead_to_files(page):
     # The site shows the notebooks below its own folder.
     there = [ROOT / "tutorials" / link.name if link.suffix == ".ipynb" else link for link in there]
     assert [link for link in there if not link.exists()] == []
+
+
+def test_the_citation_is_of_this_version():
+    cited = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {snntorch_binary.__version__}\n" in cited
+    released = re.search(r"^date-released: (\S+)$", cited, re.MULTILINE)[1]
+    assert f"## {snntorch_binary.__version__} - {released}\n" in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_the_front_door_is_short():
