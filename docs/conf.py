@@ -4,6 +4,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from docutils import nodes
+
 from snntorch_binary import __version__
 
 HERE = Path(__file__).parent
@@ -11,9 +13,17 @@ sys.path.insert(0, str(HERE))
 
 project = "snntorch_binary"
 author = "The snntorch_binary developers"
+copyright = "the snntorch_binary developers, MIT licence"
 release = version = __version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "myst_nb"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+    "myst_nb",
+]
 html_theme = "furo"
 html_title = f"snntorch_binary {__version__}"
 html_show_sourcelink = False
@@ -68,6 +78,23 @@ def by_short_name(app, env, node, contnode):
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", found[0], node, contnode)
 
 
+def readable(app, document, page):
+    """Say in words what a notebook's picture is of, and keep a mean and its spread on one line of a table."""
+    title = said = ""
+    for node in document.findall():
+        if isinstance(node, nodes.title):
+            title, said = node.astext(), ""
+        elif isinstance(node, nodes.paragraph):
+            said = node.astext().split(". ")[0]
+        elif isinstance(node, nodes.image) and not node.get("alt"):
+            node["alt"] = f"{title}: {said}" if said else title
+    for entry in document.findall(nodes.entry):
+        for text in list(entry.findall(nodes.Text)):
+            if " ± " in text:
+                text.parent.replace(text, nodes.Text(text.replace(" ± ", "\u00a0±\u00a0")))
+
+
 def setup(app):
-    """Register the hook."""
+    """Register the hooks."""
     app.connect("missing-reference", by_short_name)
+    app.connect("doctree-resolved", readable)

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _fail(error: BaseException) -> int:
     page = getattr(error, "page", None)  # of the guide, by errors that have one
-    where = "" if page is None else f" (see {page})"
+    where = "" if page is None else f" See {page}."
     print(f"snntorch-binary: error: {in_one_line(str(error))}{where}", file=sys.stderr)
     return 1
 

@@ -89,7 +89,7 @@ def clients(*pairs: tuple[str, str]) -> tuple[Where, ...]:
 THREE = (ACCURACY, ECE, NLL)
 ONCE = {"trainings": "1", "scaled": "False"}
 NOISE = shifted("noise_spikes", "0.05")
-RESULTS, FEDERATIONS = "docs/guide/results.md", "docs/guide/federations.md"
+RESULTS, SOUNDS, FEDERATIONS = (f"docs/guide/{page}.md" for page in ("results", "sounds_and_voices", "federations"))
 WHY_SCORES = (ACCURACY, NLL)
 PER_BASIS = each(Score("tau"), Score("num_selected"), Score("bytes", 1e-3), ACCURACY)
 
@@ -103,7 +103,7 @@ TABLES = (
     Table(RESULTS, "`compare nmnist --data-dir D", each(ACCURACY, ECE, NLL, BRIER, BITS), FIVE, NMNIST),
     Table(RESULTS, "`compare digits`", each(ACCURACY, ECE, NLL, BRIER, BITS), FIVE, run("compare digits", "59e239f")),
     Table(
-        RESULTS,
+        "docs/guide/when_the_sensor_fails.md",
         "| test input |",
         tuple(
             of(THREE, **where)
@@ -126,9 +126,9 @@ TABLES = (
         ),
         SHIFT,
     ),
-    Table(RESULTS, "`compare spoken-digits --data-dir D`", each(ACCURACY, ECE, NLL, BITS), FIVE, SPOKEN),
+    Table(SOUNDS, "`compare spoken-digits --data-dir D`", each(ACCURACY, ECE, NLL, BITS), FIVE, SPOKEN),
     Table(
-        RESULTS,
+        SOUNDS,
         "`compare spoken-digits-by-speaker --data-dir D`",
         each(ACCURACY, ECE, NLL, BITS),
         FIVE,
