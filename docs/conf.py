@@ -1,5 +1,6 @@
 """How Sphinx builds this site: ``sphinx-build --fail-on-warning docs OUT``."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -27,6 +28,8 @@ extensions = [
 html_theme = "furo"
 html_title = f"snntorch_binary {__version__}"
 html_show_sourcelink = False
+html_static_path = ["static"]
+html_css_files = ["phone.css"]
 html_copy_source = False
 
 # The docstrings are Google's, and name things in single backticks.
@@ -79,7 +82,7 @@ def by_short_name(app, env, node, contnode):
 
 
 def readable(app, document, page):
-    """Say in words what a notebook's picture is of, and keep a mean and its spread on one line of a table."""
+    """Say in words what a notebook's picture is of, and keep the figures of a table's cell on one line."""
     title = said = ""
     for node in document.findall():
         if isinstance(node, nodes.title):
@@ -90,11 +93,25 @@ def readable(app, document, page):
             node["alt"] = f"{title}: {said}" if said else title
     for entry in document.findall(nodes.entry):
         for text in list(entry.findall(nodes.Text)):
-            if " ± " in text:
-                text.parent.replace(text, nodes.Text(text.replace(" ± ", "\u00a0±\u00a0")))
+            if " ± " in text or " / " in text:
+                kept = re.sub(r"(?<=\d) ([±/]) (?=[\d.])", "\u00a0\\1\u00a0", text)
+                text.parent.replace(text, nodes.Text(kept))
+
+
+def without_dead_ends(app, page, template, context, document):
+    """Take away a source page's links to documentation of names that have none."""
+    if not page.startswith("_modules/"):
+        return
+    known = app.env.get_domain("py").objects
+
+    def kept(link):
+        return link[0] if link[1] in known else ""
+
+    context["body"] = re.sub(r'<a class="viewcode-back" href="[^"]*#([^"]*)">\[docs\]</a>', kept, context["body"])
 
 
 def setup(app):
     """Register the hooks."""
+    app.connect("html-page-context", without_dead_ends)
     app.connect("missing-reference", by_short_name)
     app.connect("doctree-resolved", readable)
