@@ -5,6 +5,7 @@ import os
 import pickle
 from pathlib import Path
 
+import figures
 import pytest
 import torch
 
@@ -48,6 +49,13 @@ def compile_in_silence():
 def seed():
     """Every test starts from the same random numbers, whichever others run."""
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def undrawn():
+    """Commands do not draw the figures that they write."""
+    with figures.left_undrawn():
+        yield
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import figures
+
 _CHANGE = {"os.rename": 1, "os.remove": 0, "os.mkdir": 0, "os.rmdir": 0}
 """Audit events that change a folder, and the argument that is the path."""
 
@@ -125,6 +127,7 @@ def main(folder, fault, step, arguments):
     from snntorch_binary.cli import main as command_line
 
     import_all()
+    figures.left_undrawn().start()
 
     def run_command(*more):
         return population() if arguments == ["population"] else command_line([*arguments, *more])

@@ -9,6 +9,7 @@ import torch
 import snntorch_binary as sb
 from snntorch_binary.cli import main
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 TINY = ["--epochs", "1", "--limit-per-class", "4", "--seeds", "0", "--jobs", "1"]
 
 

@@ -30,6 +30,7 @@ from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.models import SpikingMLP
 
 pytestmark = [
+    pytest.mark.usefixtures("undrawn"),
     pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
     pytest.mark.filterwarnings(r"ignore:[\s\S]*denied by the"),  # jsonargparse warns of the plant, and runs it
 ]

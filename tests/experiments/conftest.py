@@ -14,6 +14,13 @@ def one_job():
         yield
 
 
+@pytest.fixture(autouse=True)
+def drawn_where_asked(request):
+    """A picture is drawn where a test looks at it, and in what a module makes for all of its tests."""
+    if not request.node.get_closest_marker("drawn"):
+        request.getfixturevalue("undrawn")
+
+
 @pytest.fixture
 def real_data(tmp_path_factory, monkeypatch):
     """The folder of real data sets, or a skip that says why."""

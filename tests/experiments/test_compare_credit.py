@@ -15,6 +15,7 @@ def lines_of(folder, name="results.json"):
     return json.loads((folder / name).read_text())
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize("credit", ["local", "online"])
 def test_compare_two_moons(credit, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(surface, "_RESOLUTION", 12)  # the picture of a paper takes minutes
@@ -36,6 +37,7 @@ def test_compare_two_moons(credit, tmp_path, capsys, monkeypatch):
     assert "other settings" in capsys.readouterr().err
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize("credit", ["through-time", "online"])
 def test_compare_regression(credit, tmp_path, capsys):
     arguments = ["--epochs", "1", "--seeds", "0,1", "--credit", credit]
