@@ -59,11 +59,12 @@ def undrawn():
 
 
 @pytest.fixture
-def real_data():
-    """The folder of real data sets, or a skip that says why."""
+def real_data(tmp_path_factory, monkeypatch):
+    """The folder of real data sets, or a skip that says why; one cache for all tests that unpack them."""
     folder = os.environ.get("SNNTORCH_BINARY_DATA")
     if not folder:
         pytest.skip("SNNTORCH_BINARY_DATA does not name a folder with the real data sets")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "shared-cache"))
     return Path(folder)
 
 

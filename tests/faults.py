@@ -111,9 +111,10 @@ def population(out="out"):
 
 
 def import_all():
-    """Import what commands import when they run, so that their processes need not."""
+    """Import what commands import when they run, compiled kernels, too, so that their processes need not."""
     import matplotlib.pyplot  # noqa: F401
     import sklearn.datasets  # noqa: F401
+    import torch
 
     import snntorch_binary
 
@@ -121,6 +122,8 @@ def import_all():
     for room in ("lightning", "experiments", "experiments/compare", "experiments/fit"):
         for path in (root / room).glob("[!_]*.py"):
             importlib.import_module(".".join(("snntorch_binary", *Path(room).parts, path.stem)))
+    with torch.no_grad():  # the first kernel makes numba ready for all
+        snntorch_binary.nn.Leaky(0.9)(torch.ones(2, 1, 3))
 
 
 def main(folder, fault, step, arguments):

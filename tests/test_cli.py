@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 
@@ -298,14 +297,10 @@ def test_fit_goes_on_from_a_checkpoint(trained, capsys):
 
 
 @pytest.mark.parametrize("name", ["digits-full-precision", "digits-st", "mnist-bayes", "nmnist-bayes", "nmnist-vowel"])
-def test_every_shipped_configuration_trains(name, capsys, tmp_path_factory, monkeypatch):
+def test_every_shipped_configuration_trains(name, capsys, request):
     arguments = ["fit", "--config", name, "--trainer.max_epochs", "1", "--data.limit_per_class", "3"]
     if not name.startswith("digits"):
-        folder = os.environ.get("SNNTORCH_BINARY_DATA")
-        if not folder:
-            pytest.skip("SNNTORCH_BINARY_DATA does not name a folder with the real data sets")
-        arguments += ["--data.data_dir", folder]
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "shared-cache"))
+        arguments += ["--data.data_dir", request.getfixturevalue("real_data")]
     code, text, error = run(*arguments, capsys=capsys)
     assert (code, error) == (0, "")
     assert "epoch 1/1" in text

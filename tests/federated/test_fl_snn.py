@@ -178,6 +178,7 @@ def plain_rounds(net, rounds, tau, num):
     return devices
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num", [2, NUM_BASIS])
 def test_through_flower_it_is_the_same_bit_for_bit(num):
     pytest.importorskip("flwr")

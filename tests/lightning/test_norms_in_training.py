@@ -70,6 +70,7 @@ def test_no_data_are_refused():
         module.refit_norms([])
 
 
+@pytest.mark.slow
 def test_a_step_makes_them_stale():
     module, data = trained("bayes", validate=True)
     assert module.norms is not None

@@ -37,6 +37,7 @@ def path(tmp_path):
     return tmp_path / "members.safetensors"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "time_dim", "scored"),
     [

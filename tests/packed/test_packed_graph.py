@@ -328,6 +328,7 @@ def test_spikes_that_something_else_sees_are_no_bits():
         assert torch.equal(packed(x), net(x))
 
 
+@pytest.mark.slow
 def test_neurons_whose_potential_is_used_stay_apart():
     net, x = made("hidden states")
     packed = sb.pack(net, x)

@@ -123,6 +123,7 @@ class TestEveryPlot:
         assert once == again
         assert sorted(tmp_path.iterdir()) == sorted(paths)
 
+    @pytest.mark.slow
     def test_no_text_is_clipped(self, draw, figures, tmp_path):
         draw(path=tmp_path / "unused.png")
         canvas = matplotlib.backends.backend_agg.FigureCanvasAgg(figures[0])
