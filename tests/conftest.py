@@ -30,6 +30,16 @@ def pytest_collection_modifyitems(items):
             item.add_marker("slow")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Let ``-n 2`` give each process half of the files, as what a file's tests share is then made once."""
+    if config.getvalue("dist") == "load":
+        from xdist.scheduler import WorkStealingScheduling
+
+        return WorkStealingScheduling(config, log)
+    return None
+
+
 def take_noise_from(monkeypatch, noise):
     """Let every draw to come have the noise that a function of latent and seed returns."""
     monkeypatch.setattr(engine, "_chosen", "torch")  # compiled kernels make their own
