@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import contextlib
 import itertools
 import os
 import pickle
@@ -12,6 +13,10 @@ import torch
 import snntorch_binary as sb
 from snntorch_binary.kernels import engine
 from snntorch_binary.weights import binary_layers, draw, rule
+
+fcntl = None
+with contextlib.suppress(ImportError):  # not on Windows
+    import fcntl
 
 # As modules with doctests: the first all have one name, the other is what Flower's own processes import.
 collect_ignore_glob = ["*/conftest.py", "*/network_app/*"]
@@ -52,6 +57,24 @@ def compile_in_silence():
     """Whichever test is the first to need a kernel, what a command says has no line about it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "print", lambda *said, **options: None, raising=False)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def compile_once(tmp_path_factory):
+    """Of several processes that test, one compiles a kernel, which takes seconds, and the others take its result."""
+    if fcntl is None:
+        yield
+        return
+    compile_and_call, folder = engine.announced._compile_and_call, tmp_path_factory.getbasetemp().parent
+
+    def in_turn(announced, *args):
+        with open(folder / f"compiling-{announced.kernel.py_func.__name__}", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            return compile_and_call(announced, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine.announced, "_compile_and_call", in_turn)
         yield
 
 
