@@ -41,7 +41,7 @@ def test_compare_two_moons(credit, tmp_path, capsys, monkeypatch):
 @pytest.mark.drawn
 @pytest.mark.parametrize("credit", ["through-time", "online"])
 def test_compare_regression(credit, tmp_path, capsys):
-    arguments = ["--epochs", "1", "--seeds", "0,1", "--credit", credit, "--hidden", "16"]
+    arguments = ["--epochs", "1", "--seeds", "0,1", "--credit", credit, "--hidden", "48"]
     assert main(["compare", "regression-1d", *arguments, "--out", str(tmp_path)]) == 0
     rows = lines_of(tmp_path)
     lines = {(row["rule"], row["prediction"], row["seed"], row["where"]) for row in rows}
