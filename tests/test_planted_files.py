@@ -135,6 +135,7 @@ def test_commands_of_a_checkpoint(command, planted, here, capsys):
     ends_well(main(arguments), capsys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [SpikingModule, BayesBiSNN])
 def test_load_from_checkpoint_takes_the_network_from_its_caller(module, planted):
     with pytest.raises(ValueError, match=r"`net` to be given|cannot be read"):

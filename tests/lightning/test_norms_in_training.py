@@ -25,6 +25,7 @@ def inputs_of(data: DataLoader):
     return [x for x, _ in data]
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_drawn_have_them_in_place():
     module, data = trained("st", validate=True)
     before = copy.deepcopy(module.net.state_dict())

@@ -90,6 +90,7 @@ def test_every_form(name, path):
     assert torch.equal(again, packed(x))
 
 
+@pytest.mark.slow
 def test_other_arguments(path):
     ensemble, x = ensemble_of("two heads", readout=lambda output: output["classes"].sum(0))
     packed = sb.pack(ensemble, x)
@@ -219,6 +220,7 @@ def test_a_packed_graph_alone_is_read_out_and_counted():
     assert energy(packed, x).synaptic_operations == energy(member, x).synaptic_operations
 
 
+@pytest.mark.slow
 def test_the_file_says_once_what_members_do(tmp_path):
     sizes = []
     for members in (1, 10):
