@@ -32,7 +32,6 @@ class Records(SpikingModule):
         return super().loss(x, targets)
 
 
-@pytest.mark.slow
 def test_lightning_gives_another_order_in_every_epoch():
     def orders(seed):
         data = SpikeDataModule("digits", batch_size=20, limit_per_class=10, seed=seed)

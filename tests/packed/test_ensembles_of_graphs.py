@@ -234,13 +234,20 @@ def test_the_file_says_once_what_members_do(tmp_path):
 # ---- files of strangers --------------------------------------------------------------------------
 
 
-@pytest.fixture
-def file(path):
-    """A file, and what writes it anew with another structure."""
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """Metadata and tensors of a good file."""
+    path = tmp_path_factory.mktemp("good") / "members.safetensors"
     ensemble, x = ensemble_of("loop over time")
     sb.save_packed(sb.pack(ensemble, x), path)
     with safe_open(path, framework="pt") as opened:
-        metadata, tensors = opened.metadata(), {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+        return opened.metadata(), {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+
+
+@pytest.fixture
+def file(good, path):
+    """What writes the file anew with another structure."""
+    metadata, tensors = good
 
     def changed(change):
         structure = json.loads(metadata["structure"])
