@@ -7,6 +7,7 @@ import pytest
 from snntorch_binary.cli import main
 
 
+@pytest.mark.drawn
 def test_compare_at_several_sizes(tmp_path, capsys):
     command = ["compare", "digits", "--rules", "vowel-binary,bayes", "--epochs", "1", "--limit-per-class", "5"]
     command += ["--seeds", "0,1", "--hidden", "0,3", "--out", str(tmp_path)]

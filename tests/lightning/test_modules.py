@@ -340,6 +340,7 @@ def test_a_compiled_network_learns_the_same(rule):
         torch.testing.assert_close(state[name], compiled[name], rtol=0, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 def test_mixed_precision_keeps_parameters_in_float32(rule):
     (state, logged), (mixed, logged_mixed) = fitted(rule), fitted(rule, precision="bf16-mixed")
