@@ -178,7 +178,7 @@ def test_help(command, capsys):
     assert error == ""
     assert text.startswith("usage: snntorch-binary")
     words = {
-        "": ["compare", "predict", "evaluate", "examples:"],
+        "": ["compare", "predict", "evaluate", "begin with:"],
         "compare": ["--config", "--data-dir", "--limit-per-class", "--jobs", "class_path: my_models.ConvNet"],
         "predict": ["RUN [FOLDER]", "--network", "--config", "entropy"],
         "evaluate": ["--data DATA", "--network", "calibration"],
