@@ -1,0 +1,1 @@
+"""Packed networks as plain C for microcontrollers, exact to the bit."""
