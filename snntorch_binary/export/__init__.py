@@ -1,5 +1,7 @@
 """Networks for elsewhere: NIR, the exchange format of neuromorphic hardware and simulators, ONNX, `torch.export`."""
 
+from snntorch_binary.export.c import CExportError as CExportError
+from snntorch_binary.export.c import to_c as to_c
 from snntorch_binary.export.errors import NIRExportError as NIRExportError
 from snntorch_binary.export.errors import NIRFileError as NIRFileError
 from snntorch_binary.export.from_nir import from_nir as from_nir

@@ -57,11 +57,8 @@ def describe(
     are_bits, sample = _sample(nets[0], sample, time_dim)
     programs = []
     for member, net in enumerate(nets):
-        builder = Builder(
-            1 if time_dim is None else sample.shape[time_dim], sample.shape[1 if time_dim == 0 else 0]
-        )
-        if time_dim is None:
-            builder.steps = 2  # or more: the graph says how many
+        steps = 1 if time_dim is None else sample.shape[time_dim]  # else the graph says how many
+        builder = Builder(steps, sample.shape[1 if time_dim == 0 else 0])
         x = input_value(builder, sample, time_dim, are_bits)
         output = Reader(member).module(net, x)
         builder.program.reading = _reading(output, readout, readout_scale)
@@ -139,7 +136,7 @@ def _reading(output: Any, readout: str, scale: float | None) -> Reading:
         what = "'rate', as the last output of the network is spikes"
         raise ValueError(expected("readout", what, repr(readout)))
     if node.kind == "bit":
-        return Reading(node, "sum" if scale is None else "mean", 1.0 if scale is None else scale, skipped)
+        return Reading(node, "mean", scale, skipped)
     return Reading(node, "mean", (None if readout == "rate" else 1.0) if scale is None else scale, skipped)
 
 

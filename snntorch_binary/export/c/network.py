@@ -116,7 +116,7 @@ class Reader:
 
     def _scan(self, neuron: Any, x: Any, initial: tuple[Any, ...], steps: int | None = None) -> Any:
         if steps is not None:
-            x = x.at_all_steps()
+            x = x.at_all_steps(steps)
         spikes, states, potential = neurons(neuron, x, initial)
         if getattr(neuron, "resumes", False):
             return (spikes, *states)
@@ -145,7 +145,7 @@ class Reader:
         own = {
             "step_by_step": self._step_by_step,
             "all_steps_at_once": self._all_steps_at_once,
-            "norm_over_time": lambda layer, x, steps=None: norm(layer, x if steps is None else x.at_all_steps(), 2),
+            "norm_over_time": lambda layer, x, steps=None: norm(layer, x if steps is None else x.at_all_steps(steps), 2),
             "call": lambda module, *given, **named: self.module(module, *given, *named.values()),
             _AT_REST: lambda module, *given, **named: self.module(module, *given, *named.values()),
         }.get(name)

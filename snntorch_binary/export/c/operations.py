@@ -169,7 +169,7 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     "ones_like": lambda x, **_: torch.ones(x.shape),
     "full_like": lambda x, value, **_: torch.full(x.shape, float(value)),
     "fill_like": lambda x, value, **_: torch.full(x.shape, float(value)),
-    "at_every_step": lambda x, steps: x.at_all_steps(),
+    "at_every_step": lambda x, steps: x.at_all_steps(steps),
     "sum": _over_time("sum"),
     "mean": _over_time("mean"),
 }

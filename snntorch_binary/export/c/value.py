@@ -87,8 +87,9 @@ class Value:
         """Return a sequence [T, ...] at its first step."""
         return Value(self.index[0], self.builder)
 
-    def at_all_steps(self) -> Value:
-        """Return what is computed at one step as a sequence [T, ...]."""
+    def at_all_steps(self, steps: int | None = None) -> Value:
+        """Return what is computed at one step as a sequence [T, ...]; a network that is shown one image says T."""
+        self.builder.steps = self.builder.steps if steps is None else steps
         times = torch.arange(self.builder.steps) << (_ELEMENT + _EXAMPLE)
         at = self.index & ~(((1 << _TIME) - 1) << (_ELEMENT + _EXAMPLE))
         return Value(at[None] + times.view(-1, *(1,) * self.index.dim()), self.builder)

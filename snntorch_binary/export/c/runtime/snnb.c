@@ -1,0 +1,338 @@
+/* The runtime of networks written by snntorch_binary: the same for all of them. MIT licence. */
+#include "snnb.h"
+
+/* ---- bits ---------------------------------------------------------------------------------------------------- */
+
+static uint32_t ones(uint32_t x) {
+#if defined(__GNUC__) && defined(__POPCNT__)
+    return (uint32_t)__builtin_popcountl((unsigned long)x);
+#else
+    x = x - ((x >> 1) & 0x55555555u);
+    x = (x & 0x33333333u) + ((x >> 2) & 0x33333333u);
+    x = (x + (x >> 4)) & 0x0F0F0F0Fu;
+    x = (x + (x >> 8)) & 0x00FF00FFu;
+    return (x + (x >> 16)) & 0x3Fu;
+#endif
+}
+
+/* The place of the lowest one of x, which is not 0. */
+static uint32_t lowest(uint32_t x) {
+#if defined(__GNUC__) && (defined(__i386__) || defined(__x86_64__) || defined(__aarch64__) || defined(__ARM_FEATURE_CLZ))
+    return (uint32_t)__builtin_ctzl((unsigned long)x);
+#else
+    static const uint8_t place[32] = {0,  1,  28, 2,  29, 14, 24, 3, 30, 22, 20, 15, 25, 17, 4,  8,
+                                      31, 27, 13, 23, 21, 19, 16, 7, 26, 12, 18, 6,  11, 5,  10, 9};
+    return place[(uint32_t)((x & (0u - x)) * (uint32_t)0x077CB531u) >> 27];
+#endif
+}
+
+/* ---- every output sees every input --------------------------------------------------------------------------- */
+
+/* Counters of 32 outputs at once: a plane holds one bit of each. Eight rows go through a carry-save adder together. */
+
+#define SNNB_CARRY(carry, sum, a, b)                   \
+    do {                                               \
+        const uint32_t u = (sum) ^ (a);                \
+        carry = ((sum) & (a)) | (u & (b));             \
+        sum = u ^ (b);                                 \
+    } while (0)
+
+static void add_upwards(uint32_t *plane, uint32_t words, uint32_t carry) {
+    while (carry != 0u) {
+        const uint32_t both = *plane & carry;
+        *plane ^= carry;
+        carry = both;
+        plane += words;
+    }
+}
+
+static void add_one(uint32_t *planes, uint32_t words, const uint32_t *row) {
+    uint32_t w;
+    for (w = 0; w < words; w++) add_upwards(planes + w, words, row[w]);
+}
+
+static void add_eight(uint32_t *planes, uint32_t words, const uint32_t *const *row) {
+    const uint32_t *const a = row[0], *const b = row[1], *const c = row[2], *const d = row[3];
+    const uint32_t *const e = row[4], *const f = row[5], *const g = row[6], *const h = row[7];
+    uint32_t w;
+    for (w = 0; w < words; w++) {
+        uint32_t one = planes[w], two = planes[words + w], four = planes[2u * words + w];
+        uint32_t two_a, two_b, four_a, four_b, eight;
+        SNNB_CARRY(two_a, one, a[w], b[w]);
+        SNNB_CARRY(two_b, one, c[w], d[w]);
+        SNNB_CARRY(four_a, two, two_a, two_b);
+        SNNB_CARRY(two_a, one, e[w], f[w]);
+        SNNB_CARRY(two_b, one, g[w], h[w]);
+        SNNB_CARRY(four_b, two, two_a, two_b);
+        SNNB_CARRY(eight, four, four_a, four_b);
+        planes[w] = one;
+        planes[words + w] = two;
+        planes[2u * words + w] = four;
+        add_upwards(planes + 3u * words + w, words, eight);
+    }
+}
+
+/* Four bits as one byte each, the first in the lowest. */
+static uint32_t spread(uint32_t nibble) {
+    return (nibble * (uint32_t)0x00204081u) & (uint32_t)0x01010101u;
+}
+
+static void take_sums(const uint32_t *planes, uint32_t words, uint32_t num_planes, uint32_t outputs, int32_t spikes,
+                      int16_t *sums) {
+    uint32_t o, p;
+    for (o = 0; o < outputs; o += 4u) {
+        const uint32_t *plane = planes + (o >> 5);
+        const uint32_t shift = o & 31u;
+        uint32_t low = 0, high = 0, j;
+        for (p = 0; p < num_planes && p < 8u; p++, plane += words) low += spread((*plane >> shift) & 15u) << p;
+        for (; p < num_planes; p++, plane += words) high += spread((*plane >> shift) & 15u) << (p - 8u);
+        for (j = o; j < o + 4u && j < outputs; j++) {
+            const int32_t count = (int32_t)((low & 255u) + ((high & 255u) << 8));
+            sums[j] = (int16_t)(2 * count - spikes);
+            low >>= 8;
+            high >>= 8;
+        }
+    }
+}
+
+void snnb_sum_rows(const uint32_t *bits, uint32_t inputs, const uint32_t *rows, uint32_t outputs, uint32_t *planes,
+                   uint32_t num_planes, int16_t *sums) {
+    const uint32_t words = SNNB_WORDS(outputs);
+    const uint32_t *waiting[8];
+    uint32_t n = 0, spikes = 0, k, i;
+    for (k = 0; k < words * num_planes; k++) planes[k] = 0;
+    for (k = 0; k < SNNB_WORDS(inputs); k++) {
+        uint32_t word = bits[k];
+        while (word != 0u) {
+            waiting[n++] = rows + (32u * k + lowest(word)) * words;
+            word &= word - 1u;
+            if (n == 8u) {
+                add_eight(planes, words, waiting);
+                spikes += 8u;
+                n = 0;
+            }
+        }
+    }
+    for (i = 0; i < n; i++) add_one(planes, words, waiting[i]);
+    take_sums(planes, words, num_planes, outputs, (int32_t)(spikes + n), sums);
+}
+
+void snnb_sum_columns(const uint32_t *bits, uint32_t inputs, const uint32_t *columns, uint32_t outputs, int16_t *sums) {
+    const uint32_t words = SNNB_WORDS(inputs);
+    uint32_t spikes = 0, o, k;
+    for (k = 0; k < words; k++) spikes += ones(bits[k]);
+    for (o = 0; o < outputs; o++, columns += words) {
+        uint32_t count = 0;
+        for (k = 0; k < words; k++) count += ones(bits[k] & columns[k]);
+        sums[o] = (int16_t)(2 * (int32_t)count - (int32_t)spikes);
+    }
+}
+
+/* ---- windows ------------------------------------------------------------------------------------------------- */
+
+static uint32_t volume(const uint16_t *sides) {
+    return (uint32_t)sides[0] * sides[1] * sides[2];
+}
+
+/* The output position, along one dimension, that sees an input position by a tap; -1 where there is none. */
+static int32_t output_at(const snnb_window *w, unsigned d, uint32_t at, uint32_t tap) {
+    const int32_t place = (int32_t)(at * w->spread[d] + w->padding[d]) - (int32_t)(tap * w->dilation[d]);
+    int32_t q;
+    if (place < 0) return -1;
+    q = place / (int32_t)w->stride[d];
+    return q * (int32_t)w->stride[d] == place && q < (int32_t)w->after[d] ? q : -1;
+}
+
+/* The input position that an output position sees by a tap; -1 for padding. */
+static int32_t input_at(const snnb_window *w, unsigned d, uint32_t q, uint32_t tap) {
+    const int32_t place = (int32_t)(q * w->stride[d] + tap * w->dilation[d]) - (int32_t)w->padding[d];
+    int32_t at;
+    if (place < 0) return -1;
+    at = place / (int32_t)w->spread[d];
+    return at * (int32_t)w->spread[d] == place && at < (int32_t)w->before[d] ? at : -1;
+}
+
+static void add_row(const uint32_t *row, uint32_t outputs, uint32_t stride, int16_t *sums) {
+    uint32_t o, word = 0;
+    for (o = 0; o < outputs; o++, word >>= 1, sums += stride) {
+        if ((o & 31u) == 0u) word = *row++;
+        *sums = (int16_t)(*sums + (int16_t)(2 * (int16_t)(word & 1u) - 1));
+    }
+}
+
+void snnb_sum_window(const uint32_t *bits, uint32_t channels, const uint32_t *rows, uint32_t outputs, uint32_t groups,
+                     const snnb_window *window, int16_t *sums) {
+    const uint32_t size = volume(window->before), after = volume(window->after), taps = volume(window->kernel);
+    const uint32_t words = SNNB_WORDS(outputs / groups), each = channels / groups;
+    uint32_t i, k;
+    for (i = 0; i < outputs * after; i++) sums[i] = 0;
+    for (k = 0; k < SNNB_WORDS(channels * size); k++) {
+        uint32_t word;
+        for (word = bits[k]; word != 0u; word &= word - 1u) {
+            const uint32_t element = 32u * k + lowest(word), channel = element / size, at = element % size;
+            const uint32_t z = at / ((uint32_t)window->before[1] * window->before[2]);
+            const uint32_t y = at / window->before[2] % window->before[1], x = at % window->before[2];
+            const uint32_t *row = rows + channel * taps * words;
+            int16_t *const of_group = sums + channel / each * (outputs / groups) * after;
+            uint32_t tz, ty, tx;
+            for (tz = 0; tz < window->kernel[0]; tz++) {
+                const int32_t qz = output_at(window, 0, z, tz);
+                for (ty = 0; ty < window->kernel[1]; ty++) {
+                    const int32_t qy = output_at(window, 1, y, ty);
+                    for (tx = 0; tx < window->kernel[2]; tx++, row += words) {
+                        const int32_t qx = output_at(window, 2, x, tx);
+                        if (qz >= 0 && qy >= 0 && qx >= 0) {
+                            const uint32_t q =
+                                ((uint32_t)qz * window->after[1] + (uint32_t)qy) * window->after[2] + (uint32_t)qx;
+                            add_row(row, outputs / groups, after, of_group + q);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/* ---- real numbers -------------------------------------------------------------------------------------------- */
+
+#define SNNB_INPUT_OF(w, q, tz, ty, tx, found)                                                             \
+    do {                                                                                                   \
+        const int32_t iz = input_at(w, 0, (q) / ((uint32_t)(w)->after[1] * (w)->after[2]), tz);            \
+        const int32_t iy = input_at(w, 1, (q) / (w)->after[2] % (w)->after[1], ty);                        \
+        const int32_t ix = input_at(w, 2, (q) % (w)->after[2], tx);                                        \
+        found = iz < 0 || iy < 0 || ix < 0 ? -1 : (iz * (w)->before[1] + iy) * (w)->before[2] + ix;        \
+    } while (0)
+
+static const snnb_window everything = {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}};
+
+#define SNNB_ADD(name, number, plus, minus)                                                                         \
+    void name(const number *x, uint32_t channels, const uint32_t *rows, uint32_t outputs, uint32_t groups,          \
+              const snnb_window *window, number *sums) {                                                            \
+        const snnb_window *const w = window != 0 ? window : &everything;                                            \
+        const uint32_t size = volume(w->before), after = volume(w->after), taps = volume(w->kernel);                \
+        const uint32_t of_group = outputs / groups, words = SNNB_WORDS(of_group), each = channels / groups;         \
+        uint32_t o, q, c, tz, ty, tx;                                                                               \
+        for (o = 0; o < outputs; o++) {                                                                             \
+            const uint32_t first = o / of_group * each, at = o % of_group;                                          \
+            for (q = 0; q < after; q++) {                                                                           \
+                const uint32_t *row = rows + first * taps * words;                                                  \
+                number total = 0;                                                                                   \
+                for (c = first; c < first + each; c++)                                                              \
+                    for (tz = 0; tz < w->kernel[0]; tz++)                                                           \
+                        for (ty = 0; ty < w->kernel[1]; ty++)                                                       \
+                            for (tx = 0; tx < w->kernel[2]; tx++, row += words) {                                   \
+                                int32_t i;                                                                          \
+                                SNNB_INPUT_OF(w, q, tz, ty, tx, i);                                                 \
+                                if (i >= 0) {                                                                       \
+                                    const number value = x[c * size + (uint32_t)i];                                 \
+                                    total = SNNB_BIT(row, at) != 0u ? plus(total, value) : minus(total, value);     \
+                                }                                                                                   \
+                            }                                                                                       \
+                sums[o * after + q] = total;                                                                        \
+            }                                                                                                       \
+        }                                                                                                           \
+    }
+
+#define SNNB_PLUS(a, b) ((a) + (b))
+#define SNNB_MINUS(a, b) ((a) - (b))
+
+SNNB_ADD(snnb_add_real, float, SNNB_PLUS, SNNB_MINUS)
+SNNB_ADD(snnb_add_fixed, int32_t, snnb_fixed_add, snnb_fixed_sub)
+
+#define SNNB_POOL(name, number)                                                              \
+    void name(const number *x, uint32_t channels, const snnb_window *w, number *out) {       \
+        const uint32_t size = volume(w->before), after = volume(w->after);                   \
+        uint32_t c, q, tz, ty, tx;                                                           \
+        for (c = 0; c < channels; c++)                                                       \
+            for (q = 0; q < after; q++) {                                                    \
+                number most = 0;                                                             \
+                int found = 0;                                                               \
+                for (tz = 0; tz < w->kernel[0]; tz++)                                        \
+                    for (ty = 0; ty < w->kernel[1]; ty++)                                    \
+                        for (tx = 0; tx < w->kernel[2]; tx++) {                              \
+                            int32_t i;                                                       \
+                            SNNB_INPUT_OF(w, q, tz, ty, tx, i);                              \
+                            if (i >= 0 && (!found || x[c * size + (uint32_t)i] > most)) {    \
+                                most = x[c * size + (uint32_t)i];                            \
+                                found = 1;                                                   \
+                            }                                                                \
+                        }                                                                    \
+                out[c * after + q] = most;                                                   \
+            }                                                                                \
+    }
+
+SNNB_POOL(snnb_pool_real, float)
+SNNB_POOL(snnb_pool_fixed, int32_t)
+
+void snnb_pool_bits(const uint32_t *bits, uint32_t channels, const snnb_window *w, uint32_t *out) {
+    const uint32_t size = volume(w->before), after = volume(w->after);
+    uint32_t k, tz, ty, tx;
+    for (k = 0; k < SNNB_WORDS(channels * after); k++) out[k] = 0;
+    for (k = 0; k < SNNB_WORDS(channels * size); k++) {
+        uint32_t word;
+        for (word = bits[k]; word != 0u; word &= word - 1u) {
+            const uint32_t element = 32u * k + lowest(word), channel = element / size, at = element % size;
+            const uint32_t z = at / ((uint32_t)w->before[1] * w->before[2]);
+            const uint32_t y = at / w->before[2] % w->before[1], x = at % w->before[2];
+            for (tz = 0; tz < w->kernel[0]; tz++) {
+                const int32_t qz = output_at(w, 0, z, tz);
+                for (ty = 0; ty < w->kernel[1]; ty++) {
+                    const int32_t qy = output_at(w, 1, y, ty);
+                    for (tx = 0; tx < w->kernel[2]; tx++) {
+                        const int32_t qx = output_at(w, 2, x, tx);
+                        if (qz >= 0 && qy >= 0 && qx >= 0) {
+                            const uint32_t q =
+                                channel * after + ((uint32_t)qz * w->after[1] + (uint32_t)qy) * w->after[2] + (uint32_t)qx;
+                            SNNB_SET(out, q);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/* ---- arithmetic ---------------------------------------------------------------------------------------------- */
+
+float snnb_fma(float a, float b, float c) {
+#if defined(__GNUC__) && defined(__FP_FAST_FMAF)
+    return __builtin_fmaf(a, b, c);
+#else
+    /* The product is exact in double. Its sum with c is rounded to odd, so that rounding it again rounds once. */
+    const double product = (double)a * (double)b, sum = product + (double)c;
+    const double of_c = sum - product, error = (product - (sum - of_c)) + ((double)c - of_c);
+    double odd = sum;
+    if (error != 0.0) {
+        uint64_t bits;
+        memcpy(&bits, &odd, sizeof bits);
+        if ((bits & 1u) == 0u) {
+            bits = (error > 0.0) == (sum > 0.0) ? bits + 1u : bits - 1u;
+            memcpy(&odd, &bits, sizeof odd);
+        }
+    }
+    return (float)odd;
+#endif
+}
+
+static int32_t held(int64_t x) {
+    if (x > INT32_MAX) return INT32_MAX;
+    return x < -(int64_t)INT32_MAX ? -INT32_MAX : (int32_t)x;
+}
+
+int32_t snnb_fixed_mul(int32_t a, int32_t b, unsigned point) {
+    const int64_t product = (int64_t)a * b, half = (int64_t)1 << (point - 1u);
+    /* Divided with rounding to the nearest, alike on both sides of zero; a shift of negative numbers is not portable. */
+    return held(product < 0 ? -(int64_t)((uint64_t)(half - product) >> point) : (product + half) >> point);
+}
+
+int32_t snnb_fixed_div(int32_t a, int32_t b, unsigned point) {
+    return held((int64_t)a * ((int64_t)1 << point) / b);
+}
+
+int32_t snnb_fixed_add(int32_t a, int32_t b) {
+    return held((int64_t)a + b);
+}
+
+int32_t snnb_fixed_sub(int32_t a, int32_t b) {
+    return held((int64_t)a - b);
+}
