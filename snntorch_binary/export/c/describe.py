@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snntorch_binary._errors import expected
+from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary.export.c.builder import Builder
 from snntorch_binary.export.c.errors import CExportError
 from snntorch_binary.export.c.members import together
@@ -20,6 +20,7 @@ from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.ensemble import PackedEnsemble
 from snntorch_binary.packed.graph import PackedGraph
 from snntorch_binary.packed.layer import PackedLayer
+from snntorch_binary.packed.spikes import SpikeBits
 
 
 def describe(
@@ -54,16 +55,39 @@ def describe(
     if readout not in ("auto", "rate", "membrane"):
         raise ValueError(expected("readout", "'auto', 'rate' or 'membrane'", repr(readout)))
     nets = _members(packed)
+    _check_sample(sample, time_dim)
+    densities = {} if sample is None else _densities(packed, sample)
     are_bits, sample = _sample(nets[0], sample, time_dim)
     programs = []
     for member, net in enumerate(nets):
         steps = 1 if time_dim is None else sample.shape[time_dim]  # else the graph says how many
         builder = Builder(steps, sample.shape[1 if time_dim == 0 else 0])
         x = input_value(builder, sample, time_dim, are_bits)
-        output = Reader(member).module(net, x)
+        output = Reader(member, densities).module(net, x)
         builder.program.reading = _reading(output, readout, readout_scale)
         programs.append(_alive(builder.program))
     return together(programs)
+
+
+def _densities(packed: nn.Module, sample: Tensor) -> dict[PackedLayer, float]:
+    """Return which share of the inputs of layers spikes, of those of the first member for all."""
+    found: dict[PackedLayer, float] = {}
+
+    def look(layer: Any, args: tuple[Any, ...]) -> None:
+        x = args[0]
+        if not layer.real_input and layer not in found:
+            found[layer] = x.density() if isinstance(x, SpikeBits) else float((x != 0).float().mean())
+
+    layers = [module for module in packed.modules() if isinstance(module, PackedLayer)]
+    hooks = [layer.register_forward_pre_hook(look) for layer in layers]
+    try:
+        packed(sample)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise ValueError(f"{expected('sample', 'an input as the network takes it', [*sample.shape])} ({in_one_line(error)})") from None
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
 
 
 def _members(packed: nn.Module) -> list[nn.Module]:
@@ -76,6 +100,18 @@ def _members(packed: nn.Module) -> list[nn.Module]:
     return [packed.net] * packed.num_members
 
 
+def _check_sample(sample: Any, time_dim: Any) -> None:
+    if sample is None:
+        return
+    if not isinstance(sample, Tensor) or not sample.is_floating_point():
+        kind = sample.dtype if isinstance(sample, Tensor) else type(sample).__name__
+        raise TypeError(expected("sample", "a tensor of real numbers, as the network takes it", kind))
+    if time_dim not in (0, 1, None):
+        raise ValueError(expected("time_dim", "0, 1 or None", time_dim))
+    if sample.dim() < (2 if time_dim is None else 3) or 0 in sample.shape:
+        raise ValueError(expected("sample", "of shape [T, B, ...] with nothing empty", [*sample.shape]))
+
+
 def _sample(net: nn.Module, sample: Tensor | None, time_dim: int | None) -> tuple[bool, Tensor]:
     """Return whether inputs are spikes, and an input that is small where it may be."""
     layers = [module for module in net.modules() if isinstance(module, PackedLayer)]
@@ -85,13 +121,6 @@ def _sample(net: nn.Module, sample: Tensor | None, time_dim: int | None) -> tupl
             what = "an input as the network takes it, which says the sizes between its layers"
             raise ValueError(expected("sample", what, None))
         return not first.real_input, torch.zeros(2, 1, first.in_channels)
-    if not isinstance(sample, Tensor) or not sample.is_floating_point():
-        kind = sample.dtype if isinstance(sample, Tensor) else type(sample).__name__
-        raise TypeError(expected("sample", "a tensor of real numbers, as the network takes it", kind))
-    if time_dim not in (0, 1, None):
-        raise ValueError(expected("time_dim", "0, 1 or None", time_dim))
-    if sample.dim() < (2 if time_dim is None else 3) or 0 in sample.shape:
-        raise ValueError(expected("sample", "of shape [T, B, ...] with nothing empty", [*sample.shape]))
     are_bits = bool(((sample == 0) | (sample == 1)).all()) and not _shown_numbers(net)
     if isinstance(net, nn.Sequential):  # which does to all steps and examples the same
         return are_bits, sample[:2, :1]

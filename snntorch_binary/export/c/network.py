@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -39,10 +41,11 @@ class Reader:
 
     Args:
         member: which member of layers that compute several.
+        densities: share of the inputs of each layer that spike, where it is known.
     """
 
-    def __init__(self, member: int = 0) -> None:
-        self.member = member
+    def __init__(self, member: int = 0, densities: Mapping[PackedLayer, float] = MappingProxyType({})) -> None:
+        self.member, self.densities = member, densities
 
     # ---- modules -----------------------------------------------------------------------------------
 
@@ -59,7 +62,7 @@ class Reader:
         if args and not isinstance(module, StepAtZero):
             raise no_form(f"{type(module).__name__} with more than an input", "call it with its input alone")
         if isinstance(module, PackedLayer):
-            return packed_layer(module, x, self.member)
+            return packed_layer(module, x, self.member, self.densities.get(module, 0.0))
         if isinstance(module, nn.Sequential):
             return self._sequence(module, x)
         if isinstance(module, TimeFirst):
