@@ -51,9 +51,8 @@ class Builder:
         if len(found) == 1 and first.size == len(index) and torch.equal(index, torch.arange(len(index))):
             return first
         parts = [self.node(int(number)) for number in found]
-        kinds = {part.kind for part in parts}
-        if len(kinds) > 1:
-            raise CExportError("C cannot express a concatenation of spikes with real numbers.")
+        if len({part.kind for part in parts}) > 1:
+            parts = [self.real(part) for part in parts]
         key = ("gather", tuple(found.tolist()), tuple(which.tolist()), tuple(index.tolist()))
         if key not in self._known:
             self._known[key] = self.add(Gather(len(index), parts[0].kind, parts, which.clone(), index.clone()))
@@ -65,6 +64,10 @@ class Builder:
             raise CExportError("C cannot express an output that no input has a part in.")
         made = getattr(self, f"_{name}", None)
         return made(size, *operands) if made else self._map(name, "real", size, *operands)
+
+    def real(self, node: Node) -> Node:
+        """Return what a node gives as real numbers."""
+        return node if node.kind == "real" else self._map("real", "real", node.size, node)
 
     def step(self, u: Operand, at_threshold: bool, size: int) -> Operand:
         """Return spikes where a number is above zero, or also at it."""

@@ -33,6 +33,7 @@ def packed_layer(layer: PackedLayer, x: Value, member: int, density: float = 0.0
     places = Places([x])
     (source,) = places.operands
     assert not isinstance(source, Const)
+    source = places.builder.real(source) if source.kind == "sum" else source
     if source.kind == "bit" and not geometry.spatial and places.size != layer.in_channels:
         raise no_form(f"layer {layer.name!r} over more than one row of features", "flatten them before")
     after = geometry.output_size(tuple(x.shape[1 - dims :])) if geometry.spatial else ()
@@ -95,11 +96,12 @@ def pool(geometry: Geometry, x: Value) -> Value:
     """Return the maximum over windows of the last dimensions."""
     before = tuple(x.shape[x.index.dim() - geometry.spatial :])
     after = geometry.output_size(before)
-    places = Places([Value(x.index, x.builder)])
+    places = Places([x])
     (source,) = places.operands
     assert not isinstance(source, Const)
     channels = x.shape[x.index.dim() - geometry.spatial - 1]
     size = channels * int(torch.tensor(after).prod())
+    source = places.builder.real(source) if source.kind == "sum" else source
     node = places.builder.add(Pool(size, source.kind, source, Window(geometry, before, after)))
     return places.behind(node, geometry.spatial + 1, (channels, *after))
 

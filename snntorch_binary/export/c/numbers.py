@@ -15,14 +15,14 @@ class Floats:
     type, is_exact = "float", True
 
     def literal(self, value: float) -> str:
-        """Return a constant that is read back as the same float32."""
-        text = f"{float(torch.tensor(value, dtype=torch.float32)):.9g}"
-        text = text if any(letter in text for letter in ".en") else f"{text}.0"
+        """Return a constant with as many digits as say a double, which some machines compute floats with."""
+        text = repr(float(torch.tensor(value, dtype=torch.float32)))
         return f"({text}f)" if text.startswith("-") else f"{text}f"
 
     def stored(self, value: float) -> str:
-        """Return a constant as an element of an array."""
-        return self.literal(value).strip("()")
+        """Return a constant as an element of an array, with as many digits as say a float."""
+        text = f"{float(torch.tensor(value, dtype=torch.float32)):.9g}"
+        return f"{text}f" if any(letter in text for letter in ".e") else f"{text}.0f"
 
     def of(self, text: str, kind: Kind) -> str:
         """Return an expression of any kind as a real number."""

@@ -97,6 +97,8 @@ class Steps:
         real = [self.numbers.of(*each) for each in operands]
         if node.name in ("add", "sub", "mul", "div"):
             return self.numbers.binary(node.name, operands[0], operands[1])
+        if node.name == "real":
+            return real[0]
         if node.name == "neg":
             return f"-{real[0]}"
         if node.name == "fma":
