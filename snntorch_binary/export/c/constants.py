@@ -99,13 +99,15 @@ def _without_repeats(rows: Tensor) -> tuple[Tensor, int]:
 def _bits_of(node: Weighted, positive: Tensor) -> Tensor:
     """Return the words of one member's weights [outputs, inputs, taps] in the order of the runtime."""
     if node.dense:
-        return _words(positive.flatten(1))
+        return words_of(positive.flatten(1))
     outputs = positive.view(node.groups, -1, *positive.shape[1:])  # [groups, outputs, inputs, taps]
-    return _words(outputs.permute(0, 2, 3, 1).flatten(0, 2))
+    rows = outputs.permute(0, 2, 3, 1).flatten(0, 2)
+    in_words = node.kind == "sum" and node.window is None and rows.shape[1] >= 32
+    return words_of(rows if in_words else rows.reshape(1, -1))
 
 
-def _words(rows: Tensor) -> Tensor:
-    """Return bool [rows, bits] as words of 32, each row from a new word on."""
+def words_of(rows: Tensor) -> Tensor:
+    """Return bool [rows, bits] as words of 32, the first bit the lowest, each row from a new word on."""
     width = (rows.shape[1] + 31) // 32
     words = to_words(rows.to(torch.uint8)[:, :, None]).reshape(len(rows), -1)  # of 64
     halves = torch.stack([words & 0xFFFFFFFF, (words >> 32) & 0xFFFFFFFF], -1).flatten(1)

@@ -53,6 +53,10 @@ class Sizes:
             for name, of_flash, of_ram in BOARDS
         ]
 
+    def text(self) -> str:
+        """Return what it takes, and the boards, as lines of text."""
+        return "\n".join(["  " + line for line in self.lines()] + [self.table()])
+
     def table(self) -> str:
         """Return the boards as lines of text."""
         rows = [

@@ -95,6 +95,14 @@ static void take_sums(const uint32_t *planes, uint32_t words, uint32_t num_plane
     }
 }
 
+/* Up to 31 bits from a place on; those behind them are 0. */
+static uint32_t bits_at(const uint32_t *bits, uint32_t place, uint32_t n) {
+    const uint32_t shift = place & 31u;
+    uint32_t word = bits[place >> 5] >> shift;
+    if (shift + n > 32u) word |= bits[(place >> 5) + 1u] << (32u - shift);
+    return word & (((uint32_t)1 << n) - 1u);
+}
+
 void snnb_sum_rows(const uint32_t *bits, uint32_t inputs, const uint32_t *rows, uint32_t outputs, uint32_t *planes,
                    uint32_t num_planes, int16_t *sums) {
     const uint32_t words = SNNB_WORDS(outputs);
@@ -102,10 +110,15 @@ void snnb_sum_rows(const uint32_t *bits, uint32_t inputs, const uint32_t *rows, 
     uint32_t n = 0, spikes = 0, k, i;
     for (k = 0; k < words * num_planes; k++) planes[k] = 0;
     for (k = 0; k < SNNB_WORDS(inputs); k++) {
-        uint32_t word = bits[k];
-        while (word != 0u) {
-            waiting[n++] = rows + (32u * k + lowest(word)) * words;
-            word &= word - 1u;
+        uint32_t word;
+        for (word = bits[k]; word != 0u; word &= word - 1u) {
+            const uint32_t input = 32u * k + lowest(word);
+            if (outputs < 32u) {
+                add_upwards(planes, 1u, bits_at(rows, input * outputs, outputs));
+                spikes++;
+                continue;
+            }
+            waiting[n++] = rows + input * words;
             if (n == 8u) {
                 add_eight(planes, words, waiting);
                 spikes += 8u;
@@ -152,18 +165,20 @@ static int32_t input_at(const snnb_window *w, unsigned d, uint32_t q, uint32_t t
     return at * (int32_t)w->spread[d] == place && at < (int32_t)w->before[d] ? at : -1;
 }
 
-static void add_row(const uint32_t *row, uint32_t outputs, uint32_t stride, int16_t *sums) {
-    uint32_t o, word = 0;
-    for (o = 0; o < outputs; o++, word >>= 1, sums += stride) {
-        if ((o & 31u) == 0u) word = *row++;
+static void add_row(const uint32_t *rows, uint32_t place, uint32_t outputs, uint32_t stride, int16_t *sums) {
+    uint32_t word = rows[place >> 5] >> (place & 31u), o;
+    for (o = 0; o < outputs; o++, sums += stride) {
+        if (o != 0u && (place & 31u) == 0u) word = rows[place >> 5];
         *sums = (int16_t)(*sums + (int16_t)(2 * (int16_t)(word & 1u) - 1));
+        word >>= 1;
+        place++;
     }
 }
 
 void snnb_sum_window(const uint32_t *bits, uint32_t channels, const uint32_t *rows, uint32_t outputs, uint32_t groups,
                      const snnb_window *window, int16_t *sums) {
     const uint32_t size = volume(window->before), after = volume(window->after), taps = volume(window->kernel);
-    const uint32_t words = SNNB_WORDS(outputs / groups), each = channels / groups;
+    const uint32_t of_group = outputs / groups, each = channels / groups;
     uint32_t i, k;
     for (i = 0; i < outputs * after; i++) sums[i] = 0;
     for (k = 0; k < SNNB_WORDS(channels * size); k++) {
@@ -172,19 +187,18 @@ void snnb_sum_window(const uint32_t *bits, uint32_t channels, const uint32_t *ro
             const uint32_t element = 32u * k + lowest(word), channel = element / size, at = element % size;
             const uint32_t z = at / ((uint32_t)window->before[1] * window->before[2]);
             const uint32_t y = at / window->before[2] % window->before[1], x = at % window->before[2];
-            const uint32_t *row = rows + channel * taps * words;
-            int16_t *const of_group = sums + channel / each * (outputs / groups) * after;
-            uint32_t tz, ty, tx;
+            int16_t *const out = sums + channel / each * of_group * after;
+            uint32_t place = channel * taps * of_group, tz, ty, tx;
             for (tz = 0; tz < window->kernel[0]; tz++) {
                 const int32_t qz = output_at(window, 0, z, tz);
                 for (ty = 0; ty < window->kernel[1]; ty++) {
                     const int32_t qy = output_at(window, 1, y, ty);
-                    for (tx = 0; tx < window->kernel[2]; tx++, row += words) {
+                    for (tx = 0; tx < window->kernel[2]; tx++, place += of_group) {
                         const int32_t qx = output_at(window, 2, x, tx);
                         if (qz >= 0 && qy >= 0 && qx >= 0) {
                             const uint32_t q =
                                 ((uint32_t)qz * window->after[1] + (uint32_t)qy) * window->after[2] + (uint32_t)qx;
-                            add_row(row, outputs / groups, after, of_group + q);
+                            add_row(rows, place, of_group, after, out + q);
                         }
                     }
                 }
@@ -210,22 +224,22 @@ static const snnb_window everything = {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1
               const snnb_window *window, number *sums) {                                                            \
         const snnb_window *const w = window != 0 ? window : &everything;                                            \
         const uint32_t size = volume(w->before), after = volume(w->after), taps = volume(w->kernel);                \
-        const uint32_t of_group = outputs / groups, words = SNNB_WORDS(of_group), each = channels / groups;         \
+        const uint32_t of_group = outputs / groups, each = channels / groups;                                       \
         uint32_t o, q, c, tz, ty, tx;                                                                               \
         for (o = 0; o < outputs; o++) {                                                                             \
             const uint32_t first = o / of_group * each, at = o % of_group;                                          \
             for (q = 0; q < after; q++) {                                                                           \
-                const uint32_t *row = rows + first * taps * words;                                                  \
+                uint32_t place = first * taps * of_group + at;                                                      \
                 number total = 0;                                                                                   \
                 for (c = first; c < first + each; c++)                                                              \
                     for (tz = 0; tz < w->kernel[0]; tz++)                                                           \
                         for (ty = 0; ty < w->kernel[1]; ty++)                                                       \
-                            for (tx = 0; tx < w->kernel[2]; tx++, row += words) {                                   \
+                            for (tx = 0; tx < w->kernel[2]; tx++, place += of_group) {                              \
                                 int32_t i;                                                                          \
                                 SNNB_INPUT_OF(w, q, tz, ty, tx, i);                                                 \
                                 if (i >= 0) {                                                                       \
                                     const number value = x[c * size + (uint32_t)i];                                 \
-                                    total = SNNB_BIT(row, at) != 0u ? plus(total, value) : minus(total, value);     \
+                                    total = SNNB_BIT(rows, place) != 0u ? plus(total, value) : minus(total, value); \
                                 }                                                                                   \
                             }                                                                                       \
                 sums[o * after + q] = total;                                                                        \

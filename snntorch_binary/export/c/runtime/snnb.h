@@ -22,13 +22,13 @@ typedef struct {
 
 /* Sums of weights of +1 and -1 over the inputs that spike. */
 
-/* Every output sees every input. Of each input a row of bits, one an output; planes: SNNB_WORDS(outputs) times the bits
-   of the largest count, at least 4. */
+/* Every output sees every input. Of each input a row of bits, one an output, from a new word on if there are 32 or more;
+   planes: SNNB_WORDS(outputs) times the bits of the largest count, at least 4. */
 void snnb_sum_rows(const uint32_t *bits, uint32_t inputs, const uint32_t *rows, uint32_t outputs, uint32_t *planes,
                    uint32_t num_planes, int16_t *sums);
 /* The same where many inputs spike: of each output a row of bits, one an input. */
 void snnb_sum_columns(const uint32_t *bits, uint32_t inputs, const uint32_t *columns, uint32_t outputs, int16_t *sums);
-/* A convolution. Of each input channel and tap a row of bits, one an output channel of its group. */
+/* A convolution. Of each input channel and tap a row of bits, one an output channel of its group, without gaps. */
 void snnb_sum_window(const uint32_t *bits, uint32_t channels, const uint32_t *rows, uint32_t outputs, uint32_t groups,
                      const snnb_window *window, int16_t *sums);
 
