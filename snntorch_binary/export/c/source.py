@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from snntorch_binary.export.c.constants import Constants
-from snntorch_binary.export.c.numbers import Fixed, Floats, Numbers
+from snntorch_binary.export.c.numbers import Floats, Numbers
 from snntorch_binary.export.c.plan import Plan, plan, words
 from snntorch_binary.export.c.program import Delay, Program
 from snntorch_binary.export.c.readout import Readout
@@ -149,11 +149,6 @@ void {name}_step_events({name}_state *s, const {event_type(program)} *events, ui
     for (i = 0; i < num_events; i++)
         if (events[i] < {name.upper()}_INPUTS) s->events[events[i] >> 5] = 0;
 }}"""
-
-
-def numbers_of(arithmetic: str, point: int) -> Numbers:
-    """Return how real numbers are computed with."""
-    return Floats() if arithmetic == "float" else Fixed(point)
 
 
 _CODE = """#include "{name}.h"
