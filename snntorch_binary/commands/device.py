@@ -47,7 +47,9 @@ def check(options: argparse.Namespace) -> None:
         if getattr(options, name) is not None and name not in allowed.get(options.to, ()):
             raise ValueError(expected(f"--{name.replace('_', '-')}", "left out", f"--to {options.to}"))
     if options.max_accuracy_loss is not None and options.arithmetic != "fixed":
-        raise ValueError(expected("--max-accuracy-loss", "left out without --arithmetic fixed", options.max_accuracy_loss))
+        raise ValueError(
+            expected("--max-accuracy-loss", "left out without --arithmetic fixed", options.max_accuracy_loss)
+        )
 
 
 def write(run: TrainedRun, options: argparse.Namespace, packed: nn.Module, sample: Tensor) -> str:

@@ -46,7 +46,9 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("--to", choices=tuple(_FORMATS), required=True, help="what to write, see below")
     trained.add_run(parser)
-    parser.add_argument("out", metavar="OUT", type=Path, help="file to write, of c and mem a folder; one that is there is replaced")
+    parser.add_argument(
+        "out", metavar="OUT", type=Path, help="file to write, of c and mem a folder; one that is there is replaced"
+    )
     parser.add_argument(
         "--weights",
         type=_weights,
@@ -141,7 +143,9 @@ def _packed(run: TrainedRun, options: argparse.Namespace) -> tuple[nn.Module, Te
     if not binary_layers(net):
         raise ValueError(expected("RUN", f"one of binary weights for --to {options.to}", "one in full precision"))
     if options.weights == "mean":
-        raise ValueError(expected("--weights", f"mode or a seed for --to {options.to}", "mean, which is not two-valued"))
+        raise ValueError(
+            expected("--weights", f"mode or a seed for --to {options.to}", "mean, which is not two-valued")
+        )
     if options.members is not None:
         if options.members > 1 and not any(layer.rule.needs_noise("binary") for layer in binary_layers(net).values()):
             what = "left out for a network without a posterior (ST-BiSNN), which has one member"

@@ -1,4 +1,4 @@
-"""Networks for elsewhere: C for microcontrollers, NIR for neuromorphic hardware and simulators, ONNX, `torch.export`."""
+"""Networks for elsewhere: C for microcontrollers, NIR for neuromorphic hardware, ONNX, `torch.export`."""
 
 from snntorch_binary.export.c import CExportError as CExportError
 from snntorch_binary.export.c import to_c as to_c

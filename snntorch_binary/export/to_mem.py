@@ -21,8 +21,8 @@ def to_mem(packed: nn.Module, folder: str | PathLike[str], name: str = "network"
     """Write the weights of a packed network as memory images, which ``$readmemh`` of Verilog reads.
 
     For each packed layer there is a file ``NAME_PLACE.mem`` with a word of 32 bits in hex on each line. A row of words
-    holds the weights of one output: bit b of word w is input 32 w + b, 1 is +1 and 0 is -1, and what is left of the last
-    word is 0. Inputs are in the order of torch's weight, [channels / groups, kernel]; rows in the order [members,
+    holds the weights of one output: bit b of word w is input 32 w + b, 1 is +1 and 0 is -1, and what is left of the
+    last word is 0. Inputs are in the order of torch's weight, [channels / groups, kernel]; rows in the order [members,
     outputs]. ``NAME.json`` says all sizes, and the scales, biases and constants of neurons as numbers.
 
     Args:

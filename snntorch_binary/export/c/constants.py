@@ -59,7 +59,7 @@ class Constants:
         flat = [text for row in texts for text in row]
         shape = f"[{len(texts)}]" if by_member else ""
         inner = f"[{len(texts[0])}]"
-        content = "{\n" + ",\n".join(map(_braces, texts)) + "}" if by_member else _braces(flat)
+        content = "{\n" + ",\n".join(map(braces, texts)) + "}" if by_member else braces(flat)
         return self._array(what, kind, content, shape + inner, size * len(flat)) + ("[k]" if by_member else "")
 
     def weights(self, node: Weighted) -> str:
@@ -90,7 +90,7 @@ class Constants:
 
 
 def _without_repeats(rows: Tensor) -> tuple[Tensor, int]:
-    """Return rows with each element once that stands several times in a row everywhere, and how often it stands there."""
+    """Return rows with each element once that stands several times in a row everywhere, and how often."""
     changes = (rows[:, 1:] != rows[:, :-1]).any(0).nonzero().flatten() + 1
     apart = math.gcd(rows.shape[1], *changes.tolist())
     return rows[:, ::apart], apart
@@ -114,7 +114,8 @@ def words_of(rows: Tensor) -> Tensor:
     return halves[:, :width].flatten()
 
 
-def _braces(texts: list[str]) -> str:
+def braces(texts: list[str]) -> str:
+    """Return the elements of an array, in lines."""
     lines, line = [], ""
     for text in texts:
         if len(line) + len(text) + 2 > _LINE:

@@ -83,7 +83,9 @@ def _densities(packed: nn.Module, sample: Tensor) -> dict[PackedLayer, float]:
     try:
         packed(sample)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        raise ValueError(f"{expected('sample', 'an input as the network takes it', [*sample.shape])} ({in_one_line(error)})") from None
+        raise ValueError(
+            f"{expected('sample', 'an input as the network takes it', [*sample.shape])} ({in_one_line(error)})"
+        ) from None
     finally:
         for hook in hooks:
             hook.remove()

@@ -47,7 +47,8 @@ class FixedReport:
         """Return it as lines of text."""
         share = self.flips / max(1, self.spikes)
         return [
-            f"Arithmetic: int32 with {self.point} binary places. On {self.examples} examples {self.flips:,} of {self.spikes:,}",
+            f"Arithmetic: int32 with {self.point} binary places. On {self.examples} examples "
+            f"{self.flips:,} of {self.spikes:,}",
             f"spikes ({share:.4%}) are others than in float32; accuracy is {self.fixed_accuracy:.4f} in place of "
             f"{self.accuracy:.4f}.",
         ]

@@ -33,7 +33,9 @@ def replacing_folder(folder: Path, name: str) -> Iterator[Path]:
     if folder.exists() and not folder.is_dir():
         raise ValueError(expected("folder", "a folder", f"the file {str(folder)!r}"))
     if folder.is_dir() and any(folder.iterdir()) and not _is_ours(folder):
-        raise ValueError(expected("folder", "empty or one that was exported before", f"{str(folder)!r}, which holds other files"))
+        raise ValueError(
+            expected("folder", "empty or one that was exported before", f"{str(folder)!r}, which holds other files")
+        )
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=parent))
     try:
         os.chmod(temporary, 0o755)
@@ -58,5 +60,6 @@ def _is_ours(folder: Path) -> bool:
 
 def write_runtime(folder: Path) -> None:
     """Write the runtime that all networks share."""
+    runtime = files(__package__) / "runtime"
     for name in ("snnb.h", "snnb.c"):
-        (folder / name).write_bytes(files(__package__).joinpath("runtime", name).read_bytes())
+        (folder / name).write_bytes((runtime / name).read_bytes())

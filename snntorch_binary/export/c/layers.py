@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from snntorch_binary.export.c.errors import CExportError, no_form
 from snntorch_binary.export.c.program import Const, Delay, Pool, Weighted, Window
@@ -133,7 +133,7 @@ def neurons(neuron: Any, x: Value, initial: tuple[Any, ...] | None = None) -> tu
     return spikes.at_all_steps(), sequence, None if potential is None else potential.at_all_steps()
 
 
-def updated(neuron: Any, x: Value, states: tuple[Any, ...]) -> tuple[Any, Any]:
+def updated(neuron: Any, x: Any, states: tuple[Any, ...]) -> tuple[Any, Any]:
     """Return spikes and states of one time step."""
     description = description_of(neuron)
     if description is None or description.update is None:

@@ -25,11 +25,11 @@ def together(programs: Sequence[Program]) -> Program:
     for nodes in zip(*(program.nodes for program in programs), strict=True):
         node: Any = nodes[0]
         if isinstance(node, Weighted):
-            node.positive = torch.stack([each.positive for each in nodes])  # type: ignore[attr-defined]
+            node.positive = torch.stack([each.positive for each in nodes])
         elif isinstance(node, Delay):
-            node.initial = _joined([each.initial for each in nodes])  # type: ignore[attr-defined]
+            node.initial = _joined([each.initial for each in nodes])
         elif isinstance(node, Map):
-            operands = zip(*(each.operands for each in nodes), strict=True)  # type: ignore[attr-defined]
+            operands = zip(*(each.operands for each in nodes), strict=True)
             node.operands = tuple(each[0] if isinstance(each[0], Node) else _joined(each) for each in operands)
     return first
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -145,13 +145,16 @@ class Reader:
             return graph._modules[name]
         if kind == "invoke":
             return self.module(graph._modules[name], *args, *kwargs.values())
-        own = {
+        known: dict[str, Callable[..., Any]] = {
             "step_by_step": self._step_by_step,
             "all_steps_at_once": self._all_steps_at_once,
-            "norm_over_time": lambda layer, x, steps=None: norm(layer, x if steps is None else x.at_all_steps(steps), 2),
+            "norm_over_time": lambda layer, x, steps=None: norm(
+                layer, x if steps is None else x.at_all_steps(steps), 2
+            ),
             "call": lambda module, *given, **named: self.module(module, *given, *named.values()),
             _AT_REST: lambda module, *given, **named: self.module(module, *given, *named.values()),
-        }.get(name)
+        }
+        own = known.get(name)
         if own is not None:
             return own(*args, **kwargs)
         if any(isinstance(leaf, (Value, ReadOut)) for leaf in leaves((args, kwargs))):

@@ -1,4 +1,4 @@
-"""Operations of torch on values: those on shapes are done to the numbers of elements, those on elements become nodes."""
+"""Operations of torch on values: those on shapes are done to numbers of elements, those on elements become nodes."""
 
 from __future__ import annotations
 
@@ -25,9 +25,21 @@ _SHAPING = {
 _SAME = {"contiguous", "clone", "detach", "float", "dropout", "to", "data", "type_as", "double"}
 _TWO = {
     **{name: name for name in ("add", "sub", "mul", "gt", "ge")},
-    **{"truediv": "div", "div": "div", "true_divide": "div", "maximum": "max", "minimum": "min"},
-    **{"__add__": "add", "__radd__": "add", "__sub__": "sub", "__mul__": "mul", "__rmul__": "mul"},
-    **{"__truediv__": "div", "__gt__": "gt", "__ge__": "ge", "greater": "gt", "greater_equal": "ge"},
+    "truediv": "div",
+    "div": "div",
+    "true_divide": "div",
+    "maximum": "max",
+    "minimum": "min",
+    "__add__": "add",
+    "__radd__": "add",
+    "__sub__": "sub",
+    "__mul__": "mul",
+    "__rmul__": "mul",
+    "__truediv__": "div",
+    "__gt__": "gt",
+    "__ge__": "ge",
+    "greater": "gt",
+    "greater_equal": "ge",
 }
 _SWAPPED = {"rsub": "sub", "__rsub__": "sub", "lt": "gt", "le": "ge", "__lt__": "gt", "__le__": "ge", "less": "gt"}
 
@@ -145,7 +157,11 @@ def _of_readout(name: str, a: Any, b: Any) -> Any:
     """Return class scores that are multiplied by or divided through a number; ``None`` of others."""
     for read, number in ((a, b), (b, a)):
         if isinstance(read, ReadOut):
-            if not isinstance(number, (int, float)) or _TWO[name] not in ("mul", "div") or (name == "div" and read is b):
+            if (
+                not isinstance(number, (int, float))
+                or _TWO[name] not in ("mul", "div")
+                or (name == "div" and read is b)
+            ):
                 raise no_form("what is computed of outputs over all time steps", "read the outputs out by their mean")
             return read.times(number if _TWO[name] == "mul" else 1 / number)
     return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from snntorch_binary.export.c.errors import CExportError
 from snntorch_binary.export.c.program import Delay, Input, Kind, Map, Node, Program, Weighted
@@ -63,7 +62,8 @@ def plan(program: Program) -> Plan:
     readers[program.reading.node].append(end)
     _place_delays(found, place, readers, end)
     _place_nodes(found, place, readers)
-    found.planes = max((planes_of(node) * words(_outputs(node)) for node in program.nodes if _by_rows(node)), default=0)
+    by_rows = [node for node in program.nodes if isinstance(node, Weighted) and _by_rows(node)]
+    found.planes = max((planes_of(node) * words(node.positive.shape[1]) for node in by_rows), default=0)
     return found
 
 
@@ -72,12 +72,8 @@ def planes_of(node: Weighted) -> int:
     return max(4, node.fan_in.bit_length())
 
 
-def _by_rows(node: Any) -> bool:
-    return isinstance(node, Weighted) and node.kind == "sum" and node.window is None and not node.dense
-
-
-def _outputs(node: Any) -> int:
-    return int(node.positive.shape[1])
+def _by_rows(node: Weighted) -> bool:
+    return node.kind == "sum" and node.window is None and not node.dense
 
 
 def _groups(program: Program) -> list[Group]:

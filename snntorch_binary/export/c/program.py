@@ -133,8 +133,8 @@ class Map(Node):
     """One operation, element by element.
 
     Attributes:
-        name: ``add sub mul div max min`` of two numbers, ``neg``, ``real`` the same, ``fma`` a · b + c in one rounding, ``gt ge`` of two
-            numbers, ``not`` of a bit, ``select`` of a bit and two numbers.
+        name: ``add sub mul div max min`` of two numbers, ``neg``, ``real`` the same as a real number, ``fma`` a · b + c
+            in one rounding, ``gt ge`` of two numbers, ``not`` of a bit, ``select`` of a bit and two numbers.
         operands: as many nodes of this size, or constants.
     """
 

@@ -55,8 +55,9 @@ class Readout:
         classes = max(2, self.outputs)
         more = ""
         if self.probabilities:
+            whose = "the mean over members" if self.members > 1 else "of the one network"
             more = f"""
-    float probabilities[{classes}]; /* of the classes: {"the mean over members" if self.members > 1 else "of the one network"} */
+    float probabilities[{classes}]; /* of the classes: {whose} */
     float entropy;              /* of the probabilities, in nats: how unsure the answer is */
     float mutual_information;   /* in nats: how far the members disagree */"""
         return f"""typedef struct {{
@@ -91,7 +92,9 @@ void {self.name}_result(const {self.name}_state *s, {self.name}_answer *answer);
         value = f"({total}) / (int32_t)steps" if self.reading.over_time == "mean" else total
         if self.reading.scale in (None, 1.0):
             return value
-        return f"snnb_fixed_mul({value}, {self.numbers.literal(float(self.reading.scale or 1.0))}, {self.numbers.point}u)"
+        return (
+            f"snnb_fixed_mul({value}, {self.numbers.literal(float(self.reading.scale or 1.0))}, {self.numbers.point}u)"
+        )
 
     def code(self) -> str:
         """Return the functions of class scores and answers."""
@@ -112,9 +115,13 @@ void {self.name}_result(const {self.name}_state *s, {self.name}_answer *answer);
 
     def _label(self) -> str:
         more = "scores[0] > 0" if self.outputs == 1 else None
-        choose = f"    answer->label = {more} ? 1u : 0u;" if more else f"""    answer->label = 0;
+        choose = (
+            f"    answer->label = {more} ? 1u : 0u;"
+            if more
+            else f"""    answer->label = 0;
     for (i = 1; i < {self.outputs}u; i++)
         if (scores[i] > scores[answer->label]) answer->label = i;"""
+        )
         count = "" if more else "    uint32_t i;\n"
         return f"""void {self.name}_result(const {self.name}_state *s, {self.name}_answer *answer) {{
     {self.numbers.type} scores[{self.outputs}];

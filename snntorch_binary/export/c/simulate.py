@@ -122,7 +122,9 @@ class Simulation:
         if node.name in ("add", "sub"):
             return self._held(a + rest[0] if node.name == "add" else a - rest[0])
         if isinstance(self.numbers, Floats):
-            return {"mul": torch.mul, "div": torch.div, "fma": lambda a, b, c: torch.addcmul(c, a, b)}[node.name](a, *rest)
+            if node.name == "fma":
+                return torch.addcmul(rest[1], a, rest[0])
+            return a * rest[0] if node.name == "mul" else a / rest[0]
         if node.name == "div":
             return self._held(torch.div(a << self.numbers.point, rest[0], rounding_mode="trunc"))
         exact = node.name == "fma" and "sum" in kinds[:2]
@@ -136,7 +138,9 @@ class Simulation:
     def _product(self, a: Tensor, b: Tensor) -> Tensor:
         assert isinstance(self.numbers, Fixed)
         product, half = a * b, 1 << (self.numbers.point - 1)
-        rounded = torch.where(product < 0, -((half - product) >> self.numbers.point), (product + half) >> self.numbers.point)
+        rounded = torch.where(
+            product < 0, -((half - product) >> self.numbers.point), (product + half) >> self.numbers.point
+        )
         return self._held(rounded)
 
     def _constant(self, constant: Const) -> Tensor:

@@ -49,7 +49,12 @@ class Sizes:
         """Return whether it fits on boards, and which shares of flash and RAM it takes."""
         flash = self.weights + self.constants + 2 * _CODE
         return [
-            (name, flash <= 1024 * of_flash and self.state + 2048 <= 1024 * of_ram, flash / 1024 / of_flash, self.state / 1024 / of_ram)
+            (
+                name,
+                flash <= 1024 * of_flash and self.state + 2048 <= 1024 * of_ram,
+                flash / 1024 / of_flash,
+                self.state / 1024 / of_ram,
+            )
             for name, of_flash, of_ram in BOARDS
         ]
 

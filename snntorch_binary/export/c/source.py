@@ -108,7 +108,9 @@ def _reset(planned: Plan, numbers: Numbers, constants: Constants) -> list[str]:
             continue
         value, at = constants.number(node.initial), f"m->d{number[node]}"
         if node.kind == "bit":
-            lines.append(f"        for (i = 0; i < {node.size}u; i++) if ({value} != {numbers.literal(0.0)}) SNNB_SET({at}, i);")
+            lines.append(
+                f"        for (i = 0; i < {node.size}u; i++) if ({value} != {numbers.literal(0.0)}) SNNB_SET({at}, i);"
+            )
         else:
             lines.append(f"        for (i = 0; i < {node.size}u; i++) {at}[i] = {value};")
     return lines

@@ -81,7 +81,11 @@ class Steps:
             for delay in self.plan.in_place.get(node, []):
                 self._now[node] = self.array(delay)
         lines = [f"    uint32_t {', '.join(f'{word} = 0' for _, _, word in bits)};"] if bits else []
-        lines += [f"    for (i = 0; i < {size}u; i++) {{", *(f"        {line}" for line in before + body + after), "    }"]
+        lines += [
+            f"    for (i = 0; i < {size}u; i++) {{",
+            *(f"        {line}" for line in before + body + after),
+            "    }",
+        ]
         return ["    {", *(f"    {line}" for line in lines), "    }"] if bits else lines
 
     def _type(self, node: Node) -> str:
@@ -131,7 +135,8 @@ class Steps:
         if node.window is None and node.kind == "sum":
             if node.dense:
                 return f"snnb_sum_columns({source}, {node.source.size}u, {rows}, {outputs}u, {out});"
-            return f"snnb_sum_rows({source}, {node.source.size}u, {rows}, {outputs}u, s->planes, {planes_of(node)}u, {out});"
+            planes = f"s->planes, {planes_of(node)}u"
+            return f"snnb_sum_rows({source}, {node.source.size}u, {rows}, {outputs}u, {planes}, {out});"
         window = "0" if node.window is None else self.constants.window(node.window)
         channels = node.positive.shape[2] * node.groups
         if node.kind == "sum":

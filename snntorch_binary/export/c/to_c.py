@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from snntorch_binary._errors import expected
 from snntorch_binary.export.c.describe import describe
 from snntorch_binary.export.c.errors import CExportError
-from snntorch_binary.export.c.folder import replacing_folder, write_runtime
+from snntorch_binary.export.c.example import write_example
 from snntorch_binary.export.c.fixed import fixed_arithmetic
+from snntorch_binary.export.c.folder import replacing_folder, write_runtime
 from snntorch_binary.export.c.names import check_name
 from snntorch_binary.export.c.numbers import Fixed, Floats, Numbers
 from snntorch_binary.export.c.program import Program, Weighted
@@ -40,6 +41,8 @@ def to_c(
 ) -> Sizes:
     r"""Write a packed network or ensemble as C99: ``NAME.h``, ``NAME.c``, and a runtime that is the same for all.
 
+    Beside them is ``example/``, which builds as it is: by ``make`` on a PC, as an Arduino library or a Zephyr module.
+
     The code allocates nothing and needs ``stdint.h`` and ``string.h``, for probabilities ``math.h``. Weights are
     constants of one bit each; the state is one struct of constant size. Spikes, potentials and spike counts equal the
     packed network's bit for bit at every time step, if the compiler keeps to float32 (``-ffp-contract=off``). Sums of
@@ -51,9 +54,9 @@ def to_c(
         packed: what :func:`snntorch_binary.pack` or :func:`snntorch_binary.load_packed` returned.
         folder: to write to; it is made, or has to be empty or written by ``to_c`` before.
         name: with which all names in C begin.
-        sample: an input as the network takes it, which says the sizes between its layers, and whether it is shown spikes
-            or real numbers; layers in their order of which the first is linear need none. Layers that many of its
-            spikes reach are written for dense spikes.
+        sample: an input as the network takes it, which says the sizes between its layers, and whether it is shown
+            spikes or real numbers; layers in their order of which the first is linear need none. Layers that many
+            of its spikes reach are written for dense spikes.
         time_dim: dimension of time in the sample, 0 or 1; ``None`` where it is shown at every time step.
         readout: of a network that is no ensemble, as :func:`snntorch_binary.inference.logits` takes it.
         readout_scale: the same.
@@ -93,7 +96,15 @@ def to_c(
         write_runtime(temporary)
         for file, text in files.items():
             (temporary / file).write_text(text, encoding="ascii")
+        write_example(temporary, name, program, numbers, _shown(sample, time_dim), probabilities)
     return written.sizes
+
+
+def _shown(sample: Tensor | None, time_dim: int | None) -> Tensor | None:
+    """Return the first example of a sample, [T, N]."""
+    if sample is None or time_dim is None:
+        return None if sample is None else sample[:1].flatten(1).expand(4, -1)
+    return sample.select(1 - time_dim, 0).flatten(1)
 
 
 def _check_arithmetic(arithmetic: Any, data: Any, max_accuracy_loss: Any) -> None:
@@ -111,7 +122,11 @@ def _check_arithmetic(arithmetic: Any, data: Any, max_accuracy_loss: Any) -> Non
 
 
 def _arithmetic(
-    program: Program, arithmetic: str, data: tuple[Tensor, Tensor] | None, time_dim: int | None, max_accuracy_loss: float
+    program: Program,
+    arithmetic: str,
+    data: tuple[Tensor, Tensor] | None,
+    time_dim: int | None,
+    max_accuracy_loss: float,
 ) -> tuple[Numbers, list[str]]:
     """Return how real numbers are computed with, and what to say of it."""
     if data is None or arithmetic == "float":
@@ -132,4 +147,6 @@ def _check_sizes(program: Program) -> None:
         if isinstance(node, Weighted) and node.kind == "sum" and node.fan_in > _LARGEST_FAN_IN:
             raise CExportError(f"A layer sums {node.fan_in} inputs, and C counts up to {_LARGEST_FAN_IN}.")
         if isinstance(node, Weighted) and node.positive.numel() >= _LARGEST:
-            raise CExportError(f"A layer has {node.positive.numel()} weights, and at most {_LARGEST - 1} can be addressed.")
+            raise CExportError(
+                f"A layer has {node.positive.numel()} weights, and at most {_LARGEST - 1} can be addressed."
+            )

@@ -164,7 +164,9 @@ class Places:
         """Return the elements of the first example, which those of all others have to be."""
         rows = flat[self._order].view(-1, self.size)
         if bool((rows != rows[:1]).any()):
-            raise CExportError("C cannot express an operation that is not alike at every time step and for every example.")
+            raise CExportError(
+                "C cannot express an operation that is not alike at every time step and for every example."
+            )
         return rows[0]
 
     def value(self, found: Operand) -> Value:

@@ -28,8 +28,23 @@ class Board:
 
 def _cortex(cpu, machine, flash, ram, *fpu):
     options = (f"-mcpu={cpu}", "-mthumb", *fpu)
-    link = (f"-T{HERE / 'arm.ld'}", f"-Wl,--defsym=FLASH={flash}K,--defsym=RAM={ram}K", "-nostartfiles", "--specs=nosys.specs")
-    emulator = ("qemu-system-arm", "-M", machine, "-nographic", "-monitor", "none", "-semihosting", "-icount", "shift=6")
+    link = (
+        f"-T{HERE / 'arm.ld'}",
+        f"-Wl,--defsym=FLASH={flash}K,--defsym=RAM={ram}K",
+        "-nostartfiles",
+        "--specs=nosys.specs",
+    )
+    emulator = (
+        "qemu-system-arm",
+        "-M",
+        machine,
+        "-nographic",
+        "-monitor",
+        "none",
+        "-semihosting",
+        "-icount",
+        "shift=6",
+    )
     return Board(("arm-none-eabi-gcc", "-std=c99", *options), "arm.c", link, (*emulator, "-kernel"))
 
 
@@ -93,7 +108,9 @@ def _inputs(x, header):
     for example in x.unbind(1):
         steps = []
         for step in example.flatten(1):
-            given = [f"{value!r}f" for value in step.tolist()] if real else [f"0x{word:08X}u" for word in words_of(step)]
+            given = (
+                [f"{value!r}f" for value in step.tolist()] if real else [f"0x{word:08X}u" for word in words_of(step)]
+            )
             steps.append("{" + ", ".join(given) + "}")
         rows.append("{" + ",\n".join(steps) + "}")
     kind, size = ("float", x[0, 0].numel()) if real else ("uint32_t", (x[0, 0].numel() + 31) // 32)

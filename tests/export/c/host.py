@@ -136,4 +136,4 @@ _RUNTIMES = {}
 def build(command):
     """Run a compiler, which has to say nothing."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")

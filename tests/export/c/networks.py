@@ -146,7 +146,10 @@ def linear(draw):
 
 def convolutional(draw):
     spatial = draw(st.sampled_from([1, 2]))
-    kind, norm, pool = ((sb.nn.BinaryConv1d, nn.BatchNorm1d, nn.MaxPool1d), (sb.nn.BinaryConv2d, nn.BatchNorm2d, nn.MaxPool2d))[spatial - 1]
+    kind, norm, pool = (
+        (sb.nn.BinaryConv1d, nn.BatchNorm1d, nn.MaxPool1d),
+        (sb.nn.BinaryConv2d, nn.BatchNorm2d, nn.MaxPool2d),
+    )[spatial - 1]
     groups = draw(st.sampled_from([1, 2]))
     channels, shape = 2 * draw(st.integers(1, 2)), draw(st.lists(st.integers(7, 9), min_size=spatial, max_size=spatial))
     outputs = groups * draw(st.sampled_from([1, 3, 17]))
@@ -174,12 +177,16 @@ def convolutional(draw):
 
 def recurrent(draw):
     inputs, hidden = draw(st.sampled_from([5, 40])), draw(st.sampled_from([4, 33]))
-    inner = draw(st.sampled_from([sb.nn.Leaky(beta=0.9, threshold=0.5), sb.nn.Synaptic(alpha=0.4, beta=0.7, threshold=0.4)]))
+    inner = draw(
+        st.sampled_from([sb.nn.Leaky(beta=0.9, threshold=0.5), sb.nn.Synaptic(alpha=0.4, beta=0.7, threshold=0.4)])
+    )
     back = _layer(draw, sb.nn.BinaryLinear, hidden, hidden)
     layers = [_layer(draw, sb.nn.BinaryLinear, inputs, hidden), sb.nn.Recurrent(inner, back)]
     end, readout = _end(draw, hidden)
     x = spikes(12, 2, inputs)
-    return Case(_packed(draw, nn.Sequential(*layers, *end), x, draw(st.booleans()), readout), x, readout, kind="recurrent")
+    return Case(
+        _packed(draw, nn.Sequential(*layers, *end), x, draw(st.booleans()), readout), x, readout, kind="recurrent"
+    )
 
 
 def residual(draw):
@@ -213,7 +220,7 @@ def outputs_of(case):
 
 
 def scores_by_step(case):
-    """Class scores after every step, [T, K, B, C], added in the order of time; and whether they are counts of spikes."""
+    """Class scores after every step, [T, K, B, C], added in the order of time; and whether they count spikes."""
     outputs = outputs_of(case)
     are_spikes = bool(((outputs == 0) | (outputs == 1)).all())
     total, found = torch.zeros_like(outputs[:, 0]), []

@@ -18,7 +18,9 @@ from snntorch_binary.packed import PackedEnsemble
 NETWORKS = int(os.environ.get("SNNTORCH_BINARY_C_NETWORKS", "40"))
 
 
-@settings(max_examples=NETWORKS, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=NETWORKS, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 @given(case=networks.cases())
 def test_equal_on_this_machine(case):
     host.compiler()
