@@ -53,9 +53,20 @@ class Device:
     """A network on the device, which is this machine."""
 
     def __init__(self, packed, folder, name="net", *, language="gcc", flags=("-O1",), **options):
-        command = compiler(language)
+        compiler(language)
         self.sizes = sb.export.to_c(packed, folder / "c", name, **options)
-        self.folder, self.name = folder / "c", name
+        self._open(folder / "c", folder, name, language, flags)
+
+    @classmethod
+    def of(cls, written, folder, name, *, language="gcc", flags=("-O1",)):
+        """A network that was exported before."""
+        device = cls.__new__(cls)
+        device._open(written, folder, name, language, flags)
+        return device
+
+    def _open(self, written, folder, name, language, flags):
+        command = compiler(language)
+        self.folder, self.name = written.absolute(), name
         shim = folder / "shim.c"
         shim.write_text(_SHIM.format(name=name))
         library = folder / "net.so"
