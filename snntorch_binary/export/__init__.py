@@ -1,6 +1,7 @@
 """Networks for elsewhere: C for microcontrollers, NIR for neuromorphic hardware, ONNX, `torch.export`."""
 
 from snntorch_binary.export.c import CExportError as CExportError
+from snntorch_binary.export.c import Sizes as Sizes
 from snntorch_binary.export.c import to_c as to_c
 from snntorch_binary.export.errors import NIRExportError as NIRExportError
 from snntorch_binary.export.errors import NIRFileError as NIRFileError

@@ -90,10 +90,8 @@ def _shaped(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         raise no_form("constants that are joined to what the network computes", "leave them out of the network")
     if name == "getitem":
         found = plain[0][0][plain[0][1]]
-    elif name in FUNCTIONS:
-        found = FUNCTIONS[name](*plain[0], **plain[1])
     else:
-        found = getattr(torch.Tensor, name)(*plain[0], **plain[1])
+        found = (getattr(torch.Tensor, name, None) or FUNCTIONS[name])(*plain[0], **plain[1])
     return mapped(found, lambda leaf: Value(leaf, builder) if isinstance(leaf, Tensor) else leaf)
 
 
