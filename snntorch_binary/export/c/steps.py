@@ -73,20 +73,22 @@ class Steps:
         before = [f"const {self._type(node)} v{self.number[node]} = {self.element(node)};" for node in loads]
         bits = [(node, array, f"w{index}") for index, (node, array) in enumerate(written) if node.kind == "bit"]
         after = [f"{_indexed(array)} = v{self.number[node]};" for node, array in written if node.kind != "bit"]
-        after += [f"{word} |= (uint32_t)v{self.number[node]} << (i & 31u);" for node, _, word in bits]
-        if bits:
-            stores = " ".join(f"{_indexed(array, 'i >> 5')} = {word}; {word} = 0;" for _, array, word in bits)
-            after.append(f"if ((i & 31u) == 31u || i == {size - 1}u) {{ {stores} }}")
+        after += [f"if (v{self.number[node]}) {word} |= bit;" for node, _, word in bits]
         for node in group.nodes:
             for delay in self.plan.in_place.get(node, []):
                 self._now[node] = self.array(delay)
-        lines = [f"    uint32_t {', '.join(f'{word} = 0' for _, _, word in bits)};"] if bits else []
-        lines += [
-            f"    for (i = 0; i < {size}u; i++) {{",
-            *(f"        {line}" for line in before + body + after),
+        work = [*before, *body, *after]
+        if not bits:
+            return [f"    for (i = 0; i < {size}u; i++) {{", *(f"        {line}" for line in work), "    }"]
+        return [
+            f"    for (i = 0; i < {size}u;) {{",
+            f"        uint32_t bit = 1, {', '.join(f'{word} = 0' for _, _, word in bits)};",
+            f"        for (; bit != 0u && i < {size}u; bit <<= 1, i++) {{",
+            *(f"            {line}" for line in work),
+            "        }",
+            *(f"        {_indexed(array, '(i - 1u) >> 5')} = {word};" for _, array, word in bits),
             "    }",
         ]
-        return ["    {", *(f"    {line}" for line in lines), "    }"] if bits else lines
 
     def _type(self, node: Node) -> str:
         return {"bit": "uint32_t", "sum": "int16_t", "real": self.numbers.type}[node.kind]

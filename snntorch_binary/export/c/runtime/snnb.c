@@ -72,25 +72,58 @@ static void add_eight(uint32_t *planes, uint32_t words, const uint32_t *const *r
     }
 }
 
-/* Four bits as one byte each, the first in the lowest. */
-static uint32_t spread(uint32_t nibble) {
-    return (nibble * (uint32_t)0x00204081u) & (uint32_t)0x01010101u;
+/* The counts of 32 outputs in up to 8 planes, as bytes: those of outputs k, k + 8, k + 16 and k + 24 in counts[k]. */
+static void take_bytes(const uint32_t *planes, uint32_t words, uint32_t num_planes, uint32_t *counts) {
+    const uint32_t each = 0x01010101u;
+    uint32_t a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
+    const uint32_t *plane = planes + num_planes * words;
+    while (plane != planes) {
+        uint32_t word;
+        plane -= words;
+        word = *plane;
+        a = (a << 1) + (word & each);
+        b = (b << 1) + ((word >> 1) & each);
+        c = (c << 1) + ((word >> 2) & each);
+        d = (d << 1) + ((word >> 3) & each);
+        e = (e << 1) + ((word >> 4) & each);
+        f = (f << 1) + ((word >> 5) & each);
+        g = (g << 1) + ((word >> 6) & each);
+        h = (h << 1) + ((word >> 7) & each);
+    }
+    counts[0] = a;
+    counts[1] = b;
+    counts[2] = c;
+    counts[3] = d;
+    counts[4] = e;
+    counts[5] = f;
+    counts[6] = g;
+    counts[7] = h;
 }
 
-static void take_sums(const uint32_t *planes, uint32_t words, uint32_t num_planes, uint32_t outputs, int32_t spikes,
-                      int16_t *sums) {
-    uint32_t o, p;
-    for (o = 0; o < outputs; o += 4u) {
-        const uint32_t *plane = planes + (o >> 5);
-        const uint32_t shift = o & 31u;
-        uint32_t low = 0, high = 0, j;
-        for (p = 0; p < num_planes && p < 8u; p++, plane += words) low += spread((*plane >> shift) & 15u) << p;
-        for (; p < num_planes; p++, plane += words) high += spread((*plane >> shift) & 15u) << (p - 8u);
-        for (j = o; j < o + 4u && j < outputs; j++) {
-            const int32_t count = (int32_t)((low & 255u) + ((high & 255u) << 8));
-            sums[j] = (int16_t)(2 * count - spikes);
-            low >>= 8;
-            high >>= 8;
+static void take_sums(const uint32_t *planes, uint32_t words, uint32_t outputs, uint32_t spikes, int16_t *sums) {
+    uint32_t num_planes = 0, low[8], high[8], first, k, o;
+    const int32_t silent = (int32_t)spikes;
+    while (spikes >> num_planes != 0u) num_planes++; /* no count has more bits */
+    for (first = 0; first < outputs; first += 32u, planes++, sums += 32) {
+        const uint32_t here = outputs - first < 32u ? outputs - first : 32u;
+        take_bytes(planes, words, num_planes < 8u ? num_planes : 8u, low);
+        if (num_planes > 8u) {
+            take_bytes(planes + 8u * words, words, num_planes - 8u, high);
+            for (o = 0; o < here; o++) {
+                const uint32_t at = o & 24u; /* of the byte */
+                const uint32_t count = ((low[o & 7u] >> at) & 255u) + (((high[o & 7u] >> at) & 255u) << 8);
+                sums[o] = (int16_t)(2 * (int32_t)count - silent);
+            }
+        } else if (here == 32u) {
+            for (k = 0; k < 8u; k++) {
+                const uint32_t counts = low[k];
+                sums[k] = (int16_t)(2 * (int32_t)(counts & 255u) - silent);
+                sums[k + 8u] = (int16_t)(2 * (int32_t)((counts >> 8) & 255u) - silent);
+                sums[k + 16u] = (int16_t)(2 * (int32_t)((counts >> 16) & 255u) - silent);
+                sums[k + 24u] = (int16_t)(2 * (int32_t)(counts >> 24) - silent);
+            }
+        } else {
+            for (o = 0; o < here; o++) sums[o] = (int16_t)(2 * (int32_t)((low[o & 7u] >> (o & 24u)) & 255u) - silent);
         }
     }
 }
@@ -127,7 +160,7 @@ void snnb_sum_rows(const uint32_t *bits, uint32_t inputs, const uint32_t *rows, 
         }
     }
     for (i = 0; i < n; i++) add_one(planes, words, waiting[i]);
-    take_sums(planes, words, num_planes, outputs, (int32_t)(spikes + n), sums);
+    take_sums(planes, words, outputs, spikes + n, sums);
 }
 
 void snnb_sum_columns(const uint32_t *bits, uint32_t inputs, const uint32_t *columns, uint32_t outputs, int16_t *sums) {
