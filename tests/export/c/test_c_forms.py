@@ -189,3 +189,37 @@ def test_what_is_said_of_sizes_is_so(tmp_path):
     boards = {name.split(",")[0]: fits for name, fits, *_ in device.sizes.boards()}
     assert boards == {"STM32F103": False, "nRF52832 and STM32L4": True, "nRF52840": True}
     assert replace(device.sizes, state=3 * 2**20).boards()[2][1] is False
+
+
+_ARDUINO = """
+#include <stdint.h>
+struct Printer {
+  void begin(long) {}
+  template <class T> void print(T) {}
+  template <class T> void println(T) {}
+};
+static Printer Serial;
+static inline void delay(unsigned long) {}
+"""
+
+
+@pytest.mark.parametrize("probabilities", [True, False])
+def test_the_arduino_library_compiles_with_a_stub_of_its_core(probabilities, tmp_path):
+    host.compiler("g++")
+    torch.manual_seed(0)
+    net = _spiking(sb.nn.BinaryLinear(40, 4))
+    x = networks.spikes(5, 2, 40)
+    sb.export.to_c(sb.pack(net), tmp_path / "c", "net", sample=x, probabilities=probabilities)
+    library = tmp_path / "c" / "example"
+    properties = dict(line.split("=", 1) for line in (library / "library.properties").read_text().splitlines())
+    assert properties["name"] == "net"
+    assert properties["includes"] == "net.h"
+    (tmp_path / "Arduino.h").write_text(_ARDUINO)
+    sketch = library / "examples" / "net_answers" / "net_answers.ino"
+    flags = ["-std=c++11", "-Wall", "-Wextra", "-Werror", f"-I{library / 'src'}", "-fsyntax-only"]
+    host.build(["g++", *flags, "-include", str(tmp_path / "Arduino.h"), "-x", "c++", str(sketch)])
+    shown = (library / "src" / "shown.h").read_text()
+    assert all(f"0x{word:08X}u" in shown for word in host.words_of(x[0, 0]))
+    module = (library / "zephyr" / "module.yml").read_text()
+    assert module.startswith("name: net\n")
+    assert "src/net.c src/snnb.c" in (library / "CMakeLists.txt").read_text()
