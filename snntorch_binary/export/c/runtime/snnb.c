@@ -1,8 +1,6 @@
 /* The runtime of networks written by snntorch_binary: the same for all of them. MIT licence. */
 #include "snnb.h"
 
-/* ---- bits ---------------------------------------------------------------------------------------------------- */
-
 static uint32_t ones(uint32_t x) {
 #if defined(__GNUC__) && defined(__POPCNT__)
     return (uint32_t)__builtin_popcountl((unsigned long)x);
@@ -17,7 +15,7 @@ static uint32_t ones(uint32_t x) {
 
 /* The place of the lowest one of x, which is not 0. */
 static uint32_t lowest(uint32_t x) {
-#if defined(__GNUC__) && (defined(__i386__) || defined(__x86_64__) || defined(__aarch64__) || defined(__ARM_FEATURE_CLZ))
+#if defined(__GNUC__) && (defined(__x86_64__) || defined(__aarch64__) || defined(__ARM_FEATURE_CLZ))
     return (uint32_t)__builtin_ctzl((unsigned long)x);
 #else
     static const uint8_t place[32] = {0,  1,  28, 2,  29, 14, 24, 3, 30, 22, 20, 15, 25, 17, 4,  8,
@@ -90,14 +88,8 @@ static void take_bytes(const uint32_t *planes, uint32_t words, uint32_t num_plan
         g = (g << 1) + ((word >> 6) & each);
         h = (h << 1) + ((word >> 7) & each);
     }
-    counts[0] = a;
-    counts[1] = b;
-    counts[2] = c;
-    counts[3] = d;
-    counts[4] = e;
-    counts[5] = f;
-    counts[6] = g;
-    counts[7] = h;
+    counts[0] = a, counts[1] = b, counts[2] = c, counts[3] = d;
+    counts[4] = e, counts[5] = f, counts[6] = g, counts[7] = h;
 }
 
 static void take_sums(const uint32_t *planes, uint32_t words, uint32_t outputs, uint32_t spikes, int16_t *sums) {
@@ -174,8 +166,6 @@ void snnb_sum_columns(const uint32_t *bits, uint32_t inputs, const uint32_t *col
     }
 }
 
-/* ---- windows ------------------------------------------------------------------------------------------------- */
-
 static uint32_t volume(const uint16_t *sides) {
     return (uint32_t)sides[0] * sides[1] * sides[2];
 }
@@ -208,39 +198,39 @@ static void add_row(const uint32_t *rows, uint32_t place, uint32_t outputs, uint
     }
 }
 
+/* Do something for every output position q that sees an input position, and something else after each tap. */
+#define SNNB_EACH_OUTPUT(w, at, next, work)                                                                   \
+    do {                                                                                                      \
+        const uint32_t z = (at) / ((uint32_t)(w)->before[1] * (w)->before[2]), x = (at) % (w)->before[2];     \
+        const uint32_t y = (at) / (w)->before[2] % (w)->before[1];                                            \
+        uint32_t tz, ty, tx;                                                                                  \
+        for (tz = 0; tz < (w)->kernel[0]; tz++) {                                                             \
+            const int32_t qz = output_at(w, 0, z, tz);                                                        \
+            for (ty = 0; ty < (w)->kernel[1]; ty++) {                                                         \
+                const int32_t qy = output_at(w, 1, y, ty);                                                    \
+                for (tx = 0; tx < (w)->kernel[2]; tx++, next) {                                               \
+                    const int32_t qx = output_at(w, 2, x, tx);                                                \
+                    const int32_t q = (qz * (w)->after[1] + qy) * (w)->after[2] + qx;                         \
+                    if (qz >= 0 && qy >= 0 && qx >= 0) work;                                                  \
+                }                                                                                             \
+            }                                                                                                 \
+        }                                                                                                     \
+    } while (0)
+
 void snnb_sum_window(const uint32_t *bits, uint32_t channels, const uint32_t *rows, uint32_t outputs, uint32_t groups,
                      const snnb_window *window, int16_t *sums) {
     const uint32_t size = volume(window->before), after = volume(window->after), taps = volume(window->kernel);
     const uint32_t of_group = outputs / groups, each = channels / groups;
-    uint32_t i, k;
+    uint32_t i, k, word;
     for (i = 0; i < outputs * after; i++) sums[i] = 0;
-    for (k = 0; k < SNNB_WORDS(channels * size); k++) {
-        uint32_t word;
+    for (k = 0; k < SNNB_WORDS(channels * size); k++)
         for (word = bits[k]; word != 0u; word &= word - 1u) {
             const uint32_t element = 32u * k + lowest(word), channel = element / size, at = element % size;
-            const uint32_t z = at / ((uint32_t)window->before[1] * window->before[2]);
-            const uint32_t y = at / window->before[2] % window->before[1], x = at % window->before[2];
             int16_t *const out = sums + channel / each * of_group * after;
-            uint32_t place = channel * taps * of_group, tz, ty, tx;
-            for (tz = 0; tz < window->kernel[0]; tz++) {
-                const int32_t qz = output_at(window, 0, z, tz);
-                for (ty = 0; ty < window->kernel[1]; ty++) {
-                    const int32_t qy = output_at(window, 1, y, ty);
-                    for (tx = 0; tx < window->kernel[2]; tx++, place += of_group) {
-                        const int32_t qx = output_at(window, 2, x, tx);
-                        if (qz >= 0 && qy >= 0 && qx >= 0) {
-                            const uint32_t q =
-                                ((uint32_t)qz * window->after[1] + (uint32_t)qy) * window->after[2] + (uint32_t)qx;
-                            add_row(rows, place, of_group, after, out + q);
-                        }
-                    }
-                }
-            }
+            uint32_t place = channel * taps * of_group;
+            SNNB_EACH_OUTPUT(window, at, place += of_group, add_row(rows, place, of_group, after, out + q));
         }
-    }
 }
-
-/* ---- real numbers -------------------------------------------------------------------------------------------- */
 
 #define SNNB_INPUT_OF(w, q, tz, ty, tx, found)                                                             \
     do {                                                                                                   \
@@ -313,33 +303,14 @@ SNNB_POOL(snnb_pool_fixed, int32_t)
 
 void snnb_pool_bits(const uint32_t *bits, uint32_t channels, const snnb_window *w, uint32_t *out) {
     const uint32_t size = volume(w->before), after = volume(w->after);
-    uint32_t k, tz, ty, tx;
+    uint32_t k, word;
     for (k = 0; k < SNNB_WORDS(channels * after); k++) out[k] = 0;
-    for (k = 0; k < SNNB_WORDS(channels * size); k++) {
-        uint32_t word;
+    for (k = 0; k < SNNB_WORDS(channels * size); k++)
         for (word = bits[k]; word != 0u; word &= word - 1u) {
-            const uint32_t element = 32u * k + lowest(word), channel = element / size, at = element % size;
-            const uint32_t z = at / ((uint32_t)w->before[1] * w->before[2]);
-            const uint32_t y = at / w->before[2] % w->before[1], x = at % w->before[2];
-            for (tz = 0; tz < w->kernel[0]; tz++) {
-                const int32_t qz = output_at(w, 0, z, tz);
-                for (ty = 0; ty < w->kernel[1]; ty++) {
-                    const int32_t qy = output_at(w, 1, y, ty);
-                    for (tx = 0; tx < w->kernel[2]; tx++) {
-                        const int32_t qx = output_at(w, 2, x, tx);
-                        if (qz >= 0 && qy >= 0 && qx >= 0) {
-                            const uint32_t q =
-                                channel * after + ((uint32_t)qz * w->after[1] + (uint32_t)qy) * w->after[2] + (uint32_t)qx;
-                            SNNB_SET(out, q);
-                        }
-                    }
-                }
-            }
+            const uint32_t element = 32u * k + lowest(word), first = element / size * after, at = element % size;
+            SNNB_EACH_OUTPUT(w, at, (void)0, SNNB_SET(out, first + (uint32_t)q));
         }
-    }
 }
-
-/* ---- arithmetic ---------------------------------------------------------------------------------------------- */
 
 float snnb_fma(float a, float b, float c) {
 #if defined(__GNUC__) && defined(__FP_FAST_FMAF)
@@ -368,18 +339,11 @@ static int32_t held(int64_t x) {
 
 int32_t snnb_fixed_mul(int32_t a, int32_t b, unsigned point) {
     const int64_t product = (int64_t)a * b, half = (int64_t)1 << (point - 1u);
-    /* Divided with rounding to the nearest, alike on both sides of zero; a shift of negative numbers is not portable. */
+    /* To the nearest, alike on both sides of zero; a shift of negative numbers is not portable. */
     return held(product < 0 ? -(int64_t)((uint64_t)(half - product) >> point) : (product + half) >> point);
 }
 
-int32_t snnb_fixed_div(int32_t a, int32_t b, unsigned point) {
-    return held((int64_t)a * ((int64_t)1 << point) / b);
-}
+int32_t snnb_fixed_div(int32_t a, int32_t b, unsigned point) { return held((int64_t)a * ((int64_t)1 << point) / b); }
 
-int32_t snnb_fixed_add(int32_t a, int32_t b) {
-    return held((int64_t)a + b);
-}
-
-int32_t snnb_fixed_sub(int32_t a, int32_t b) {
-    return held((int64_t)a - b);
-}
+int32_t snnb_fixed_add(int32_t a, int32_t b) { return held((int64_t)a + b); }
+int32_t snnb_fixed_sub(int32_t a, int32_t b) { return held((int64_t)a - b); }
