@@ -21,7 +21,15 @@ with contextlib.suppress(ImportError):  # not on Windows
 # As modules with doctests: the first all have one name, the other is what Flower's own processes import.
 collect_ignore_glob = ["*/conftest.py", "*/network_app/*"]
 
-_WHOLE_COMMANDS = ("experiments", "tune", "golden", "test_cli.py", "test_cli_export.py", "test_faults.py")
+_WHOLE_COMMANDS = (
+    "experiments",
+    "tune",
+    "golden",
+    "test_cli.py",
+    "test_cli_export.py",
+    "test_cli_device.py",
+    "test_faults.py",
+)
 _WHOLE_COMMANDS += ("test_readme.py", "test_tutorials.py")
 
 

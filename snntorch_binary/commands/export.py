@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary._files import replacing, tensor_bytes
-from snntorch_binary.commands import trained
+from snntorch_binary.commands import device, trained
 from snntorch_binary.weights import binary_layers
 
 if TYPE_CHECKING:
@@ -24,9 +24,13 @@ _EPILOG = """formats:
   torch   a state dict of plain torch layers with weights scale * (+1 or -1), for torch.load(OUT, weights_only=True)
   onnx    a program for onnxruntime and others, for as many time steps as in training; needs onnx, onnxscript and
           onnxruntime
+  c       a folder of C99 for microcontrollers, 1 bit per weight, exact against packed; with a Makefile, as a library
+          for Arduino and as a module for Zephyr
+  mem     a folder of memory images for an FPGA, 1 bit per weight, and a JSON file of their layout
 
 examples:
   snntorch-binary export --to packed --members 10 results/digits/runs/bayes-seed0/last.ckpt digits.safetensors
+  snntorch-binary export --to c --members 10 --name digits results/digits/runs/bayes-seed0 digits_c
   snntorch-binary export --to nir --weights 7 results/digits-bayes/version_0/checkpoints/last.ckpt digits.nir
 """
 
@@ -35,14 +39,16 @@ def add_to(commands: Any) -> None:
     """Add the command to a parser's commands."""
     parser = commands.add_parser(
         "export",
-        help="write a run's network: NIR, 1-bit, ONNX or plain torch",
+        help="write a run's network: C, NIR, 1-bit, ONNX or plain torch",
         description="Write the network of a run, for use without training.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--to", choices=tuple(_WRITERS), required=True, help="what to write, see below")
+    parser.add_argument("--to", choices=tuple(_FORMATS), required=True, help="what to write, see below")
     trained.add_run(parser)
-    parser.add_argument("out", metavar="OUT", type=Path, help="file to write; one that is there is replaced")
+    parser.add_argument(
+        "out", metavar="OUT", type=Path, help="file to write, of c and mem a folder; one that is there is replaced"
+    )
     parser.add_argument(
         "--weights",
         type=_weights,
@@ -51,8 +57,9 @@ def add_to(commands: Any) -> None:
         help="mode (default), mean (not two-valued), or the seed of a draw from the posterior",
     )
     parser.add_argument(
-        "--members", type=int, metavar="K", help="packed: an ensemble of K draws in place of one network"
+        "--members", type=int, metavar="K", help="packed, c, mem: an ensemble of K draws in place of one network"
     )
+    device.add_to(parser)
     parser.add_argument("--allow-lossy", action="store_true", help="nir: put hard resets in place of soft ones")
     parser.add_argument("--quiet", action="store_true", help="print nothing")
     parser.set_defaults(run=run_command)
@@ -65,18 +72,25 @@ def run_command(options: argparse.Namespace) -> None:
         ValueError: the run is none, the network cannot be written in this format, or options do not fit.
         OSError: the file cannot be written.
     """
-    if options.members is not None and (options.to != "packed" or options.members < 1 or options.weights != "mode"):
-        raise ValueError(
-            expected("--members", "a positive integer, with --to packed and without --weights", options.members)
-        )
+    of_bits = options.to in ("packed", *device.WRITERS)
+    if options.members is not None and (not of_bits or options.members < 1 or options.weights != "mode"):
+        what = "a positive integer, with --to packed, c or mem and without --weights"
+        raise ValueError(expected("--members", what, options.members))
+    device.check(options)
     if options.allow_lossy and options.to != "nir":
         raise ValueError(expected("--allow-lossy", "left out", f"--to {options.to}"))
-    if options.out.is_dir() or not options.out.absolute().parent.is_dir():
+    is_folder = options.to in device.WRITERS
+    if not is_folder and (options.out.is_dir() or not options.out.absolute().parent.is_dir()):
         raise ValueError(expected("OUT", "a file in a folder that exists", repr(str(options.out))))
-    run = trained.load(options, *_EXTRAS[options.to])
+    run = trained.load(options, *_EXTRAS.get(options.to, ()))
     if run.norms is not None and options.weights != "mode":
         what = "mode for a network with batch norms, which have statistics for the mode and an ensemble's members only"
         raise ValueError(expected("--weights", what, options.weights))
+    if is_folder:
+        said = device.write(run, options, *_packed(run, options))
+        if not options.quiet:
+            print(said)
+        return
     with replacing(options.out) as temporary:
         what = _WRITERS[options.to](run, temporary, options)
     if not options.quiet:
@@ -113,14 +127,26 @@ def _spikes(run: TrainedRun, num_steps: int | None) -> Tensor:
 
 
 def _to_packed(run: TrainedRun, path: Path, options: argparse.Namespace) -> str:
-    from snntorch_binary import Ensemble, pack, save_packed
+    from snntorch_binary import save_packed
 
-    net, reading = run.net, dict(run.description.reading)
-    sample = None if isinstance(net, nn.Sequential) else _sample(run)
+    packed, _ = _packed(run, options)
+    save_packed(packed, path)
+    many = "" if options.members is None else f"{options.members} members of "
+    return f"{many}1 bit per weight, for snntorch_binary.load_packed"
+
+
+def _packed(run: TrainedRun, options: argparse.Namespace) -> tuple[nn.Module, Tensor]:
+    """Return the packed network or ensemble, and an input as it takes it."""
+    from snntorch_binary import Ensemble, pack
+
+    net, reading, shown = run.net, dict(run.description.reading), _sample(run)
+    sample = None if isinstance(net, nn.Sequential) else shown
     if not binary_layers(net):
-        raise ValueError(expected("RUN", "one of binary weights for --to packed", "one in full precision"))
+        raise ValueError(expected("RUN", f"one of binary weights for --to {options.to}", "one in full precision"))
     if options.weights == "mean":
-        raise ValueError(expected("--weights", "mode or a seed for --to packed", "mean, which is not two-valued"))
+        raise ValueError(
+            expected("--weights", f"mode or a seed for --to {options.to}", "mean, which is not two-valued")
+        )
     if options.members is not None:
         if options.members > 1 and not any(layer.rule.needs_noise("binary") for layer in binary_layers(net).values()):
             what = "left out for a network without a posterior (ST-BiSNN), which has one member"
@@ -129,11 +155,8 @@ def _to_packed(run: TrainedRun, path: Path, options: argparse.Namespace) -> str:
         if run.norms is not None:
             for member, one in enumerate(ensemble.members):
                 run.norms.put_(one, member)
-        save_packed(pack(ensemble, sample), path)
-        return f"{options.members} members of 1 bit per weight, for snntorch_binary.load_packed"
-    chosen = net if options.weights == "mode" else _frozen(net, options.weights)
-    save_packed(pack(chosen, sample), path)
-    return "1 bit per weight, for snntorch_binary.load_packed"
+        return pack(ensemble, sample), shown
+    return pack(net if options.weights == "mode" else _frozen(net, options.weights), sample), shown
 
 
 def _to_torch(run: TrainedRun, path: Path, options: argparse.Namespace) -> str:
@@ -174,4 +197,5 @@ def _to_onnx(run: TrainedRun, path: Path, options: argparse.Namespace) -> str:
 
 
 _WRITERS = {"nir": _to_nir, "packed": _to_packed, "torch": _to_torch, "onnx": _to_onnx}
-_EXTRAS: dict[str, tuple[str, ...]] = {"nir": ("export",), "packed": ("export",), "torch": (), "onnx": ("onnx",)}
+_FORMATS = (*_WRITERS, *device.WRITERS)
+_EXTRAS: dict[str, tuple[str, ...]] = {"nir": ("export",), "packed": ("export",), "onnx": ("onnx",)}

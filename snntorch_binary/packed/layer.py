@@ -224,8 +224,8 @@ class PackedLayer(nn.Module):
         if self._prepared is None:
             layout = self.layout
             scale, bias = self._filled(self.scale), self._filled(self.biases)
-            addition = 0 if self.biases is None else 2 if self.fused_bias and _addcmul_is_fused() else 1
-            norm = 0 if self.norm_scale is None else 2 if _addcmul_is_fused() else 1
+            addition = 0 if self.biases is None else 2 if self.fused_bias and addcmul_is_fused() else 1
+            norm = 0 if self.norm_scale is None else 2 if addcmul_is_fused() else 1
             taps = self.geometry.num_taps
             self._prepared = (
                 0 if taps == layout.groups == 1 else layout.inputs // taps,
@@ -368,7 +368,7 @@ def _padding_of_transposed(geometry: Geometry) -> tuple[tuple[int, ...], tuple[i
 
 
 @cache
-def _addcmul_is_fused() -> bool:
+def addcmul_is_fused() -> bool:
     """Say whether ``torch.addcmul`` rounds once, which depends on how torch was built."""
     x = torch.full((64,), 1.0 + 2.0**-12)
     return bool((torch.addcmul(torch.full((64,), -1.0), x, x) != x * x - 1.0).all())
