@@ -53,8 +53,8 @@ def packed_layer(layer: PackedLayer, x: Value, member: int, density: float = 0.0
 def counts_words(inputs: int, outputs: int, density: float) -> bool:
     """Say whether bits of whole words are counted at less cost than one spike after the other.
 
-    On a Cortex-M4 a spike costs 9 instructions for 32 outputs, and 30 for a part of 32; a word of 32 inputs costs 14 for
-    each output.
+    On a Cortex-M4 a spike costs 9 instructions for 32 outputs, and 30 for a part of 32; a word of 32 inputs costs 14
+    for each output.
     """
     by_spikes = inputs * density * (30 if outputs < 32 else 9 * -(-outputs // 32))
     return by_spikes > 14 * outputs * -(-inputs // 32)

@@ -55,7 +55,7 @@ def source(program: Program, name: str, numbers: Numbers, probabilities: bool, n
         reset="\n".join(reset),
         result=readout.code(),
         entry=_entry(program, name, numbers),
-        unused="    (void)k;\n",
+        unused="    (void)k;\n    (void)i;\n    (void)w;\n",
     )
     header = _HEADER.format(
         name=name,
@@ -162,7 +162,7 @@ _CODE = """#include "{name}.h"
 /* One time step of member k. */
 static void step_member({name}_state *s, uint32_t k, {input} *input) {{
     {name}_member *const m = &s->member[k];
-    uint32_t i;
+    uint32_t i, w;
 {unused}{steps}
 }}
 

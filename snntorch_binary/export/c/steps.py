@@ -71,22 +71,28 @@ class Steps:
                 arrays.append(self.array(node))
             written += [(node, array) for array in arrays]
         before = [f"const {self._type(node)} v{self.number[node]} = {self.element(node)};" for node in loads]
-        bits = [(node, array, f"w{index}") for index, (node, array) in enumerate(written) if node.kind == "bit"]
+        bits = [(node, array, f"word{index}") for index, (node, array) in enumerate(written) if node.kind == "bit"]
         after = [f"{_indexed(array)} = v{self.number[node]};" for node, array in written if node.kind != "bit"]
-        after += [f"if (v{self.number[node]}) {word} |= bit;" for node, _, word in bits]
+        after += [f"SNNB_FIRED({word}, v{self.number[node]});" for node, _, word in bits]
         for node in group.nodes:
             for delay in self.plan.in_place.get(node, []):
                 self._now[node] = self.array(delay)
         work = [*before, *body, *after]
         if not bits:
             return [f"    for (i = 0; i < {size}u; i++) {{", *(f"        {line}" for line in work), "    }"]
+        here = (
+            ["const uint32_t n = 32u;"]
+            if size % 32 == 0
+            else [f"const uint32_t n = {size}u - w < 32u ? {size}u - w : 32u;"]
+        )
+        here.append(f"uint32_t j, {', '.join(f'{word} = 0' for _, _, word in bits)};")
         return [
-            f"    for (i = 0; i < {size}u;) {{",
-            f"        uint32_t bit = 1, {', '.join(f'{word} = 0' for _, _, word in bits)};",
-            f"        for (; bit != 0u && i < {size}u; bit <<= 1, i++) {{",
-            *(f"            {line}" for line in work),
+            f"    for (w = 0; w < {size}u; w += 32u) {{",
+            *(f"        {line}" for line in here),
+            "        for (j = 0; j < n; j++) {",
+            *(f"            {line}" for line in ["const uint32_t i = w + j;", *work]),
             "        }",
-            *(f"        {_indexed(array, '(i - 1u) >> 5')} = {word};" for _, array, word in bits),
+            *(f"        {_indexed(array, 'w >> 5')} = SNNB_WORD({word}, n);" for _, array, word in bits),
             "    }",
         ]
 

@@ -53,9 +53,7 @@ NETWORKS = {
 def test_equal_on_every_machine(board, network, tmp_path):
     torch.manual_seed(7)
     packed, x = NETWORKS[network]()
-    case = networks.Case(packed, x)
-    expected, are_spikes = networks.scores_by_step(case)
-    assert are_spikes == (network != "recurrent")
+    expected = networks.scores_by_step(networks.Case(packed, x, counts=network != "recurrent"))
     assert float(expected[-1].abs().max()) > 0
     run = boards.run(board, packed, x, tmp_path, sample=x)
     assert torch.equal(run.scores.permute(1, 2, 0, 3), expected)

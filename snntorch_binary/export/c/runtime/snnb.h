@@ -14,6 +14,10 @@ extern "C" {
 #define SNNB_BIT(bits, i) (((bits)[(i) >> 5] >> ((i) & 31u)) & (uint32_t)1)
 #define SNNB_SET(bits, i) ((bits)[(i) >> 5] |= (uint32_t)1 << ((i) & 31u))
 
+/* A word of spikes, neuron by neuron: each goes in at the top, and after n of them the first is the lowest bit. */
+#define SNNB_FIRED(word, fired) ((word) = (fired) ? ((word) >> 1) | ((uint32_t)1 << 31) : (word) >> 1)
+#define SNNB_WORD(word, n) ((word) >> (32u - (n)))
+
 /* Which inputs an output position sees, in three dimensions; those that a layer lacks have one position. */
 typedef struct {
     uint16_t before[3], after[3]; /* positions of the input and of the output */
