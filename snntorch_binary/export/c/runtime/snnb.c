@@ -123,17 +123,20 @@ static void take_sums(const uint32_t *planes, uint32_t words, uint32_t outputs, 
                 sums[k + 24u] = (int16_t)(2 * (int32_t)(counts >> 24) - silent);
             }
         } else {
-            for (o = 0; o < here; o++) sums[o] = (int16_t)(2 * (int32_t)((low[o & 7u] >> (o & 24u)) & 255u) - silent);
+            for (k = 0; k < 8u; k++) {
+                uint32_t counts = low[k];
+                for (o = k; o < here; o += 8u, counts >>= 8) sums[o] = (int16_t)(2 * (int32_t)(counts & 255u) - silent);
+            }
         }
     }
 }
 
-/* Up to 31 bits from a place on; those behind them are 0. */
+/* Up to 32 bits from a place on; those behind them are 0. */
 static uint32_t bits_at(const uint32_t *bits, uint32_t place, uint32_t n) {
     const uint32_t shift = place & 31u;
     uint32_t word = bits[place >> 5] >> shift;
     if (shift + n > 32u) word |= bits[(place >> 5) + 1u] << (32u - shift);
-    return word & (((uint32_t)1 << n) - 1u);
+    return word & ((uint32_t)0xFFFFFFFFu >> (32u - n));
 }
 
 void snnb_sum_rows(const uint32_t *bits, uint32_t inputs, const uint32_t *rows, uint32_t outputs, uint32_t *planes,
@@ -198,43 +201,100 @@ static int32_t input_at(const snnb_window *w, unsigned d, uint32_t q, uint32_t t
     return at * (int32_t)w->spread[d] == place && at < (int32_t)w->before[d] ? at : -1;
 }
 
-static void add_row(const uint32_t *rows, uint32_t place, uint32_t outputs, uint32_t stride, int16_t *sums) {
-    uint32_t word = rows[place >> 5] >> (place & 31u), o;
-    for (o = 0; o < outputs; o++, sums += stride) {
-        if (o != 0u && (place & 31u) == 0u) word = rows[place >> 5];
-        *sums = (int16_t)(*sums + (int16_t)(2 * (int16_t)(word & 1u) - 1));
-        word >>= 1;
-        place++;
+/* The places that an input reaches along one dimension: that of a tap, where `at` is what is left of its way. */
+#define SNNB_REACHED(w, d, at, q) \
+    ((at) >= 0 && ((q) = (w)->stride[d] == 1u ? (at) : (at) / (w)->stride[d], (q) < (w)->after[d]) && \
+     ((w)->stride[d] == 1u || (q) * (w)->stride[d] == (at)))
+
+/* Adds the rows of an input's taps to the counters of the places that see it; sums counts what these have seen. */
+static void add_taps(const snnb_window *w, const int32_t *begin, const uint32_t *rows, uint32_t place, uint32_t of_group,
+                     uint32_t *planes, uint32_t num_planes, int16_t *seen) {
+    const uint32_t words = SNNB_WORDS(of_group), of_place = words * num_planes;
+    int32_t at[3], q[3] = {0, 0, 0};
+    uint32_t tz, ty, tx;
+    at[0] = begin[0];
+    for (tz = 0; tz < w->kernel[0]; tz++, at[0] -= w->dilation[0]) {
+        const int reached_z = SNNB_REACHED(w, 0, at[0], q[0]);
+        at[1] = begin[1];
+        for (ty = 0; ty < w->kernel[1]; ty++, at[1] -= w->dilation[1]) {
+            uint32_t row;
+            if (!reached_z || !SNNB_REACHED(w, 1, at[1], q[1])) {
+                place += w->kernel[2] * of_group;
+                continue;
+            }
+            row = ((uint32_t)q[0] * w->after[1] + (uint32_t)q[1]) * w->after[2];
+            at[2] = begin[2];
+            for (tx = 0; tx < w->kernel[2]; tx++, at[2] -= w->dilation[2], place += of_group) {
+                if (SNNB_REACHED(w, 2, at[2], q[2])) {
+                    uint32_t *const counters = planes + (row + (uint32_t)q[2]) * of_place;
+                    uint32_t k;
+                    seen[row + (uint32_t)q[2]]++;
+                    if (words == 1u) {
+                        add_upwards(counters, 1u, bits_at(rows, place, of_group));
+                        continue;
+                    }
+                    for (k = 0; k + 1u < words; k++) add_upwards(counters + k, words, bits_at(rows, place + 32u * k, 32u));
+                    add_upwards(counters + k, words, bits_at(rows, place + 32u * k, of_group - 32u * k));
+                }
+            }
+        }
+    }
+}
+
+/* Sums of up to 32 outputs, which stand apart. */
+static void take_apart(const uint32_t *planes, uint32_t words, uint32_t outputs, uint32_t seen, int16_t *sums,
+                       uint32_t apart) {
+    uint32_t num_planes = 0, low[8], high[8], k, o;
+    const int32_t silent = (int32_t)seen;
+    if (seen == 0u) {
+        for (o = 0; o < outputs; o++, sums += apart) *sums = 0;
+        return;
+    }
+    while (seen >> num_planes != 0u) num_planes++; /* no count has more bits */
+    take_bytes(planes, words, num_planes < 8u ? num_planes : 8u, low);
+    if (num_planes > 8u) take_bytes(planes + 8u * words, words, num_planes - 8u, high);
+    for (k = 0; k < 8u; k++, sums += apart) {
+        uint32_t counts = low[k], more = num_planes > 8u ? high[k] : 0u;
+        int16_t *sum = sums;
+        for (o = k; o < outputs; o += 8u, counts >>= 8, sum += 8u * apart) {
+            *sum = (int16_t)(2 * (int32_t)(counts & 255u) - silent);
+            if (more != 0u) {
+                *sum = (int16_t)(*sum + (int16_t)((more & 127u) << 9));
+                more >>= 8;
+            }
+        }
     }
 }
 
 void snnb_sum_window(const uint32_t *bits, uint32_t channels, const uint32_t *rows, uint32_t outputs, uint32_t groups,
-                     const snnb_window *window, int16_t *sums) {
-    const uint32_t size = volume(window->before), after = volume(window->after), taps = volume(window->kernel);
-    const uint32_t of_group = outputs / groups, each = channels / groups;
-    uint32_t i, k;
-    for (i = 0; i < outputs * after; i++) sums[i] = 0;
-    for (k = 0; k < SNNB_WORDS(channels * size); k++) {
-        uint32_t word;
-        for (word = bits[k]; word != 0u; word &= word - 1u) {
-            const uint32_t element = 32u * k + lowest(word), channel = element / size, at = element % size;
-            const uint32_t z = at / ((uint32_t)window->before[1] * window->before[2]);
-            const uint32_t y = at / window->before[2] % window->before[1], x = at % window->before[2];
-            int16_t *const out = sums + channel / each * of_group * after;
-            uint32_t place = channel * taps * of_group, tz, ty, tx;
-            for (tz = 0; tz < window->kernel[0]; tz++) {
-                const int32_t qz = output_at(window, 0, z, tz);
-                for (ty = 0; ty < window->kernel[1]; ty++) {
-                    const int32_t qy = output_at(window, 1, y, ty);
-                    for (tx = 0; tx < window->kernel[2]; tx++, place += of_group) {
-                        const int32_t qx = output_at(window, 2, x, tx);
-                        if (qz >= 0 && qy >= 0 && qx >= 0) {
-                            const uint32_t q =
-                                ((uint32_t)qz * window->after[1] + (uint32_t)qy) * window->after[2] + (uint32_t)qx;
-                            add_row(rows, place, of_group, after, out + q);
+                     const snnb_window *window, uint32_t *planes, uint32_t num_planes, int16_t *sums) {
+    const snnb_window here_only = *window, *const w = &here_only; /* so that no sum can be one of its numbers */
+    const uint32_t after = volume(w->after), taps = volume(w->kernel), each = channels / groups;
+    const uint32_t of_group = outputs / groups, words = SNNB_WORDS(of_group);
+    uint32_t group, channel = 0, place = 0, z, y, x, k, o;
+    for (group = 0; group < groups; group++, sums += of_group * after) {
+        memset(planes, 0, after * words * num_planes * sizeof *planes);
+        memset(sums, 0, after * sizeof *sums);
+        for (; channel < (group + 1u) * each; channel++)
+            for (z = 0; z < w->before[0]; z++)
+                for (y = 0; y < w->before[1]; y++)
+                    for (x = 0; x < w->before[2]; x += 32u) {
+                        const uint32_t here = w->before[2] - x < 32u ? w->before[2] - x : 32u;
+                        uint32_t word = bits_at(bits, place, here);
+                        place += here;
+                        for (; word != 0u; word &= word - 1u) {
+                            int32_t begin[3];
+                            begin[0] = (int32_t)(z * w->spread[0] + w->padding[0]);
+                            begin[1] = (int32_t)(y * w->spread[1] + w->padding[1]);
+                            begin[2] = (int32_t)((x + lowest(word)) * w->spread[2] + w->padding[2]);
+                            add_taps(w, begin, rows, channel * taps * of_group, of_group, planes, num_planes, sums);
                         }
                     }
-                }
+        for (k = 0; k < after; k++) {
+            const uint32_t seen = (uint32_t)sums[k];
+            for (o = 0; o < of_group; o += 32u) {
+                const uint32_t here = of_group - o < 32u ? of_group - o : 32u;
+                take_apart(planes + (k * num_planes * words + (o >> 5)), words, here, seen, sums + o * after + k, after);
             }
         }
     }
@@ -286,30 +346,35 @@ static const snnb_window everything = {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1
 SNNB_ADD(snnb_add_real, float, SNNB_PLUS, SNNB_MINUS)
 SNNB_ADD(snnb_add_fixed, int32_t, snnb_fixed_add, snnb_fixed_sub)
 
-#define SNNB_POOL(name, number)                                                              \
-    void name(const number *x, uint32_t channels, const snnb_window *w, number *out) {       \
-        const uint32_t size = volume(w->before), after = volume(w->after);                   \
-        uint32_t c, q, tz, ty, tx;                                                           \
-        for (c = 0; c < channels; c++)                                                       \
-            for (q = 0; q < after; q++) {                                                    \
-                number most = 0;                                                             \
-                int found = 0;                                                               \
-                for (tz = 0; tz < w->kernel[0]; tz++)                                        \
-                    for (ty = 0; ty < w->kernel[1]; ty++)                                    \
-                        for (tx = 0; tx < w->kernel[2]; tx++) {                              \
-                            int32_t i;                                                       \
-                            SNNB_INPUT_OF(w, q, tz, ty, tx, i);                              \
-                            if (i >= 0 && (!found || x[c * size + (uint32_t)i] > most)) {    \
-                                most = x[c * size + (uint32_t)i];                            \
-                                found = 1;                                                   \
-                            }                                                                \
-                        }                                                                    \
-                out[c * after + q] = most;                                                   \
-            }                                                                                \
+#define SNNB_POOL(name, number, least)                                                                                  \
+    static void name##_row(const number *row, const snnb_window *w, number *out) {                                      \
+        const uint32_t after = w->after[2], taps = w->kernel[2];                                                        \
+        const int32_t before = w->before[2], stride = w->stride[2], padding = w->padding[2], dilation = w->dilation[2]; \
+        uint32_t tx, q;                                                                                                 \
+        for (tx = 0; tx < taps; tx++) {                                                                                 \
+            int32_t x = (int32_t)tx * dilation - padding;                                                               \
+            for (q = 0; x < 0; x += stride) q++;                                                                        \
+            for (; q < after && x < before; q++, x += stride)                                                           \
+                if (row[x] > out[q]) out[q] = row[x];                                                                   \
+        }                                                                                                               \
+    }                                                                                                                   \
+    void name(const number *x, uint32_t channels, const snnb_window *w, number *out) {                                  \
+        uint32_t qz, qy, tz, ty, i;                                                                                     \
+        for (; channels > 0u; channels--, x += volume(w->before))                                                       \
+            for (qz = 0; qz < w->after[0]; qz++)                                                                        \
+                for (qy = 0; qy < w->after[1]; qy++, out += w->after[2]) {                                              \
+                    for (i = 0; i < w->after[2]; i++) out[i] = least;                                                   \
+                    for (tz = 0; tz < w->kernel[0]; tz++)                                                               \
+                        for (ty = 0; ty < w->kernel[1]; ty++) {                                                         \
+                            const int32_t z = input_at(w, 0, qz, tz), y = input_at(w, 1, qy, ty);                       \
+                            if (z >= 0 && y >= 0) name##_row(x + (z * w->before[1] + y) * w->before[2], w, out);        \
+                        }                                                                                               \
+                }                                                                                                       \
     }
 
-SNNB_POOL(snnb_pool_real, float)
-SNNB_POOL(snnb_pool_fixed, int32_t)
+SNNB_POOL(snnb_pool_sums, int16_t, INT16_MIN)
+SNNB_POOL(snnb_pool_real, float, -3.40282347e38f)
+SNNB_POOL(snnb_pool_fixed, int32_t, INT32_MIN)
 
 void snnb_pool_bits(const uint32_t *bits, uint32_t channels, const snnb_window *w, uint32_t *out) {
     const uint32_t size = volume(w->before), after = volume(w->after);
