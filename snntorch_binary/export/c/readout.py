@@ -99,47 +99,48 @@ void {self.name}_result(const {self.name}_state *s, {self.name}_answer *answer);
     def code(self) -> str:
         """Return the functions of class scores and answers."""
         name, kind, skipped = self.name, self.numbers.type, self.reading.skipped
-        seen = f"s->steps - {skipped}u" if skipped else "s->steps"
-        uses_steps = "steps" in self._score()
-        lines = [f"    const uint32_t steps = {seen};"] if uses_steps else []
-        scores = f"""void {name}_scores(const {name}_state *s, {kind} *scores) {{
-{chr(10).join(lines)}
+        scores = f"""/* Score i of a member. */
+static {kind} score_of(const {name}_state *s, uint32_t k, uint32_t i) {{
+    const {name}_member *const m = &s->member[k];
+    const uint32_t steps = {f"s->steps - {skipped}u" if skipped else "s->steps"};
+    (void)steps;
+    return {self._score()};
+}}
+
+void {name}_scores(const {name}_state *s, {kind} *scores) {{
     uint32_t k, i;
-    for (k = 0; k < {name.upper()}_MEMBERS; k++) {{
-        const {name}_member *const m = &s->member[k];
-        for (i = 0; i < {self.outputs}u; i++) *scores++ = {self._score()};
-    }}
+    for (k = 0; k < {name.upper()}_MEMBERS; k++)
+        for (i = 0; i < {self.outputs}u; i++) *scores++ = score_of(s, k, i);
 }}
 """
         return scores + "\n" + (self._with_probabilities() if self.probabilities else self._label())
 
     def _label(self) -> str:
-        more = "scores[0] > 0" if self.outputs == 1 else None
-        choose = (
-            f"    answer->label = {more} ? 1u : 0u;"
-            if more
-            else f"""    answer->label = 0;
+        name = self.name
+        if self.outputs == 1:
+            return f"""void {name}_result(const {name}_state *s, {name}_answer *answer) {{
+    answer->label = score_of(s, 0, 0) > 0 ? 1u : 0u;
+}}
+"""
+        return f"""void {name}_result(const {name}_state *s, {name}_answer *answer) {{
+    uint32_t i;
+    answer->label = 0;
     for (i = 1; i < {self.outputs}u; i++)
-        if (scores[i] > scores[answer->label]) answer->label = i;"""
-        )
-        count = "" if more else "    uint32_t i;\n"
-        return f"""void {self.name}_result(const {self.name}_state *s, {self.name}_answer *answer) {{
-    {self.numbers.type} scores[{self.outputs}];
-{count}    {self.name}_scores(s, scores);
-{choose}
+        if (score_of(s, 0, i) > score_of(s, 0, answer->label)) answer->label = i;
 }}
 """
 
     def _with_probabilities(self) -> str:
         name, classes = self.name, max(2, self.outputs)
-        kind = self.numbers.type
-        number = "*score" if isinstance(self.numbers, Floats) else f"(float)*score * {1 / 2**self.numbers.point!r}f"
+
+        def number(place: str) -> str:
+            score = f"score_of(s, k, {place})"
+            return score if isinstance(self.numbers, Floats) else f"(float){score} * {1 / 2**self.numbers.point!r}f"
+
+        row = f"        for (i = 0; i < {classes}u; i++) p[i] = {number('i')};"
         if self.outputs == 1:
-            row = f"""        p[1] = 0.5f * {number};
-        p[0] = -p[1];
-        score++;"""
-        else:
-            row = f"        for (i = 0; i < {classes}u; i++, score++) p[i] = {number};"
+            row = f"""        p[1] = 0.5f * {number("0")};
+        p[0] = -p[1];"""
         return f"""static float entropy_of(const float *p) {{
     float total = 0.0f;
     uint32_t i;
@@ -149,11 +150,8 @@ void {self.name}_result(const {self.name}_state *s, {self.name}_answer *answer);
 }}
 
 void {name}_result(const {name}_state *s, {name}_answer *answer) {{
-    {kind} scores[{self.members * self.outputs}];
-    const {kind} *score = scores;
     float p[{classes}], inner = 0.0f;
     uint32_t k, i;
-    {name}_scores(s, scores);
     for (i = 0; i < {classes}u; i++) answer->probabilities[i] = 0.0f;
     for (k = 0; k < {name.upper()}_MEMBERS; k++) {{
         float most, total = 0.0f;

@@ -80,15 +80,15 @@ class Steps:
         work = [*before, *body, *after]
         if not bits:
             return [f"    for (i = 0; i < {size}u; i++) {{", *(f"        {line}" for line in work), "    }"]
-        here = (
+        limits = (
             ["const uint32_t n = 32u;"]
             if size % 32 == 0
             else [f"const uint32_t n = {size}u - w < 32u ? {size}u - w : 32u;"]
         )
-        here.append(f"uint32_t j, {', '.join(f'{word} = 0' for _, _, word in bits)};")
+        limits.append(f"uint32_t j, {', '.join(f'{word} = 0' for _, _, word in bits)};")
         return [
             f"    for (w = 0; w < {size}u; w += 32u) {{",
-            *(f"        {line}" for line in here),
+            *(f"        {line}" for line in limits),
             "        for (j = 0; j < n; j++) {",
             *(f"            {line}" for line in ["const uint32_t i = w + j;", *work]),
             "        }",

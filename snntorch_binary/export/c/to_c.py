@@ -81,7 +81,7 @@ def to_c(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     sizes = sb.export.to_c(sb.pack(net), folder + "/digits", "digits")
         >>> sizes.weights
-        384
+        296
     """
     check_name(name)
     _check_arithmetic(arithmetic, data, max_accuracy_loss)

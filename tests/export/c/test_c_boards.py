@@ -7,6 +7,10 @@ import torch
 from torch import nn
 
 import snntorch_binary as sb
+from snntorch_binary.export.c.describe import describe
+from snntorch_binary.export.c.fixed import fixed_arithmetic
+from snntorch_binary.export.c.numbers import Fixed
+from snntorch_binary.export.c.simulate import Simulation
 
 _RULE = sb.Bernoulli()
 
@@ -64,3 +68,18 @@ def test_equal_on_every_machine(board, network, tmp_path):
         inner = float(torch.special.entr(each).sum(-1).mean())
         assert numbers == pytest.approx([*probabilities.tolist(), entropy, max(entropy - inner, 0.0)], abs=1e-5)
         assert label == int(torch.tensor(numbers[: len(probabilities)]).argmax())
+
+
+@pytest.mark.parametrize("network", ["linear", "ensemble", "convolutional"])
+@pytest.mark.parametrize("board", ["host with sanitizers", "cortex-m0", "riscv", "s390x"])
+def test_fixed_arithmetic_is_the_same_on_every_machine(board, network, tmp_path):
+    torch.manual_seed(7)
+    packed, x = NETWORKS[network]()
+    labels = torch.zeros(x.shape[1], dtype=torch.int64)
+    data = {"arithmetic": "fixed", "data": (x, labels), "max_accuracy_loss": 1.0}
+    run = boards.run(board, packed, x, tmp_path, sample=x, **data)
+    program, flat = describe(packed, x), x.flatten(2)
+    point = fixed_arithmetic(program, flat, labels, 1.0).point
+    expected = torch.stack([Simulation(program, Fixed(point), k).scores(flat) for k in range(program.members)])
+    assert float(expected.max()) > 0
+    torch.testing.assert_close(run.scores[:, -1].transpose(0, 1) / 2.0**point, expected, rtol=0, atol=1e-4)

@@ -5,11 +5,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import boards
 import host
 import networks
 import pytest
 import torch
 from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
 
 from snntorch_binary.inference import logits
 from snntorch_binary.packed import PackedEnsemble
@@ -29,6 +31,28 @@ def test_equal_on_this_machine(case):
     try:
         device = host.Device(case.packed, folder, sample=case.x, **_readout(case))
         _compare(case, device)
+    finally:
+        shutil.rmtree(folder)
+
+
+_EMULATED = {**boards.BOARDS, "cortex-m0": boards.LARGE_M0}
+
+
+@settings(
+    max_examples=max(8, NETWORKS // 12),
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(case=networks.cases(), board=st.sampled_from(["cortex-m0", "cortex-m3", "cortex-m4", "riscv", "s390x"]))
+def test_equal_under_qemu(case, board):
+    boards.check(_EMULATED[board])
+    note(f"{case.kind}: {case.packed}")
+    folder = Path(tempfile.mkdtemp())
+    try:
+        run = boards.run(_EMULATED[board], case.packed, case.x, folder, sample=case.x, **_readout(case))
+        assert torch.equal(run.scores.permute(1, 2, 0, 3), networks.scores_by_step(case))
     finally:
         shutil.rmtree(folder)
 
