@@ -201,40 +201,38 @@ static int32_t input_at(const snnb_window *w, unsigned d, uint32_t q, uint32_t t
     return at * (int32_t)w->spread[d] == place && at < (int32_t)w->before[d] ? at : -1;
 }
 
-/* The places that an input reaches along one dimension: that of a tap, where `at` is what is left of its way. */
-#define SNNB_REACHED(w, d, at, q) \
+/* Whether what is left of an input's way, once it has gone by a tap, ends at an output place q of a dimension. */
+#define SNNB_REACHED(w, d, at, q)                                                                  \
     ((at) >= 0 && ((q) = (w)->stride[d] == 1u ? (at) : (at) / (w)->stride[d], (q) < (w)->after[d]) && \
      ((w)->stride[d] == 1u || (q) * (w)->stride[d] == (at)))
 
-/* Adds the rows of an input's taps to the counters of the places that see it; sums counts what these have seen. */
-static void add_taps(const snnb_window *w, const int32_t *begin, const uint32_t *rows, uint32_t place, uint32_t of_group,
+/* Adds the rows of bits of an input's taps to the counters of the places that see it, which seen counts too. */
+static void add_taps(const snnb_window *w, const int32_t *begin, const uint32_t *rows, uint32_t first, uint32_t of_group,
                      uint32_t *planes, uint32_t num_planes, int16_t *seen) {
     const uint32_t words = SNNB_WORDS(of_group), of_place = words * num_planes;
-    int32_t at[3], q[3] = {0, 0, 0};
-    uint32_t tz, ty, tx;
-    at[0] = begin[0];
-    for (tz = 0; tz < w->kernel[0]; tz++, at[0] -= w->dilation[0]) {
-        const int reached_z = SNNB_REACHED(w, 0, at[0], q[0]);
-        at[1] = begin[1];
-        for (ty = 0; ty < w->kernel[1]; ty++, at[1] -= w->dilation[1]) {
-            uint32_t row;
-            if (!reached_z || !SNNB_REACHED(w, 1, at[1], q[1])) {
-                place += w->kernel[2] * of_group;
-                continue;
-            }
-            row = ((uint32_t)q[0] * w->after[1] + (uint32_t)q[1]) * w->after[2];
-            at[2] = begin[2];
-            for (tx = 0; tx < w->kernel[2]; tx++, at[2] -= w->dilation[2], place += of_group) {
-                if (SNNB_REACHED(w, 2, at[2], q[2])) {
-                    uint32_t *const counters = planes + (row + (uint32_t)q[2]) * of_place;
-                    uint32_t k;
-                    seen[row + (uint32_t)q[2]]++;
-                    if (words == 1u) {
-                        add_upwards(counters, 1u, bits_at(rows, place, of_group));
-                        continue;
-                    }
-                    for (k = 0; k + 1u < words; k++) add_upwards(counters + k, words, bits_at(rows, place + 32u * k, 32u));
-                    add_upwards(counters + k, words, bits_at(rows, place + 32u * k, of_group - 32u * k));
+    int32_t z, y, x, qz = 0, qy = 0, qx = 0;
+    uint32_t tz, ty, tx, k;
+    for (tz = 0, z = begin[0]; tz < w->kernel[0]; tz++, z -= w->dilation[0]) {
+        if (!SNNB_REACHED(w, 0, z, qz)) continue;
+        for (ty = 0, y = begin[1]; ty < w->kernel[1] && y >= 0; ty++, y -= w->dilation[1]) {
+            const uint32_t row = first + (tz * w->kernel[1] + ty) * w->kernel[2] * of_group;
+            int16_t *seen_here;
+            uint32_t *counters;
+            if (!SNNB_REACHED(w, 1, y, qy)) continue;
+            seen_here = seen + (qz * w->after[1] + qy) * w->after[2];
+            counters = planes + (uint32_t)(qz * w->after[1] + qy) * w->after[2] * of_place;
+            for (tx = 0, x = begin[2]; tx < w->kernel[2] && x >= 0; tx++, x -= w->dilation[2]) {
+                uint32_t *const here = counters + (uint32_t)x * of_place;
+                const uint32_t place = row + tx * of_group;
+                if (!SNNB_REACHED(w, 2, x, qx)) continue;
+                seen_here[qx]++;
+                if (words == 1u && qx == x) {
+                    add_upwards(here, 1u, bits_at(rows, place, of_group));
+                    continue;
+                }
+                for (k = 0; k < words; k++) {
+                    const uint32_t n = of_group - 32u * k < 32u ? of_group - 32u * k : 32u;
+                    add_upwards(counters + (uint32_t)qx * of_place + k, words, bits_at(rows, place + 32u * k, n));
                 }
             }
         }
@@ -253,16 +251,14 @@ static void take_apart(const uint32_t *planes, uint32_t words, uint32_t outputs,
     while (seen >> num_planes != 0u) num_planes++; /* no count has more bits */
     take_bytes(planes, words, num_planes < 8u ? num_planes : 8u, low);
     if (num_planes > 8u) take_bytes(planes + 8u * words, words, num_planes - 8u, high);
-    for (k = 0; k < 8u; k++, sums += apart) {
-        uint32_t counts = low[k], more = num_planes > 8u ? high[k] : 0u;
+    for (k = 0; k < 8u && k < outputs; k++, sums += apart) {
+        uint32_t counts = low[k];
         int16_t *sum = sums;
-        for (o = k; o < outputs; o += 8u, counts >>= 8, sum += 8u * apart) {
+        for (o = k; o < outputs; o += 8u, counts >>= 8, sum += 8u * apart)
             *sum = (int16_t)(2 * (int32_t)(counts & 255u) - silent);
-            if (more != 0u) {
-                *sum = (int16_t)(*sum + (int16_t)((more & 127u) << 9));
-                more >>= 8;
-            }
-        }
+        if (num_planes <= 8u) continue;
+        for (o = k, sum = sums, counts = high[k]; o < outputs; o += 8u, counts >>= 8, sum += 8u * apart)
+            *sum = (int16_t)(*sum + (int16_t)((counts & 127u) << 9));
     }
 }
 
@@ -346,30 +342,31 @@ static const snnb_window everything = {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1
 SNNB_ADD(snnb_add_real, float, SNNB_PLUS, SNNB_MINUS)
 SNNB_ADD(snnb_add_fixed, int32_t, snnb_fixed_add, snnb_fixed_sub)
 
-#define SNNB_POOL(name, number, least)                                                                                  \
-    static void name##_row(const number *row, const snnb_window *w, number *out) {                                      \
-        const uint32_t after = w->after[2], taps = w->kernel[2];                                                        \
-        const int32_t before = w->before[2], stride = w->stride[2], padding = w->padding[2], dilation = w->dilation[2]; \
-        uint32_t tx, q;                                                                                                 \
-        for (tx = 0; tx < taps; tx++) {                                                                                 \
-            int32_t x = (int32_t)tx * dilation - padding;                                                               \
-            for (q = 0; x < 0; x += stride) q++;                                                                        \
-            for (; q < after && x < before; q++, x += stride)                                                           \
-                if (row[x] > out[q]) out[q] = row[x];                                                                   \
-        }                                                                                                               \
-    }                                                                                                                   \
-    void name(const number *x, uint32_t channels, const snnb_window *w, number *out) {                                  \
-        uint32_t qz, qy, tz, ty, i;                                                                                     \
-        for (; channels > 0u; channels--, x += volume(w->before))                                                       \
-            for (qz = 0; qz < w->after[0]; qz++)                                                                        \
-                for (qy = 0; qy < w->after[1]; qy++, out += w->after[2]) {                                              \
-                    for (i = 0; i < w->after[2]; i++) out[i] = least;                                                   \
-                    for (tz = 0; tz < w->kernel[0]; tz++)                                                               \
-                        for (ty = 0; ty < w->kernel[1]; ty++) {                                                         \
-                            const int32_t z = input_at(w, 0, qz, tz), y = input_at(w, 1, qy, ty);                       \
-                            if (z >= 0 && y >= 0) name##_row(x + (z * w->before[1] + y) * w->before[2], w, out);        \
-                        }                                                                                               \
-                }                                                                                                       \
+#define SNNB_POOL(name, number, least)                                                                                 \
+    /* What a tap sees of a row of inputs, for a row of outputs. */                                                    \
+    static void name##_row(const number *in, int32_t x, int32_t before, int32_t stride, number *out, uint32_t after) { \
+        for (; x < 0; x += stride, after--) out++;                                                                     \
+        for (in += x; after > 0u && x < before; after--, x += stride, in += stride, out++)                             \
+            if (*in > *out) *out = *in;                                                                                \
+    }                                                                                                                  \
+    void name(const number *x, uint32_t channels, const snnb_window *window, number *out) {                            \
+        const snnb_window here_only = *window, *const w = &here_only;                                                  \
+        const uint32_t after = w->after[2];                                                                            \
+        uint32_t qz, qy, tz, ty, tx, i;                                                                                \
+        for (; channels > 0u; channels--, x += volume(w->before))                                                      \
+            for (qz = 0; qz < w->after[0]; qz++)                                                                       \
+                for (qy = 0; qy < w->after[1]; qy++, out += after) {                                                   \
+                    for (i = 0; i < after; i++) out[i] = least;                                                        \
+                    for (tz = 0; tz < w->kernel[0]; tz++)                                                              \
+                        for (ty = 0; ty < w->kernel[1]; ty++) {                                                        \
+                            const int32_t z = input_at(w, 0, qz, tz), y = input_at(w, 1, qy, ty);                      \
+                            const number *const row = x + (z * w->before[1] + y) * w->before[2];                       \
+                            if (z < 0 || y < 0) continue;                                                              \
+                            for (tx = 0; tx < w->kernel[2]; tx++)                                                      \
+                                name##_row(row, (int32_t)(tx * w->dilation[2]) - w->padding[2], w->before[2],          \
+                                           w->stride[2], out, after);                                                  \
+                        }                                                                                              \
+                }                                                                                                      \
     }
 
 SNNB_POOL(snnb_pool_sums, int16_t, INT16_MIN)
