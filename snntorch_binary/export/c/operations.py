@@ -10,6 +10,7 @@ from torch import Tensor
 
 from snntorch_binary.export.c.builder import Builder
 from snntorch_binary.export.c.errors import no_form
+from snntorch_binary.export.c.layers import delay, keep
 from snntorch_binary.export.c.program import Reading
 from snntorch_binary.export.c.value import Places, Value, apply
 from snntorch_binary.graph.tree import leaves, mapped
@@ -126,6 +127,24 @@ def _attribute(x: Value, name: str) -> Any:
     return operation(name, (x,), {})
 
 
+def _one_step_later(x: Value, initial: Any, steps: int) -> Any:
+    now = x.at_first_step()
+    empty = isinstance(initial, Tensor) and initial.numel() == 0
+    value, node = delay(now, None if empty else initial)
+    keep(node, now)
+    return value.at_all_steps()
+
+
+def _running_sum(x: Value, initial: Any) -> Any:
+    if x.kind == "real":
+        raise no_form("a running sum of real numbers", "sum spikes, or read the outputs out by their mean")
+    now = x.at_first_step()
+    before, node = delay(now, initial)
+    total = apply("add", before, now)
+    keep(node, total)
+    return total.at_all_steps()
+
+
 def _over_time(what: Any) -> Callable[..., Any]:
     def read(x: Any, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
         axis = dim[0] if isinstance(dim, (tuple, list)) and len(dim) == 1 else dim
@@ -183,6 +202,8 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     "ones_like": lambda x, **_: torch.ones(x.shape),
     "full_like": lambda x, value, **_: torch.full(x.shape, float(value)),
     "fill_like": lambda x, value, **_: torch.full(x.shape, float(value)),
+    "one_step_later": _one_step_later,
+    "running_sum": _running_sum,
     "at_every_step": lambda x, steps: x.at_all_steps(steps),
     "sum": _over_time("sum"),
     "mean": _over_time("mean"),

@@ -119,6 +119,31 @@ def test_one_image(tmp_path):
         assert torch.equal(device.run(x[example].expand(6, -1))[0], counts[example])
 
 
+class Later(BatchFirst):
+    """Sees what the first neurons fired a step ago, and counts its spikes in a sum of its own."""
+
+    def forward(self, x):
+        one = two = None
+        before, total = torch.zeros(x.shape[1], 30), torch.zeros(x.shape[1], 4)
+        for x_t in x:
+            spikes, two = self.two(self.last(before), two)
+            before, one = self.one(self.first(x_t), one)
+            total = total + spikes
+        return total
+
+
+def test_a_layer_that_sees_the_step_before(tmp_path):
+    torch.manual_seed(0)
+    net, x = Later().eval(), networks.spikes(7, 3, 20)
+    packed = sb.pack(net, x)
+    assert {"one_step_later", "running_sum"} <= {each.name for each in packed.instructions}
+    device = host.Device(packed, tmp_path, sample=x)
+    counts = packed(x)
+    assert float(counts.sum()) > 0
+    for example in range(3):
+        assert torch.equal(device.run(x[:, example])[0], counts[example])
+
+
 def test_one_output_says_two_classes_by_its_sign(tmp_path):
     torch.manual_seed(0)
     net = nn.Sequential(sb.nn.BinaryLinear(20, 30), sb.nn.Leaky(beta=0.9, threshold=0.3), sb.nn.BinaryLinear(30, 1))
