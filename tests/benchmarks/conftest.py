@@ -1,4 +1,4 @@
-"""Benchmarks run with `--benchmark-only`, or where `pytest tests/benchmarks -k NAME` asks for some by name; else not."""
+"""Benchmarks run with `--benchmark-only`, or where `pytest tests/benchmarks -k NAME` asks for some by name."""
 
 from pathlib import Path
 
