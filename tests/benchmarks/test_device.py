@@ -37,10 +37,11 @@ SHAPE, STEPS, DENSITY = (2, 34, 34), 10, 0.084
 NETWORKS = {
     "2312-512-4": lambda: SpikingMLP(2312, [512], 4, drive=6.0),
     "12C5-MP2-32C5-MP2-4": lambda: SpikingConvNet(SHAPE, 4),
+    "32C5-MP2-64C5-MP2-4": lambda: SpikingConvNet(SHAPE, 4, channels=(32, 64)),
 }
 _PLACES = (
-    "a word of weights holds a bit for each of 12 or 32 channels, at the cost of 32; what is done at every place does not "
-    "become less with fewer spikes (callgrind: taps of events 43 %, counts 29 %, pooling 14 %, neurons 10 %)"
+    "a word of weights holds a bit for each channel up to 32, at the cost of 32; what is done at every place does "
+    "not become less with fewer spikes (callgrind: taps of events 43 %, counts 29 %, pooling 14 %, neurons 10 %)"
 )
 WHY = {
     "Cortex-M4, events in": _PLACES,
@@ -80,7 +81,7 @@ def subject(request, recordings):
         return Subject(request.param, net.eval(), x, net.eval()(x).mean(0).argmax(-1))
     x, labels = recordings.train.__getitems__(range(len(recordings.train)))
     optimizer = sb.optim.BayesBiSNN(net.parameters(), lr=0.6, rho=0.0, betas=(0.9, 0.999), base_lr=1e-3)
-    for _ in range(6):
+    for _ in range(4):
         for index in torch.randperm(len(labels)).split(40):
             optimizer.zero_grad()
             F.cross_entropy(5 * net(x[:, index]).mean(0), labels[index]).backward()
