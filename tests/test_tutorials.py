@@ -17,7 +17,8 @@ TUTORIALS = Path(__file__).parent.parent / "tutorials"
 NOTEBOOKS = sorted(TUTORIALS.glob("*.ipynb"))
 NEED_NORSE = ("08_deploy",)
 NEED_RAY = ("12_population_based_training",)
-NEED_RECORDINGS = ("03_events_with_tonic", "09_winner_take_all")  # the first would else download about a gigabyte
+# The first would else download about a gigabyte.
+NEED_RECORDINGS = ("03_events_with_tonic", "09_winner_take_all", "14_to_a_microcontroller")
 
 
 def outputs(cell):

@@ -13,6 +13,7 @@ from snntorch_binary.export.c.errors import CExportError
 from snntorch_binary.export.c.members import together
 from snntorch_binary.export.c.network import Reader, Skipped, input_value, value_of
 from snntorch_binary.export.c.operations import ReadOut, is_last_step
+from snntorch_binary.export.c.pooling import pooled_first
 from snntorch_binary.export.c.program import Const, Delay, Node, Program, Reading
 from snntorch_binary.export.c.value import MOST_EXAMPLES, MOST_STEPS, Places, Value
 from snntorch_binary.inference.structure import tensors_in_order
@@ -66,7 +67,9 @@ def describe(
         output = Reader(member, densities).module(net, x)
         builder.program.reading = _reading(output, readout, readout_scale)
         programs.append(_alive(builder.program))
-    return together(programs)
+    program = together(programs)
+    pooled_first(program)
+    return program
 
 
 def _densities(packed: nn.Module, sample: Tensor) -> dict[PackedLayer, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from snntorch_binary.export.c.errors import CExportError
@@ -62,8 +63,8 @@ def plan(program: Program) -> Plan:
     readers[program.reading.node].append(end)
     _place_delays(found, place, readers, end)
     _place_nodes(found, place, readers)
-    by_rows = [node for node in program.nodes if isinstance(node, Weighted) and _by_rows(node)]
-    found.planes = max((planes_of(node) * words(node.positive.shape[1]) for node in by_rows), default=0)
+    counting = [node for node in program.nodes if isinstance(node, Weighted) and node.kind == "sum" and not node.dense]
+    found.planes = max((planes_of(node) * _counted_together(node) for node in counting), default=0)
     return found
 
 
@@ -72,8 +73,10 @@ def planes_of(node: Weighted) -> int:
     return max(4, node.fan_in.bit_length())
 
 
-def _by_rows(node: Weighted) -> bool:
-    return node.kind == "sum" and node.window is None and not node.dense
+def _counted_together(node: Weighted) -> int:
+    """Return the words of outputs that are counted at once: of a convolution those of one group."""
+    positions = 1 if node.window is None else math.prod(node.window.after)
+    return positions * words(node.positive.shape[1] // node.groups)
 
 
 def _groups(program: Program) -> list[Group]:

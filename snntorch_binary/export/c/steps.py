@@ -130,7 +130,9 @@ class Steps:
         if isinstance(node, Weighted):
             return [f"    {self._sums(node)}"]
         if isinstance(node, Pool):
-            kind = {"bit": "bits", "real": "real" if isinstance(self.numbers, Floats) else "fixed"}[node.kind]
+            kind = {"bit": "bits", "sum": "sums", "real": "real" if isinstance(self.numbers, Floats) else "fixed"}[
+                node.kind
+            ]
             channels = node.source.size // _volume(node.window.before)
             window = self.constants.window(node.window)
             return [f"    snnb_pool_{kind}({self.array(node.source)}, {channels}u, {window}, {self.array(node)});"]
@@ -140,15 +142,16 @@ class Steps:
     def _sums(self, node: Weighted) -> str:
         source, rows, outputs = self.array(node.source), self.constants.weights(node), node.positive.shape[1]
         out = self.array(node)
+        planes = f"s->planes, {planes_of(node)}u"
         if node.window is None and node.kind == "sum":
             if node.dense:
                 return f"snnb_sum_columns({source}, {node.source.size}u, {rows}, {outputs}u, {out});"
-            planes = f"s->planes, {planes_of(node)}u"
             return f"snnb_sum_rows({source}, {node.source.size}u, {rows}, {outputs}u, {planes}, {out});"
         window = "0" if node.window is None else self.constants.window(node.window)
         channels = node.positive.shape[2] * node.groups
         if node.kind == "sum":
-            return f"snnb_sum_window({source}, {channels}u, {rows}, {outputs}u, {node.groups}u, {window}, {out});"
+            given = f"{source}, {channels}u, {rows}, {outputs}u, {node.groups}u, {window}"
+            return f"snnb_sum_window({given}, {planes}, {out});"
         kind = "real" if isinstance(self.numbers, Floats) else "fixed"
         return f"snnb_add_{kind}({source}, {channels}u, {rows}, {outputs}u, {node.groups}u, {window}, {out});"
 

@@ -1,6 +1,8 @@
 /* The runtime of networks written by snntorch_binary: the same for all of them. MIT licence. */
 #include "snnb.h"
 
+/* ---- bits ---------------------------------------------------------------------------------------------------- */
+
 static uint32_t ones(uint32_t x) {
 #if defined(__GNUC__) && defined(__POPCNT__)
     return (uint32_t)__builtin_popcountl((unsigned long)x);
@@ -15,7 +17,7 @@ static uint32_t ones(uint32_t x) {
 
 /* The place of the lowest one of x, which is not 0. */
 static uint32_t lowest(uint32_t x) {
-#if defined(__GNUC__) && (defined(__x86_64__) || defined(__aarch64__) || defined(__ARM_FEATURE_CLZ))
+#if defined(__GNUC__) && (defined(__i386__) || defined(__x86_64__) || defined(__aarch64__) || defined(__ARM_FEATURE_CLZ))
     return (uint32_t)__builtin_ctzl((unsigned long)x);
 #else
     static const uint8_t place[32] = {0,  1,  28, 2,  29, 14, 24, 3, 30, 22, 20, 15, 25, 17, 4,  8,
@@ -88,8 +90,14 @@ static void take_bytes(const uint32_t *planes, uint32_t words, uint32_t num_plan
         g = (g << 1) + ((word >> 6) & each);
         h = (h << 1) + ((word >> 7) & each);
     }
-    counts[0] = a, counts[1] = b, counts[2] = c, counts[3] = d;
-    counts[4] = e, counts[5] = f, counts[6] = g, counts[7] = h;
+    counts[0] = a;
+    counts[1] = b;
+    counts[2] = c;
+    counts[3] = d;
+    counts[4] = e;
+    counts[5] = f;
+    counts[6] = g;
+    counts[7] = h;
 }
 
 static void take_sums(const uint32_t *planes, uint32_t words, uint32_t outputs, uint32_t spikes, int16_t *sums) {
@@ -115,17 +123,20 @@ static void take_sums(const uint32_t *planes, uint32_t words, uint32_t outputs, 
                 sums[k + 24u] = (int16_t)(2 * (int32_t)(counts >> 24) - silent);
             }
         } else {
-            for (o = 0; o < here; o++) sums[o] = (int16_t)(2 * (int32_t)((low[o & 7u] >> (o & 24u)) & 255u) - silent);
+            for (k = 0; k < 8u; k++) {
+                uint32_t counts = low[k];
+                for (o = k; o < here; o += 8u, counts >>= 8) sums[o] = (int16_t)(2 * (int32_t)(counts & 255u) - silent);
+            }
         }
     }
 }
 
-/* Up to 31 bits from a place on; those behind them are 0. */
+/* Up to 32 bits from a place on; those behind them are 0. */
 static uint32_t bits_at(const uint32_t *bits, uint32_t place, uint32_t n) {
     const uint32_t shift = place & 31u;
     uint32_t word = bits[place >> 5] >> shift;
     if (shift + n > 32u) word |= bits[(place >> 5) + 1u] << (32u - shift);
-    return word & (((uint32_t)1 << n) - 1u);
+    return word & ((uint32_t)0xFFFFFFFFu >> (32u - n));
 }
 
 void snnb_sum_rows(const uint32_t *bits, uint32_t inputs, const uint32_t *rows, uint32_t outputs, uint32_t *planes,
@@ -166,6 +177,8 @@ void snnb_sum_columns(const uint32_t *bits, uint32_t inputs, const uint32_t *col
     }
 }
 
+/* ---- windows ------------------------------------------------------------------------------------------------- */
+
 static uint32_t volume(const uint16_t *sides) {
     return (uint32_t)sides[0] * sides[1] * sides[2];
 }
@@ -188,49 +201,102 @@ static int32_t input_at(const snnb_window *w, unsigned d, uint32_t q, uint32_t t
     return at * (int32_t)w->spread[d] == place && at < (int32_t)w->before[d] ? at : -1;
 }
 
-static void add_row(const uint32_t *rows, uint32_t place, uint32_t outputs, uint32_t stride, int16_t *sums) {
-    uint32_t word = rows[place >> 5] >> (place & 31u), o;
-    for (o = 0; o < outputs; o++, sums += stride) {
-        if (o != 0u && (place & 31u) == 0u) word = rows[place >> 5];
-        *sums = (int16_t)(*sums + (int16_t)(2 * (int16_t)(word & 1u) - 1));
-        word >>= 1;
-        place++;
+/* Whether what is left of an input's way, once it has gone by a tap, ends at an output place q of a dimension. */
+#define SNNB_REACHED(w, d, at, q)                                                                  \
+    ((at) >= 0 && ((q) = (w)->stride[d] == 1u ? (at) : (at) / (w)->stride[d], (q) < (w)->after[d]) && \
+     ((w)->stride[d] == 1u || (q) * (w)->stride[d] == (at)))
+
+/* Adds the rows of bits of an input's taps to the counters of the places that see it, which seen counts too. */
+static void add_taps(const snnb_window *w, const int32_t *begin, const uint32_t *rows, uint32_t first, uint32_t of_group,
+                     uint32_t *planes, uint32_t num_planes, int16_t *seen) {
+    const uint32_t words = SNNB_WORDS(of_group), of_place = words * num_planes;
+    int32_t z, y, x, qz = 0, qy = 0, qx = 0;
+    uint32_t tz, ty, tx, k;
+    for (tz = 0, z = begin[0]; tz < w->kernel[0]; tz++, z -= w->dilation[0]) {
+        if (!SNNB_REACHED(w, 0, z, qz)) continue;
+        for (ty = 0, y = begin[1]; ty < w->kernel[1] && y >= 0; ty++, y -= w->dilation[1]) {
+            const uint32_t row = first + (tz * w->kernel[1] + ty) * w->kernel[2] * of_group;
+            int16_t *seen_here;
+            uint32_t *counters;
+            if (!SNNB_REACHED(w, 1, y, qy)) continue;
+            seen_here = seen + (qz * w->after[1] + qy) * w->after[2];
+            counters = planes + (uint32_t)(qz * w->after[1] + qy) * w->after[2] * of_place;
+            for (tx = 0, x = begin[2]; tx < w->kernel[2] && x >= 0; tx++, x -= w->dilation[2]) {
+                uint32_t *const here = counters + (uint32_t)x * of_place;
+                const uint32_t place = row + tx * of_group;
+                if (!SNNB_REACHED(w, 2, x, qx)) continue;
+                seen_here[qx]++;
+                if (words == 1u && qx == x) {
+                    add_upwards(here, 1u, bits_at(rows, place, of_group));
+                    continue;
+                }
+                for (k = 0; k < words; k++) {
+                    const uint32_t n = of_group - 32u * k < 32u ? of_group - 32u * k : 32u;
+                    add_upwards(counters + (uint32_t)qx * of_place + k, words, bits_at(rows, place + 32u * k, n));
+                }
+            }
+        }
     }
 }
 
-/* Do something for every output position q that sees an input position, and something else after each tap. */
-#define SNNB_EACH_OUTPUT(w, at, next, work)                                                                   \
-    do {                                                                                                      \
-        const uint32_t z = (at) / ((uint32_t)(w)->before[1] * (w)->before[2]), x = (at) % (w)->before[2];     \
-        const uint32_t y = (at) / (w)->before[2] % (w)->before[1];                                            \
-        uint32_t tz, ty, tx;                                                                                  \
-        for (tz = 0; tz < (w)->kernel[0]; tz++) {                                                             \
-            const int32_t qz = output_at(w, 0, z, tz);                                                        \
-            for (ty = 0; ty < (w)->kernel[1]; ty++) {                                                         \
-                const int32_t qy = output_at(w, 1, y, ty);                                                    \
-                for (tx = 0; tx < (w)->kernel[2]; tx++, next) {                                               \
-                    const int32_t qx = output_at(w, 2, x, tx);                                                \
-                    const int32_t q = (qz * (w)->after[1] + qy) * (w)->after[2] + qx;                         \
-                    if (qz >= 0 && qy >= 0 && qx >= 0) work;                                                  \
-                }                                                                                             \
-            }                                                                                                 \
-        }                                                                                                     \
-    } while (0)
+/* Sums of up to 32 outputs, which stand apart. */
+static void take_apart(const uint32_t *planes, uint32_t words, uint32_t outputs, uint32_t seen, int16_t *sums,
+                       uint32_t apart) {
+    uint32_t num_planes = 0, low[8], high[8], k, o;
+    const int32_t silent = (int32_t)seen;
+    if (seen == 0u) {
+        for (o = 0; o < outputs; o++, sums += apart) *sums = 0;
+        return;
+    }
+    while (seen >> num_planes != 0u) num_planes++; /* no count has more bits */
+    take_bytes(planes, words, num_planes < 8u ? num_planes : 8u, low);
+    if (num_planes > 8u) take_bytes(planes + 8u * words, words, num_planes - 8u, high);
+    for (k = 0; k < 8u && k < outputs; k++, sums += apart) {
+        uint32_t counts = low[k];
+        int16_t *sum = sums;
+        for (o = k; o < outputs; o += 8u, counts >>= 8, sum += 8u * apart)
+            *sum = (int16_t)(2 * (int32_t)(counts & 255u) - silent);
+        if (num_planes <= 8u) continue;
+        for (o = k, sum = sums, counts = high[k]; o < outputs; o += 8u, counts >>= 8, sum += 8u * apart)
+            *sum = (int16_t)(*sum + (int16_t)((counts & 127u) << 9));
+    }
+}
 
 void snnb_sum_window(const uint32_t *bits, uint32_t channels, const uint32_t *rows, uint32_t outputs, uint32_t groups,
-                     const snnb_window *window, int16_t *sums) {
-    const uint32_t size = volume(window->before), after = volume(window->after), taps = volume(window->kernel);
-    const uint32_t of_group = outputs / groups, each = channels / groups;
-    uint32_t i, k, word;
-    for (i = 0; i < outputs * after; i++) sums[i] = 0;
-    for (k = 0; k < SNNB_WORDS(channels * size); k++)
-        for (word = bits[k]; word != 0u; word &= word - 1u) {
-            const uint32_t element = 32u * k + lowest(word), channel = element / size, at = element % size;
-            int16_t *const out = sums + channel / each * of_group * after;
-            uint32_t place = channel * taps * of_group;
-            SNNB_EACH_OUTPUT(window, at, place += of_group, add_row(rows, place, of_group, after, out + q));
+                     const snnb_window *window, uint32_t *planes, uint32_t num_planes, int16_t *sums) {
+    const snnb_window here_only = *window, *const w = &here_only; /* so that no sum can be one of its numbers */
+    const uint32_t after = volume(w->after), taps = volume(w->kernel), each = channels / groups;
+    const uint32_t of_group = outputs / groups, words = SNNB_WORDS(of_group);
+    uint32_t group, channel = 0, place = 0, z, y, x, k, o;
+    for (group = 0; group < groups; group++, sums += of_group * after) {
+        memset(planes, 0, after * words * num_planes * sizeof *planes);
+        memset(sums, 0, after * sizeof *sums);
+        for (; channel < (group + 1u) * each; channel++)
+            for (z = 0; z < w->before[0]; z++)
+                for (y = 0; y < w->before[1]; y++)
+                    for (x = 0; x < w->before[2]; x += 32u) {
+                        const uint32_t here = w->before[2] - x < 32u ? w->before[2] - x : 32u;
+                        uint32_t word = bits_at(bits, place, here);
+                        place += here;
+                        for (; word != 0u; word &= word - 1u) {
+                            int32_t begin[3];
+                            begin[0] = (int32_t)(z * w->spread[0] + w->padding[0]);
+                            begin[1] = (int32_t)(y * w->spread[1] + w->padding[1]);
+                            begin[2] = (int32_t)((x + lowest(word)) * w->spread[2] + w->padding[2]);
+                            add_taps(w, begin, rows, channel * taps * of_group, of_group, planes, num_planes, sums);
+                        }
+                    }
+        for (k = 0; k < after; k++) {
+            const uint32_t seen = (uint32_t)sums[k];
+            for (o = 0; o < of_group; o += 32u) {
+                const uint32_t here = of_group - o < 32u ? of_group - o : 32u;
+                take_apart(planes + (k * num_planes * words + (o >> 5)), words, here, seen, sums + o * after + k, after);
+            }
         }
+    }
 }
+
+/* ---- real numbers -------------------------------------------------------------------------------------------- */
 
 #define SNNB_INPUT_OF(w, q, tz, ty, tx, found)                                                             \
     do {                                                                                                   \
@@ -276,41 +342,66 @@ static const snnb_window everything = {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1
 SNNB_ADD(snnb_add_real, float, SNNB_PLUS, SNNB_MINUS)
 SNNB_ADD(snnb_add_fixed, int32_t, snnb_fixed_add, snnb_fixed_sub)
 
-#define SNNB_POOL(name, number)                                                              \
-    void name(const number *x, uint32_t channels, const snnb_window *w, number *out) {       \
-        const uint32_t size = volume(w->before), after = volume(w->after);                   \
-        uint32_t c, q, tz, ty, tx;                                                           \
-        for (c = 0; c < channels; c++)                                                       \
-            for (q = 0; q < after; q++) {                                                    \
-                number most = 0;                                                             \
-                int found = 0;                                                               \
-                for (tz = 0; tz < w->kernel[0]; tz++)                                        \
-                    for (ty = 0; ty < w->kernel[1]; ty++)                                    \
-                        for (tx = 0; tx < w->kernel[2]; tx++) {                              \
-                            int32_t i;                                                       \
-                            SNNB_INPUT_OF(w, q, tz, ty, tx, i);                              \
-                            if (i >= 0 && (!found || x[c * size + (uint32_t)i] > most)) {    \
-                                most = x[c * size + (uint32_t)i];                            \
-                                found = 1;                                                   \
-                            }                                                                \
-                        }                                                                    \
-                out[c * after + q] = most;                                                   \
-            }                                                                                \
+#define SNNB_POOL(name, number, least)                                                                                 \
+    /* What a tap sees of a row of inputs, for a row of outputs. */                                                    \
+    static void name##_row(const number *in, int32_t x, int32_t before, int32_t stride, number *out, uint32_t after) { \
+        for (; x < 0; x += stride, after--) out++;                                                                     \
+        for (in += x; after > 0u && x < before; after--, x += stride, in += stride, out++)                             \
+            if (*in > *out) *out = *in;                                                                                \
+    }                                                                                                                  \
+    void name(const number *x, uint32_t channels, const snnb_window *window, number *out) {                            \
+        const snnb_window here_only = *window, *const w = &here_only;                                                  \
+        const uint32_t after = w->after[2];                                                                            \
+        uint32_t qz, qy, tz, ty, tx, i;                                                                                \
+        for (; channels > 0u; channels--, x += volume(w->before))                                                      \
+            for (qz = 0; qz < w->after[0]; qz++)                                                                       \
+                for (qy = 0; qy < w->after[1]; qy++, out += after) {                                                   \
+                    for (i = 0; i < after; i++) out[i] = least;                                                        \
+                    for (tz = 0; tz < w->kernel[0]; tz++)                                                              \
+                        for (ty = 0; ty < w->kernel[1]; ty++) {                                                        \
+                            const int32_t z = input_at(w, 0, qz, tz), y = input_at(w, 1, qy, ty);                      \
+                            const number *const row = x + (z * w->before[1] + y) * w->before[2];                       \
+                            if (z < 0 || y < 0) continue;                                                              \
+                            for (tx = 0; tx < w->kernel[2]; tx++)                                                      \
+                                name##_row(row, (int32_t)(tx * w->dilation[2]) - w->padding[2], w->before[2],          \
+                                           w->stride[2], out, after);                                                  \
+                        }                                                                                              \
+                }                                                                                                      \
     }
 
-SNNB_POOL(snnb_pool_real, float)
-SNNB_POOL(snnb_pool_fixed, int32_t)
+SNNB_POOL(snnb_pool_sums, int16_t, INT16_MIN)
+SNNB_POOL(snnb_pool_real, float, -3.40282347e38f)
+SNNB_POOL(snnb_pool_fixed, int32_t, INT32_MIN)
 
 void snnb_pool_bits(const uint32_t *bits, uint32_t channels, const snnb_window *w, uint32_t *out) {
     const uint32_t size = volume(w->before), after = volume(w->after);
-    uint32_t k, word;
+    uint32_t k, tz, ty, tx;
     for (k = 0; k < SNNB_WORDS(channels * after); k++) out[k] = 0;
-    for (k = 0; k < SNNB_WORDS(channels * size); k++)
+    for (k = 0; k < SNNB_WORDS(channels * size); k++) {
+        uint32_t word;
         for (word = bits[k]; word != 0u; word &= word - 1u) {
-            const uint32_t element = 32u * k + lowest(word), first = element / size * after, at = element % size;
-            SNNB_EACH_OUTPUT(w, at, (void)0, SNNB_SET(out, first + (uint32_t)q));
+            const uint32_t element = 32u * k + lowest(word), channel = element / size, at = element % size;
+            const uint32_t z = at / ((uint32_t)w->before[1] * w->before[2]);
+            const uint32_t y = at / w->before[2] % w->before[1], x = at % w->before[2];
+            for (tz = 0; tz < w->kernel[0]; tz++) {
+                const int32_t qz = output_at(w, 0, z, tz);
+                for (ty = 0; ty < w->kernel[1]; ty++) {
+                    const int32_t qy = output_at(w, 1, y, ty);
+                    for (tx = 0; tx < w->kernel[2]; tx++) {
+                        const int32_t qx = output_at(w, 2, x, tx);
+                        if (qz >= 0 && qy >= 0 && qx >= 0) {
+                            const uint32_t q =
+                                channel * after + ((uint32_t)qz * w->after[1] + (uint32_t)qy) * w->after[2] + (uint32_t)qx;
+                            SNNB_SET(out, q);
+                        }
+                    }
+                }
+            }
         }
+    }
 }
+
+/* ---- arithmetic ---------------------------------------------------------------------------------------------- */
 
 float snnb_fma(float a, float b, float c) {
 #if defined(__GNUC__) && defined(__FP_FAST_FMAF)
@@ -339,11 +430,18 @@ static int32_t held(int64_t x) {
 
 int32_t snnb_fixed_mul(int32_t a, int32_t b, unsigned point) {
     const int64_t product = (int64_t)a * b, half = (int64_t)1 << (point - 1u);
-    /* To the nearest, alike on both sides of zero; a shift of negative numbers is not portable. */
+    /* Divided with rounding to the nearest, alike on both sides of zero; a shift of negative numbers is not portable. */
     return held(product < 0 ? -(int64_t)((uint64_t)(half - product) >> point) : (product + half) >> point);
 }
 
-int32_t snnb_fixed_div(int32_t a, int32_t b, unsigned point) { return held((int64_t)a * ((int64_t)1 << point) / b); }
+int32_t snnb_fixed_div(int32_t a, int32_t b, unsigned point) {
+    return held((int64_t)a * ((int64_t)1 << point) / b);
+}
 
-int32_t snnb_fixed_add(int32_t a, int32_t b) { return held((int64_t)a + b); }
-int32_t snnb_fixed_sub(int32_t a, int32_t b) { return held((int64_t)a - b); }
+int32_t snnb_fixed_add(int32_t a, int32_t b) {
+    return held((int64_t)a + b);
+}
+
+int32_t snnb_fixed_sub(int32_t a, int32_t b) {
+    return held((int64_t)a - b);
+}

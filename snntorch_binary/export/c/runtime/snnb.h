@@ -32,9 +32,10 @@ void snnb_sum_rows(const uint32_t *bits, uint32_t inputs, const uint32_t *rows, 
                    uint32_t num_planes, int16_t *sums);
 /* The same where many inputs spike: of each output a row of bits, one an input. */
 void snnb_sum_columns(const uint32_t *bits, uint32_t inputs, const uint32_t *columns, uint32_t outputs, int16_t *sums);
-/* A convolution. Of each input channel and tap a row of bits, one an output channel of its group, without gaps. */
+/* A convolution. Of each input channel and tap a row of bits, one an output channel of its group, without gaps;
+   planes: for each output position SNNB_WORDS(outputs of a group) times the bits of the largest count. */
 void snnb_sum_window(const uint32_t *bits, uint32_t channels, const uint32_t *rows, uint32_t outputs, uint32_t groups,
-                     const snnb_window *window, int16_t *sums);
+                     const snnb_window *window, uint32_t *planes, uint32_t num_planes, int16_t *sums);
 
 /* The same of real numbers, added one after the other; without a window every output sees every input. */
 void snnb_add_real(const float *x, uint32_t channels, const uint32_t *rows, uint32_t outputs, uint32_t groups,
@@ -44,6 +45,7 @@ void snnb_add_fixed(const int32_t *x, uint32_t channels, const uint32_t *rows, u
 
 /* The maximum over windows of each channel. */
 void snnb_pool_bits(const uint32_t *bits, uint32_t channels, const snnb_window *window, uint32_t *out);
+void snnb_pool_sums(const int16_t *x, uint32_t channels, const snnb_window *window, int16_t *out);
 void snnb_pool_real(const float *x, uint32_t channels, const snnb_window *window, float *out);
 void snnb_pool_fixed(const int32_t *x, uint32_t channels, const snnb_window *window, int32_t *out);
 
