@@ -1,8 +1,11 @@
 """How Sphinx builds this site: ``sphinx-build --fail-on-warning docs OUT``."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
+
+from docutils import nodes
 
 from snntorch_binary import __version__
 
@@ -11,12 +14,22 @@ sys.path.insert(0, str(HERE))
 
 project = "snntorch_binary"
 author = "The snntorch_binary developers"
+copyright = "the snntorch_binary developers, MIT licence"
 release = version = __version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "myst_nb"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+    "myst_nb",
+]
 html_theme = "furo"
 html_title = f"snntorch_binary {__version__}"
 html_show_sourcelink = False
+html_static_path = ["static"]
+html_css_files = ["phone.css"]
 html_copy_source = False
 
 # The docstrings are Google's, and name things in single backticks.
@@ -45,11 +58,12 @@ nb_execution_mode = "off"
 shutil.rmtree(HERE / "tutorials", ignore_errors=True)
 shutil.copytree(HERE.parent / "tutorials", HERE / "tutorials", ignore=shutil.ignore_patterns("*.csv", "images"))
 
-from pictures import draw  # noqa: E402  # beside this file
+from pictures import draw, thumbnails  # noqa: E402  # beside this file
 
 shutil.rmtree(HERE / "drawn", ignore_errors=True)
 (HERE / "drawn").mkdir()
 draw(HERE / "drawn")
+thumbnails(HERE / "tutorials", HERE / "drawn")
 
 
 def by_short_name(app, env, node, contnode):
@@ -67,6 +81,37 @@ def by_short_name(app, env, node, contnode):
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", found[0], node, contnode)
 
 
+def readable(app, document, page):
+    """Say in words what a notebook's picture is of, and keep the figures of a table's cell on one line."""
+    title = said = ""
+    for node in document.findall():
+        if isinstance(node, nodes.title):
+            title, said = node.astext(), ""
+        elif isinstance(node, nodes.paragraph):
+            said = node.astext().split(". ")[0]
+        elif isinstance(node, nodes.image) and not node.get("alt"):
+            node["alt"] = f"{title}: {said}" if said else title
+    for entry in document.findall(nodes.entry):
+        for text in list(entry.findall(nodes.Text)):
+            if " ± " in text or " / " in text:
+                kept = re.sub(r"(?<=\d) ([±/]) (?=[\d.])", "\u00a0\\1\u00a0", text)
+                text.parent.replace(text, nodes.Text(kept))
+
+
+def without_dead_ends(app, page, template, context, document):
+    """Take away a source page's links to documentation of names that have none."""
+    if not page.startswith("_modules/"):
+        return
+    known = app.env.get_domain("py").objects
+
+    def kept(link):
+        return link[0] if link[1] in known else ""
+
+    context["body"] = re.sub(r'<a class="viewcode-back" href="[^"]*#([^"]*)">\[docs\]</a>', kept, context["body"])
+
+
 def setup(app):
-    """Register the hook."""
+    """Register the hooks."""
+    app.connect("html-page-context", without_dead_ends)
     app.connect("missing-reference", by_short_name)
+    app.connect("doctree-resolved", readable)

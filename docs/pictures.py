@@ -1,5 +1,7 @@
-"""The pictures of this site that are drawn when it is built."""
+"""The pictures of this site that are drawn, or taken from the notebooks, when it is built."""
 
+import base64
+import json
 from pathlib import Path
 
 import torch
@@ -16,3 +18,14 @@ def draw(folder: Path) -> None:
     rate = 0.9 * (-0.5 * ((cell - middle[:, None]) / 2) ** 2).exp()
     spikes = torch.rand(rate.shape, generator=torch.Generator().manual_seed(1)) < rate  # 0 is the corruptions' own
     corruption_grid(spikes, folder / "corruptions-spikes.png", kind="spikes")
+
+
+def thumbnails(notebooks: Path, folder: Path) -> None:
+    """Keep the last picture of each notebook as ``tutorial-NN.png``, or ``.jpeg``, NN being its number."""
+    for path in sorted(notebooks.glob("*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf8"))["cells"]
+        shown = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+        pictures = [(kind, data[kind]) for data in shown for kind in ("image/png", "image/jpeg") if kind in data]
+        kind, picture = pictures[-1]
+        name = f"tutorial-{path.name[:2]}.{kind.partition('/')[2]}"
+        (folder / name).write_bytes(base64.b64decode(picture))

@@ -46,3 +46,41 @@ def require(module: str, extra: str) -> ModuleType:
         raise MissingPackageError(
             f"{module.split('.')[0]} is not installed; install it with `pip install 'snntorch-binary[{extra}]'`."
         ) from None
+
+
+MODULES = {
+    "lightning": ("matplotlib", "rich", "jsonargparse", "torchmetrics", "lightning"),  # each imports those before it
+    "export": ("nir", "nirtorch", "safetensors"),
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "federated": ("flwr",),
+    "tune": ("ray.tune",),
+}
+"""What a command imports of the extras of this package."""
+
+
+def require_extras(*extras: str, also: tuple[str, ...] = ()) -> None:
+    """Import what extras bring, or say in one sentence which of them to install, all at once.
+
+    Args:
+        extras: names of extras, keys of `MODULES`.
+        also: others that are named with them where something is missing; they are not asked for otherwise.
+
+    Raises:
+        MissingPackageError: a package of `extras` is not installed.
+    """
+    missing = {extra: package for extra in extras if (package := _missing(extra)) is not None}
+    if missing:
+        named = [*missing, *(extra for extra in also if _missing(extra) is not None)]
+        raise MissingPackageError(
+            f"{next(iter(missing.values()))} is not installed; install it with "
+            f"`pip install 'snntorch-binary[{','.join(named)}]'`."
+        )
+
+
+def _missing(extra: str) -> str | None:
+    for module in MODULES[extra]:
+        try:
+            require(module, extra)
+        except MissingPackageError:
+            return module.split(".")[0]
+    return None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from snntorch_binary import __version__
-from snntorch_binary._errors import MissingPackageError, in_one_line, require
+from snntorch_binary._errors import MissingPackageError, in_one_line, require_extras
 from snntorch_binary.commands import compare, evaluate, export, federate, predict, summary, tune
 
 _LIGHTNING_COMMANDS = {
@@ -16,17 +16,10 @@ _LIGHTNING_COMMANDS = {
     "validate": "measure a checkpoint on validation data",
     "test": "measure a checkpoint on test data",
 }
-_EPILOG = """examples:
-  snntorch-binary compare digits
-  snntorch-binary compare --config mine.yaml --jobs 4
-  snntorch-binary compare mnist --data-dir data --epochs 5 --seeds 0
-  snntorch-binary compare nmnist --data-dir data --classes 6,7,8,9
-  snntorch-binary compare nmnist --data-dir data --classes 6,9 --rules vowel-wta,vowel-binary,bayes
-  snntorch-binary compare mnist --data-dir data --rules softlif,softlif-st
-  snntorch-binary fit --config digits-bayes
-  snntorch-binary predict results/mnist/runs/bayes-seed0 pictures --out answers.csv
-  snntorch-binary tune digits-bayes-pbt
-  snntorch-binary export --to packed results/digits/runs/bayes-seed0/last.ckpt digits.safetensors
+_EPILOG = """begin with:
+  snntorch-binary compare digits               no files needed, a few minutes
+  snntorch-binary compare --config mine.yaml   your own network and data
+  snntorch-binary COMMAND --help               its options and examples
 """
 
 
@@ -61,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(error: BaseException) -> int:
-    print(f"snntorch-binary: error: {in_one_line(str(error))}", file=sys.stderr)
+    page = getattr(error, "page", None)  # of the guide, by errors that have one
+    where = "" if page is None else f" See {page}."
+    print(f"snntorch-binary: error: {in_one_line(str(error))}{where}", file=sys.stderr)
     return 1
 
 
@@ -94,15 +89,30 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"snntorch-binary: error: {message} (see {self.prog} --help)\n")
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help with a column that is wide enough for commands: argparse forgets that they are indented."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = len("  validate  ")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="snntorch-binary",
-        description="Spiking networks with 1-bit weights: compare the rules they learn by, or train one network.",
+        usage="snntorch-binary [--help] [--version] COMMAND ...",
+        description="Spiking networks with 1-bit weights: compare rules, train, answer, export.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
+        add_help=False,
     )
-    parser.add_argument("--version", action="version", version=f"snntorch-binary {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    # Said by the usage: the whole help fits a screen of 24 lines.
+    parser.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
+    version = f"snntorch-binary {__version__}"
+    parser.add_argument("--version", action="version", version=version, help=argparse.SUPPRESS)
+    commands = parser.add_subparsers(
+        prog="snntorch-binary", title="commands", dest="command", required=True, metavar="COMMAND"
+    )
     compare.add_to(commands)
     for name, what in _LIGHTNING_COMMANDS.items():
         commands.add_parser(name, help=what, add_help=False)
@@ -116,8 +126,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run_lightning(arguments: list[str]) -> None:
-    for package in ("rich", "jsonargparse", "torchmetrics", "lightning"):
-        require(package, "lightning")
+    require_extras("lightning")
     from snntorch_binary.experiments.fit.command import run
 
     run(arguments, _LIGHTNING_COMMANDS)

@@ -21,6 +21,7 @@ from pathlib import Path
 IMPORTED = [
     "sklearn.datasets",
     "matplotlib.pyplot",
+    "numba",
     "snntorch",
     "snntorch_binary.cli",
     "snntorch_binary.experiments.compare",

@@ -1,16 +1,22 @@
 """What all tests share."""
 
+import contextlib
 import itertools
 import os
 import pickle
 from pathlib import Path
 
+import figures
 import pytest
 import torch
 
 import snntorch_binary as sb
 from snntorch_binary.kernels import engine
 from snntorch_binary.weights import binary_layers, draw, rule
+
+fcntl = None
+with contextlib.suppress(ImportError):  # not on Windows
+    import fcntl
 
 # As modules with doctests: the first all have one name, the other is what Flower's own processes import.
 collect_ignore_glob = ["*/conftest.py", "*/network_app/*"]
@@ -37,6 +43,16 @@ def pytest_collection_modifyitems(items):
             item.add_marker("slow")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Let ``-n 2`` give each process half of the files, as what a file's tests share is then made once."""
+    if config.getvalue("dist") == "load":
+        from xdist.scheduler import WorkStealingScheduling
+
+        return WorkStealingScheduling(config, log)
+    return None
+
+
 def take_noise_from(monkeypatch, noise):
     """Let every draw to come have the noise that a function of latent and seed returns."""
     monkeypatch.setattr(engine, "_chosen", "torch")  # compiled kernels make their own
@@ -52,6 +68,24 @@ def compile_in_silence():
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def compile_once(tmp_path_factory):
+    """Of several processes that test, one compiles a kernel, which takes seconds, and the others take its result."""
+    if fcntl is None:
+        yield
+        return
+    compile_and_call, folder = engine.announced._compile_and_call, tmp_path_factory.getbasetemp().parent
+
+    def in_turn(announced, *args):
+        with open(folder / f"compiling-{announced.kernel.py_func.__name__}", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            return compile_and_call(announced, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine.announced, "_compile_and_call", in_turn)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def seed():
     """Every test starts from the same random numbers, whichever others run."""
@@ -59,11 +93,19 @@ def seed():
 
 
 @pytest.fixture
-def real_data():
-    """The folder of real data sets, or a skip that says why."""
+def undrawn():
+    """Commands do not draw the figures that they write."""
+    with figures.left_undrawn():
+        yield
+
+
+@pytest.fixture
+def real_data(tmp_path_factory, monkeypatch):
+    """The folder of real data sets, or a skip that says why; one cache for all tests that unpack them."""
     folder = os.environ.get("SNNTORCH_BINARY_DATA")
     if not folder:
         pytest.skip("SNNTORCH_BINARY_DATA does not name a folder with the real data sets")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "shared-cache"))
     return Path(folder)
 
 

@@ -16,6 +16,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import figures
+
 _CHANGE = {"os.rename": 1, "os.remove": 0, "os.mkdir": 0, "os.rmdir": 0}
 """Audit events that change a folder, and the argument that is the path."""
 
@@ -109,9 +111,10 @@ def population(out="out"):
 
 
 def import_all():
-    """Import what commands import when they run, so that their processes need not."""
+    """Import what commands import when they run, compiled kernels, too, so that their processes need not."""
     import matplotlib.pyplot  # noqa: F401
     import sklearn.datasets  # noqa: F401
+    import torch
 
     import snntorch_binary
 
@@ -119,12 +122,15 @@ def import_all():
     for room in ("lightning", "experiments", "experiments/compare", "experiments/fit"):
         for path in (root / room).glob("[!_]*.py"):
             importlib.import_module(".".join(("snntorch_binary", *Path(room).parts, path.stem)))
+    with torch.no_grad():  # the first kernel makes numba ready for all
+        snntorch_binary.nn.Leaky(0.9)(torch.ones(2, 1, 3))
 
 
 def main(folder, fault, step, arguments):
     from snntorch_binary.cli import main as command_line
 
     import_all()
+    figures.left_undrawn().start()
 
     def run_command(*more):
         return population() if arguments == ["population"] else command_line([*arguments, *more])

@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 
@@ -9,6 +8,8 @@ import torch
 import snntorch_binary as sb
 from snntorch_binary.cli import main
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+FEW = ["--data.limit_per_class", "20"]
 TINY = ["--epochs", "1", "--limit-per-class", "4", "--seeds", "0", "--jobs", "1"]
 
 
@@ -177,7 +178,7 @@ def test_help(command, capsys):
     assert error == ""
     assert text.startswith("usage: snntorch-binary")
     words = {
-        "": ["compare", "predict", "evaluate", "examples:"],
+        "": ["compare", "predict", "evaluate", "begin with:"],
         "compare": ["--config", "--data-dir", "--limit-per-class", "--jobs", "class_path: my_models.ConvNet"],
         "predict": ["RUN [FOLDER]", "--network", "--config", "entropy"],
         "evaluate": ["--data DATA", "--network", "calibration"],
@@ -214,7 +215,7 @@ def test_a_loss_that_becomes_nan(capsys, monkeypatch):
 def trained(tmp_path_factory):
     """The output of a short `fit` and the folder it ran in; a process of its own, as a user has it."""
     here = tmp_path_factory.mktemp("fit")
-    command = ["fit", "--config", "digits-bayes", "--trainer.max_epochs", "2"]
+    command = ["fit", "--config", "digits-bayes", "--trainer.max_epochs", "2", *FEW]
     done = commands.run(["-m", "snntorch_binary", *command], here)
     assert done.returncode == 0, done.stderr
     return here, done
@@ -249,7 +250,7 @@ def test_fit_says_how_it_goes_and_where_things_are(trained):
 
 
 def test_fit_without_a_progress_bar_or_a_logger(empty_folder, capsys):
-    options = ["--trainer.max_epochs", "1", "--trainer.enable_progress_bar", "false", "--trainer.logger", "false"]
+    options = [*FEW, "--trainer.max_epochs", "1", "--trainer.enable_progress_bar", "false", "--trainer.logger", "false"]
     code, output, error = run("fit", "--config", "digits-bayes", *options, capsys=capsys)
     assert (code, said(error)) == (0, "")
     assert output.splitlines() == ["Written to .: config.yaml", "Checkpoint for --ckpt_path: checkpoints/last.ckpt"]
@@ -258,7 +259,8 @@ def test_fit_without_a_progress_bar_or_a_logger(empty_folder, capsys):
 
 def test_fit_is_the_run_of_compare(trained, tmp_path, capsys):
     here, _ = trained
-    arguments = ["--rules", "bayes", "--seeds", "0", "--epochs", "2", "--out", tmp_path / "out"]
+    arguments = ["--rules", "bayes", "--seeds", "0", "--epochs", "2", "--limit-per-class", "20"]
+    arguments += ["--out", tmp_path / "out"]
     code, _, error = run("compare", "digits", *arguments, capsys=capsys)
     assert (code, error) == (0, "")
     first, second = (
@@ -288,6 +290,7 @@ def test_fit_goes_on_from_a_checkpoint(trained, capsys):
         "digits-bayes",
         "--trainer.max_epochs",
         "3",
+        *FEW,
         "--ckpt_path",
         checkpoint(here),
     ]
@@ -297,14 +300,10 @@ def test_fit_goes_on_from_a_checkpoint(trained, capsys):
 
 
 @pytest.mark.parametrize("name", ["digits-full-precision", "digits-st", "mnist-bayes", "nmnist-bayes", "nmnist-vowel"])
-def test_every_shipped_configuration_trains(name, capsys, tmp_path_factory, monkeypatch):
+def test_every_shipped_configuration_trains(name, capsys, request):
     arguments = ["fit", "--config", name, "--trainer.max_epochs", "1", "--data.limit_per_class", "3"]
     if not name.startswith("digits"):
-        folder = os.environ.get("SNNTORCH_BINARY_DATA")
-        if not folder:
-            pytest.skip("SNNTORCH_BINARY_DATA does not name a folder with the real data sets")
-        arguments += ["--data.data_dir", folder]
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "shared-cache"))
+        arguments += ["--data.data_dir", request.getfixturevalue("real_data")]
     code, text, error = run(*arguments, capsys=capsys)
     assert (code, error) == (0, "")
     assert "epoch 1/1" in text

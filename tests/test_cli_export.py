@@ -5,6 +5,7 @@ import json
 import shutil
 
 import commands
+import figures
 import nir
 import pytest
 import torch
@@ -35,7 +36,7 @@ def runs(tmp_path_factory):
     here = tmp_path_factory.mktemp("runs")
     tiny = ["--epochs", "1", "--limit-per-class", "4", "--seeds", "0", "--jobs", "1"]
     hard = ["--model.init_args.net.init_args.reset_mechanism", "zero", "--trainer.logger.init_args.save_dir", str(here)]
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, figures.left_undrawn():
         patch.chdir(here)
         assert main(["compare", "digits", *tiny, "--out", "compared"]) == 0
         assert main(["compare", "digits", *tiny, "--rules", "st", "--credit", "local", "--out", "local"]) == 0

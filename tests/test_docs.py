@@ -38,6 +38,22 @@ def test_a_part_has_a_page_with_all_its_names(part):
     assert {f"snntorch_binary.{part}.{name}" for name in names - short} - there == set()
 
 
+def test_every_tutorial_is_shown_with_a_picture_and_words_for_it():
+    page = (ROOT / "docs" / "tutorials.rst").read_text()
+    names = sorted(path.stem for path in (ROOT / "tutorials").glob("*.ipynb"))
+    assert re.findall(r"^   tutorials/(\w+)$", page, re.MULTILINE) == names
+    assert re.findall(r"^:doc:`.+ <tutorials/(\w+)>`$", page, re.MULTILINE) == names
+    pictures = re.findall(r"image:: drawn/tutorial-(\d\d)\.\w+\n {6}:alt: \w+", page)
+    assert pictures == [name[:2] for name in names]
+
+
+def test_every_picture_has_words_for_it():
+    pages = [*(ROOT / "docs").glob("*.rst"), *(ROOT / "docs").glob("*/*.rst"), *(ROOT / "docs").glob("guide/*.md")]
+    text = "\n".join(page.read_text() for page in [ROOT / "README.md", *pages])
+    assert re.findall(r"!\[\s*\]", text) == []
+    assert text.count(".. image::") == len(re.findall(r"\.\. image:: \S+\n +:alt: \S", text))
+
+
 def test_the_first_page_lists_what_the_import_gives():
     page = REFERENCE / "snntorch_binary.rst"
     listed = re.findall(r"^   (\w+)$", page.read_text().split(".. autosummary::")[1], re.MULTILINE)

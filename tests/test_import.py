@@ -1,6 +1,7 @@
 """`import snntorch_binary` costs torch and nothing else."""
 
 import ast
+import functools
 import importlib
 import pkgutil
 import subprocess
@@ -71,6 +72,7 @@ def test_every_module_can_be_imported(name):
         pytest.skip(str(error))
 
 
+@functools.cache
 def imports_of(path):
     """Return the modules that a file imports, wherever in it; of "from a import b" both a and a.b."""
     found = set()

@@ -30,6 +30,7 @@ from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.models import SpikingMLP
 
 pytestmark = [
+    pytest.mark.usefixtures("undrawn"),
     pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
     pytest.mark.filterwarnings(r"ignore:[\s\S]*denied by the"),  # jsonargparse warns of the plant, and runs it
 ]
@@ -111,6 +112,7 @@ def test_the_plant_works(here, checkpoint, marker):
     marker.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["fit", "validate", "test"])
 def test_commands_of_lightning(command, planted, here, capsys):
     ends_well(main([command, *CONFIG, "--ckpt_path", str(planted)]), capsys)
@@ -133,6 +135,7 @@ def test_commands_of_a_checkpoint(command, planted, here, capsys):
     ends_well(main(arguments), capsys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [SpikingModule, BayesBiSNN])
 def test_load_from_checkpoint_takes_the_network_from_its_caller(module, planted):
     with pytest.raises(ValueError, match=r"`net` to be given|cannot be read"):
@@ -145,6 +148,7 @@ def test_load_from_checkpoint_takes_the_network_from_its_caller(module, planted)
         SpikeDataModule.load_from_checkpoint(planted)
 
 
+@pytest.mark.slow
 def test_a_good_checkpoint_is_loaded(checkpoint, here, capsys):
     module = BayesBiSNN.load_from_checkpoint(checkpoint, net=SpikingMLP(64, [8], 10))
     assert module.hparams["readout_scale"] == 5.0
@@ -155,6 +159,7 @@ def test_a_good_checkpoint_is_loaded(checkpoint, here, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_what_a_checkpoint_was_trained_with_is_said_where_it_is_not_used(checkpoint, here, capsys):
     assert main(["test", *CONFIG, "--model.init_args.readout", "rate", "--ckpt_path", str(checkpoint)]) == 0
     note = f"{checkpoint} was trained with readout='auto'; used with readout='rate', as the configuration says."
@@ -305,6 +310,7 @@ def test_federate(kind, here, marker, planted_pickle, capsys):
     assert error.endswith("give another --out or remove the folder.\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_tune_and_its_replay(kind, here, marker, planted_pickle, monkeypatch, capsys):
     """The files of members and of the results; and schedule.yaml, which is written anew before a user replays it."""

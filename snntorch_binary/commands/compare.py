@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from snntorch_binary._errors import expected, require
+from snntorch_binary._errors import expected, require_extras
 from snntorch_binary.commands.options import integers, labels, words
 
 _SPLIT_MNIST = "split-mnist"
@@ -30,7 +30,7 @@ def add_to(commands: Any) -> None:
     """Add the command to a parser's commands."""
     parser = commands.add_parser(
         "compare",
-        help="train the same network in full precision, by ST-BiSNN and by Bayes-BiSNN",
+        help="train one network by each rule; tables and pictures",
         description="Train the same network under each rule and compare accuracy and calibration on the same "
         "test data. Ends with tables, results.json and pictures. Interrupted, the same command continues.",
         epilog=_EPILOG,
@@ -128,8 +128,7 @@ def run(options: argparse.Namespace) -> None:
         OutputError: the results cannot be written, or mixed with those already there.
         MissingPackageError: an optional package is not installed.
     """
-    for package in ("matplotlib", "rich", "jsonargparse", "torchmetrics", "lightning"):  # each imports those before it
-        require(package, "lightning")
+    require_extras("lightning")
     if options.name is not None and options.config is not None:
         raise ValueError(expected("NAME", "left out with --config", repr(options.name)))
     if options.name == _SPLIT_MNIST:

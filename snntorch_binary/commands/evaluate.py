@@ -20,7 +20,7 @@ def add_to(commands: Any) -> None:
     """Add the command to a parser's commands."""
     parser = commands.add_parser(
         "evaluate",
-        help="measure the network of a run on test data",
+        help="measure a run's network on test data",
         description="Answer the test part of the data a run learned from, or of other data, and print accuracy and "
         "calibration of each prediction.",
         epilog=_EPILOG,

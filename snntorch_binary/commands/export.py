@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from snntorch_binary._errors import expected, require
+from snntorch_binary._errors import expected
 from snntorch_binary._files import replacing, tensor_bytes
 from snntorch_binary.commands import device, trained
 from snntorch_binary.weights import binary_layers
@@ -39,7 +39,7 @@ def add_to(commands: Any) -> None:
     """Add the command to a parser's commands."""
     parser = commands.add_parser(
         "export",
-        help="write the network of a run as C, a NIR graph, 1 bit per weight, ONNX or plain torch",
+        help="write a run's network: C, NIR, 1-bit, ONNX or plain torch",
         description="Write the network of a run, for use without training.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -82,7 +82,7 @@ def run_command(options: argparse.Namespace) -> None:
     is_folder = options.to in device.WRITERS
     if not is_folder and (options.out.is_dir() or not options.out.absolute().parent.is_dir()):
         raise ValueError(expected("OUT", "a file in a folder that exists", repr(str(options.out))))
-    run = trained.load(options)
+    run = trained.load(options, *_EXTRAS.get(options.to, ()))
     if run.norms is not None and options.weights != "mode":
         what = "mode for a network with batch norms, which have statistics for the mode and an ensemble's members only"
         raise ValueError(expected("--weights", what, options.weights))
@@ -98,7 +98,8 @@ def run_command(options: argparse.Namespace) -> None:
 
 
 def _to_nir(run: TrainedRun, path: Path, options: argparse.Namespace) -> str:
-    nir = require("nir", "export")
+    import nir
+
     from snntorch_binary.export import NIRExportError, to_nir
 
     try:
@@ -197,3 +198,4 @@ def _to_onnx(run: TrainedRun, path: Path, options: argparse.Namespace) -> str:
 
 _WRITERS = {"nir": _to_nir, "packed": _to_packed, "torch": _to_torch, "onnx": _to_onnx}
 _FORMATS = (*_WRITERS, *device.WRITERS)
+_EXTRAS: dict[str, tuple[str, ...]] = {"nir": ("export",), "packed": ("export",), "onnx": ("onnx",)}

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from snntorch_binary._errors import expected, require
+from snntorch_binary._errors import expected, require, require_extras
 from snntorch_binary.commands.options import integers, words
 
 _EPILOG = """CONFIG is a YAML file or the name of one that ships with the package; a wrong name lists them. Its network
@@ -24,7 +24,7 @@ def add_to(commands: Any) -> None:
     """Add the command to a parser's commands."""
     parser = commands.add_parser(
         "federate",
-        help="train a network federatedly, by averaging or from posteriors, on this machine",
+        help="train a network of many clients that share no data",
         description="Train a network on data that is spread over clients, under each method of a YAML file, and "
         "compare accuracy, calibration and the bytes sent.",
         epilog=_EPILOG,
@@ -52,8 +52,7 @@ def run_command(options: argparse.Namespace) -> None:
         OutputError: the results cannot be written, or mixed with those already there.
         MissingPackageError: an optional package is not installed.
     """
-    for package in ("matplotlib", "rich", "jsonargparse", "torchmetrics", "lightning"):
-        require(package, "lightning")
+    require_extras("lightning", also=("federated",))
     from snntorch_binary.experiments import fl_snn
     from snntorch_binary.experiments.fl_snn.config import is_online
     from snntorch_binary.experiments.provenance import write_csv

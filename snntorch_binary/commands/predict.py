@@ -30,7 +30,7 @@ def add_to(commands: Any) -> None:
     """Add the command to a parser's commands."""
     parser = commands.add_parser(
         "predict",
-        help="answer images, sounds, recordings or arrays of your own, or test data, into a CSV file",
+        help="answer files of your own into a CSV file",
         description="Answer every image, sound, recording or array in a folder with the network of a run.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

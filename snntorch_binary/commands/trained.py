@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snntorch_binary._errors import expected, require
+from snntorch_binary._errors import expected, require_extras
 
 if TYPE_CHECKING:
     from snntorch_binary.experiments.data import Source
@@ -39,16 +39,15 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-dir", metavar="D", help="folder with the data set, or with zip/tar archives of it")
 
 
-def load(options: argparse.Namespace) -> TrainedRun:
-    """Return the run that the options name.
+def load(options: argparse.Namespace, *extras: str) -> TrainedRun:
+    """Return the run that the options name, for a command that also needs these extras.
 
     Raises:
         CheckpointError: the files are none of a run, damaged, or of another network.
         ValueError: an option is wrong.
         MissingPackageError: an optional package is not installed.
     """
-    for package in ("matplotlib", "rich", "jsonargparse", "torchmetrics", "lightning"):
-        require(package, "lightning")
+    require_extras("lightning", *extras)
     from snntorch_binary.experiments.config import read_experiment
     from snntorch_binary.experiments.description import load_run, read_rule
 

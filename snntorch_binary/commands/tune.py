@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from snntorch_binary._errors import require
+from snntorch_binary._errors import require_extras
 from snntorch_binary.commands.options import integers
 
 _EPILOG = """CONFIG is a YAML file, or the name of one that ships: toy-quadratic, digits-bayes-pbt or
@@ -25,7 +25,7 @@ def add_to(commands: Any) -> None:
     """Add the command to a parser's commands."""
     parser = commands.add_parser(
         "tune",
-        help="population based training: find a schedule of hyper-parameters while networks learn",
+        help="find a schedule of hyper-parameters by a population",
         description="Train a population of networks on Ray Tune, whose worse members copy better ones and change "
         "their hyper-parameters, and as many fixed settings. Interrupted, the same command continues.",
         epilog=_EPILOG,
@@ -49,9 +49,7 @@ def run_command(options: argparse.Namespace) -> None:
     Raises:
         ValueError: before anything starts, when it cannot be trained.
     """
-    for package in ("matplotlib", "rich", "jsonargparse", "torchmetrics", "lightning"):
-        require(package, "lightning")
-    require("ray.tune", "tune")
+    require_extras("lightning", "tune")
     from snntorch_binary.experiments.provenance import write_csv
     from snntorch_binary.experiments.tune import run
     from snntorch_binary.experiments.tune.config import read_tuning

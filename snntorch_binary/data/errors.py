@@ -12,6 +12,8 @@ from snntorch_binary._errors import MissingPackageError
 class DataNotFoundError(FileNotFoundError):
     """The files of a data set are not where they were looked for; the message says what and where."""
 
+    page = "docs/guide/data_sets.md"
+
 
 class CorruptDataError(ValueError):
     """A file is truncated, not what its name says or refused; the message names it."""

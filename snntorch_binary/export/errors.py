@@ -6,6 +6,8 @@ from __future__ import annotations
 class NIRExportError(ValueError):
     """NIR cannot express a module; the message names it and says what to do."""
 
+    page = "docs/guide/fast_and_small.md"
+
     @classmethod
     def of(cls, what: str, name: str, kind: str, way_out: str) -> NIRExportError:
         """Return the sentence that a module cannot be expressed, and the way out."""

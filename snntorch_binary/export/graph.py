@@ -12,10 +12,11 @@ from torch import Tensor
 from snntorch_binary._errors import in_one_line
 from snntorch_binary.export.errors import NIRExportError
 from snntorch_binary.export.neurons import neuron_node, recurrent_bias
-from snntorch_binary.export.place import Place
+from snntorch_binary.export.place import Place, as_ours
 from snntorch_binary.export.shaping import SHAPING, norm_node, shaping_nodes
 from snntorch_binary.export.weighted import CONV, LINEAR, Folding, weighted_node
 from snntorch_binary.nn.neurons.description import is_neuron
+from snntorch_binary.nn.subclasses import computes_as
 from snntorch_binary.packed.float_layers import NORM, norm_of
 from snntorch_binary.weights import Kind
 
@@ -89,13 +90,14 @@ class GraphWriter:
         Raises:
             NIRExportError: NIR has no such node, or only one that does something else.
         """
+        place = replace(place, layer=as_ours(place.layer))
         if is_neuron(place.layer):
             return self._neurons(place, x)
         if isinstance(place.layer, SHAPING):
             return tuple(self._shaped(_part(place, branch.shape), branch) for branch in x)
         if isinstance(place.layer, (*LINEAR, *CONV)):
             return (self._weighted(place, x),)
-        if type(place.layer) in NORM:
+        if computes_as(place.layer) in NORM:
             return self._norm(place, x)
         raise place.cannot("the function", "leave it out of the network")
 

@@ -13,7 +13,8 @@ from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.export.errors import NIRExportError
 from snntorch_binary.fuse import EachStep, flattened, is_chain
-from snntorch_binary.nn.neurons.description import is_neuron
+from snntorch_binary.graph.neurons import twin_in_inference
+from snntorch_binary.nn.neurons.description import description_of, is_neuron
 from snntorch_binary.nn.neurons.known import takes_one_step
 from snntorch_binary.nn.time_first import TimeFirst
 
@@ -69,6 +70,7 @@ def places(net: nn.Module | Iterable[nn.Module], sample: Tensor) -> list[Place]:
     for name, layer in layers:
         if is_neuron(layer) and sum(other is layer for _, other in layers) > 1:
             raise ValueError(expected("net", "neurons that occur once", f"{type(layer).__name__} {name!r} again"))
+    layers = [(name, as_ours(layer)) for name, layer in layers]
     lead = 2 if _is_time_first(layers) else 1
     if sample.dim() <= lead or 0 in sample.shape:
         shape = "[T, B, ...] (time-first)" if lead == 2 else "[B, ...] (one time step)"
@@ -81,11 +83,19 @@ def places(net: nn.Module | Iterable[nn.Module], sample: Tensor) -> list[Place]:
         before = tuple(x.shape[lead:])
         if not is_neuron(inner):
             x = _output(name, layer, x)
-        inner_lead = 1 if inner is not layer else lead
+        inner_lead = 1 if inner is not layer or getattr(layer, "step_mode", None) == "m" else lead
         found.append(Place(name, inner, before, tuple(x.shape[lead:]), inner_lead))
     if not found:
         raise ValueError(expected("net", "a network with layers", type(net).__name__))
     return found
+
+
+def as_ours(layer: nn.Module) -> nn.Module:
+    """Return the neurons of this package that answer as those of a library do which have no node of their own."""
+    description = description_of(layer)
+    if description is None or description.nir is not None:
+        return layer
+    return twin_in_inference(layer) or layer
 
 
 def _is_time_first(layers: list[tuple[str, nn.Module]]) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 
 from snntorch_binary.export.errors import NIRExportError
 from snntorch_binary.export.graph import GraphWriter, Value
-from snntorch_binary.export.place import SILENT, Place, takes_sequences, without_wrapper
+from snntorch_binary.export.place import SILENT, Place, as_ours, takes_sequences, without_wrapper
 from snntorch_binary.export.shapes import ORDERING, RESHAPING, SAME, Shapes, name_of
 from snntorch_binary.graph import running
 from snntorch_binary.graph.network import GraphNetwork
@@ -64,7 +64,7 @@ class _Reader:
             self._read_input(node)
         elif node.op == "call_module":
             self._read_layer(node, str(target), node.args[0] if node.args else node.kwargs.get("input"))
-        elif target is scan_over_time or target is running.norm_over_time:
+        elif target in (scan_over_time, running.norm_over_time) or self._takes_sequences_at_rest(node):
             self._read_layer(node, str(node.args[0].target), node.args[1])  # type: ignore[union-attr]  # a node
         elif target is running.step_by_step:
             self._read_neurons_of_steps(node)
@@ -122,6 +122,7 @@ class _Reader:
             raise NIRExportError("NIR cannot express the several inputs of the network.")
         called = [str(each.target) for each in self.network.graph.nodes if each.op == "call_module"]
         time_first = any(takes_sequences(self.network.get_submodule(name)) for name in called)
+        time_first = time_first or any(map(self._takes_sequences_at_rest, self.network.graph.nodes))
         self.inputs.add(node)
         self.lead[node] = 2 if time_first else 1
 
@@ -292,6 +293,13 @@ class _Reader:
         return part.graph
 
     # ---- layers ----------------------------------------------------------------------------------------------
+
+    def _takes_sequences_at_rest(self, node: fx.Node) -> bool:
+        """Say whether neurons of another library are called once, with all time steps."""
+        if node.target is not running.call_at_rest or len(node.args) != 2 or node.kwargs:
+            return False
+        ours = as_ours(self.network.get_submodule(str(node.args[0].target)))  # type: ignore[union-attr]  # a node
+        return takes_sequences(ours)
 
     def _read_layer(self, node: fx.Node, name: str, x: Any) -> None:
         self._add(node, name, self.network.get_submodule(name), x)

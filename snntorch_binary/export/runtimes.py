@@ -79,11 +79,17 @@ def _exported(graph: GraphNetwork, inputs: list[Tensor]) -> tuple[Any, list[Tens
 
 def _program_and_sizes(graph: GraphNetwork, inputs: list[Tensor]) -> tuple[Any, list[set[int]]]:
     several = [{dim for dim, size in enumerate(value.shape) if size > 1} for value in inputs]
-    program = _program(graph, inputs, several)
-    free = _free_sizes(program)
-    if free != several:  # a size that turned out to be fixed has to be said, or other runtimes do not look at it
-        program = _program(graph, inputs, free)
-    return program, free
+    # Of sequences [T, B, ...] the number of examples alone is free, and to find that out takes as long as a program.
+    likely = [dims & {1} if value.dim() > 2 else set() for dims, value in zip(several, inputs, strict=True)]
+    free = several
+    for sizes in (likely, several):
+        if sizes[0]:
+            program = _program(graph, inputs, sizes)
+            free = _free_sizes(program)
+            if free == sizes:
+                return program, free
+    # A size that turned out to be fixed has to be said, or other runtimes do not look at it.
+    return _program(graph, inputs, free), free
 
 
 def _of_several_examples(graph: GraphNetwork, inputs: list[Tensor]) -> list[Tensor]:

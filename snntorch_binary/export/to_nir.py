@@ -13,7 +13,7 @@ import snntorch_binary
 from snntorch_binary._errors import expected, in_one_line, require
 from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.export.place import Place, places
-from snntorch_binary.fuse import fuse
+from snntorch_binary.fuse import as_graph
 from snntorch_binary.graph.network import GraphNetwork
 from snntorch_binary.graph.sequential import is_chain
 from snntorch_binary.weights import Kind, binary_layers, sampled
@@ -129,7 +129,7 @@ def _recorded(net: nn.Module, sample: Any) -> GraphNetwork:
     if isinstance(net, GraphNetwork):
         return net
     try:
-        return fuse(net, sample)
+        return as_graph(net, sample, learns=False)
     except TypeError as error:
         what = "a network of layers in their order, or one that takes the sample"
         got = f"a {type(net).__name__}, whose forward says more than its layers ({in_one_line(error)})"

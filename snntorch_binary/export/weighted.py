@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from snntorch_binary.export.place import Place
 from snntorch_binary.nn.binary import BINARY_TWINS, BinaryConv1d, BinaryConv2d, BinaryLayer, BinaryLinear
+from snntorch_binary.nn.subclasses import computes_as
 from snntorch_binary.packed.float_layers import geometry_of
 from snntorch_binary.weights import Kind
 
@@ -71,11 +72,12 @@ def weighted_node(nir: Any, place: Place, kind: Kind, folding: Folding = Folding
         folding: what else the node does.
     """
     layer = place.layer
-    if type(layer) not in (*LINEAR, *CONV):
+    computed = computes_as(layer)
+    if computed not in (*LINEAR, *CONV):
         raise place.cannot("the weights", "use a Linear, Conv1d or Conv2d of torch or of this package")
     weight, bias = _weight_and_bias(layer, folding)
     metadata = weight_metadata(layer, kind, folding)
-    if type(layer) in LINEAR:
+    if computed in LINEAR:
         if len(place.before) != 1:
             or_else = ", or give a `sample` of one time step, [B, ...]" if place.lead == 1 else ""
             raise place.cannot(f"the input of shape {list(place.before)}", f"put an nn.Flatten before it{or_else}")
@@ -155,8 +157,8 @@ def weight_metadata(layer: Any, kind: Kind, folding: Folding = Folding()) -> dic
     ``scale`` and ``gain`` are those of the node: a batch norm that is folded into it is part of its gains, and
     ``folded`` names it.
     """
-    plain = {binary: real for real, binary in BINARY_TWINS.items()}
-    metadata: dict[str, Any] = {"module": plain.get(type(layer), type(layer)).__name__}
+    plain: dict[type[nn.Module], type[nn.Module]] = {binary: real for real, binary in BINARY_TWINS.items()}
+    metadata: dict[str, Any] = {"module": plain.get(computes_as(layer), type(layer)).__name__}
     if folding.norms:
         metadata["folded"] = json.dumps(folding.norms)
     if not isinstance(layer, BinaryLayer):

@@ -23,6 +23,8 @@ class NotAGraphError(ValueError):
         place: where.
     """
 
+    page = "docs/guide/fast_and_small.md"
+
     def __init__(self, reason: str, place: Place | None = None) -> None:
         self.reason, self.place = reason, place
         where = f" ({place})" if place is not None else ""

@@ -60,10 +60,10 @@ class BayesBiSNN(SpikingModule):
         >>> from snntorch_binary.models import SpikingMLP
         >>> module = BayesBiSNN(SpikingMLP(64, [32], 10), num_classes=10)
         >>> sorted(module.eval().answers(torch.ones(10, 2, 64), final=True))
-        ['ensemble', 'mode']
+        ['draw', 'ensemble', 'mode']
     """
 
-    predictions = ("mode", "ensemble")
+    predictions = ("mode", "draw", "ensemble")
 
     def __init__(
         self,
@@ -166,7 +166,7 @@ class BayesBiSNN(SpikingModule):
         return super().loss(x, targets)
 
     def scores(self, x: Tensor, final: bool) -> dict[str, Tensor]:
-        """Return the scores of the mode, [1, B, C], and of the members of the ensemble, [K, B, C]."""
+        """Return the scores of the mode and of one draw, [1, B, C] each, and of the ensemble's members, [K, B, C]."""
         net, step, time_dim = self.answering(x)
         mode, members = sample_scores(
             net,
@@ -179,4 +179,4 @@ class BayesBiSNN(SpikingModule):
             generator=torch.Generator().manual_seed(0),  # the same members for every batch, also after a resume
             norms=self.norms,
         )
-        return {"mode": mode[None], "ensemble": members}
+        return {"mode": mode[None], "draw": members[:1], "ensemble": members}

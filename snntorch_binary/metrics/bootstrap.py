@@ -230,5 +230,5 @@ def basic_intervals(
 def _draw_weights(num_resamples: int, size: int, generator: torch.Generator) -> Tensor:
     """Return the share of each of `size` items in each resample, [num_resamples, size]; rows sum to 1."""
     drawn = torch.randint(size, (num_resamples, size), generator=generator)
-    counts = torch.stack([torch.bincount(row, minlength=size) for row in drawn])
-    return counts.double() / size
+    counts = torch.zeros(num_resamples, size, dtype=torch.float64)
+    return counts.scatter_add_(1, drawn, torch.ones_like(counts)) / size

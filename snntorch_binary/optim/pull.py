@@ -49,6 +49,7 @@ class Pull:
         better = f", and at most {0.1 * rho * loss / kl:.1g} would leave it a tenth" if loss else ""
         warnings.warn(
             f"In the first {STEPS} steps the pull of the KL term was {ratio} (rho={rho:g}): the posterior will stay "
-            f"near its prior and its answers too unsure. rho=0, the default, has no such pull{better}.",
+            f"near its prior and its answers too unsure. rho=0, the default, has no such pull{better} "
+            "(see docs/guide/optimizer.md).",
             stacklevel=6,
         )

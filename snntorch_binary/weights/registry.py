@@ -105,7 +105,8 @@ def _warn_of_strangers(optimizer: torch.optim.Optimizer) -> None:
             f"{kind} has stepped latents of {rules[0]!r}, "
             "whose posterior it knows nothing of, so that hardly anything is learned. Make the optimizer, after "
             f"binarize_, by snntorch_binary.optim.BayesBiSNN(net.parameters(), base_lr={lr:g}). "
-            "(An optimizer of your own that learns posteriors says so by an attribute learns_posteriors = True.)",
+            "(See docs/guide/optimizer.md. An optimizer of your own that learns posteriors says so by an attribute "
+            "learns_posteriors = True.)",
             UserWarning,
             stacklevel=4,
         )

@@ -14,6 +14,7 @@ training part stands for the test part. About three quarters of an hour on one c
 
 import argparse
 import csv
+import math
 import statistics
 import time
 from contextlib import nullcontext
@@ -52,6 +53,8 @@ def train(task, learns_by, train_part, seed, **hyper):
     x, y = train_part
     model = sb.fuse(net, batch(task, x[:3]))
     generator = torch.Generator().manual_seed(seed)
+    steps = task.epochs * math.ceil(len(x) / task.batch_size)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps) if task.cosine else None
     model.train()
     for _ in range(task.epochs):
         for chosen in torch.randperm(len(x), generator=generator).split(task.batch_size):
@@ -60,6 +63,8 @@ def train(task, learns_by, train_part, seed, **hyper):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            if schedule is not None:
+                schedule.step()
     return model.eval()
 
 

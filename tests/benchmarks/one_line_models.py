@@ -8,12 +8,12 @@ from torch.nn import functional as F
 
 
 class ReadmeScript(nn.Module):
-    """The script of the README."""
+    """The script of the guide's first page."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.fc1, self.lif1 = nn.Linear(64, 128), snn.Leaky(beta=0.95)
-        self.fc2, self.lif2 = nn.Linear(128, 10), snn.Leaky(beta=0.95, reset_mechanism="none")
+        self.fc1, self.lif1 = nn.Linear(64, 512), snn.Leaky(beta=0.95)
+        self.fc2, self.lif2 = nn.Linear(512, 10), snn.Leaky(beta=0.95, reset_mechanism="none")
 
     def forward(self, x):
         mem1, mem2 = self.lif1.init_leaky(), self.lif2.init_leaky()

@@ -43,6 +43,7 @@ class Task:
         scores: of the network's output, class scores [B, C] or real values like the targets.
         time_first: whether inputs are sequences [T, B, ...].
         real: whether targets are real numbers.
+        cosine: whether the learning rate falls to zero along a cosine.
     """
 
     make: Callable[[], nn.Module]
@@ -54,6 +55,7 @@ class Task:
     scores: Callable[[Tensor | tuple[Tensor, ...]], Tensor]
     time_first: bool = False
     real: bool = False
+    cosine: bool = False
 
     def split(self, data_dir: str, tuning: bool) -> tuple[Part, Part]:
         """Return training and test part; while tuning, a fifth of the training part stands for the test part."""
@@ -169,7 +171,7 @@ def squared_error(output, y):
 
 
 TASKS = {
-    "readme": Task(ReadmeScript, digits, 2e-3, 10, 50, of_scores(mean_potential), mean_potential),
+    "readme": Task(ReadmeScript, digits, 2e-3, 20, 50, of_scores(mean_potential), mean_potential, cosine=True),
     "tutorial 5": Task(Tutorial5, flat_images("mnist", 20_000, 4000), 5e-4, 1, 128, at_every_step, mean_potential),
     "tutorial 6": Task(Tutorial6, images("mnist", 6400, 2000), 1e-2, 1, 128, spike_rate_loss, counts),
     "tutorial 7": Task(Tutorial7, events, 2e-2, 3, 64, spike_count_loss, counts, time_first=True),

@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import pytest
 
 
@@ -9,8 +12,6 @@ def cache(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def shared_cache(tmp_path_factory, cache, monkeypatch):
-    """One cache for all tests that unpack the real archives, which takes seconds."""
-    base = tmp_path_factory.getbasetemp() / "shared-cache"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(base))
-    return base / "snntorch_binary"
+def shared_cache(real_data):
+    """The cache of all tests that unpack the real archives, which takes seconds."""
+    return Path(os.environ["XDG_CACHE_HOME"]) / "snntorch_binary"

@@ -171,6 +171,7 @@ def test_a_recording_twice_is_said(recordings):
         load("spoken-digits", recordings)
 
 
+@pytest.mark.slow
 def test_the_real_ones(real_data, shared_cache):
     splits = load("spoken-digits", real_data, classes=(3, 8), num_steps=20)
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (486, 54, 60)

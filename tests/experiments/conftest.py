@@ -1,5 +1,3 @@
-import os
-
 import commands
 import pytest
 
@@ -14,12 +12,14 @@ def one_job():
         yield
 
 
+@pytest.fixture(autouse=True)
+def drawn_where_asked(request):
+    """A picture is drawn where a test looks at it, and in what a module makes for all of its tests."""
+    if not request.node.get_closest_marker("drawn"):
+        request.getfixturevalue("undrawn")
+
+
 @pytest.fixture
-def real_data(tmp_path_factory, monkeypatch):
-    """The folder of real data sets, or a skip that says why."""
-    folder = os.environ.get("SNNTORCH_BINARY_DATA")
-    if not folder:
-        pytest.skip("SNNTORCH_BINARY_DATA does not name a folder with the real data sets")
-    # One cache for all tests that unpack the archives, as in tests/data.
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "shared-cache"))
-    return folder
+def real_data(real_data):
+    """The folder of real data sets as a word of a command."""
+    return str(real_data)

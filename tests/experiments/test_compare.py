@@ -41,6 +41,7 @@ LINES = {  # rule, prediction, trainings: bits a weight
     ("st", "single", 1): 1,
     ("st", "single", 2): 2,
     ("bayes", "mode", 1): 1,
+    ("bayes", "draw", 1): 1,
     ("bayes", "ensemble", 1): 10,
 }
 
@@ -123,6 +124,7 @@ def test_intervals_of_differences_and_of_scores(unbroken):
         "bayes ensemble - full-precision, scaled",
         "bayes ensemble - st",
         "bayes mode - bayes ensemble",
+        "bayes draw - bayes mode",
         "st - full-precision",
         "bayes mode - st",
     ]
@@ -347,7 +349,11 @@ def test_nmnist(real_data, classes, folds, num_tested, tmp_path):
     assert main(["compare", "nmnist", *arguments]) == 0
     tested = torch.cat([torch.load(path, weights_only=True)["labels"] for path in out.glob("runs/*/predictions.pt")])
     assert len(tested) == num_tested
-    assert [label_of(row) for row in rows_of(out) if not row["scaled"]] == ["bayes mode", "bayes ensemble"]
+    assert [label_of(row) for row in rows_of(out) if not row["scaled"]] == [
+        "bayes mode",
+        "bayes draw",
+        "bayes ensemble",
+    ]
 
 
 def folds_of(name, *options):

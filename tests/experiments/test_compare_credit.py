@@ -15,10 +15,12 @@ def lines_of(folder, name="results.json"):
     return json.loads((folder / name).read_text())
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize("credit", ["local", "online"])
 def test_compare_two_moons(credit, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(surface, "_RESOLUTION", 12)  # the picture of a paper takes minutes
     arguments = ["--epochs", "1", "--limit-per-class", "20", "--seeds", "0", "--credit", credit, "--anytime"]
+    arguments += ["--hidden", "16"]
     assert main(["compare", "two-moons", *arguments, "--out", str(tmp_path)]) == 0
     rows = lines_of(tmp_path)
     assert {row["credit"] for row in rows} == {credit}
@@ -36,13 +38,14 @@ def test_compare_two_moons(credit, tmp_path, capsys, monkeypatch):
     assert "other settings" in capsys.readouterr().err
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize("credit", ["through-time", "online"])
 def test_compare_regression(credit, tmp_path, capsys):
-    arguments = ["--epochs", "1", "--seeds", "0,1", "--credit", credit]
+    arguments = ["--epochs", "1", "--seeds", "0,1", "--credit", credit, "--hidden", "48"]
     assert main(["compare", "regression-1d", *arguments, "--out", str(tmp_path)]) == 0
     rows = lines_of(tmp_path)
     lines = {(row["rule"], row["prediction"], row["seed"], row["where"]) for row in rows}
-    assert len(lines) == len(rows) == (4 * 2 + 2) * 2
+    assert len(lines) == len(rows) == (5 * 2 + 2) * 2
     assert {(row["rule"], row["bits_per_weight"]) for row in rows if row["trainings"] == 2} == {
         ("full-precision", 64),
         ("st", 2),

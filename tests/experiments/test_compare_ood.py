@@ -22,8 +22,10 @@ def test_frames_of_another_camera_are_cut_or_padded_around_their_middle():
     assert fit_frame(x, 6, 7).sum() == x.sum()
 
 
+@pytest.mark.drawn
 def test_out_of_distribution(real_data, tmp_path, capsys):
     common = ["compare", "mnist", "--data-dir", real_data, "--epochs", "1", "--limit-per-class", "8", "--seeds", "0,1"]
+    common += ["--hidden", "8"]
     assert main([*common, "--ood", "fashion-mnist", "--out", str(tmp_path)]) == 0
     found = lines_of(tmp_path)
     entropies = [row for row in found["rows"] if row["score"] == "predictive_entropy"]

@@ -58,7 +58,7 @@ class TestRows:
         for corruption, strength in places:
             found = rows_of(values, corruption=corruption, strength=strength)
             who = [(row["rule"], row["prediction"], row["trainings"], row["scaled"], row["seed"]) for row in found]
-            alone = [("st", "single"), ("bayes", "mode"), ("bayes", "ensemble")]
+            alone = [("st", "single"), ("bayes", "mode"), ("bayes", "draw"), ("bayes", "ensemble")]
             wanted = {(*key, 1, scaled, seed) for key in alone for scaled in (False, True) for seed in (0, 1)}
             wanted |= {("st", "single", 2, scaled, None) for scaled in (False, True)}
             assert len(who) == len(set(who))
@@ -214,11 +214,23 @@ class TestLeads:
             Predictor("st", "single"): line(torn * 2, [[0.0] * 50] * 2),
             Predictor("st", "single", trainings=2): line([[1.0] * 30 + [0.0] * 20], high),
         }
-        by_accuracy, by_nll = leads(means)
+        by_accuracy, by_nll = leads(means, bits=lambda one: 1.0)
         assert (by_accuracy.opponent.label, by_accuracy.verdict) == ("st x 2", "ahead")
         assert by_accuracy.difference.difference == pytest.approx(0.4)
         assert (by_nll.opponent.label, by_nll.verdict) == ("st", "behind")
         assert by_nll.difference.difference == pytest.approx(0.1)
+
+    def test_one_draw_against_those_of_its_bits(self):
+        means = {
+            Predictor("bayes", "draw"): {"accuracy": torch.full((1, 40), 0.5), "nll": torch.full((1, 40), 1.0)},
+            Predictor("st", "single"): {"accuracy": torch.full((1, 40), 0.4), "nll": torch.full((1, 40), 1.5)},
+            Predictor("st", "single", trainings=3): {
+                "accuracy": torch.full((1, 40), 0.9),
+                "nll": torch.full((1, 40), 0.1),
+            },
+        }
+        found = leads(means, bits=lambda one: float(one.trainings))
+        assert [(one.opponent.label, one.verdict) for one in found] == [("st", "ahead")] * 2
 
     def test_entropy_tells_degraded_inputs_from_clean_ones(self):
         one, labels = Predictor("st", "single"), torch.tensor([0, 1])
@@ -316,8 +328,8 @@ def test_only_a_posterior_leads_and_the_ensemble_of_another_rule_is_an_opponent(
         Predictor("bayes", "ensemble"): {"accuracy": torch.full((1, 4), 0.5), "nll": torch.full((1, 4), 1.0)},
         Predictor("vowel-wta", "ensemble"): {"accuracy": torch.full((1, 4), 0.75), "nll": torch.full((1, 4), 0.5)},
     }
-    found = leads(means)
-    assert [(one.ensemble.rule, one.opponent.rule, one.verdict) for one in found] == [
+    found = leads(means, bits=lambda one: 1.0)
+    assert [(one.predictor.rule, one.opponent.rule, one.verdict) for one in found] == [
         ("bayes", "vowel-wta", "behind"),
         ("bayes", "vowel-wta", "behind"),
     ]

@@ -7,6 +7,7 @@ import pytest
 from snntorch_binary.cli import main
 
 
+@pytest.mark.drawn
 def test_compare_at_several_sizes(tmp_path, capsys):
     command = ["compare", "digits", "--rules", "vowel-binary,bayes", "--epochs", "1", "--limit-per-class", "5"]
     command += ["--seeds", "0,1", "--hidden", "0,3", "--out", str(tmp_path)]
@@ -22,6 +23,7 @@ def test_compare_at_several_sizes(tmp_path, capsys):
         for size in (0, 3)
         for *line, bits in (
             ("bayes", "mode", "through-time", 1.0),
+            ("bayes", "draw", "through-time", 1.0),
             ("bayes", "ensemble", "through-time", 10.0),
             ("vowel-binary", "single", "online", 32.0),
             ("vowel-binary", "ensemble", "online", 32.0),

@@ -112,9 +112,9 @@ def test_what_each_makes_of_a_float_network():
 
 def test_bits_of_a_weight():
     assert [FullPrecision().bits("single"), StraightThrough().bits("single")] == [32, 1]
-    assert [Bayes(num_members=7).bits(name) for name in ("mode", "ensemble")] == [1, 7]
+    assert [Bayes(num_members=7).bits(name) for name in ("mode", "draw", "ensemble")] == [1, 1, 7]
     spiking = make_rule("softlif-bayes", {"num_members": 5})
-    assert [spiking.bits(in_spikes(name)) for name in ("mode", "ensemble")] == [1, 5]
+    assert [spiking.bits(in_spikes(name)) for name in ("mode", "draw", "ensemble")] == [1, 1, 5]
     assert make_rule("softlif").bits(in_spikes("single")) == 32
     assert (in_spikes("single"), in_spikes("mode")) == (IN_SPIKES, "spiking mode")
 

@@ -3,11 +3,11 @@
 import io
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+import commands
 import own_experiment
 import pytest
 import torch
@@ -169,11 +169,8 @@ def below(pid):
 def test_no_process_outlives_another(whom, how, tmp_path):
     command = ["compare", "digits", "--jobs", "2", "--rules", "st", "--seeds", "0,1", "--epochs", "2000"]
     command += ["--limit-per-class", "5"]
-    running = subprocess.Popen(
-        [sys.executable, "-m", "snntorch_binary", *command, "--out", str(tmp_path)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-    )
+    command = ["-m", "snntorch_binary", *command, "--out", tmp_path]
+    running = commands.Command(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
     def wait_for(happened):
         end = time.monotonic() + 240

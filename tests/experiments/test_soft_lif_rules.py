@@ -26,8 +26,10 @@ LINES = [
     ("softlif-st", "single"),
     ("softlif-st", "spiking"),
     ("softlif-bayes", "mode"),
+    ("softlif-bayes", "draw"),
     ("softlif-bayes", "ensemble"),
     ("softlif-bayes", "spiking mode"),
+    ("softlif-bayes", "spiking draw"),
     ("softlif-bayes", "spiking ensemble"),
 ]
 
@@ -35,7 +37,7 @@ LINES = [
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
     out = tmp_path_factory.mktemp("compare") / "digits"
-    arguments = ["compare", "digits", "--rules", RULES, "--epochs", "3", "--seeds", "0", "--limit-per-class", "15"]
+    arguments = ["compare", "digits", "--rules", RULES, "--epochs", "3", "--seeds", "0", "--limit-per-class", "10"]
     assert main([*arguments, "--out", str(out)]) == 0
     return out
 
@@ -67,7 +69,7 @@ def test_every_image_is_shown_in_spikes_once(tmp_path, monkeypatch):
     shown = []
     forward = SpikingNetwork.forward
     monkeypatch.setattr(SpikingNetwork, "forward", lambda net, x: shown.append(x.shape[1]) or forward(net, x))
-    arguments = ["compare", "digits", "--rules", "softlif", "--seeds", "0", "--limit-per-class", "20", "--epochs", "1"]
+    arguments = ["compare", "digits", "--rules", "softlif", "--seeds", "0", "--limit-per-class", "6", "--epochs", "1"]
     assert main([*arguments, "--out", str(tmp_path / "digits")]) == 0
     answers = torch.load(tmp_path / "digits" / "runs" / "softlif-seed0" / "predictions.pt", weights_only=True)
     num_images = len(answers["validation_labels"]) + len(answers["labels"])
@@ -85,7 +87,7 @@ def test_energy_and_pictures(compared):
 
 def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
     """Noise of the neurons and dropout come back, too."""
-    arguments = ["compare", "digits", "--rules", "softlif", "--seeds", "0", "--limit-per-class", "20", "--epochs", "3"]
+    arguments = ["compare", "digits", "--rules", "softlif", "--seeds", "0", "--limit-per-class", "6", "--epochs", "3"]
     assert main([*arguments, "--out", str(tmp_path / "unbroken")]) == 0
     begin = SpikingModule.on_train_epoch_start
 
@@ -107,7 +109,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
 
 
 def test_trained_module_runs_in_spikes(compared):
-    experiment = read_experiment(shipped()["digits-softlif"], ["softlif-st"], limit_per_class=15)
+    experiment = read_experiment(shipped()["digits-softlif"], ["softlif-st"], limit_per_class=10)
     comparison = train_all(experiment.with_changes(epochs=3, seeds=(0,)), compared, Console(quiet=True))
     (run,) = comparison.runs
     module, data = comparison.load(run)

@@ -1,7 +1,9 @@
 """Graphs of others, and files that are damaged or hostile: one typed sentence that names the node."""
 
 import random
+import shutil
 from itertools import pairwise
+from pathlib import Path
 
 import h5py
 import nir
@@ -18,9 +20,10 @@ from snntorch_binary.export import NIRFileError
 HIDDEN = {"reset_mechanism": "zero", "reset_delay": False, "init_hidden": True}
 
 
-@pytest.fixture
-def path(tmp_path):
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
     """A file with a node of every kind."""
+    torch.manual_seed(0)
     net = nn.Sequential(
         nn.Conv2d(1, 2, 3, padding=1),
         snn.Leaky(beta=0.9, **HIDDEN),
@@ -33,9 +36,15 @@ def path(tmp_path):
         snn.Synaptic(alpha=0.5, beta=0.9, **HIDDEN),
     )
     sb.binarize_(net, sb.Bernoulli(), scale="channel")
-    path = tmp_path / "net.nir"
+    path = tmp_path_factory.mktemp("good") / "net.nir"
     nir.write(path, sb.export.to_nir(net, torch.zeros(1, 1, 4, 4)))
     return path
+
+
+@pytest.fixture
+def path(good, tmp_path):
+    """A copy of it."""
+    return Path(shutil.copy(good, tmp_path))
 
 
 def lif(size, **changes):

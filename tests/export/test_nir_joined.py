@@ -159,6 +159,7 @@ def outputs(net, x):
     return list(found) if isinstance(found, tuple) else [found]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", [None, sb.Bernoulli(init_scale=1.0)])
 @pytest.mark.parametrize("name", NETS)
 def test_the_graph_spikes_as_the_network_does(name, rule, tmp_path):
@@ -175,6 +176,7 @@ def test_the_graph_spikes_as_the_network_does(name, rule, tmp_path):
         assert torch.equal(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETS)
 def test_what_comes_back_is_a_network_like_any(name):
     net, x = made(name, sb.Bernoulli(init_scale=1.0))
@@ -222,6 +224,7 @@ def test_a_norm_becomes_gains_of_its_binary_layer():
     torch.testing.assert_close(layers[0].weight.detach(), weight, rtol=1e-5, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", ["mean", 5])
 def test_other_weights_behind_a_norm(weights):
     net, x = made("residual", sb.Bernoulli(init_scale=1.0))

@@ -73,20 +73,23 @@ def spikes(*shape, seed=0):
     return (torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.4).float()
 
 
+@pytest.mark.slow
 def test_other_numbers_of_examples_the_same_number_of_steps():
-    net, x = small(sb.Sign()), spikes(5, 2, 1, 6, 6)
-    program = to_torch_export(net, x).module()
-    more = spikes(5, 9, 1, 6, 6, seed=1)
+    net, x = small(sb.Sign()), spikes(3, 2, 1, 6, 6)
+    exported = to_torch_export(net, x)
+    program = exported.module()
+    more = spikes(3, 9, 1, 6, 6, seed=1)
     with torch.no_grad():
         torch.testing.assert_close(program(more), net(more), rtol=1e-5, atol=1e-5)
     with pytest.raises(Exception, match=r"size|shape|Guard|equal"):
-        program(spikes(6, 2, 1, 6, 6))
-    assert not any("latent" in name for name in to_torch_export(net, x).state_dict)
+        program(spikes(4, 2, 1, 6, 6))
+    assert not any("latent" in name for name in exported.state_dict)
 
 
+@pytest.mark.slow
 def test_a_sample_of_one_example_will_do():
-    net, x = small(sb.Sign()), spikes(5, 1, 1, 6, 6)
-    more = spikes(5, 7, 1, 6, 6)
+    net, x = small(sb.Sign()), spikes(3, 1, 1, 6, 6)
+    more = spikes(3, 7, 1, 6, 6)
     with torch.no_grad():
         torch.testing.assert_close(to_torch_export(net, x).module()(more), net(more), rtol=1e-5, atol=1e-5)
     flat = nn.Sequential(sb.nn.BinaryLinear(4, 3), sb.nn.Leaky(beta=0.9))
@@ -95,6 +98,7 @@ def test_a_sample_of_one_example_will_do():
     assert to_torch_export(flat, spikes(1, 2, 4)).module()(spikes(1, 9, 4)).shape == (1, 9, 3)
 
 
+@pytest.mark.slow
 def test_a_number_of_examples_that_is_fixed_is_said():
     net, x = made("RLeaky and RSynaptic")
     with pytest.warns(
@@ -105,9 +109,10 @@ def test_a_number_of_examples_that_is_fixed_is_said():
         program.module()(torch.cat([x, x], 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", ["mode", "mean", 3])
 def test_which_weights(weights):
-    net, x = small(sb.Bernoulli()), spikes(4, 2, 1, 6, 6)
+    net, x = small(sb.Bernoulli()), spikes(3, 2, 1, 6, 6)
     with torch.no_grad():
         net[0].latent.copy_(torch.randn(net[0].latent.shape))
     program = to_torch_export(net, x, weights)
@@ -163,6 +168,7 @@ def test_what_cannot_be_exported_is_one_sentence():
         to_torch_export(small(sb.Sign()), spikes(2, 2, 1, 6, 6), "best")
 
 
+@pytest.mark.slow
 def test_other_answers_are_refused(monkeypatch):
     from snntorch_binary.export import runtimes
 

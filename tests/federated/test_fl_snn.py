@@ -93,6 +93,7 @@ def test_what_nobody_sent_stays_the_devices_own(counted_since):
         assert not torch.equal(first[:, kept], second[:, kept])
 
 
+@pytest.mark.slow
 def test_since_it_was_sent_every_basis_function_has_its_turn():
     sent = {}
     for counted_since in ("sent", "exchange"):
@@ -105,6 +106,7 @@ def test_since_it_was_sent_every_basis_function_has_its_turn():
     assert len(sent["exchange"]) < NUM_BASIS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_hidden", [0, 3])
 @pytest.mark.parametrize("window", [1, 4])
 def test_it_goes_on_bit_for_bit_from_the_middle_of_an_example_and_of_a_window(num_hidden, window, tmp_path):
@@ -178,6 +180,7 @@ def plain_rounds(net, rounds, tau, num):
     return devices
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num", [2, NUM_BASIS])
 def test_through_flower_it_is_the_same_bit_for_bit(num):
     pytest.importorskip("flwr")

@@ -242,6 +242,7 @@ def test_too_few_clients_are_refused_at_once():
         run_in_process(server, InProcessGrid(client_app(Misbehaving("nan")), 2))
 
 
+@pytest.mark.slow
 def test_stragglers_do_not_count():
     net = nn.Linear(2, 2)
     reports = []

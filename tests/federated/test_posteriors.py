@@ -34,6 +34,7 @@ def test_it_is_the_product_of_the_distributions():
     torch.testing.assert_close(found, wanted)
 
 
+@pytest.mark.slow
 def test_exact_likelihoods_give_the_exact_posterior_in_any_number_of_visits():
     """Where each client's likelihood is a Bernoulli factor, visiting again changes nothing: data count once."""
     net = bayes_net()

@@ -138,6 +138,7 @@ def test_equal_settings_give_equal_networks():
         assert torch.equal(tensor, other.state_dict()[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [

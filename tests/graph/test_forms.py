@@ -53,7 +53,9 @@ def gradients(outputs, parameters):
     return torch.autograd.grad(total, parameters, allow_unused=True)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in MODELS]
+)
 def test_answers_and_gradients_are_those_of_the_network(name):
     net, x = made(name, dropout=False)
     fused = sb.fuse(net, x)

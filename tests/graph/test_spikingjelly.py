@@ -245,3 +245,32 @@ def test_layers_in_their_order_without_a_sample():
     assert fused.report["1"] == "LIFNode, one scan"
     assert fused.report["3"].startswith("LIFNode, step by step: a gradient through its reset")
     assert fused(inputs()).shape == (6, 4, 3)
+
+
+@pytest.mark.parametrize("form", [Loop, AllSteps, "layers", "images"])
+def test_a_hard_reset_becomes_a_node_of_nir(jelly, form):
+    """But for a neuron that is exactly at its threshold, where NIR's is silent: that is said, and may be accepted."""
+    pytest.importorskip("nir")
+    torch.manual_seed(0)
+    if form == "images":
+        made, x = Images(jelly, "m"), (torch.rand(5, 3, 2, 6, 6) < 0.4).float()
+        net = made.net
+        net[6] = jelly.IFNode(v_reset=0.0)
+    else:
+        made = (AllSteps if form == "layers" else form)(jelly, lambda: jelly.LIFNode(tau=2.0, v_reset=0.0))
+        net, x = made.net if form == "layers" else made, torch.rand(6, 4, 12)
+    if form != Loop:
+        jelly.set_step_mode(net, "m")
+    sb.binarize_(net, sb.Sign(), scale=0.8)
+    with torch.no_grad():
+        for bias in (each.bias for each in net.modules() if getattr(each, "bias", None) is not None):
+            bias.add_(0.3)
+    net.eval()
+    with pytest.raises(sb.export.NIRExportError, match="spike_grad of module"):
+        sb.export.to_nir(net, x)
+    graph = sb.export.to_nir(net, x, allow_lossy=True)
+    with torch.no_grad():
+        jelly.reset_net(net)
+        spikes = net(x)
+        assert 0.01 < spikes.mean() < 0.9
+        assert torch.equal(sb.export.from_nir(graph)(x), spikes)

@@ -76,6 +76,7 @@ def test_scores_have_no_membrane_potential():
         class_scores(Scores(), torch.rand(T, B, IN), "membrane")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("convert", [sb.fuse, sb.pack])
 @pytest.mark.parametrize(
     ("make", "shape"),

@@ -300,6 +300,7 @@ class LoopInside(nn.Module):
         return torch.stack(spikes), torch.stack(potentials)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [

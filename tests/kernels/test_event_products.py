@@ -123,6 +123,7 @@ def test_one_example_without_a_batch():
         torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
 def test_forward_mode():
     x, weight = spikes(4, 30), torch.randn(5, 30)

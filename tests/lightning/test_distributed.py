@@ -75,6 +75,7 @@ def test_replicas_with_noise_of_their_own_stay_identical(alone, ranks):
     assert not torch.allclose(first["state"]["1.weight"], alone["bayes"]["state"]["1.weight"])
 
 
+@pytest.mark.slow
 def test_processes_with_different_networks(ranks):
     for rank in ranks:
         assert rank["different networks"] == (

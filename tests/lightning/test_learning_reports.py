@@ -15,6 +15,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "rates"), [(STBiSNN, {"latent_lr": 0.1}), (BayesBiSNN, {"lr": 0.6})])
 def test_training_is_the_same(kind, rates, tmp_path):
     generator = torch.Generator().manual_seed(0)

@@ -60,12 +60,12 @@ def test_digits_are_learned_but_not_leaked(rule):
     (tested,) = trainer.test(module, datamodule=data, verbose=False)
 
     assert losses.of_epoch[-1] < losses.of_epoch[0] / 3
-    names = ("mode", "ensemble") if rule == "bayes" else ("single",)
+    names = ("mode", "draw", "ensemble") if rule == "bayes" else ("single",)
     scores = ("accuracy", "ece", "nll")
     assert logged == {"train_loss"} | {f"val_{name}_{score}" for name in names for score in scores}
     assert tested.keys() == {f"test_{name}_{score}" for name in names for score in scores}
     for name in names:
-        assert 0.85 < tested[f"test_{name}_accuracy"] < 0.97
+        assert (0.75 if name == "draw" else 0.85) < tested[f"test_{name}_accuracy"] < 0.97
         assert 0 < tested[f"test_{name}_nll"] < 0.7
 
 
@@ -164,6 +164,8 @@ def test_the_answers_are_the_mode_and_the_mean_of_the_members():
     frozen = sb.freeze(module.net, "mode")
     mode = logits(frozen(x), "membrane").softmax(-1)
     torch.testing.assert_close(answers["mode"], mode)
+    one = sb.Ensemble(module.net, 1, seed=0, readout="membrane")
+    torch.testing.assert_close(answers["draw"], one.predict(x).probs)
     again = module.answers(x, final=True)
     assert torch.equal(again["ensemble"], answers["ensemble"])  # the same members for every batch
     torch.manual_seed(7)
@@ -338,6 +340,7 @@ def test_a_compiled_network_learns_the_same(rule):
         torch.testing.assert_close(state[name], compiled[name], rtol=0, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 def test_mixed_precision_keeps_parameters_in_float32(rule):
     (state, logged), (mixed, logged_mixed) = fitted(rule), fitted(rule, precision="bf16-mixed")

@@ -25,6 +25,7 @@ def inputs_of(data: DataLoader):
     return [x for x, _ in data]
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_drawn_have_them_in_place():
     module, data = trained("st", validate=True)
     before = copy.deepcopy(module.net.state_dict())
@@ -70,6 +71,7 @@ def test_no_data_are_refused():
         module.refit_norms([])
 
 
+@pytest.mark.slow
 def test_a_step_makes_them_stale():
     module, data = trained("bayes", validate=True)
     assert module.norms is not None

@@ -27,6 +27,7 @@ def assert_same(first, second):
     assert len(first[1]) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["st", "bayes"])
 @pytest.mark.parametrize("step", [20, 27])
 def test_an_exception_and_a_resume_change_nothing(rule, step, unbroken, tmp_path):

@@ -50,6 +50,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [SpikingModule, STBiSNN, BayesBiSNN])
 @pytest.mark.parametrize(("shape", "readout", "targets"), CASES.values(), ids=CASES)
 def test_it_learns_and_answers(kind, shape, readout, targets, tmp_path):

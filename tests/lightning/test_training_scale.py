@@ -85,6 +85,7 @@ def test_a_file_says_a_scale_or_nothing(said):
     assert module.readout_scale is None
 
 
+@pytest.mark.slow
 def test_a_run_is_answered_for_with_the_scale_of_its_training(tmp_path):
     from snntorch_binary.cli import main
     from snntorch_binary.experiments.description import load_run

@@ -107,6 +107,7 @@ def test_coverage_of_the_mean():
     assert 0.88 <= hits / 200 <= 0.99
 
 
+@pytest.mark.slow
 def test_equally_calibrated_predictors_seldom_differ_in_ece():
     generator = torch.Generator().manual_seed(2)
     ties = 0

@@ -378,6 +378,7 @@ class BinaryLayerTester:
             for name, parameter in layer.named_parameters():
                 torch.testing.assert_close(gradients[name][index], parameter.grad)
 
+    @pytest.mark.slow
     def test_compiled(self, build, case, rule):
         torch.compiler.reset()
         layer, x = build(), torch.randn(case[2])

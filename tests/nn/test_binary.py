@@ -283,6 +283,7 @@ def test_compiled_training_is_training(backend, rule):
         torch.testing.assert_close(compiled(x), twin.eval()(x))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
 @pytest.mark.parametrize("estimator", ["hard", "gumbel"])
 @pytest.mark.parametrize("bayesian", [True, False])
@@ -304,6 +305,7 @@ def test_a_new_draw_needs_no_new_graph(estimator, bayesian):
     assert not torch.equal(outputs[0], outputs[1])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
 @pytest.mark.parametrize("by_attribute", [True, False])
 def test_a_compiled_network_follows_its_mode_however_it_is_set(by_attribute):

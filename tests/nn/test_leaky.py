@@ -256,6 +256,7 @@ def test_few_steps_and_empty_batches(shape, delay):
     assert spikes.shape == mem.shape == x.grad.shape == shape
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # from inside dynamo
 def test_compiles_without_a_graph_break():
     leaky, x = Leaky(0.9), currents(4, B, N).requires_grad_()

@@ -38,6 +38,7 @@ def test_published_values(constants, values):
     torch.testing.assert_close(nn.SoftLIF(*constants)(x).double(), published(x.double(), constants), rtol=1e-6, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("constants", [MNIST, CIFAR, (1.0, 0.002, 0.03, 2.0, 0.5)])
 def test_gradient_is_that_of_a_finite_difference(constants):
     x = torch.linspace(-50, 50, 20_001, dtype=torch.float64)

@@ -129,6 +129,7 @@ def test_summary_prior_and_kl():
     assert net.lifted_module[2][0].synapses["recurrent_weights"].prior_latent < 0
 
 
+@pytest.mark.slow
 def test_a_plain_norse_loop_trains_every_binary_weight():
     torch.manual_seed(1)
     net = norse.Lift(norse.SequentialState(nn.Linear(12, 24), norse.LIFRecurrentCell(24, 24), nn.Linear(24, 2)))

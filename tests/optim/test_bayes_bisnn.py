@@ -149,6 +149,7 @@ def test_the_claimed_optimum_is_the_exact_posterior():
     torch.testing.assert_close(torch.sigmoid(2 * problem.optimum), probability)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:In the first 30 steps")  # at the optimum both pull alike, and it is soon there
 @each_variant
 def test_rho_of_one_over_n_is_bayes_rule(variant):

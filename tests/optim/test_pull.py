@@ -42,6 +42,7 @@ def test_a_prior_that_pulls_harder_than_the_data_is_said(rho, warned):
         assert better == pytest.approx(0.1 * 0.02, rel=0.3)
 
 
+@pytest.mark.slow
 def test_a_training_that_goes_on_is_not_warned_again():
     """At the optimum both pull alike."""
     layer = weights_alone(sb.Bernoulli(init_scale=1.0))

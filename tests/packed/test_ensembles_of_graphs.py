@@ -37,6 +37,7 @@ def path(tmp_path):
     return tmp_path / "members.safetensors"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "time_dim", "scored"),
     [
@@ -89,6 +90,7 @@ def test_every_form(name, path):
     assert torch.equal(again, packed(x))
 
 
+@pytest.mark.slow
 def test_other_arguments(path):
     ensemble, x = ensemble_of("two heads", readout=lambda output: output["classes"].sum(0))
     packed = sb.pack(ensemble, x)
@@ -218,6 +220,7 @@ def test_a_packed_graph_alone_is_read_out_and_counted():
     assert energy(packed, x).synaptic_operations == energy(member, x).synaptic_operations
 
 
+@pytest.mark.slow
 def test_the_file_says_once_what_members_do(tmp_path):
     sizes = []
     for members in (1, 10):
@@ -231,13 +234,20 @@ def test_the_file_says_once_what_members_do(tmp_path):
 # ---- files of strangers --------------------------------------------------------------------------
 
 
-@pytest.fixture
-def file(path):
-    """A file, and what writes it anew with another structure."""
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """Metadata and tensors of a good file."""
+    path = tmp_path_factory.mktemp("good") / "members.safetensors"
     ensemble, x = ensemble_of("loop over time")
     sb.save_packed(sb.pack(ensemble, x), path)
     with safe_open(path, framework="pt") as opened:
-        metadata, tensors = opened.metadata(), {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+        return opened.metadata(), {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+
+
+@pytest.fixture
+def file(good, path):
+    """What writes the file anew with another structure."""
+    metadata, tensors = good
 
     def changed(change):
         structure = json.loads(metadata["structure"])

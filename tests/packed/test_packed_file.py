@@ -427,6 +427,7 @@ def path_in_memory(tmp_path):
         yield Path(folder) / "net.safetensors"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("files", [500, pytest.param(20_000, marks=pytest.mark.repeated)])
 def test_mutated_files(path_in_memory, files):
     """Random damage is found by the checksum; what is loaded answers as what was saved. None takes long or much."""

@@ -328,6 +328,7 @@ def test_spikes_that_something_else_sees_are_no_bits():
         assert torch.equal(packed(x), net(x))
 
 
+@pytest.mark.slow
 def test_neurons_whose_potential_is_used_stay_apart():
     net, x = made("hidden states")
     packed = sb.pack(net, x)
@@ -389,14 +390,21 @@ def test_the_file_holds_one_bit_a_weight(tmp_path):
 # ---- files of strangers --------------------------------------------------------------------------
 
 
-@pytest.fixture
-def file(tmp_path):
-    """A file, and what writes it anew with another structure."""
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """Metadata and tensors of a good file."""
     net, x = made("loop over time")
-    path = tmp_path / "net.safetensors"
+    path = tmp_path_factory.mktemp("good") / "net.safetensors"
     sb.save_packed(sb.pack(net, x), path)
     with safe_open(path, framework="pt") as opened:
-        metadata, tensors = opened.metadata(), {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+        return opened.metadata(), {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+
+
+@pytest.fixture
+def file(good, tmp_path):
+    """What writes the file anew with another structure."""
+    path = tmp_path / "net.safetensors"
+    metadata, tensors = good
 
     def changed(change):
         structure = json.loads(metadata["structure"])

@@ -30,6 +30,7 @@ GEOMETRIES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spatial", [1, 2, 3])
 @pytest.mark.parametrize("scale", ["fan_in", "channel"])
 def test_every_geometry(spatial, scale, engine, tmp_path):

@@ -111,28 +111,26 @@ DRAW = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
-class TestEveryPlot:
-    @pytest.mark.slow
-    def test_it_is_written_whole_and_the_same_each_time(self, draw, tmp_path):
-        paths = tmp_path / "once.png", tmp_path / "again.png"
-        for path in paths:
-            draw(path=path)
-        once, again = (path.read_bytes() for path in paths)
-        assert once.startswith(b"\x89PNG")
-        assert once == again
-        assert sorted(tmp_path.iterdir()) == sorted(paths)
+def test_it_is_written_whole_and_the_same_each_time_and_no_text_is_clipped(draw, monkeypatch, tmp_path):
+    figures, write = [], style.write
+    monkeypatch.setattr(style, "write", lambda figure, path: (figures.append(figure), write(figure, path)))
+    paths = tmp_path / "once.png", tmp_path / "again.png"
+    for path in paths:
+        draw(path=path)
+    once, again = (path.read_bytes() for path in paths)
+    assert once.startswith(b"\x89PNG")
+    assert once == again
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
 
-    def test_no_text_is_clipped(self, draw, figures, tmp_path):
-        draw(path=tmp_path / "unused.png")
-        canvas = matplotlib.backends.backend_agg.FigureCanvasAgg(figures[0])
-        canvas.draw()
-        drawn = figures[0].get_tightbbox(canvas.get_renderer())
-        width, height = figures[0].get_size_inches()
-        assert drawn.x0 >= 0
-        assert drawn.y0 >= 0
-        assert drawn.x1 <= width
-        assert drawn.y1 <= height
+    canvas = matplotlib.backends.backend_agg.FigureCanvasAgg(figures[0])
+    drawn = figures[0].get_tightbbox(canvas.get_renderer())
+    width, height = figures[0].get_size_inches()
+    assert drawn.x0 >= 0
+    assert drawn.y0 >= 0
+    assert drawn.x1 <= width
+    assert drawn.y1 <= height
 
 
 @pytest.mark.parametrize(("suffix", "start"), [(".svg", b"<?xml"), (".pdf", b"%PDF")])

@@ -29,6 +29,7 @@ def test_bars_and_gaps_of_the_reliability_diagram_add_up_to_the_ece(figures, tmp
     assert top.get_title() == f"network\nECE {100 * ece:.2f} %"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_panels", [1, 2, 3, 4, 5, 7])
 def test_one_panel_for_each_predictor(num_panels, figures, tmp_path):
     reliability_diagram({f"rule {i}": predictions(seed=i) for i in range(num_panels)}, tmp_path / "unused.png")

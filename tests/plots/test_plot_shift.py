@@ -27,6 +27,7 @@ def test_lines_are_means_over_seeds_in_the_order_of_strengths(figures, tmp_path)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["st", "bayes"]
 
 
+@pytest.mark.slow
 def test_each_corruption_of_the_kind_is_a_row(figures, tmp_path):
     image = torch.rand(28, 28, generator=torch.Generator().manual_seed(0))
     corruption_grid(image, tmp_path / "unused.png", kind="images")

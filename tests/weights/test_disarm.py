@@ -219,6 +219,7 @@ def test_layers_of_other_rules_get_the_mean_of_their_ordinary_gradients():
     assert not torch.equal(looks[0], looks[1])
 
 
+@pytest.mark.slow
 def test_compiled_as_eager():
     torch.compiler.reset()
     net, x = small_net(), torch.randn(3, 6)

@@ -195,6 +195,7 @@ def test_the_optimizer_takes_the_variance_of_the_latent_there_is():
     torch.testing.assert_close(*steps)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
 @pytest.mark.parametrize("rule", [sb.Sign(), *RULES], ids=repr)
 def test_a_compiled_network_in_evaluation_sees_a_write_through_data(rule):

@@ -17,6 +17,7 @@ CLAIMS: tuple[tuple[Predictor, Predictor], ...] = (
     (Predictor("bayes", "ensemble"), Predictor("full-precision", "single", scaled=True)),
     (Predictor("bayes", "ensemble"), Predictor("st", "single")),
     (Predictor("bayes", "mode"), Predictor("bayes", "ensemble")),
+    (Predictor("bayes", "draw"), Predictor("bayes", "mode")),
     (Predictor("st", "single"), Predictor("full-precision", "single")),
     (Predictor("bayes", "mode"), Predictor("st", "single")),
     (Predictor("vowel-wta", "ensemble"), Predictor("vowel-binary", "ensemble")),

@@ -94,11 +94,16 @@ def predictors(comparison: Comparison) -> dict[Predictor, Groups]:
     found: dict[Predictor, Groups] = {}
     for rule in sorted({run.rule for run in comparison.runs}, key=lambda rule: RULES[rule].order):
         runs = [run for run in comparison.runs if run.rule == rule]
-        for prediction in runs[0].probabilities:
+        for prediction in answered_by_all(runs):
             for groups in _groups(runs):
                 together = len(next(iter(groups.values()))[0])
                 found[Predictor(rule, prediction, together)] = groups
     return found
+
+
+def answered_by_all(runs: Sequence[Run]) -> list[str]:
+    """Return the predictions that all runs have answered by; those of an earlier version lack the draw."""
+    return [name for name in runs[0].probabilities if all(name in run.probabilities for run in runs)]
 
 
 def _groups(runs: Sequence[Run]) -> list[Groups]:

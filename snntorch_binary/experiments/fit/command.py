@@ -32,8 +32,8 @@ from snntorch_binary.lightning.spiking_module import SpikingModule
 _USE = (
     "{what}. CONFIG is a YAML file or one of these, which ship with the package: {names}. Each of its values "
     "can be given on the command line, too: --trainer.max_epochs 5, --data.data_dir D. Example: "
-    "snntorch-binary fit --config digits-bayes, then snntorch-binary test --config digits-bayes --ckpt_path "
-    "results/digits-bayes/version_0/checkpoints/last.ckpt"
+    "snntorch-binary fit --config digits-bayes, then snntorch-binary validate --config digits-bayes --ckpt_path "
+    "results/digits-bayes/version_0/checkpoints/last.ckpt, or snntorch-binary test --config digits-bayes with the same"
 )
 
 

@@ -77,7 +77,7 @@ class Bayes(Rule):
 
     name: ClassVar[str] = "bayes"
     title: ClassVar[str] = "Bayes-BiSNN"
-    predictions: ClassVar[tuple[str, ...]] = ("mode", "ensemble")
+    predictions: ClassVar[tuple[str, ...]] = ("mode", "draw", "ensemble")
     bayesian: ClassVar[bool] = True
 
     lr: float = DEFAULT_LR

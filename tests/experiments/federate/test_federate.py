@@ -78,6 +78,7 @@ def run(tmp_path, *options, config=None, out="out"):
     return main(["federate", config or write(tmp_path), "--out", str(tmp_path / out), "--jobs", "1", *options])
 
 
+@pytest.mark.drawn
 def test_it_ends_with_a_table_files_and_pictures(tmp_path, capsys):
     assert run(tmp_path) == 0
     printed = capsys.readouterr().out

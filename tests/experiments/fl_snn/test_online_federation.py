@@ -61,6 +61,7 @@ def test_the_shipped_ones():
             assert loads == [0.125, 0.25, 0.5, 1.0]
 
 
+@pytest.mark.drawn
 def test_a_federation_ends_in_a_table_a_file_and_a_picture(config, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["federate", str(config), "--out", str(out)]) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from snntorch_binary.experiments.compare.comparison import Comparison, Run, file
 from snntorch_binary.experiments.compare.predictors import Predictor
 from snntorch_binary.experiments.compare.shift.answers import answer_all, by_predictor, kept
 from snntorch_binary.experiments.compare.shift.inputs import chosen, corruptions_of
-from snntorch_binary.experiments.compare.shift.rows import CLEAN, Lead, Scored, leads, rows_of, score
+from snntorch_binary.experiments.compare.shift.rows import CLEAN, Lead, Scored, bits_of, leads, rows_of, score
 from snntorch_binary.experiments.compare.shift.tables import tables_of
 from snntorch_binary.experiments.data import ShippedData
 from snntorch_binary.experiments.experiment import Experiment
@@ -57,7 +58,7 @@ def check_shift(experiment: Experiment, shift: Shift, argument: str = "--shift")
 
 def _predictions(comparison: Comparison, run: Run) -> tuple[str, ...]:
     """Return the predictions of a run that are asked about: those of its network as it is, not in spikes."""
-    return comparison.experiment.rule(run.rule).predictions
+    return tuple(name for name in comparison.experiment.rule(run.rule).predictions if name in run.probabilities)
 
 
 def report_shift(comparison: Comparison, corruptions: Sequence[Corruption]) -> None:
@@ -85,12 +86,13 @@ def report_shift(comparison: Comparison, corruptions: Sequence[Corruption]) -> N
         degraded = by_predictor(comparison, lambda run, of=found: of[run.folder])  # type: ignore[misc]  # bound now
         by_name[one.name] = score(degraded, labels, one.strengths, clean_answers)
         rows += rows_of(comparison, one.name, by_name[one.name])
-    compared = {name: leads(scored.means) for name, scored in {CLEAN: clean, **by_name}.items()}
+    bits = partial(bits_of, comparison)
+    compared = {name: leads(scored.means, bits) for name, scored in {CLEAN: clean, **by_name}.items()}
     pictures = []
     for kind in KINDS:
         of_kind = [one for one in corruptions if one.kind == kind]
         if len(of_kind) > 1:
-            compared[f"all of {kind}"] = leads(_mean_over([by_name[one.name].means for one in of_kind]))
+            compared[f"all of {kind}"] = leads(_mean_over([by_name[one.name].means for one in of_kind]), bits)
         if of_kind:
             pictures.append(f"shift-{kind}.png")
             shift_curves([_panel(one, clean, by_name[one.name]) for one in of_kind], comparison.out / pictures[-1])
@@ -131,10 +133,10 @@ def _plain(corruption: str, lead: Lead) -> dict[str, Any]:
     return {
         "corruption": corruption,
         "score": lead.score,
-        "ensemble": lead.ensemble.label,
+        "prediction": lead.predictor.label,
         "opponent": lead.opponent.label,
         "difference": of.difference,
         "low": of.low,
         "high": of.high,
-        "ensemble_is": lead.verdict,
+        "prediction_is": lead.verdict,
     }

@@ -1,8 +1,8 @@
-"""Scores of each prediction under each corruption, and how far an ensemble is ahead of its best opponent."""
+"""Scores of each prediction under each corruption, and how far a posterior is ahead of its best opponent."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ SCORES = ("accuracy", "ece", "nll", "rejection_area", "ood_auroc")
 """Of each predictor, strength and seed."""
 LARGER_IS_BETTER = {"accuracy": True, "nll": False}
 """The scores that are means over examples, whose differences have intervals."""
+_LEADING = ("ensemble", "draw")
 CLEAN = "none"
 """The corruption of an input that has none."""
 
@@ -108,53 +109,61 @@ def rows_of(comparison: Comparison, corruption: str, scored: Scored) -> list[dic
                         "scaled": predictor.scaled,
                         "seed": seed,
                         **values,
-                        "bits_per_weight": predictor.trainings * rule.bits(predictor.prediction),
+                        "bits_per_weight": bits_of(comparison, predictor),
                     }
                 )
     return rows
 
 
+def bits_of(comparison: Comparison, predictor: Predictor) -> float:
+    """Return the bits a weight that a predictor needs."""
+    return predictor.trainings * comparison.experiment.rule(predictor.rule).bits(predictor.prediction)
+
+
 @dataclass(frozen=True)
 class Lead:
-    """How far an ensemble is ahead of the best of its opponents, the mean over strengths.
+    """How far an answer of a posterior is ahead of the best of its opponents, the mean over strengths.
 
     The best is chosen by these very answers, which favours the opponents: ``ahead`` is so of all of them.
 
     Attributes:
         score: ``"accuracy"`` or ``"nll"``.
-        ensemble: the ensemble.
-        opponent: the best of the networks of other rules, alone or together, temperature-scaled or not.
-        difference: ensemble less opponent, paired over examples and seeds.
+        predictor: an ensemble, or one draw.
+        opponent: the best of the networks of other rules, alone or together, temperature-scaled or not; of a draw those
+            that need no more bits.
+        difference: predictor less opponent, paired over examples and seeds.
     """
 
     score: str
-    ensemble: Predictor
+    predictor: Predictor
     opponent: Predictor
     difference: Difference
 
     @property
     def verdict(self) -> str:
-        """Where the ensemble is: ``ahead``, ``level`` or ``behind``."""
+        """Where the predictor is: ``ahead``, ``level`` or ``behind``."""
         if self.difference.tie:
             return "level"
         return "ahead" if (self.difference.difference > 0) == LARGER_IS_BETTER[self.score] else "behind"
 
 
-def leads(means: Mapping[Predictor, Mapping[str, Tensor]]) -> list[Lead]:
-    """Return how far each ensemble is ahead in accuracy and NLL.
+def leads(means: Mapping[Predictor, Mapping[str, Tensor]], bits: Callable[[Predictor], float]) -> list[Lead]:
+    """Return how far each ensemble, and each single draw, is ahead in accuracy and NLL.
 
     Args:
         means: scores of each example [seeds, N] by predictor and name.
+        bits: returns the bits a weight that a predictor needs.
     """
     found = []
-    opponents = [one for one in means if not RULES[one.rule].bayesian]
-    for ensemble in (one for one in means if RULES[one.rule].bayesian and one.prediction == "ensemble"):
-        if ensemble.scaled:
+    others = [one for one in means if not RULES[one.rule].bayesian]
+    for predictor in (one for one in means if RULES[one.rule].bayesian and not one.scaled):
+        if predictor.prediction not in _LEADING:
             continue
+        of_all = predictor.prediction == "ensemble"
+        opponents = [one for one in others if of_all or bits(one) <= bits(predictor)]
         for name, larger in LARGER_IS_BETTER.items() if opponents else ():
             sign = 1 if larger else -1
             best = max(opponents, key=lambda one: sign * float(means[one][name].mean()))
-            of_ensemble = means[ensemble][name]
-            difference = paired_bootstrap(of_ensemble, means[best][name].expand_as(of_ensemble))
-            found.append(Lead(name, ensemble, best, difference))
+            own = means[predictor][name]
+            found.append(Lead(name, predictor, best, paired_bootstrap(own, means[best][name].expand_as(own))))
     return found

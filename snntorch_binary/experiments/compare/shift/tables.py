@@ -21,7 +21,7 @@ def tables_of(
     by_name: Mapping[str, Scored],
     leads: Mapping[str, Sequence[Lead]],
 ) -> list[Table]:
-    """Return the tables: by corruption, over all corruptions, and how far ensembles are ahead.
+    """Return the tables: by corruption, over all corruptions, and how far posteriors are ahead.
 
     Args:
         name: of the experiment.
@@ -88,18 +88,17 @@ def _by_predictor(name: str, predictors: Sequence[Predictor], by_name: Mapping[s
 
 
 def _of_leads(name: str, leads: Mapping[str, Sequence[Lead]]) -> Table:
-    ensembles = list(dict.fromkeys(lead.ensemble for of in leads.values() for lead in of))
+    predictors = list(dict.fromkeys(lead.predictor for of in leads.values() for lead in of))
     caption = (
         "difference in the mean over strengths; 95 % interval: paired bootstrap over examples and seeds; the best of "
+        "its opponents, of one draw those of its bits, by these very answers, which favours them"
     )
-    caption += "its opponents by these very answers, which favours them"
-    table = _table(f"{name}: each ensemble against the best of its opponents", caption)
-    for heading in ("corruption", *(["ensemble"] if len(ensembles) > 1 else []), "accuracy (%)", "NLL"):
+    table = _table(f"{name}: each posterior against the best of its opponents", caption)
+    for heading in ("corruption", "prediction", "accuracy (%)", "NLL"):
         table.add_column(heading)
     for title, of in leads.items():
-        for ensemble in ensembles:
-            cells = [_said(lead) for lead in of if lead.ensemble == ensemble]
-            table.add_row(title, *([ensemble.label] if len(ensembles) > 1 else []), *cells)
+        for predictor in predictors:
+            table.add_row(title, predictor.label, *(_said(lead) for lead in of if lead.predictor == predictor))
     return table
 
 

@@ -1,8 +1,6 @@
 /* The runtime of networks written by snntorch_binary: the same for all of them. MIT licence. */
 #include "snnb.h"
 
-/* ---- bits ---------------------------------------------------------------------------------------------------- */
-
 static uint32_t ones(uint32_t x) {
 #if defined(__GNUC__) && defined(__POPCNT__)
     return (uint32_t)__builtin_popcountl((unsigned long)x);
@@ -25,8 +23,6 @@ static uint32_t lowest(uint32_t x) {
     return place[(uint32_t)((x & (0u - x)) * (uint32_t)0x077CB531u) >> 27];
 #endif
 }
-
-/* ---- every output sees every input --------------------------------------------------------------------------- */
 
 /* Counters of 32 outputs at once: a plane holds one bit of each. Eight rows go through a carry-save adder together. */
 
@@ -90,14 +86,8 @@ static void take_bytes(const uint32_t *planes, uint32_t words, uint32_t num_plan
         g = (g << 1) + ((word >> 6) & each);
         h = (h << 1) + ((word >> 7) & each);
     }
-    counts[0] = a;
-    counts[1] = b;
-    counts[2] = c;
-    counts[3] = d;
-    counts[4] = e;
-    counts[5] = f;
-    counts[6] = g;
-    counts[7] = h;
+    counts[0] = a, counts[1] = b, counts[2] = c, counts[3] = d;
+    counts[4] = e, counts[5] = f, counts[6] = g, counts[7] = h;
 }
 
 static void take_sums(const uint32_t *planes, uint32_t words, uint32_t outputs, uint32_t spikes, int16_t *sums) {
@@ -176,8 +166,6 @@ void snnb_sum_columns(const uint32_t *bits, uint32_t inputs, const uint32_t *col
         sums[o] = (int16_t)(2 * (int32_t)count - (int32_t)spikes);
     }
 }
-
-/* ---- windows ------------------------------------------------------------------------------------------------- */
 
 static uint32_t volume(const uint16_t *sides) {
     return (uint32_t)sides[0] * sides[1] * sides[2];
@@ -320,8 +308,6 @@ void snnb_sum_window(const uint32_t *bits, uint32_t channels, const uint32_t *ro
     }
 }
 
-/* ---- real numbers -------------------------------------------------------------------------------------------- */
-
 #define SNNB_INPUT_OF(w, q, tz, ty, tx, found)                                                             \
     do {                                                                                                   \
         const int32_t iz = input_at(w, 0, (q) / ((uint32_t)(w)->after[1] * (w)->after[2]), tz);            \
@@ -399,33 +385,23 @@ SNNB_POOL(snnb_pool_fixed, int32_t, INT32_MIN)
 
 void snnb_pool_bits(const uint32_t *bits, uint32_t channels, const snnb_window *w, uint32_t *out) {
     const uint32_t size = volume(w->before), after = volume(w->after);
-    uint32_t k, tz, ty, tx;
+    uint32_t k, word;
     for (k = 0; k < SNNB_WORDS(channels * after); k++) out[k] = 0;
-    for (k = 0; k < SNNB_WORDS(channels * size); k++) {
-        uint32_t word;
+    for (k = 0; k < SNNB_WORDS(channels * size); k++)
         for (word = bits[k]; word != 0u; word &= word - 1u) {
-            const uint32_t element = 32u * k + lowest(word), channel = element / size, at = element % size;
-            const uint32_t z = at / ((uint32_t)w->before[1] * w->before[2]);
-            const uint32_t y = at / w->before[2] % w->before[1], x = at % w->before[2];
-            for (tz = 0; tz < w->kernel[0]; tz++) {
-                const int32_t qz = output_at(w, 0, z, tz);
-                for (ty = 0; ty < w->kernel[1]; ty++) {
-                    const int32_t qy = output_at(w, 1, y, ty);
+            const uint32_t element = 32u * k + lowest(word), first = element / size * after, at = element % size;
+            const uint32_t z = at / ((uint32_t)w->before[1] * w->before[2]), x = at % w->before[2];
+            const uint32_t y = at / w->before[2] % w->before[1];
+            uint32_t tz, ty, tx;
+            for (tz = 0; tz < w->kernel[0]; tz++)
+                for (ty = 0; ty < w->kernel[1]; ty++)
                     for (tx = 0; tx < w->kernel[2]; tx++) {
-                        const int32_t qx = output_at(w, 2, x, tx);
-                        if (qz >= 0 && qy >= 0 && qx >= 0) {
-                            const uint32_t q =
-                                channel * after + ((uint32_t)qz * w->after[1] + (uint32_t)qy) * w->after[2] + (uint32_t)qx;
-                            SNNB_SET(out, q);
-                        }
+                        const int32_t qz = output_at(w, 0, z, tz), qy = output_at(w, 1, y, ty);
+                        const int32_t qx = output_at(w, 2, x, tx), q = (qz * w->after[1] + qy) * w->after[2] + qx;
+                        if (qz >= 0 && qy >= 0 && qx >= 0) SNNB_SET(out, first + (uint32_t)q);
                     }
-                }
-            }
         }
-    }
 }
-
-/* ---- arithmetic ---------------------------------------------------------------------------------------------- */
 
 float snnb_fma(float a, float b, float c) {
 #if defined(__GNUC__) && defined(__FP_FAST_FMAF)
@@ -458,14 +434,7 @@ int32_t snnb_fixed_mul(int32_t a, int32_t b, unsigned point) {
     return held(product < 0 ? -(int64_t)((uint64_t)(half - product) >> point) : (product + half) >> point);
 }
 
-int32_t snnb_fixed_div(int32_t a, int32_t b, unsigned point) {
-    return held((int64_t)a * ((int64_t)1 << point) / b);
-}
+int32_t snnb_fixed_div(int32_t a, int32_t b, unsigned point) { return held((int64_t)a * ((int64_t)1 << point) / b); }
 
-int32_t snnb_fixed_add(int32_t a, int32_t b) {
-    return held((int64_t)a + b);
-}
-
-int32_t snnb_fixed_sub(int32_t a, int32_t b) {
-    return held((int64_t)a - b);
-}
+int32_t snnb_fixed_add(int32_t a, int32_t b) { return held((int64_t)a + b); }
+int32_t snnb_fixed_sub(int32_t a, int32_t b) { return held((int64_t)a - b); }
