@@ -1,8 +1,6 @@
 /* The runtime of networks written by snntorch_binary: the same for all of them. MIT licence. */
 #include "snnb.h"
 
-/* ---- bits ---------------------------------------------------------------------------------------------------- */
-
 static uint32_t ones(uint32_t x) {
 #if defined(__GNUC__) && defined(__POPCNT__)
     return (uint32_t)__builtin_popcountl((unsigned long)x);
@@ -25,8 +23,6 @@ static uint32_t lowest(uint32_t x) {
     return place[(uint32_t)((x & (0u - x)) * (uint32_t)0x077CB531u) >> 27];
 #endif
 }
-
-/* ---- every output sees every input --------------------------------------------------------------------------- */
 
 /* Counters of 32 outputs at once: a plane holds one bit of each. Eight rows go through a carry-save adder together. */
 
@@ -90,14 +86,8 @@ static void take_bytes(const uint32_t *planes, uint32_t words, uint32_t num_plan
         g = (g << 1) + ((word >> 6) & each);
         h = (h << 1) + ((word >> 7) & each);
     }
-    counts[0] = a;
-    counts[1] = b;
-    counts[2] = c;
-    counts[3] = d;
-    counts[4] = e;
-    counts[5] = f;
-    counts[6] = g;
-    counts[7] = h;
+    counts[0] = a, counts[1] = b, counts[2] = c, counts[3] = d;
+    counts[4] = e, counts[5] = f, counts[6] = g, counts[7] = h;
 }
 
 static void take_sums(const uint32_t *planes, uint32_t words, uint32_t outputs, uint32_t spikes, int16_t *sums) {
@@ -177,8 +167,6 @@ void snnb_sum_columns(const uint32_t *bits, uint32_t inputs, const uint32_t *col
     }
 }
 
-/* ---- windows ------------------------------------------------------------------------------------------------- */
-
 static uint32_t volume(const uint16_t *sides) {
     return (uint32_t)sides[0] * sides[1] * sides[2];
 }
@@ -206,37 +194,55 @@ static int32_t input_at(const snnb_window *w, unsigned d, uint32_t q, uint32_t t
     ((at) >= 0 && ((q) = (w)->stride[d] == 1u ? (at) : (at) / (w)->stride[d], (q) < (w)->after[d]) && \
      ((w)->stride[d] == 1u || (q) * (w)->stride[d] == (at)))
 
-/* Adds the rows of bits of an input's taps to the counters of the places that see it, which seen counts too. */
-static void add_taps(const snnb_window *w, const int32_t *begin, const uint32_t *rows, uint32_t first, uint32_t of_group,
-                     uint32_t *planes, uint32_t num_planes, int16_t *seen) {
-    const uint32_t words = SNNB_WORDS(of_group), of_place = words * num_planes;
-    int32_t z, y, x, qz = 0, qy = 0, qx = 0;
-    uint32_t tz, ty, tx, k;
-    for (tz = 0, z = begin[0]; tz < w->kernel[0]; tz++, z -= w->dilation[0]) {
-        if (!SNNB_REACHED(w, 0, z, qz)) continue;
-        for (ty = 0, y = begin[1]; ty < w->kernel[1] && y >= 0; ty++, y -= w->dilation[1]) {
-            const uint32_t row = first + (tz * w->kernel[1] + ty) * w->kernel[2] * of_group;
-            int16_t *seen_here;
-            uint32_t *counters;
-            if (!SNNB_REACHED(w, 1, y, qy)) continue;
-            seen_here = seen + (qz * w->after[1] + qy) * w->after[2];
-            counters = planes + (uint32_t)(qz * w->after[1] + qy) * w->after[2] * of_place;
-            for (tx = 0, x = begin[2]; tx < w->kernel[2] && x >= 0; tx++, x -= w->dilation[2]) {
-                uint32_t *const here = counters + (uint32_t)x * of_place;
-                const uint32_t place = row + tx * of_group;
-                if (!SNNB_REACHED(w, 2, x, qx)) continue;
-                seen_here[qx]++;
-                if (words == 1u && qx == x) {
-                    add_upwards(here, 1u, bits_at(rows, place, of_group));
-                    continue;
-                }
-                for (k = 0; k < words; k++) {
-                    const uint32_t n = of_group - 32u * k < 32u ? of_group - 32u * k : 32u;
-                    add_upwards(counters + (uint32_t)qx * of_place + k, words, bits_at(rows, place + 32u * k, n));
-                }
-            }
-        }
+/* The counters of a row of output places: for each the planes of some words, and how many spikes it has seen. */
+typedef struct {
+    uint32_t *planes;
+    uint32_t words, of_place, outputs;
+    int16_t *seen;
+} places;
+
+static void add_tap(const places *to, uint32_t q, const uint32_t *rows, uint32_t at) {
+    uint32_t k;
+    to->seen[q]++;
+    for (k = 0; k < to->words; k++) {
+        const uint32_t n = to->outputs - 32u * k < 32u ? to->outputs - 32u * k : 32u;
+        add_upwards(to->planes + q * to->of_place + k, to->words, bits_at(rows, at + 32u * k, n));
     }
+}
+
+/* Adds an input to the places of a row that see it; its row of taps begins at a bit of rows. */
+static void add_row(const snnb_window *w, int32_t x, const uint32_t *rows, uint32_t at, const places *to) {
+    const int32_t after = w->after[2], kernel = w->kernel[2];
+    int32_t tap, q = 0;
+    if (w->stride[2] == 1u && w->dilation[2] == 1u && to->words == 1u) {
+        const int32_t first = x < after ? 0 : x - after + 1, last = x < kernel ? x : kernel - 1;
+        const uint32_t outputs = to->outputs, of_place = to->of_place;
+        uint32_t *here = to->planes + (uint32_t)(x - first) * of_place;
+        int16_t *seen = to->seen + (x - first);
+        at += (uint32_t)first * outputs;
+        for (tap = first; tap <= last; tap++, at += outputs, here -= of_place, seen--) {
+            (*seen)++;
+            add_upwards(here, 1u, bits_at(rows, at, outputs));
+        }
+        return;
+    }
+    for (tap = 0; tap < kernel && x >= 0; tap++, x -= w->dilation[2], at += to->outputs)
+        if (SNNB_REACHED(w, 2, x, q)) add_tap(to, (uint32_t)q, rows, at);
+}
+
+static void add_taps(const snnb_window *w, const int32_t *begin, const uint32_t *rows, uint32_t at, const places *all) {
+    const uint32_t of_row = w->kernel[2] * all->outputs;
+    int32_t z, y, qz = 0, qy = 0;
+    uint32_t tz, ty;
+    places to = *all;
+    for (tz = 0, z = begin[0]; tz < w->kernel[0]; tz++, z -= w->dilation[0])
+        for (ty = 0, y = begin[1]; ty < w->kernel[1]; ty++, y -= w->dilation[1], at += of_row)
+            if (SNNB_REACHED(w, 0, z, qz) && SNNB_REACHED(w, 1, y, qy)) {
+                const int32_t row = (qz * w->after[1] + qy) * w->after[2];
+                to.planes = all->planes + (uint32_t)row * all->of_place;
+                to.seen = all->seen + row;
+                add_row(w, begin[2], rows, at, &to);
+            }
 }
 
 /* Sums of up to 32 outputs, which stand apart. */
@@ -268,9 +274,15 @@ void snnb_sum_window(const uint32_t *bits, uint32_t channels, const uint32_t *ro
     const uint32_t after = volume(w->after), taps = volume(w->kernel), each = channels / groups;
     const uint32_t of_group = outputs / groups, words = SNNB_WORDS(of_group);
     uint32_t group, channel = 0, place = 0, z, y, x, k, o;
+    places all;
+    all.planes = planes;
+    all.words = words;
+    all.of_place = words * num_planes;
+    all.outputs = of_group;
     for (group = 0; group < groups; group++, sums += of_group * after) {
         memset(planes, 0, after * words * num_planes * sizeof *planes);
         memset(sums, 0, after * sizeof *sums);
+        all.seen = sums; /* whose place the sums of the first output take */
         for (; channel < (group + 1u) * each; channel++)
             for (z = 0; z < w->before[0]; z++)
                 for (y = 0; y < w->before[1]; y++)
@@ -283,7 +295,7 @@ void snnb_sum_window(const uint32_t *bits, uint32_t channels, const uint32_t *ro
                             begin[0] = (int32_t)(z * w->spread[0] + w->padding[0]);
                             begin[1] = (int32_t)(y * w->spread[1] + w->padding[1]);
                             begin[2] = (int32_t)((x + lowest(word)) * w->spread[2] + w->padding[2]);
-                            add_taps(w, begin, rows, channel * taps * of_group, of_group, planes, num_planes, sums);
+                            add_taps(w, begin, rows, channel * taps * of_group, &all);
                         }
                     }
         for (k = 0; k < after; k++) {
@@ -295,8 +307,6 @@ void snnb_sum_window(const uint32_t *bits, uint32_t channels, const uint32_t *ro
         }
     }
 }
-
-/* ---- real numbers -------------------------------------------------------------------------------------------- */
 
 #define SNNB_INPUT_OF(w, q, tz, ty, tx, found)                                                             \
     do {                                                                                                   \
@@ -375,33 +385,23 @@ SNNB_POOL(snnb_pool_fixed, int32_t, INT32_MIN)
 
 void snnb_pool_bits(const uint32_t *bits, uint32_t channels, const snnb_window *w, uint32_t *out) {
     const uint32_t size = volume(w->before), after = volume(w->after);
-    uint32_t k, tz, ty, tx;
+    uint32_t k, word;
     for (k = 0; k < SNNB_WORDS(channels * after); k++) out[k] = 0;
-    for (k = 0; k < SNNB_WORDS(channels * size); k++) {
-        uint32_t word;
+    for (k = 0; k < SNNB_WORDS(channels * size); k++)
         for (word = bits[k]; word != 0u; word &= word - 1u) {
-            const uint32_t element = 32u * k + lowest(word), channel = element / size, at = element % size;
-            const uint32_t z = at / ((uint32_t)w->before[1] * w->before[2]);
-            const uint32_t y = at / w->before[2] % w->before[1], x = at % w->before[2];
-            for (tz = 0; tz < w->kernel[0]; tz++) {
-                const int32_t qz = output_at(w, 0, z, tz);
-                for (ty = 0; ty < w->kernel[1]; ty++) {
-                    const int32_t qy = output_at(w, 1, y, ty);
+            const uint32_t element = 32u * k + lowest(word), first = element / size * after, at = element % size;
+            const uint32_t z = at / ((uint32_t)w->before[1] * w->before[2]), x = at % w->before[2];
+            const uint32_t y = at / w->before[2] % w->before[1];
+            uint32_t tz, ty, tx;
+            for (tz = 0; tz < w->kernel[0]; tz++)
+                for (ty = 0; ty < w->kernel[1]; ty++)
                     for (tx = 0; tx < w->kernel[2]; tx++) {
-                        const int32_t qx = output_at(w, 2, x, tx);
-                        if (qz >= 0 && qy >= 0 && qx >= 0) {
-                            const uint32_t q =
-                                channel * after + ((uint32_t)qz * w->after[1] + (uint32_t)qy) * w->after[2] + (uint32_t)qx;
-                            SNNB_SET(out, q);
-                        }
+                        const int32_t qz = output_at(w, 0, z, tz), qy = output_at(w, 1, y, ty);
+                        const int32_t qx = output_at(w, 2, x, tx), q = (qz * w->after[1] + qy) * w->after[2] + qx;
+                        if (qz >= 0 && qy >= 0 && qx >= 0) SNNB_SET(out, first + (uint32_t)q);
                     }
-                }
-            }
         }
-    }
 }
-
-/* ---- arithmetic ---------------------------------------------------------------------------------------------- */
 
 float snnb_fma(float a, float b, float c) {
 #if defined(__GNUC__) && defined(__FP_FAST_FMAF)
@@ -434,14 +434,7 @@ int32_t snnb_fixed_mul(int32_t a, int32_t b, unsigned point) {
     return held(product < 0 ? -(int64_t)((uint64_t)(half - product) >> point) : (product + half) >> point);
 }
 
-int32_t snnb_fixed_div(int32_t a, int32_t b, unsigned point) {
-    return held((int64_t)a * ((int64_t)1 << point) / b);
-}
+int32_t snnb_fixed_div(int32_t a, int32_t b, unsigned point) { return held((int64_t)a * ((int64_t)1 << point) / b); }
 
-int32_t snnb_fixed_add(int32_t a, int32_t b) {
-    return held((int64_t)a + b);
-}
-
-int32_t snnb_fixed_sub(int32_t a, int32_t b) {
-    return held((int64_t)a - b);
-}
+int32_t snnb_fixed_add(int32_t a, int32_t b) { return held((int64_t)a + b); }
+int32_t snnb_fixed_sub(int32_t a, int32_t b) { return held((int64_t)a - b); }
