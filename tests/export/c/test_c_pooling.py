@@ -1,0 +1,45 @@
+"""Max pooling comes before the scale of each channel where that changes no answer, whatever the windows look like."""
+
+import host
+import networks
+import pytest
+import torch
+from torch import nn
+
+import snntorch_binary as sb
+
+# Channels that fill less than a word, one, and more; windows with and without gaps and borders.
+FORMS = [
+    (3, {}, {"kernel_size": 2}),
+    (32, {"padding": 2}, {"kernel_size": 3, "stride": 1, "padding": 1}),
+    (40, {"stride": 2, "padding": 1}, {"kernel_size": 2, "stride": 1}),
+    (36, {"dilation": 2, "groups": 2}, {"kernel_size": 2, "stride": 2, "dilation": 2}),
+]
+
+
+def _case(outputs, convolution, pooling, signs):
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(outputs)
+    norm.weight.data.uniform_(0.5, 2).mul_(torch.tensor(signs).repeat(outputs)[:outputs])
+    norm.running_mean.uniform_(-1, 1)
+    norm.running_var.uniform_(1, 9)
+    layer = sb.nn.BinaryConv2d(4, outputs, 3, **convolution)
+    pool, neurons = sb.nn.TimeFirst(nn.MaxPool2d(**pooling)), sb.nn.Leaky(beta=0.9, threshold=1.5)
+    net = nn.Sequential(layer, sb.nn.TimeFirst(norm), pool, neurons, nn.Flatten(2)).eval()
+    return networks.Case(sb.pack(net), networks.spikes(6, 2, 4, 9, 11))
+
+
+@pytest.mark.parametrize(("outputs", "convolution", "pooling"), FORMS)
+@pytest.mark.parametrize("signs", [[1.0], [1.0, -1.0]], ids=["up", "up and down"])
+def test_counts_are_pooled_where_scales_are_positive(outputs, convolution, pooling, signs, tmp_path):
+    case = _case(outputs, convolution, pooling, signs)
+    expected = networks.scores_by_step(case)
+    assert 0.05 < expected[-1].mean() < 5.9
+    device = host.Device(case.packed, tmp_path, sample=case.x)
+    code = (device.folder / "net.c").read_text()
+    assert ("snnb_pool_sums(" in code, "snnb_pool_real(" in code) == (len(signs) == 1, len(signs) == 2)
+    for example in range(case.x.shape[1]):
+        device.call("reset")
+        for step in range(len(case.x)):
+            device.step(case.x[step, example].flatten())
+            assert torch.equal(device.scores(), expected[step, :, example])
