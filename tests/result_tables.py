@@ -328,7 +328,13 @@ TABLES = (
         run("federate fl-snn-nmnist --data-dir data", "bc4b489"),
     ),
     Table("docs/guide/fast_and_small.md", "| work | against | ratio |", ((), None), name="fast and small"),
-    Table("docs/guide/microcontroller.md", "| what | 1 bit |", (None,) * 3, name="microcontroller"),
+    Table("docs/guide/microcontroller.md", "| 2312-512-4 | 1 bit |", (None,) * 3, name="microcontroller"),
+    Table(
+        "docs/guide/microcontroller.md",
+        "| convolutional networks | 1 bit |",
+        (None,) * 3,
+        name="microcontroller, convolutions",
+    ),
     Table("docs/recipes.rst", "| network | float | ST |", (None,) * 6, name="one line"),
     Table("docs/recipes.rst", "| ensemble of 10, one training |", (None,) * 4, name="posterior trials"),
 )
