@@ -1,5 +1,9 @@
 """Max pooling comes before the scale of each channel where that changes no answer, whatever the windows look like."""
 
+import ctypes
+import subprocess
+from pathlib import Path
+
 import host
 import networks
 import pytest
@@ -7,6 +11,7 @@ import torch
 from torch import nn
 
 import snntorch_binary as sb
+from snntorch_binary.export import c
 
 # Channels that fill less than a word, one, and more; windows with and without gaps and borders.
 FORMS = [
@@ -43,3 +48,15 @@ def test_counts_are_pooled_where_scales_are_positive(outputs, convolution, pooli
         for step in range(len(case.x)):
             device.step(case.x[step, example].flatten())
             assert torch.equal(device.scores(), expected[step, :, example])
+
+
+def test_a_tap_that_sees_nothing_but_the_border_writes_nothing(tmp_path):
+    """Windows of 5 over one position, the border counted: nothing is written behind the answer."""
+    library = tmp_path / "runtime.so"
+    source = Path(c.__file__).parent / "runtime" / "snnb.c"
+    subprocess.run([*host.compiler(), "-O1", "-shared", "-fPIC", source, "-o", library], check=True)
+    before, after, kernel, ones, padding = (1, 1, 1), (1, 1, 1), (1, 5, 5), (1, 1, 1), (0, 2, 2)
+    window = (ctypes.c_uint16 * 21)(*before, *after, *kernel, *ones, *ones, *padding, *ones)
+    seen, answer = (ctypes.c_float * 2)(-3.5, 4.5), (ctypes.c_float * 6)(*[-7.0] * 6)
+    ctypes.CDLL(str(library)).snnb_pool_real(seen, 2, window, answer)
+    assert list(answer) == [-3.5, 4.5, -7.0, -7.0, -7.0, -7.0]

@@ -34,9 +34,11 @@ static uint32_t lowest(uint32_t x) {
     } while (0)
 
 static void add_upwards(uint32_t *plane, uint32_t words, uint32_t carry) {
-    while (carry != 0u) {
+    if (carry == 0u) return;
+    for (;;) { /* no pointer is formed that is behind the planes */
         const uint32_t both = *plane & carry;
         *plane ^= carry;
+        if (both == 0u) return;
         carry = both;
         plane += words;
     }
@@ -72,11 +74,8 @@ static void add_eight(uint32_t *planes, uint32_t words, const uint32_t *const *r
 static void take_bytes(const uint32_t *planes, uint32_t words, uint32_t num_planes, uint32_t *counts) {
     const uint32_t each = 0x01010101u;
     uint32_t a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
-    const uint32_t *plane = planes + num_planes * words;
-    while (plane != planes) {
-        uint32_t word;
-        plane -= words;
-        word = *plane;
+    while (num_planes > 0u) {
+        const uint32_t word = planes[--num_planes * words];
         a = (a << 1) + (word & each);
         b = (b << 1) + ((word >> 1) & each);
         c = (c << 1) + ((word >> 2) & each);
@@ -90,12 +89,13 @@ static void take_bytes(const uint32_t *planes, uint32_t words, uint32_t num_plan
     counts[4] = e, counts[5] = f, counts[6] = g, counts[7] = h;
 }
 
-static void take_sums(const uint32_t *planes, uint32_t words, uint32_t outputs, uint32_t spikes, int16_t *sums) {
+static void take_sums(const uint32_t *planes, uint32_t words, uint32_t outputs, uint32_t spikes, int16_t *all) {
     uint32_t num_planes = 0, low[8], high[8], first, k, o;
     const int32_t silent = (int32_t)spikes;
     while (spikes >> num_planes != 0u) num_planes++; /* no count has more bits */
-    for (first = 0; first < outputs; first += 32u, planes++, sums += 32) {
+    for (first = 0; first < outputs; first += 32u, planes++) {
         const uint32_t here = outputs - first < 32u ? outputs - first : 32u;
+        int16_t *const sums = all + first;
         take_bytes(planes, words, num_planes < 8u ? num_planes : 8u, low);
         if (num_planes > 8u) {
             take_bytes(planes + 8u * words, words, num_planes - 8u, high);
@@ -217,10 +217,12 @@ static void add_row(const snnb_window *w, int32_t x, const uint32_t *rows, uint3
     if (w->stride[2] == 1u && w->dilation[2] == 1u && to->words == 1u) {
         const int32_t first = x < after ? 0 : x - after + 1, last = x < kernel ? x : kernel - 1;
         const uint32_t outputs = to->outputs, of_place = to->of_place;
-        uint32_t *here = to->planes + (uint32_t)(x - first) * of_place;
-        int16_t *seen = to->seen + (x - first);
+        uint32_t *here = to->planes + (uint32_t)(x - first + 1) * of_place; /* at most just behind the last one */
+        int16_t *seen = to->seen + (x - first + 1);
         at += (uint32_t)first * outputs;
-        for (tap = first; tap <= last; tap++, at += outputs, here -= of_place, seen--) {
+        for (tap = first; tap <= last; tap++, at += outputs) {
+            here -= of_place;
+            seen--;
             (*seen)++;
             add_upwards(here, 1u, bits_at(rows, at, outputs));
         }
@@ -251,20 +253,19 @@ static void take_apart(const uint32_t *planes, uint32_t words, uint32_t outputs,
     uint32_t num_planes = 0, low[8], high[8], k, o;
     const int32_t silent = (int32_t)seen;
     if (seen == 0u) {
-        for (o = 0; o < outputs; o++, sums += apart) *sums = 0;
+        for (o = 0; o < outputs; o++) sums[o * apart] = 0;
         return;
     }
     while (seen >> num_planes != 0u) num_planes++; /* no count has more bits */
     take_bytes(planes, words, num_planes < 8u ? num_planes : 8u, low);
     if (num_planes > 8u) take_bytes(planes + 8u * words, words, num_planes - 8u, high);
-    for (k = 0; k < 8u && k < outputs; k++, sums += apart) {
+    for (k = 0; k < 8u && k < outputs; k++) {
         uint32_t counts = low[k];
-        int16_t *sum = sums;
-        for (o = k; o < outputs; o += 8u, counts >>= 8, sum += 8u * apart)
-            *sum = (int16_t)(2 * (int32_t)(counts & 255u) - silent);
+        for (o = k; o < outputs; o += 8u, counts >>= 8)
+            sums[o * apart] = (int16_t)(2 * (int32_t)(counts & 255u) - silent);
         if (num_planes <= 8u) continue;
-        for (o = k, sum = sums, counts = high[k]; o < outputs; o += 8u, counts >>= 8, sum += 8u * apart)
-            *sum = (int16_t)(*sum + (int16_t)((counts & 127u) << 9));
+        for (o = k, counts = high[k]; o < outputs; o += 8u, counts >>= 8)
+            sums[o * apart] = (int16_t)(sums[o * apart] + (int16_t)((counts & 127u) << 9));
     }
 }
 
@@ -355,9 +356,9 @@ SNNB_ADD(snnb_add_fixed, int32_t, snnb_fixed_add, snnb_fixed_sub)
 #define SNNB_POOL(name, number, least)                                                                                 \
     /* What a tap sees of a row of inputs, for a row of outputs. */                                                    \
     static void name##_row(const number *in, int32_t x, int32_t before, int32_t stride, number *out, uint32_t after) { \
-        for (; x < 0; x += stride, after--) out++;                                                                     \
-        for (in += x; after > 0u && x < before; after--, x += stride, in += stride, out++)                             \
-            if (*in > *out) *out = *in;                                                                                \
+        for (; x < 0 && after > 0u; x += stride, after--) out++;                                                       \
+        for (; after > 0u && x < before; after--, x += stride, out++)                                                  \
+            if (in[x] > *out) *out = in[x];                                                                            \
     }                                                                                                                  \
     void name(const number *x, uint32_t channels, const snnb_window *window, number *out) {                            \
         const snnb_window here_only = *window, *const w = &here_only;                                                  \
@@ -370,11 +371,11 @@ SNNB_ADD(snnb_add_fixed, int32_t, snnb_fixed_add, snnb_fixed_sub)
                     for (tz = 0; tz < w->kernel[0]; tz++)                                                              \
                         for (ty = 0; ty < w->kernel[1]; ty++) {                                                        \
                             const int32_t z = input_at(w, 0, qz, tz), y = input_at(w, 1, qy, ty);                      \
-                            const number *const row = x + (z * w->before[1] + y) * w->before[2];                       \
                             if (z < 0 || y < 0) continue;                                                              \
                             for (tx = 0; tx < w->kernel[2]; tx++)                                                      \
-                                name##_row(row, (int32_t)(tx * w->dilation[2]) - w->padding[2], w->before[2],          \
-                                           w->stride[2], out, after);                                                  \
+                                name##_row(x + (z * w->before[1] + y) * w->before[2],                                  \
+                                           (int32_t)(tx * w->dilation[2]) - w->padding[2], w->before[2], w->stride[2], \
+                                           out, after);                                                                \
                         }                                                                                              \
                 }                                                                                                      \
     }
