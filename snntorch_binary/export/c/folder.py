@@ -32,15 +32,18 @@ def replacing_folder(folder: Path, name: str) -> Iterator[Path]:
         raise ValueError(expected("folder", "in a folder that exists", repr(str(folder))))
     if folder.exists() and not folder.is_dir():
         raise ValueError(expected("folder", "a folder", f"the file {str(folder)!r}"))
-    if folder.is_dir() and any(folder.iterdir()) and not _is_ours(folder):
-        raise ValueError(
-            expected("folder", "empty or one that was exported before", f"{str(folder)!r}, which holds other files")
-        )
+    if folder.is_dir():
+        foreign = _foreign(folder)
+        if foreign:
+            others = f"{str(folder)!r}, which holds other files, such as {foreign[0]!r}"
+            raise ValueError(expected("folder", "empty or one that was exported before", others))
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=parent))
     try:
         os.chmod(temporary, 0o755)
-        (temporary / _MARK_FILE).write_text(f"{MARK} The network is called {name}; see {name}.h.\n")
         yield temporary
+        written = "".join(f"{file}\n" for file in (*_files_in(temporary), _MARK_FILE))
+        about = f"{MARK} The network is called {name}. With these files, and no others, the folder is replaced anew:\n"
+        (temporary / _MARK_FILE).write_text(about + written, encoding="utf8")
         before = parent / f"{temporary.name}.old"
         if folder.exists():
             os.replace(folder, before)
@@ -50,12 +53,18 @@ def replacing_folder(folder: Path, name: str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _is_ours(folder: Path) -> bool:
+def _files_in(folder: Path) -> list[str]:
+    """Return the files of a folder, links too, by their paths in it."""
+    found = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
+def _foreign(folder: Path) -> list[str]:
+    """Return the files that were not exported into a folder."""
     mark = folder / _MARK_FILE
-    if not mark.is_file():
-        return False
-    with mark.open("rb") as file:
-        return file.read(len(MARK)) == MARK.encode()
+    text = mark.read_text(encoding="utf8", errors="replace") if mark.is_file() else ""
+    listed = set(text.splitlines()[1:]) if text.startswith(MARK) else set()
+    return [file for file in _files_in(folder) if file not in listed]
 
 
 def write_runtime(folder: Path) -> None:

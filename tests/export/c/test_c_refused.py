@@ -82,6 +82,21 @@ def test_folders(tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "thesis.tex"]
 
 
+def test_files_of_yours_among_exported_ones_stay(tmp_path):
+    packed, out = sb.pack(_linear()), tmp_path / "out"
+    for write in (sb.export.to_c, sb.export.to_mem, sb.export.to_c):
+        write(packed, out)  # each takes the place of what was exported before
+    mine = out / "example" / "sensor.c"
+    mine.write_text("int x;")
+    with pytest.raises(ValueError, match="holds other files, such as 'example/sensor.c'"):
+        sb.export.to_c(packed, out)
+    assert mine.read_text() == "int x;"
+    mine.unlink()
+    (out / "README.txt").write_text("Written by somebody else.\nnetwork.c\n")
+    with pytest.raises(ValueError, match="holds other files"):
+        sb.export.to_c(packed, out)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
