@@ -88,7 +88,7 @@ def test_files_of_yours_among_exported_ones_stay(tmp_path):
         write(packed, out)  # each takes the place of what was exported before
     mine = out / "example" / "sensor.c"
     mine.write_text("int x;")
-    with pytest.raises(ValueError, match="holds other files, such as 'example/sensor.c'"):
+    with pytest.raises(ValueError, match=r"holds other files, such as 'example/sensor\.c'"):
         sb.export.to_c(packed, out)
     assert mine.read_text() == "int x;"
     mine.unlink()
