@@ -54,7 +54,7 @@ def answers_of(run: TrainedRun, x: Tensor, num_members: int | None = None) -> di
         count = described.num_members if num_members is None else num_members
         generator = torch.Generator().manual_seed(0)  # the same members for every batch
         mode, members = sample_scores(net, x, count, generator=generator, norms=run.norms, **reading)
-        found = {"mode": mode[None], "ensemble": members}
+        found = {"mode": mode[None], "draw": members[:1], "ensemble": members}
     for scores in found.values():
         if isinstance(task, Regression):
             task.check(scores.shape[-1])  # what rows and tables have is one number an example

@@ -29,7 +29,7 @@ def test_out_of_distribution(real_data, tmp_path, capsys):
     assert main([*common, "--ood", "fashion-mnist", "--out", str(tmp_path)]) == 0
     found = lines_of(tmp_path)
     entropies = [row for row in found["rows"] if row["score"] == "predictive_entropy"]
-    assert len(entropies) == 4 * 2
+    assert len(entropies) == 5 * 2
     assert all(0 <= row["auroc"] <= 1 for row in entropies)
     assert {row["prediction"] for row in found["rows"] if row["score"] == "mutual_information"} == {"ensemble"}
     pair = found["auroc_differences"]["bayes ensemble - st"]

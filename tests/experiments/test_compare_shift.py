@@ -63,7 +63,7 @@ class TestRows:
             wanted |= {("st", "single", 2, scaled, None) for scaled in (False, True)}
             assert len(who) == len(set(who))
             assert set(who) == wanted
-        assert len(values["rows"]) == 11 * 14
+        assert len(values["rows"]) == 11 * 18
         assert values["num_examples"] == len(done[0].runs[0].labels)
 
     def test_a_network_alone_says_what_its_checkpoint_says_to_the_degraded_test_part(self, done):

@@ -48,7 +48,7 @@ def test_rate_and_spikes_side_by_side(compared):
         (*line, scaled) for line in LINES for scaled in (False, True)
     ]
     bits = {(row["rule"], row["prediction"]): row["bits_per_weight"] for row in rows}
-    assert list(bits.values()) == [32, 32, 1, 1, 1, 5, 1, 5]
+    assert list(bits.values()) == [32, 32, 1, 1, 1, 1, 5, 1, 1, 5]
     answers = {
         rule: torch.load(compared / "runs" / f"{rule}-seed0" / "predictions.pt", weights_only=True)["probabilities"]
         for rule in SOFT_LIF_RULES

@@ -34,6 +34,7 @@ LINES = {
     ("st", "single"): 1,
     ("st-ewc", "single"): 1,
     ("bayes", "mode"): 1,
+    ("bayes", "draw"): 1,
     ("bayes", "ensemble"): 10,
 }
 

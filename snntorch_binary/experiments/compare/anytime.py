@@ -85,7 +85,7 @@ def _by_time(module: SpikingModule, batches: Batches) -> dict[str, Tensor]:
             mode, members = sample_scores(
                 module.net, x, module.num_test_samples, readout=outputs, generator=generator, norms=module.norms
             )
-            found = {"mode": mode[None], "ensemble": members}
+            found = {"mode": mode[None], "draw": members[:1], "ensemble": members}
         return {name: running_probabilities(values, scale) for name, values in found.items()}
 
     return {name: values for name, values in answers(batches, by_time, dim=1).items() if name != "labels"}

@@ -172,11 +172,12 @@ class _Speed(L.Callback):
 
 
 def validation_line(name: str, history: dict[str, list[float]], score: str) -> str:
-    """Return the last validation score of every prediction of a run."""
+    """Return the last validation score of every prediction of a run but a draw's, which is a noisy ensemble of one."""
     several = len(history) > 1
     values = {
         prediction: f"{100 * of[-1]:.1f} %" if score == "accuracy" else f"{of[-1]:.3f}"
         for prediction, of in history.items()
+        if prediction != "draw"
     }
     shown = [f"{prediction + ' ' if several else ''}{value}" for prediction, value in values.items()]
     return f"{name:<22} validation {score} {', '.join(shown)}"

@@ -88,6 +88,7 @@ def test_it_ends_with_a_table_files_and_pictures(tmp_path, capsys):
     assert [(row["method"], row["prediction"]) for row in rows] == [
         ("full-precision", "single"),
         ("product", "mode"),
+        ("product", "draw"),
         ("product", "ensemble"),
         ("one-bit", "single"),
     ]
