@@ -87,11 +87,16 @@ def test_files_of_yours_among_exported_ones_stay(tmp_path):
     for write in (sb.export.to_c, sb.export.to_mem, sb.export.to_c):
         write(packed, out)  # each takes the place of what was exported before
     mine = out / "example" / "sensor.c"
+    mine.parent.mkdir(exist_ok=True)
     mine.write_text("int x;")
-    with pytest.raises(ValueError, match=r"holds other files, such as 'example/sensor\.c'"):
-        sb.export.to_c(packed, out)
+    sb.export.to_mem(packed, out)
     assert mine.read_text() == "int x;"
-    mine.unlink()
+    assert not (out / "network.c").exists()
+    (out / "network.c").write_text("int y;")
+    with pytest.raises(ValueError, match=r"files of your own by names that are exported, but got .* with 'network\.c'"):
+        sb.export.to_c(packed, out)
+    assert (out / "network.c").read_text() == "int y;"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
     (out / "README.txt").write_text("Written by somebody else.\nnetwork.c\n")
     with pytest.raises(ValueError, match="holds other files"):
         sb.export.to_c(packed, out)
