@@ -16,7 +16,7 @@ from snntorch_binary.lightning import SpikingModule
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.models import SpikingMLP
 
-STEPS, BATCHES = 4, 20
+STEPS, BATCHES = 4, 50
 
 
 class EventTutorial(nn.Sequential):
