@@ -126,7 +126,7 @@ class SRM(Neuron):
         tau_syn: float = 6.0,
         tau_ref: float = 2.0,
         threshold: float = 0.0,
-        surrogate: Surrogate = Boxcar(),  # noqa: B008
+        surrogate: Surrogate = Boxcar(),  # noqa: B008  # frozen
         *,
         detach: bool = False,
         step: bool = False,

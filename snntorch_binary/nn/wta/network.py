@@ -105,8 +105,8 @@ class WTANetwork(nn.Module):
         num_outputs: int,
         num_symbols: int = 1,
         *,
-        basis: Basis = RaisedCosine(),  # noqa: B008
-        feedback_basis: Basis = RaisedCosine(1),  # noqa: B008
+        basis: Basis = RaisedCosine(),  # noqa: B008  # frozen
+        feedback_basis: Basis = RaisedCosine(1),  # noqa: B008  # frozen
         feedback: Feedback = "all",
         mask: Tensor | None = None,
         weight: WeightRule | None = None,
