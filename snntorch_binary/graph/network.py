@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from snntorch_binary._errors import expected
+from snntorch_binary.graph.memory_order import with_free_order
 from snntorch_binary.graph.samples import are_spikes
 from snntorch_binary.graph.tree import form, leaves
 
@@ -63,7 +64,7 @@ class GraphNetwork(nn.Module):
         self._form = form(args)
         self._fixed = [None if isinstance(leaf, Tensor) else leaf for leaf in leaves(args)]
         self._tensors = [isinstance(leaf, Tensor) for leaf in leaves(args)]
-        self._run = _compiled(graph)
+        self._run = _compiled(with_free_order(graph, self))
         self.training = network.training
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -122,7 +123,7 @@ class GraphNetwork(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._run = _compiled(self.graph)
+        self._run = _compiled(with_free_order(self.graph, self))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> GraphNetwork:
         twin = type(self).__new__(type(self))

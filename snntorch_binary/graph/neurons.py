@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from snntorch_binary.kernels.channels_last import dense
 from snntorch_binary.kernels.scan import exponential_filter, leaky_scan
 from snntorch_binary.kernels.surrogates import Surrogate
 from snntorch_binary.nn.neurons.base import Neuron
@@ -21,7 +22,9 @@ from snntorch_binary.nn.neurons.of_snntorch import (
 _RESETS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 
 
-def scan_over_time(neuron: Any, x: Tensor, initial: tuple[Tensor | None, ...], steps: int | None = None) -> Any:
+def scan_over_time(
+    neuron: Any, x: Tensor, initial: tuple[Tensor | None, ...], steps: int | None = None, any_order: bool = False
+) -> Any:
     """Return spikes and states [T, B, ...] of neurons that take one time step a call.
 
     Args:
@@ -29,10 +32,11 @@ def scan_over_time(neuron: Any, x: Tensor, initial: tuple[Tensor | None, ...], s
         x: input currents [T, B, ...]; with ``steps`` [B, ...], the same at every one of them.
         initial: the states to start from, ``None`` or another shape than [B, ...] for those at rest.
         steps: number of steps.
+        any_order: whether maps that lie channels-last in memory may stay so.
     """
     if steps is not None:
         x = x.unsqueeze(0).expand(steps, *x.shape)
-    x = x.contiguous()
+    x = dense(x) if any_order else x.contiguous()
     if isinstance(neuron, Neuron):
         found = _scan_of_ours(neuron, x, initial)
     elif snntorch_kind(neuron) is not None:

@@ -7,7 +7,8 @@ On a GPU with ``use_engine("triton")`` it is taken on tensor cores, where it is 
 from __future__ import annotations
 
 import math
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -19,6 +20,13 @@ from snntorch_binary.kernels.events import Events
 
 _MANY_ROWS = 256  # from here on, what is done once a weight is little beside the product
 _LEAST_OUTPUTS, _LEAST_WORK = 48, 1 << 20  # below, a list of spikes gains nothing
+
+
+class Spikes(Protocol):
+    """Spikes as a list."""
+
+    def dense(self) -> Tensor:
+        """Return the tensor that they are in."""
 
 
 def scaled_linear(x: Tensor, weight: Tensor, scale: float | Tensor, bias: Tensor | None) -> Tensor:
@@ -41,19 +49,26 @@ def scaled_linear(x: Tensor, weight: Tensor, scale: float | Tensor, bias: Tensor
     if events is None:
         return _ScaledLinear.apply(x, weight, scale, bias, None)
 
-    # By hooks, x keeps its place in the graph, which second derivatives need; first ones only need the list.
-    address = x.data_ptr()  # not x itself: the hook lives as long as the graph
+    with kept_as(x, events):
+        return _ScaledLinear.apply(x, weight, scale, bias, events)
 
-    def pack(tensor: Tensor) -> Tensor | Events:
-        return events if tensor.data_ptr() == address and tensor.shape == events.shape else tensor
 
-    def unpack(kept: Tensor | Events) -> Tensor:
+def kept_as(x: Tensor, spikes: Spikes) -> AbstractContextManager[Any]:
+    """Let an autograd Function keep the list of its input's spikes in place of the input.
+
+    By hooks the input keeps its place in the graph, which second derivatives need; first ones only need the list.
+    """
+    address, shape = x.data_ptr(), x.shape  # not x itself: the hook lives as long as the graph
+
+    def pack(tensor: Tensor) -> Tensor | Spikes:
+        return spikes if tensor.data_ptr() == address and tensor.shape == shape else tensor
+
+    def unpack(kept: Tensor | Spikes) -> Tensor:
         if isinstance(kept, Tensor):
             return kept
-        return kept.dense() if torch.is_grad_enabled() else torch.zeros(1).expand(kept.shape)
+        return kept.dense() if torch.is_grad_enabled() else torch.zeros(1).expand(shape)
 
-    with saved_tensors_hooks(pack, unpack):
-        return _ScaledLinear.apply(x, weight, scale, bias, events)
+    return saved_tensors_hooks(pack, unpack)
 
 
 def scaled(product: Tensor, scale: float | Tensor, bias: Tensor | None) -> Tensor:
@@ -80,9 +95,11 @@ def matrix_product(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def _takes_many_rows(x: Tensor, weight: Tensor) -> bool:
-    """Whether there are many rows, and nobody but autograd looks on."""
-    if x.numel() < _MANY_ROWS * x.shape[-1] or weight.numel() == 0:
-        return False
+    return x.numel() >= _MANY_ROWS * x.shape[-1] and weight.numel() > 0 and is_plain(x, weight)
+
+
+def is_plain(x: Tensor, weight: Tensor) -> bool:
+    """Say whether nobody but autograd looks on at a product."""
     if x.dtype != weight.dtype or x.dtype not in (torch.float32, torch.float64):
         return False
     if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():

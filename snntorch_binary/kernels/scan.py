@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from snntorch_binary.kernels.channels_last import channels_last, lie_channels_last
 from snntorch_binary.kernels.engine import array, compiled, flat
 from snntorch_binary.kernels.surrogates import Surrogate, kernel_form
 
@@ -25,6 +26,10 @@ _RESETS = ("subtract", "zero", "none", "subtract_first")
 
 def exponential_filter(x: Tensor, decay: Tensor, initial: Tensor) -> Tensor:
     """y_t = decay y_{t-1} + x_t over the steps of ``x`` [T, B, ...], from y_{-1} = ``initial`` [B, ...]."""
+    if lie_channels_last(x):
+        space = x.dim() - 3
+        initial = channels_last(initial, space).contiguous()
+        return exponential_filter(x.movedim(2, -1), channels_last(decay, space), initial).movedim(-1, 2)
     return _ExponentialFilter.apply(x, decay, initial)
 
 
@@ -35,6 +40,11 @@ def leaky_scan(
 
     ``"subtract_first"`` subtracts the threshold before the decay. It has no gradient for beta and threshold.
     """
+    if lie_channels_last(x):
+        mem, beta, threshold = (channels_last(each, x.dim() - 3) for each in (mem, beta, threshold))
+        of_neurons = (mem.contiguous(), beta, threshold, reset_mechanism, surrogate)
+        spikes, potentials = _Leaky.apply(x.movedim(2, -1), *of_neurons)
+        return spikes.movedim(-1, 2), potentials.movedim(-1, 2)
     return _Leaky.apply(x, mem, beta, threshold, reset_mechanism, surrogate)
 
 
@@ -42,6 +52,9 @@ def srm_scan(
     x: Tensor, decays: tuple[float, float, float], threshold: float, surrogate: Surrogate, detach: bool
 ) -> tuple[Tensor, Tensor]:
     """Spikes and membrane potentials [T, B, ...] of an SRM from rest; decays are (alpha, beta, gamma)."""
+    if lie_channels_last(x):
+        spikes, potentials = _SRM.apply(x.movedim(2, -1), decays, threshold, surrogate, detach)
+        return spikes.movedim(-1, 2), potentials.movedim(-1, 2)
     return _SRM.apply(x, decays, threshold, surrogate, detach)
 
 

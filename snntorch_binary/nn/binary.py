@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from snntorch_binary.kernels.convolution import event_convolution
 from snntorch_binary.kernels.product import scaled, scaled_linear
 from snntorch_binary.nn.binary_layer import BinaryLayer as BinaryLayer
 from snntorch_binary.nn.binary_layer import check_rule as check_rule
@@ -67,8 +69,8 @@ class BinaryLinear(BinaryLayer, nn.Linear):  # type: ignore[override]
         return scaled_linear(input, self.in_force(), self._scale(), self.bias)
 
 
-class _BinaryConv(BinaryLayer):
-    """What the three convolutions share; [T, B, C, ...], one dimension more than torch takes, is folded."""
+class _AnyBinaryConv(BinaryLayer):
+    """What all convolutions share; [T, B, C, ...], one dimension more than torch takes, is folded."""
 
     spatial: int
     in_channels: int
@@ -80,25 +82,80 @@ class _BinaryConv(BinaryLayer):
         super().__init__(*args, **kwargs)
         self._become_binary(rule, scale)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Return scale · (input * W) + bias for [T, B, C, ...], [B, C, ...] or [C, ...]."""
-        return self._convolved(input, self._conv_forward)  # type: ignore[arg-type]
+    def _convolved(
+        self,
+        input: Tensor,
+        convolve: Callable[[Tensor, Tensor, Tensor | None], Tensor],
+        of_events: Callable[[Tensor], Tensor | None] | None = None,
+    ) -> Tensor:
+        """Return what a function of input, weight and bias makes of the weight in force, scale and bias.
 
-    def _convolved(self, input: Tensor, convolve: Callable[[Tensor, Tensor, Tensor | None], Tensor]) -> Tensor:
-        """Return what a function of input, weight and bias makes of the weight in force, scale and bias."""
+        Args:
+            input: the input.
+            convolve: the function.
+            of_events: returns the whole result where the input is few spikes, and ``None`` where not.
+        """
         self._check_input(input, self.in_channels, -1 - self.spatial)
         steps_and_batch = input.shape[:2] if input.dim() == self.spatial + 3 else None
         if steps_and_batch is not None:
             input = input.flatten(0, 1)
-        if sums_in_half(input):
+        output = None if of_events is None else of_events(input)
+        if output is None and sums_in_half(input):
             output = convolve(input, self._scaled_weight(), self.bias)
-        else:
+        elif output is None:
             product = convolve(input, self.in_force(), None)
             scale, bias, by_channel = self._scale(), self.bias, (-1, *(1,) * self.spatial)
             if isinstance(scale, Tensor):
                 scale = scale.reshape(by_channel)
             output = scaled(product, scale, bias if bias is None else bias.reshape(by_channel))
         return output if steps_and_batch is None else output.unflatten(0, steps_and_batch)
+
+
+class _BinaryConv(_AnyBinaryConv):
+    """What the three convolutions share."""
+
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: str | tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+    padding_mode: Literal["zeros", "reflect", "replicate", "circular"]
+
+    def forward(self, input: Tensor, any_order: bool = False) -> Tensor:
+        """Return scale · (input * W) + bias for [T, B, C, ...], [B, C, ...] or [C, ...].
+
+        Args:
+            input: the input.
+            any_order: whether the result may lie channels-last in memory, which is faster for few spikes.
+        """
+        return self._convolved(input, self._conv_forward, lambda images: self._of_events(images, any_order))  # type: ignore[arg-type]
+
+    def _of_events(self, input: Tensor, any_order: bool) -> Tensor | None:
+        """Return the result where the input is few spikes and the geometry is one that lists of them are taken in."""
+        if self.spatial == 3 or input.dim() != self.spatial + 2:
+            return None
+        if self.groups != 1 or self.padding_mode != "zeros" or set(self.dilation) != {1}:
+            return None
+        if self.padding == "same" and any(taps % 2 == 0 for taps in self.kernel_size):
+            return None  # another border on either side
+        if isinstance(self.padding, str):
+            padding = tuple((taps - 1) // 2 if self.padding == "same" else 0 for taps in self.kernel_size)
+        else:
+            padding = self.padding
+        weight = self.in_force()
+        any_order = any_order or _lies_channels_last(input) or _lies_channels_last(weight)  # as torch's own does
+        if self.spatial == 2:
+            geometry = ((self.stride[0], self.stride[1]), (padding[0], padding[1]))
+            output = event_convolution(input, weight, self._scale(), self.bias, *geometry)
+        else:
+            geometry = ((1, self.stride[0]), (0, padding[0]))
+            output = event_convolution(input.unsqueeze(2), weight.unsqueeze(2), self._scale(), self.bias, *geometry)
+            output = None if output is None else output.squeeze(2)
+        return output if any_order or output is None else output.contiguous()
+
+
+def _lies_channels_last(maps: Tensor) -> bool:
+    return maps.dim() == 4 and maps.is_contiguous(memory_format=torch.channels_last) and not maps.is_contiguous()
 
 
 class BinaryConv1d(_BinaryConv, nn.Conv1d):  # type: ignore[override]
@@ -146,7 +203,7 @@ class BinaryConv3d(_BinaryConv, nn.Conv3d):  # type: ignore[override]
     spatial = 3
 
 
-class _BinaryConvTranspose(_BinaryConv):
+class _BinaryConvTranspose(_AnyBinaryConv):
     """What the three transposed convolutions share."""
 
     _transpose: ClassVar[Callable[..., Tensor]]

@@ -111,6 +111,7 @@ def test_a_new_neuron_is_fused(x, spikes):
     assert fused.report["1"] == "Lapicque, one loop over time"
 
 
+@pytest.mark.slow
 def test_a_new_neuron_is_packed_and_saved(x, spikes, tmp_path):
     packed = sb.pack(network())
     sb.save_packed(packed, tmp_path / "net.safetensors")

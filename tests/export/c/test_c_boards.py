@@ -52,6 +52,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("board", boards.BOARDS)
 def test_equal_on_every_machine(board, network, tmp_path):
@@ -70,6 +71,7 @@ def test_equal_on_every_machine(board, network, tmp_path):
         assert label == int(torch.tensor(numbers[: len(probabilities)]).argmax())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["linear", "ensemble", "convolutional"])
 @pytest.mark.parametrize("board", ["host with sanitizers", "cortex-m0", "riscv", "s390x"])
 def test_fixed_arithmetic_is_the_same_on_every_machine(board, network, tmp_path):

@@ -20,6 +20,7 @@ from snntorch_binary.packed import PackedEnsemble
 NETWORKS = int(os.environ.get("SNNTORCH_BINARY_C_NETWORKS", "40"))
 
 
+@pytest.mark.slow
 @settings(
     max_examples=NETWORKS, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
@@ -38,6 +39,7 @@ def test_equal_on_this_machine(case):
 _EMULATED = {**boards.BOARDS, "cortex-m0": boards.LARGE_M0}
 
 
+@pytest.mark.slow
 @settings(
     max_examples=max(8, NETWORKS // 12),
     deadline=None,

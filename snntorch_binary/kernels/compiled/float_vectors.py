@@ -1,0 +1,94 @@
+"""Short vectors of float32 inside a kernel, held in registers: sums over a list, whose length no compiler knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+_FLOAT = ir.FloatType()
+
+
+class Floats(types.Type):
+    """``lanes`` numbers."""
+
+    def __init__(self, lanes: int) -> None:
+        super().__init__(name=f"Floats({lanes})")
+        self.lanes = lanes
+
+
+@register_model(Floats)
+class _FloatsModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Floats) -> None:
+        super().__init__(manager, kind, ir.VectorType(_FLOAT, kind.lanes))
+
+
+def _at(context: Any, builder: Any, kind: Any, array: Any, index: Any, vector: Any) -> Any:
+    """Return the address of a flat array's element, as a pointer to a vector."""
+    data = context.make_array(kind)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+
+
+@intrinsic(prefer_literal=True)
+def zeros(context: Any, lanes: Any) -> Any:
+    """``lanes`` zeros."""
+    kind = Floats(lanes.literal_value)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return ir.Constant(ir.VectorType(_FLOAT, kind.lanes), [0.0] * kind.lanes)
+
+    return kind(lanes), generate
+
+
+@intrinsic(prefer_literal=True)
+def load(context: Any, array: Any, index: Any, lanes: Any) -> Any:
+    """The ``lanes`` numbers of a flat array that begin at an index."""
+    kind = Floats(lanes.literal_value)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vector = ir.VectorType(_FLOAT, kind.lanes)
+        return builder.load(_at(context, builder, signature.args[0], args[0], args[1], vector), align=4)
+
+    return kind(array, types.intp, lanes), generate
+
+
+@intrinsic
+def store(context: Any, array: Any, index: Any, numbers: Any) -> Any:
+    """Write numbers to a flat array, from an index on."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store(args[2], _at(context, builder, signature.args[0], args[0], args[1], args[2].type), align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, numbers), generate
+
+
+@intrinsic
+def plus(context: Any, total: Any, array: Any, index: Any) -> Any:
+    """Return total + the numbers of a flat array from an index on."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source = _at(context, builder, signature.args[1], args[1], args[2], args[0].type)
+        return builder.fadd(args[0], builder.load(source, align=4))
+
+    return total(total, array, types.intp), generate
+
+
+@intrinsic
+def plus_times(context: Any, total: Any, factor: Any, array: Any, index: Any) -> Any:
+    """Return total + factor · the numbers of a flat array from an index on, each with one rounding."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        total, factor, array, index = args
+        lanes, kind = signature.args[0].lanes, total.type
+        first = builder.insert_element(ir.Constant(kind, ir.Undefined), factor, ir.Constant(ir.IntType(32), 0))
+        same = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+        factors = builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), same)
+        numbers = builder.load(_at(context, builder, signature.args[2], array, index, kind), align=4)
+        fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fma.v{lanes}f32")
+        return builder.call(fma, [factors, numbers, total])
+
+    return total(total, types.float32, array, types.intp), generate
