@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.graph.memory_order import with_free_order
+from snntorch_binary.graph.recurrence import with_recurrent_scans
 from snntorch_binary.graph.samples import are_spikes
 from snntorch_binary.graph.tree import form, leaves
 
@@ -64,7 +65,7 @@ class GraphNetwork(nn.Module):
         self._form = form(args)
         self._fixed = [None if isinstance(leaf, Tensor) else leaf for leaf in leaves(args)]
         self._tensors = [isinstance(leaf, Tensor) for leaf in leaves(args)]
-        self._run = _compiled(with_free_order(graph, self))
+        self._run = _compiled(_for_running(graph, self))
         self.training = network.training
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -123,13 +124,20 @@ class GraphNetwork(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._run = _compiled(with_free_order(self.graph, self))
+        self._run = _compiled(_for_running(self.graph, self))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> GraphNetwork:
         twin = type(self).__new__(type(self))
         memo[id(self)] = twin
         twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
         return twin
+
+
+def _for_running(graph: fx.Graph, network: nn.Module) -> fx.Graph:
+    """Return a graph that gives the same faster, which nobody but the computer reads."""
+    copied = with_free_order(graph, network)
+    with_recurrent_scans(copied, network)
+    return copied
 
 
 def _names_in(network: nn.Module) -> set[str]:
