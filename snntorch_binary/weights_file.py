@@ -253,12 +253,14 @@ def _described(path: Path) -> tuple[dict[str, Any], dict[str, str], str]:
 
 def _layer(name: str, values: dict[str, Any], path: Path) -> tuple[str, WeightRule, Any]:
     try:
-        kind, scale = str(values.pop("type")), check_scale(values.pop("scale"))
+        kind, scale = str(values.pop("type")), values.pop("scale")
+        rule = WeightRule.from_json(values)
+        check_scale(scale, rule)
         if not isinstance(scale, str):
             scale = float(scale)
             if scale > _LARGEST_SCALE:
                 raise ValueError(expected("scale", f"at most {_LARGEST_SCALE:g}", scale))
-        return kind, WeightRule.from_json(values), scale
+        return kind, rule, scale
     except (KeyError, TypeError, ValueError) as error:
         reason = f"layer {name[:80]!r} has no known rule or scale ({_shortly(error)})"
         raise WeightsFileError(f"{path} is damaged: {reason}.") from None

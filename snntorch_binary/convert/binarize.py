@@ -15,7 +15,7 @@ from snntorch_binary._errors import expected
 from snntorch_binary.convert.foreign import taken_apart
 from snntorch_binary.convert.report import ASKED, Conversion, ConversionReport
 from snntorch_binary.nn.binary import BINARY_TWINS, BinaryLayer, check_rule
-from snntorch_binary.nn.scale import DEFAULT_SCALE, Scale, check_scale, gain_like
+from snntorch_binary.nn.scale import Scale, check_scale, gain_like
 from snntorch_binary.nn.subclasses import binary_class
 from snntorch_binary.nn.view import describes_zeros
 from snntorch_binary.weights import WeightRule, binary_layers
@@ -33,7 +33,7 @@ def binarize_(
     rule: WeightRule,
     filter_fn: Callable[[nn.Module, str], bool] | Position | None = None,
     *,
-    scale: Scale = DEFAULT_SCALE,
+    scale: Scale | None = None,
 ) -> ConversionReport:
     """Give every Linear and Conv layer of a model binary weights, in place.
 
@@ -47,11 +47,11 @@ def binarize_(
             ``recurrent`` of RLeaky and RSynaptic, ``conv`` of SConv2dLSTM, ``linear`` of LinearLeaky and the ``to_*``
             of AssociativeLeaky; the RNN of LeakyParallel and the LSTMCell of SLSTM stay real. The raw weights of
             Norse's cells become layers, ``cell.synapses["input_weights"]`` and ``["recurrent_weights"]``.
-        rule: :class:`Sign` or :class:`Bernoulli`.
+        rule: :class:`Sign`, :class:`BalancedSign` or :class:`Bernoulli`.
         filter_fn: ``filter_fn(module, name) -> bool`` says which layers are converted; all by default. The words ``"all
             but first"``, ``"all but last"`` and ``"all but first and last"``, in the order in which the model holds its
             layers, leave those real whose weights are few and matter most; the report says what that costs in bits.
-        scale: as in :class:`snntorch_binary.nn.BinaryLinear`.
+        scale: as in :class:`snntorch_binary.nn.BinaryLinear`; ``None`` for that of the rule.
 
     Returns:
         A report of what was converted and what not, and why. What stays real although nobody asked for it is logged,
@@ -76,7 +76,7 @@ def binarize_(
         (('1',), 5.19)
     """
     check_rule(rule)
-    check_scale(scale)
+    scale = check_scale(scale, rule)
     binary = list(binary_layers(model))
     if binary:
         raise ValueError(

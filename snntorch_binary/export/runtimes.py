@@ -201,7 +201,11 @@ class PlainLayer(nn.Module):
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
-        weight, scale, self.is_fused = plain_weight(layer.in_force()), layer._scale(), layer.gain is not None
+        weight, scale, self.is_fused = (
+            plain_weight(layer.in_force()),
+            layer._scale(),
+            isinstance(layer._scale(), Tensor),
+        )
         self.spatial = len(layer.kernel_size) if hasattr(layer, "kernel_size") else 0
         by_channel = (-1, *(1,) * self.spatial)
         bias = layer.bias

@@ -178,7 +178,7 @@ def weight_metadata(layer: Any, kind: Kind, folding: Folding = Folding()) -> dic
 
 def _scale_and_gain(layer: BinaryLayer, folding: Folding, fan_in: int) -> tuple[Any, Tensor | None]:
     """Return the scale and the gains that a binary layer has that does what a node does."""
-    if folding.gain is None and fan_in == layer.fan_in:
+    if folding.gain is None and fan_in == layer.fan_in and layer.scale != "latent":
         return layer.scale, layer.gain
     scale = layer._scale()
     if folding.gain is None and not isinstance(scale, Tensor):

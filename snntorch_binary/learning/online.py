@@ -106,6 +106,7 @@ def _parts(block: nn.Module) -> tuple[SynapticTrace, nn.Linear, Refractory] | No
         type(trace) is not SynapticTrace
         or type(neuron) is not Refractory
         or type(layer) not in (nn.Linear, BinaryLinear)
+        or (isinstance(layer, BinaryLinear) and layer.scale == "latent")  # whose gradient has a part by the scale
     ):
         return None
     assert isinstance(layer, nn.Linear)

@@ -14,7 +14,6 @@ from snntorch_binary.inference.readout import DEFAULT_READOUT, NUM_SAMPLES, Read
 from snntorch_binary.lightning.hyperparameters import Group, Hyperparameter, of_posterior
 from snntorch_binary.lightning.rule_of_network import give_rule_, rule_of
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
-from snntorch_binary.nn.scale import DEFAULT_SCALE
 from snntorch_binary.optim import BayesBiSNN as BayesBiSNNOptimizer
 from snntorch_binary.optim.bayes_bisnn import DEFAULT_LR, Betas
 from snntorch_binary.weights import LATENT_LIMIT, Bernoulli, WeightRule, binary_layers, disarm_loss, resample_
@@ -36,7 +35,7 @@ class BayesBiSNN(SpikingModule):
         momentum: momentum of the plain step.
         rule: the weights' rule, ``Bernoulli()`` by default, or its JSON form; of a binary network its own, which it
             then has to be where it is given.
-        scale: scale of the binary layers, for a float network.
+        scale: scale of the binary layers, for a float network; ``None`` for that of the rule.
         num_train_samples: draws from the posterior per training step.
         num_validation_samples: members of the ensemble in validation.
         num_test_samples: members of the ensemble in test and predict.
@@ -75,7 +74,7 @@ class BayesBiSNN(SpikingModule):
         betas: Betas = "auto",
         momentum: float = 0.0,
         rule: Bernoulli | WeightRule | dict[str, Any] | None = None,
-        scale: Literal["fan_in", "channel"] | float = DEFAULT_SCALE,
+        scale: Literal["fan_in", "channel"] | float | None = None,
         num_train_samples: int = 1,
         num_validation_samples: int = 3,
         num_test_samples: int = NUM_SAMPLES,

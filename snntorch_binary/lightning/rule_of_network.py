@@ -31,7 +31,7 @@ def rule_of(given: WeightRule | Mapping[str, Any] | None, default: WeightRule) -
     return rule
 
 
-def give_rule_(net: nn.Module, rule: WeightRule | None, default: WeightRule, scale: Scale) -> WeightRule:
+def give_rule_(net: nn.Module, rule: WeightRule | None, default: WeightRule, scale: Scale | None) -> WeightRule:
     """Make a float network binary; one that is binary already must follow the rule that is given, or one like it.
 
     Returns:

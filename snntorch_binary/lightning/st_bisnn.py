@@ -12,7 +12,6 @@ from snntorch_binary.inference.readout import DEFAULT_READOUT, Readout
 from snntorch_binary.lightning.hyperparameters import Group
 from snntorch_binary.lightning.rule_of_network import give_rule_, rule_of
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
-from snntorch_binary.nn.scale import DEFAULT_SCALE
 from snntorch_binary.weights import Sign, WeightRule, binary_layers
 
 
@@ -29,7 +28,7 @@ class STBiSNN(SpikingModule):
         latent_lr: learning rate of the latents.
         rule: the weights' rule, ``Sign()`` by default, or its JSON form; of a binary network its own, which it then
             has to be where it is given.
-        scale: scale of the binary layers, for a float network.
+        scale: scale of the binary layers, for a float network; ``None`` for that of the rule.
         readout: as in :class:`SpikingModule`.
         readout_scale: as in :class:`SpikingModule`.
         step: as in :class:`SpikingModule`.
@@ -59,7 +58,7 @@ class STBiSNN(SpikingModule):
         lr: float = 1e-3,
         latent_lr: float = 3e-3,
         rule: Sign | WeightRule | dict[str, Any] | None = None,
-        scale: Literal["fan_in", "channel"] | float = DEFAULT_SCALE,
+        scale: Literal["fan_in", "channel", "latent"] | float | None = None,
         readout: Readout = DEFAULT_READOUT,
         readout_scale: float | None = None,
         step: bool | None = None,

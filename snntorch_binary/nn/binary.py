@@ -13,7 +13,7 @@ from snntorch_binary.kernels.convolution import event_convolution
 from snntorch_binary.kernels.product import scaled, scaled_linear
 from snntorch_binary.nn.binary_layer import BinaryLayer as BinaryLayer
 from snntorch_binary.nn.binary_layer import check_rule as check_rule
-from snntorch_binary.nn.scale import DEFAULT_SCALE, Scale, check_scale, sums_in_half
+from snntorch_binary.nn.scale import Scale, check_scale, sums_in_half
 from snntorch_binary.weights.rule import WeightRule
 from snntorch_binary.weights.sign import Sign
 
@@ -28,7 +28,8 @@ class BinaryLinear(BinaryLayer, nn.Linear):  # type: ignore[override]
         device: as in torch.
         dtype: as in torch.
         weight: the weight rule, :class:`Sign` (ST-BiSNN) or :class:`Bernoulli` (Bayes-BiSNN).
-        scale: ``"fan_in"`` for 1/sqrt(N_in), ``"channel"`` for that times a learnable gain per output, or a number.
+        scale: ``"fan_in"`` for 1/sqrt(N_in), ``"channel"`` for that times a learnable gain per output, ``"latent"`` for
+            twice the mean magnitude of the latents, or a number. Without one, the rule's.
 
     Shape:
         input [..., N_in] -> output [..., N_out]; so [T, B, N_in], all time steps at once, is one product.
@@ -55,9 +56,10 @@ class BinaryLinear(BinaryLayer, nn.Linear):  # type: ignore[override]
         dtype: Any = None,
         *,
         weight: WeightRule | None = None,
-        scale: Scale = DEFAULT_SCALE,
+        scale: Scale | None = None,
     ) -> None:
-        rule, scale = check_rule(Sign() if weight is None else weight), check_scale(scale)
+        rule = check_rule(Sign() if weight is None else weight)
+        scale = check_scale(scale, rule)
         super().__init__(in_features, out_features, bias, device, dtype)
         self._become_binary(rule, scale)
 
@@ -75,10 +77,9 @@ class _AnyBinaryConv(BinaryLayer):
     spatial: int
     in_channels: int
 
-    def __init__(
-        self, *args: Any, weight: WeightRule | None = None, scale: Scale = DEFAULT_SCALE, **kwargs: Any
-    ) -> None:
-        rule, scale = check_rule(Sign() if weight is None else weight), check_scale(scale)
+    def __init__(self, *args: Any, weight: WeightRule | None = None, scale: Scale | None = None, **kwargs: Any) -> None:
+        rule = check_rule(Sign() if weight is None else weight)
+        scale = check_scale(scale, rule)
         super().__init__(*args, **kwargs)
         self._become_binary(rule, scale)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.nn.saved_latent import SavedLatent
-from snntorch_binary.nn.scale import Scale, by_output, check_scale, fan_in_of, gain_like, like_weight
+from snntorch_binary.nn.scale import Scale, by_output, check_scale, fan_in_of, gain_like, like_weight, size_of_latents
 from snntorch_binary.nn.view import PLACE_OF_THE_GRADIENT, WeightView, describes_zeros
 from snntorch_binary.weights.draw import Draw, new_seed
 from snntorch_binary.weights.registry import owner_of, register
@@ -45,7 +45,8 @@ class BinaryLayer(SavedLatent):
     would overflow, the scale goes into the weight first.) The bias is real and not scaled.
 
     The scale is 1/sqrt(fan_in) for ``"fan_in"``, that times a learnable ``gain`` per output channel for ``"channel"``,
-    or the number given.
+    twice the mean magnitude of the latents for ``"latent"``, which learns with them (of rules such as :class:`Sign`,
+    whose latents are real weights), or the number given.
 
     The weight is read like any tensor, and written to like torch's: an assignment, ``torch.nn.init``, ``copy_``, or a
     write through ``weight.data`` starts the latent anew from the values written, as the rule says.
@@ -70,7 +71,7 @@ class BinaryLayer(SavedLatent):
 
         The Parameter stays the same object, so that an optimizer made before and a tied layer still hold it.
         """
-        self.scale = check_scale(scale)
+        self.scale = check_scale(scale, rule)
         if scale == "channel":
             outputs = by_output(self, self.latent).shape[0]
             self.gain = nn.Parameter(torch.ones(outputs, device=self.latent.device, dtype=self.latent.dtype))
@@ -188,6 +189,8 @@ class BinaryLayer(SavedLatent):
         own = None if held is None else held.gradient
         if own is None or held is None:
             raise RuntimeError(PLACE_OF_THE_GRADIENT)
+        if self.scale == "latent":  # the latent's gradient has a part that comes by the scale
+            return own / like_weight(self, self._scale().detach(), self.latent)  # type: ignore[union-attr]  # a tensor
         passed = own if held.derivative is None else own * held.derivative
         if not torch.allclose(passed.to(gradient), gradient, rtol=1e-4, atol=1e-4 * float(gradient.abs().mean())):
             raise RuntimeError(PLACE_OF_THE_GRADIENT)
@@ -311,6 +314,8 @@ class BinaryLayer(SavedLatent):
         fan_in_scale = 1 / math.sqrt(self.fan_in)
         if self.gain is not None:
             return self.gain * fan_in_scale
+        if self.scale == "latent":
+            return size_of_latents(self, self.rule, self.latent)
         return fan_in_scale if self.scale == "fan_in" else float(self.scale)
 
     def _check_input(self, input: Tensor, size: int, channel_dim: int) -> None:

@@ -17,7 +17,7 @@ from snntorch_binary.nn.binary import (
     BinaryLinear,
     check_rule,
 )
-from snntorch_binary.nn.scale import DEFAULT_SCALE, Scale, check_scale
+from snntorch_binary.nn.scale import Scale, check_scale
 from snntorch_binary.weights.rule import WeightRule
 from snntorch_binary.weights.sign import Sign
 
@@ -27,10 +27,9 @@ class _Lazy:
 
     binary: ClassVar[type[Any]]
 
-    def __init__(
-        self, *args: Any, weight: WeightRule | None = None, scale: Scale = DEFAULT_SCALE, **kwargs: Any
-    ) -> None:
-        rule, scale = check_rule(Sign() if weight is None else weight), check_scale(scale)
+    def __init__(self, *args: Any, weight: WeightRule | None = None, scale: Scale | None = None, **kwargs: Any) -> None:
+        rule = check_rule(Sign() if weight is None else weight)
+        scale = check_scale(scale, rule)
         super().__init__(*args, **kwargs)
         self._rule_and_scale = rule, scale
 

@@ -10,29 +10,36 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
 from snntorch_binary._errors import expected
+from snntorch_binary.weights.rule import WeightRule
 
-Scale = Literal["fan_in", "channel"] | float
-
-DEFAULT_SCALE: Literal["fan_in", "channel"] | float = "fan_in"
-"""The scale of layers, of :func:`snntorch_binary.binarize_` and of the LightningModules: the paper's.
-
-Learnable gains (``"channel"``) have not been seen to learn better. Validation accuracy on digits, three seeds, without
-and with them: 64-128-10, ST-BiSNN .893 ± .018 and .893 ± .015, Bayes-BiSNN .907 ± .015 and .890 ± .028; convolutions
-with batch norm .862 ± .048 and .879 ± .066, .834 ± .020 and .848 ± .035
-(``python tests/benchmarks/defaults.py scale``).
-"""
+Scale = Literal["fan_in", "channel", "latent"] | float
 
 
-def check_scale(scale: object) -> Scale:
-    """Return the scale, or say what a scale is.
+def check_scale(scale: object, rule: WeightRule) -> Scale:
+    """Return the scale, where none is given that of the rule, or say what a scale is.
 
     Raises:
-        ValueError: it is neither a known name nor a positive number.
+        ValueError: it is neither a known name nor a positive number, or none for the latents of a rule.
     """
+    if scale is None:
+        return rule.default_scale
+    if scale == "latent" and not rule.latent_is_a_weight:
+        what = f"'fan_in', 'channel' or a positive float for {rule!r}, whose latents are no weights"
+        raise ValueError(expected("scale", what, repr(scale)))
     number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
-    if scale in ("fan_in", "channel") or (number and 0 < scale < math.inf):  # type: ignore[operator]
+    if scale in ("fan_in", "channel", "latent") or (number and 0 < scale < math.inf):  # type: ignore[operator]
         return scale  # type: ignore[return-value]
-    raise ValueError(expected("scale", "'fan_in', 'channel' or a positive float", repr(scale)))
+    raise ValueError(expected("scale", "'fan_in', 'channel', 'latent' or a positive float", repr(scale)))
+
+
+def size_of_latents(layer: nn.Module, rule: WeightRule, latent: Tensor) -> Tensor:
+    """Return twice the mean magnitude of a layer's real weights, of each output; where all are zero, 1/sqrt(fan_in).
+
+    As torch's layers start, uniform within 1/sqrt(fan_in), it is 1/sqrt(fan_in).
+    """
+    size = 2 * rule.real_weight(latent).abs().mean()
+    size = torch.where(size > 0, size, fan_in_of(layer, latent) ** -0.5)
+    return size.expand(len(by_output(layer, latent)))
 
 
 def sums_in_half(input: Tensor) -> bool:

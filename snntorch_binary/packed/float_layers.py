@@ -68,7 +68,7 @@ def weights_or_reason(layer: nn.Module) -> Weights | str:
         if not (layer.latent if isinstance(layer, BinaryLayer) else layer.weight).numel():  # type: ignore[operator]
             return "it has no weights"
         if isinstance(layer, BinaryLayer):
-            weight, fused = layer.in_force().detach(), layer.gain is not None
+            weight, fused = layer.in_force().detach(), isinstance(layer._scale(), Tensor)
             if not bool(torch.isfinite(layer.latent).all()):  # the sign of NaN is +1
                 return "its latent holds infinite values or NaN"
             if not bool((weight.abs() == 1).all()):

@@ -9,4 +9,5 @@ from snntorch_binary.weights.in_force import resample_ as resample_
 from snntorch_binary.weights.in_force import sampled as sampled
 from snntorch_binary.weights.rule import Kind as Kind
 from snntorch_binary.weights.rule import WeightRule as WeightRule
+from snntorch_binary.weights.sign import BalancedSign as BalancedSign
 from snntorch_binary.weights.sign import Sign as Sign

@@ -39,6 +39,8 @@ class WeightRule:
         training_kind: the kind of weights in force while training.
         levels: the values that its ``"mode"`` and ``"binary"`` weights take; ``None``, which is what a class has that
             makes weights of its own and does not say: any number.
+        latent_is_a_weight: whether the latent is a real weight, whose magnitude ``scale="latent"`` takes.
+        default_scale: the scale of layers that are given the rule and no scale.
 
     Example:
         >>> from dataclasses import dataclass
@@ -57,6 +59,8 @@ class WeightRule:
     name: ClassVar[str] = ""
     training_kind: ClassVar[Kind] = "mode"
     levels: ClassVar[tuple[float, ...] | None] = None
+    latent_is_a_weight: ClassVar[bool] = False
+    default_scale: ClassVar[Literal["fan_in", "channel", "latent"]] = "fan_in"
 
     def __init_subclass__(cls) -> None:
         own = cls.__dict__
@@ -120,6 +124,10 @@ class WeightRule:
     def initial_latent(self, weight: Tensor) -> Tensor:
         """Return the latent from which learning starts, given a real-valued weight of any shape."""
         raise NotImplementedError
+
+    def real_weight(self, latent: Tensor) -> Tensor:
+        """Return the real weight whose sign is taken, of a rule whose latent is one."""
+        return latent
 
     def weight_and_derivative(
         self, latent: Tensor, kind: Kind, uniform: Tensor | None, *, paper_exact: bool = False

@@ -14,7 +14,7 @@ from snntorch_binary.lightning.st_bisnn import STBiSNN
 from snntorch_binary.optim.bayes_bisnn import DEFAULT_LR
 from snntorch_binary.weights import Bernoulli
 
-Scale = Literal["fan_in", "channel"] | float
+Scale = Literal["fan_in", "channel", "latent"] | float
 
 
 @register_rule
@@ -86,7 +86,7 @@ class Bayes(Rule):
     init_scale: float = 3.0
     limit: float = 30.0
     num_members: int = 10
-    scale: Scale = "channel"
+    scale: Literal["fan_in", "channel"] | float = "channel"
 
     def module(self, net: nn.Module, num_classes: int | None, **options: Any) -> SpikingModule:
         """Return the LightningModule that trains a float network by this rule; see :meth:`Rule.module`."""

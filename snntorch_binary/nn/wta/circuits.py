@@ -105,8 +105,9 @@ class WTACircuits(nn.Module):
         """Return the weight in force before its scale and mask, and the scale."""
         weight, scale = self.linear.weight, 1.0
         if isinstance(self.linear, BinaryLayer):
-            if self.linear.gain is not None:
-                raise ValueError(expected("scale", "'fan_in' or a number for winner-take-all circuits", "'channel'"))
+            if isinstance(self.linear._scale(), Tensor):
+                what = "'fan_in' or a number for winner-take-all circuits"
+                raise ValueError(expected("scale", what, repr(self.linear.scale)))
             weight, scale = self.linear.in_force(), float(self.linear._scale())
         return weight, scale
 

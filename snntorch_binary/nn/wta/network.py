@@ -12,7 +12,7 @@ from snntorch_binary._errors import expected
 from snntorch_binary.kernels.noise import mix
 from snntorch_binary.nn.basis import Basis, RaisedCosine
 from snntorch_binary.nn.binary import BinaryLinear, check_rule
-from snntorch_binary.nn.scale import DEFAULT_SCALE, Scale
+from snntorch_binary.nn.scale import Scale
 from snntorch_binary.nn.wta.circuits import CircuitStep, WTACircuits, draw_symbols, symbol_log_probs
 from snntorch_binary.nn.wta.memory import WTAMemory
 from snntorch_binary.weights import WeightRule
@@ -110,7 +110,7 @@ class WTANetwork(nn.Module):
         feedback: Feedback = "all",
         mask: Tensor | None = None,
         weight: WeightRule | None = None,
-        scale: Scale = DEFAULT_SCALE,
+        scale: Scale | None = None,
         init: float = 0.05,
     ) -> None:
         super().__init__()
