@@ -143,7 +143,7 @@ def learning_report(
     layers = require_binary_layers(net)
     if since is not None and not isinstance(since, LearningReport):
         raise TypeError(expected("since", "a report of this network", type(since).__name__))
-    signs = {name or "network": layer.latent.detach() >= 0 for name, layer in layers.items()}
+    signs = {name or "network": layer.rule.real_weight(layer.latent.detach()) >= 0 for name, layer in layers.items()}
     if since is not None and {name: sign.shape for name, sign in since.signs.items()} != {
         name: sign.shape for name, sign in signs.items()
     }:

@@ -4,7 +4,7 @@
     python -m tests.benchmarks.one_line --data-dir D --tuning --tasks readme,recurrent --seeds 0
 
 Each network is trained by its own loop at its own learning rate and epochs: as it is (float), with the line
-`sb.binarize_(net, sb.Sign())` (ST), and with `sb.binarize_(net, sb.Bernoulli())` and `sb.optim.BayesBiSNN` in place
+`sb.binarize_(net, sb.Sign())` (ST) or `sb.BalancedSign()` in it (balanced), and with `sb.binarize_(net, sb.Bernoulli())` and `sb.optim.BayesBiSNN` in place
 of Adam (mode, and an ensemble of ten); networks of three layers and more also with "all but first and last". Where
 there are batch norms, the binary networks answer twice: as they are, and after `sb.refit_norms_` (of an ensemble each
 member). All go with all time steps at once (`sb.fuse`), which changes nothing but the time. Accuracy (of real targets
@@ -29,9 +29,14 @@ from snntorch_binary.inference.norms import NormsOfDraws, norms_of
 from tests.benchmarks.one_line_tasks import TASKS
 
 MEMBERS, NORMED = 10, 1000
-ANSWERS = {"float": ("float",), "st": ("st",), "bayes": ("bayes mode", "bayes ensemble")}
+ANSWERS = {
+    "float": ("float",),
+    "st": ("st",),
+    "balanced": ("balanced",),
+    "bayes": ("bayes mode", "bayes ensemble"),
+}
 ENDS_REAL = " ends-real"
-RULES = ("float", "st", "bayes", f"st{ENDS_REAL}", f"bayes{ENDS_REAL}")
+RULES = ("float", "st", "balanced", "bayes", f"st{ENDS_REAL}", f"balanced{ENDS_REAL}", f"bayes{ENDS_REAL}")
 
 
 def train(task, learns_by, train_part, seed, **hyper):
@@ -45,6 +50,8 @@ def train(task, learns_by, train_part, seed, **hyper):
         )
     if learns_by == "st":
         sb.binarize_(net, hyper.get("weights", sb.Sign()), **hyper.get("binarize", {}))
+    if learns_by == "balanced":
+        sb.binarize_(net, sb.BalancedSign(), **hyper.get("binarize", {}))
     if learns_by == "bayes":
         sb.binarize_(net, hyper.get("weights", sb.Bernoulli()), **hyper.get("binarize", {}))
         optimizer = sb.optim.BayesBiSNN(net.parameters(), base_lr=task.lr, **hyper.get("optimizer", {}))
