@@ -87,29 +87,32 @@ class _AnyBinaryConv(BinaryLayer):
         self,
         input: Tensor,
         convolve: Callable[[Tensor, Tensor, Tensor | None], Tensor],
-        of_events: Callable[[Tensor], Tensor | None] | None = None,
+        of_events: Callable[[Tensor, Tensor], Tensor | None] | None = None,
     ) -> Tensor:
         """Return what a function of input, weight and bias makes of the weight in force, scale and bias.
 
         Args:
             input: the input.
             convolve: the function.
-            of_events: returns the whole result where the input is few spikes, and ``None`` where not.
+            of_events: of input and weight in force, the whole result where the input is few spikes, else ``None``.
         """
         self._check_input(input, self.in_channels, -1 - self.spatial)
         steps_and_batch = input.shape[:2] if input.dim() == self.spatial + 3 else None
         if steps_and_batch is not None:
             input = input.flatten(0, 1)
-        output = None if of_events is None else of_events(input)
-        if output is None and sums_in_half(input):
+        if sums_in_half(input):
             output = convolve(input, self._scaled_weight(), self.bias)
-        elif output is None:
-            product = convolve(input, self.in_force(), None)
-            scale, bias, by_channel = self._scale(), self.bias, (-1, *(1,) * self.spatial)
-            if isinstance(scale, Tensor):
-                scale = scale.reshape(by_channel)
-            output = scaled(product, scale, bias if bias is None else bias.reshape(by_channel))
+        else:
+            weight = self.in_force()
+            found = None if of_events is None else of_events(input, weight)
+            output = self._scaled(convolve(input, weight, None)) if found is None else found
         return output if steps_and_batch is None else output.unflatten(0, steps_and_batch)
+
+    def _scaled(self, product: Tensor) -> Tensor:
+        scale, bias, by_channel = self._scale(), self.bias, (-1, *(1,) * self.spatial)
+        if isinstance(scale, Tensor):
+            scale = scale.reshape(by_channel)
+        return scaled(product, scale, bias if bias is None else bias.reshape(by_channel))
 
 
 class _BinaryConv(_AnyBinaryConv):
@@ -129,9 +132,13 @@ class _BinaryConv(_AnyBinaryConv):
             input: the input.
             any_order: whether the result may lie channels-last in memory, which is faster for few spikes.
         """
-        return self._convolved(input, self._conv_forward, lambda images: self._of_events(images, any_order))  # type: ignore[arg-type]
 
-    def _of_events(self, input: Tensor, any_order: bool) -> Tensor | None:
+        def of_events(images: Tensor, weight: Tensor) -> Tensor | None:
+            return self._of_events(images, weight, any_order)
+
+        return self._convolved(input, self._conv_forward, of_events)  # type: ignore[arg-type]
+
+    def _of_events(self, input: Tensor, weight: Tensor, any_order: bool) -> Tensor | None:
         """Return the result where the input is few spikes and the geometry is one that lists of them are taken in."""
         if self.spatial == 3 or input.dim() != self.spatial + 2:
             return None
@@ -143,7 +150,6 @@ class _BinaryConv(_AnyBinaryConv):
             padding = tuple((taps - 1) // 2 if self.padding == "same" else 0 for taps in self.kernel_size)
         else:
             padding = self.padding
-        weight = self.in_force()
         any_order = any_order or _lies_channels_last(input) or _lies_channels_last(weight)  # as torch's own does
         if self.spatial == 2:
             geometry = ((self.stride[0], self.stride[1]), (padding[0], padding[1]))
