@@ -11,42 +11,40 @@ from torch.nn import functional as F
 
 from snntorch_binary.graph import running
 from snntorch_binary.graph.neurons import scan_over_time
+from snntorch_binary.graph.pooling import convolved_and_pooled
 from snntorch_binary.nn.binary import BinaryConv1d, BinaryConv2d
 from snntorch_binary.nn.subclasses import leaves_forward
 
 _LAYERS = (nn.MaxPool2d, nn.AvgPool2d, nn.Conv2d, nn.BatchNorm2d, nn.Dropout, nn.Identity, nn.ReLU)
 _FUNCTIONS = (
     *(running.as_batch, running.as_steps, running.norm_over_time, scan_over_time),
+    convolved_and_pooled,
     *(F.max_pool2d, torch.max_pool2d, F.avg_pool2d, operator.add),
 )
 
 
-def with_free_order(graph: fx.Graph, network: nn.Module) -> fx.Graph:
-    """Return a copy of a graph whose binary convolutions may answer channels-last.
+def with_free_order(graph: fx.Graph, network: nn.Module) -> None:
+    """Let the binary convolutions of a graph answer channels-last.
 
     Behind them follow layers that take any order, and keep it; everything else, and whoever called the network, gets
     what is contiguous, as an operation such as ``view`` asks for it.
     """
-    copied = fx.Graph()
-    copied.output(copied.graph_copy(graph, {}))
     free: set[fx.Node] = set()
-    for node in copied.nodes:
+    for node in graph.nodes:
         layer = network.get_submodule(node.target) if node.op == "call_module" else None
         takes = _takes_any_order(node, layer)
         if takes:
-            answers = isinstance(layer, (BinaryConv1d, BinaryConv2d))
+            answers = isinstance(layer, (BinaryConv1d, BinaryConv2d)) or node.target is convolved_and_pooled
             if answers or any(source in free for source in node.all_input_nodes):
                 free.add(node)
-            if answers or (node in free and node.target is scan_over_time):
+            if (layer is not None and answers) or (node in free and node.target is scan_over_time):
                 node.kwargs = {**node.kwargs, "any_order": True}
-    for node in list(copied.nodes):
+    for node in list(graph.nodes):
         if node not in free or node.op == "output":
-            with copied.inserting_before(node):
+            with graph.inserting_before(node):
                 for source in node.all_input_nodes:
                     if source in free:
-                        node.replace_input_with(source, copied.call_function(contiguous, (source,)))
-    copied.lint()
-    return copied
+                        node.replace_input_with(source, graph.call_function(contiguous, (source,)))
 
 
 def contiguous(x: Any) -> Any:

@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.graph.memory_order import with_free_order
+from snntorch_binary.graph.pooling import with_pooled_convolutions
 from snntorch_binary.graph.recurrence import with_recurrent_scans
 from snntorch_binary.graph.samples import are_spikes
 from snntorch_binary.graph.tree import form, leaves
@@ -135,8 +136,12 @@ class GraphNetwork(nn.Module):
 
 def _for_running(graph: fx.Graph, network: nn.Module) -> fx.Graph:
     """Return a graph that gives the same faster, which nobody but the computer reads."""
-    copied = with_free_order(graph, network)
+    copied = fx.Graph()
+    copied.output(copied.graph_copy(graph, {}))
+    with_pooled_convolutions(copied, network)
+    with_free_order(copied, network)
     with_recurrent_scans(copied, network)
+    copied.lint()
     return copied
 
 

@@ -6,7 +6,8 @@ to torch: other inputs, groups, dilation, and borders that are no zeros.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -22,7 +23,7 @@ from snntorch_binary.kernels.product import is_plain, kept_as
 
 _LEAST_WORK = 1 << 20  # below, a list of spikes gains nothing
 _FEW_IN_A_WINDOW = 6  # measured: up to here going spike by spike is faster than going window by window
-_MAX_SHARE_OF_GRADIENTS = 0.3  # measured: with more that are not zero, the dense product is faster
+MAX_SHARE_OF_GRADIENTS = 0.3  # measured: with more that are not zero, the dense product is faster
 _MANY_CHANNELS = 32  # measured: from here on torch is faster with all in channels-last order
 
 Pair = tuple[int, int]
@@ -41,7 +42,7 @@ def event_convolution(
         stride: along H and W.
         padding: with zeros, along H and W.
     """
-    images = _Images.of(x, weight, stride, padding) if is_plain(x, weight) else None
+    images = Images.of(x, weight, stride, padding) if is_plain(x, weight) else None
     if images is None:
         return None
     with kept_as(x, images):
@@ -49,7 +50,7 @@ def event_convolution(
 
 
 @dataclass(frozen=True)
-class _Images:
+class Images:
     """The spikes of images [N, H, W, C], and the convolution that they go through."""
 
     events: Events
@@ -62,7 +63,7 @@ class _Images:
     padding: Pair
 
     @staticmethod
-    def of(x: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> _Images | None:
+    def of(x: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Images | None:
         """List the spikes of x, if they are few and there is work."""
         images, channels, height, width = x.shape
         features, _, *kernel = weight.shape
@@ -81,37 +82,47 @@ class _Images:
         if events is None:
             return None
         size, outputs = (height, width, channels), (rows, columns, features)
-        return _Images(events, size, outputs, (kernel[0], kernel[1]), stride, padding)
+        return Images(events, size, outputs, (kernel[0], kernel[1]), stride, padding)
 
     @property
     def shape(self) -> torch.Size:
         """Of the images as torch has them, [N, C, H, W]."""
         height, width, channels = self.size
-        return torch.Size((len(self.events.start) - 1, channels, height, width))
+        return torch.Size((len(self), channels, height, width))
 
     def dense(self) -> Tensor:
         """Return the images [N, C, H, W]."""
         return self.events.dense().unflatten(1, self.size).movedim(-1, 1)
 
-    def times(self, weight: Tensor, kernels: ModuleType) -> Tensor:
-        """Return the sums of weights [N, OH, OW, O]."""
-        index, start = self.events.index.numpy(), self.events.start.numpy()
-        out = torch.empty(len(start) - 1, *self.outputs)
-        weight = weight.detach()
+    def __len__(self) -> int:
+        return len(self.events.start) - 1
+
+    def part(self, begin: int, end: int) -> Images:
+        """Return some of the images."""
+        return replace(self, events=replace(self.events, start=self.events.start[begin : end + 1]))
+
+    def sums(self, weight: Tensor, kernels: ModuleType) -> Callable[[int, int], Tensor]:
+        """Return what gives the sums of weights [N, OH, OW, O] of images from one to another."""
+        index, weight = self.events.index.numpy(), weight.detach()
         height, width, channels = self.size
-        in_window = len(index) / max(1, len(start) - 1) * self.kernel[0] * self.kernel[1] / (height * width)
-        if in_window <= _FEW_IN_A_WINDOW:
-            rows, columns, order, _ = self._lines()
-            table = flat(weight.permute(1, 2, 3, 0)[:, :, order].contiguous())
-            lines = (rows, columns, table, self.kernel, self.stride[0])
-            kernels.scatter(index, start, self.size, *lines, self.outputs, flat(out))
-        else:
-            first = np.empty((len(start) - 1, height * width + 1), np.int64)
-            kernels.first_of_pixels(index, start, channels, first)
-            table = flat(weight.permute(2, 3, 1, 0).contiguous())
-            geometry = (self.kernel, self.stride, self.padding, self.outputs)
-            kernels.gather(index, first, self.size, table, *geometry, flat(out))
-        return out
+        in_window = len(index) / len(self) * self.kernel[0] * self.kernel[1] / (height * width)
+        by_spike = in_window <= _FEW_IN_A_WINDOW
+        rows, columns, order, _ = self._lines()
+        table = flat((weight.permute(1, 2, 3, 0)[:, :, order] if by_spike else weight.permute(2, 3, 1, 0)).contiguous())
+
+        def of(begin: int, end: int) -> Tensor:
+            out, start = torch.empty(end - begin, *self.outputs), self.events.start[begin : end + 1].numpy()
+            if by_spike:
+                lines = (rows, columns, table, self.kernel, self.stride[0])
+                kernels.scatter(index, start, self.size, *lines, self.outputs, flat(out))
+            else:
+                first = np.empty((end - begin, height * width + 1), np.int64)
+                kernels.first_of_pixels(index, start, channels, first)
+                geometry = (self.kernel, self.stride, self.padding, self.outputs)
+                kernels.gather(index, first, self.size, table, *geometry, flat(out))
+            return out
+
+        return of
 
     def outer(self, grad: Tensor, kernels: ModuleType) -> Tensor:
         """Return the gradient of the weights [O, C, KH, KW] from that of their sums [N, OH, OW, O]."""
@@ -129,7 +140,7 @@ class _Images:
     def to_input(self, grad: Tensor, weight: Tensor, kernels: ModuleType) -> Tensor:
         """Return the gradient of the images [N, C, H, W] from that of the sums [N, OH, OW, O]."""
         sample = grad[:: max(1, len(grad) // 8)]
-        if int(torch.count_nonzero(sample)) > _MAX_SHARE_OF_GRADIENTS * sample.numel():
+        if int(torch.count_nonzero(sample)) > MAX_SHARE_OF_GRADIENTS * sample.numel():
             return _plain_to_input(self, grad.movedim(-1, 1), weight)
         found = torch.empty(len(grad), *self.size)
         table = flat(weight.permute(0, 2, 3, 1).contiguous())
@@ -166,7 +177,15 @@ def _seen_by(size: int, taps: int, stride: int, padding: int, outputs: int) -> A
     return found
 
 
-def _plain_to_input(images: _Images, grad: Tensor, weight: Tensor) -> Tensor:
+def scaled_(sums: Tensor, scale: float | Tensor, bias: Tensor | None) -> Tensor:
+    """Return scale · sums + b, in place, rounded as of a dense product."""
+    if isinstance(scale, Tensor) and bias is not None:
+        return torch.addcmul(bias, sums, scale, out=sums)
+    sums *= scale
+    return sums if bias is None else sums.add_(bias)
+
+
+def _plain_to_input(images: Images, grad: Tensor, weight: Tensor) -> Tensor:
     if min(weight.shape[:2]) >= _MANY_CHANNELS:
         weight = weight.contiguous(memory_format=torch.channels_last)
     return conv2d_input(images.shape, weight, grad, images.stride, images.padding)
@@ -175,27 +194,20 @@ def _plain_to_input(images: _Images, grad: Tensor, weight: Tensor) -> Tensor:
 class _EventConvolution(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, scale: float | Tensor, bias: Tensor | None, images: _Images
+        ctx: Any, x: Tensor, weight: Tensor, scale: float | Tensor, bias: Tensor | None, images: Images
     ) -> Tensor:
         ctx.images, ctx.scale = images, scale
         ctx.save_for_backward(x, weight, scale if isinstance(scale, Tensor) else None)
         kernels = compiled("convolution")
         assert kernels is not None
-        sums = images.times(weight, kernels)
-        if isinstance(scale, Tensor) and bias is not None:
-            torch.addcmul(bias, sums, scale, out=sums)
-        else:
-            sums *= scale
-            if bias is not None:
-                sums += bias
-        return sums.movedim(-1, 1)
+        return scaled_(images.sums(weight, kernels)(0, len(images)), scale, bias).movedim(-1, 1)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         to_x = to_weight = to_scale = to_bias = None
         x, weight, scale = ctx.saved_tensors
         scale = ctx.scale if scale is None else scale[:, None, None, None]
-        images: _Images = ctx.images
+        images: Images = ctx.images
         rows = grad.movedim(1, -1).contiguous()
         kernels = None if torch.is_grad_enabled() else compiled("convolution", rows, weight.detach().contiguous())
         if ctx.needs_input_grad[0]:

@@ -7,12 +7,14 @@ weights is one product over all steps, and of a step nothing is kept but its pot
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from snntorch_binary.kernels.again import gradients
 from snntorch_binary.kernels.engine import array, compiled, flat
 from snntorch_binary.kernels.events import Events
 from snntorch_binary.kernels.product import is_plain, scaled
@@ -138,7 +140,8 @@ class _RecurrentLeaky(torch.autograd.Function):
             inputs[4] = ctx.number
         kernels = None if torch.is_grad_enabled() else compiled("recurrent")
         if kernels is None:
-            return (*_by_loop(ctx, inputs, (grad_spikes, grad_mem)), None)
+            loop = partial(_loop, ctx.how)
+            return (*gradients(loop, inputs, ctx.needs_input_grad, (grad_spikes, grad_mem)), None)
         x, first, rest, weight, scale, _, beta, threshold = inputs
         neurons = x.shape[-1]
         of_scale = scale[:, None] if isinstance(scale, Tensor) else 1.0 if scale is None else scale
@@ -174,28 +177,3 @@ class _RecurrentLeaky(torch.autograd.Function):
             for total, value in ((to_beta, beta), (to_threshold, threshold))
         )
         return dx, by_next, carry, to_weight, to_scale, to_bias, *constants, None
-
-
-def _leaf(tensor: Tensor) -> Tensor:
-    return tensor.detach().requires_grad_(tensor.requires_grad)
-
-
-def _by_loop(ctx: Any, inputs: list[Any], grads: tuple[Tensor | None, Tensor | None]) -> tuple[Tensor | None, ...]:
-    """Return the gradients of all inputs, which can be differentiated again where gradients are."""
-    again = torch.is_grad_enabled()
-    with torch.enable_grad():
-        if not again:
-            inputs = [_leaf(each) if isinstance(each, Tensor) else each for each in inputs]
-        outputs = [
-            (output, grad) for output, grad in zip(_loop(ctx.how, *inputs), grads, strict=True) if grad is not None
-        ]
-        wanted = [index for index, needed in enumerate(ctx.needs_input_grad[: len(inputs)]) if needed]
-        found = torch.autograd.grad(
-            [output for output, _ in outputs],
-            [inputs[index] for index in wanted],
-            [grad for _, grad in outputs],
-            create_graph=again,
-            allow_unused=True,
-        )
-    by_index = dict(zip(wanted, found, strict=True))
-    return tuple(by_index.get(index) for index in range(len(inputs)))

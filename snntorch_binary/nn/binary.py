@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from snntorch_binary.kernels.convolution import event_convolution
+from snntorch_binary.kernels.pooled_convolution import pooled_event_convolution
 from snntorch_binary.kernels.product import scaled, scaled_linear
 from snntorch_binary.nn.binary_layer import BinaryLayer as BinaryLayer
 from snntorch_binary.nn.binary_layer import check_rule as check_rule
@@ -138,8 +139,26 @@ class _BinaryConv(_AnyBinaryConv):
 
         return self._convolved(input, self._conv_forward, of_events)  # type: ignore[arg-type]
 
-    def _of_events(self, input: Tensor, weight: Tensor, any_order: bool) -> Tensor | None:
-        """Return the result where the input is few spikes and the geometry is one that lists of them are taken in."""
+    def pooled(self, input: Tensor, window: tuple[int, int], step: tuple[int, int]) -> Tensor | None:
+        """Return the max pooling of what :meth:`forward` returns, channels-last; ``None`` where that is not faster.
+
+        Args:
+            input: [T, B, C, H, W] or [B, C, H, W], which is faster where it is few spikes.
+            window: height and width of what is pooled.
+            step: from one window to the next.
+        """
+        images = input.flatten(0, 1) if input.dim() == self.spatial + 3 else input
+        padding = self._padding_of_events(images)
+        if self.spatial != 2 or padding is None or sums_in_half(images):
+            return None
+        self._check_input(input, self.in_channels, -1 - self.spatial)
+        geometry = ((self.stride[0], self.stride[1]), (padding[0], padding[1]))
+        layer = (self.in_force(), self._scale(), self.bias)
+        output = pooled_event_convolution(images, *layer, *geometry, window, step)
+        return output if output is None or images is input else output.unflatten(0, input.shape[:2])
+
+    def _padding_of_events(self, input: Tensor) -> tuple[int, ...] | None:
+        """Return the padding with zeros where the geometry is one that lists of spikes are taken in."""
         if self.spatial == 3 or input.dim() != self.spatial + 2:
             return None
         if self.groups != 1 or self.padding_mode != "zeros" or set(self.dilation) != {1}:
@@ -147,9 +166,14 @@ class _BinaryConv(_AnyBinaryConv):
         if self.padding == "same" and any(taps % 2 == 0 for taps in self.kernel_size):
             return None  # another border on either side
         if isinstance(self.padding, str):
-            padding = tuple((taps - 1) // 2 if self.padding == "same" else 0 for taps in self.kernel_size)
-        else:
-            padding = self.padding
+            return tuple((taps - 1) // 2 if self.padding == "same" else 0 for taps in self.kernel_size)
+        return self.padding
+
+    def _of_events(self, input: Tensor, weight: Tensor, any_order: bool) -> Tensor | None:
+        """Return the result where the input is few spikes."""
+        padding = self._padding_of_events(input)
+        if padding is None:
+            return None
         any_order = any_order or _lies_channels_last(input) or _lies_channels_last(weight)  # as torch's own does
         if self.spatial == 2:
             geometry = ((self.stride[0], self.stride[1]), (padding[0], padding[1]))

@@ -4,12 +4,12 @@
     python -m tests.benchmarks.one_line --data-dir D --tuning --tasks readme,recurrent --seeds 0
 
 Each network is trained by its own loop at its own learning rate and epochs: as it is (float), with the line
-`sb.binarize_(net, sb.Sign())` (ST) or `sb.BalancedSign()` in it (balanced), and with `sb.binarize_(net, sb.Bernoulli())` and `sb.optim.BayesBiSNN` in place
-of Adam (mode, and an ensemble of ten); networks of three layers and more also with "all but first and last". Where
-there are batch norms, the binary networks answer twice: as they are, and after `sb.refit_norms_` (of an ensemble each
-member). All go with all time steps at once (`sb.fuse`), which changes nothing but the time. Accuracy (of real targets
-root mean squared error) and negative log-likelihood, mean and spread over seeds. With `--tuning` a fifth of the
-training part stands for the test part. About three quarters of an hour on one core.
+`sb.binarize_(net, sb.Sign())` (ST) or `sb.BalancedSign()` in it (balanced), and with `sb.Bernoulli()` and
+`sb.optim.BayesBiSNN` in place of Adam (mode, and an ensemble of ten); networks of three layers and more also with
+"all but first and last". Where there are batch norms, the binary networks answer twice: as they are, and after
+`sb.refit_norms_` (of an ensemble each member). All go with all time steps at once (`sb.fuse`), which changes nothing
+but the time. Accuracy (of real targets root mean squared error) and negative log-likelihood, mean and spread over
+seeds. With `--tuning` a fifth of the training part stands for the test part. About an hour on one core.
 """
 
 import argparse

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 import snntorch_binary as sb
 from snntorch_binary.kernels import convolution, use_engine
 from snntorch_binary.kernels.convolution import event_convolution
+from snntorch_binary.kernels.pooled_convolution import pooled_event_convolution
 
 pytest.importorskip("numba")
 
@@ -52,7 +53,7 @@ def test_equals_the_dense_convolution(
     weight = signs(outputs, channels, *kernel).requires_grad_()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(convolution, "_FEW_IN_A_WINDOW", few_in_a_window)
-        patch.setattr(convolution, "_MAX_SHARE_OF_GRADIENTS", share)
+        patch.setattr(convolution, "MAX_SHARE_OF_GRADIENTS", share)
         output = event_convolution(x, weight, 1.0, None, stride, padding)
         if output is None:  # so small that a few spikes are many
             assert x[0].mean() > 0.2 or x.mean() > 0.2
@@ -168,3 +169,59 @@ def test_functional_transforms_and_autocast():
     torch.testing.assert_close(batched, layer(x))
     with torch.autocast("cpu", torch.bfloat16):
         assert layer(x).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("window", [(2, 2), (2, 3), (3, 2), (4, 1)])
+@settings(deadline=None, max_examples=40)
+@given(
+    channels=st.sampled_from([1, 2, 12]),
+    outputs=st.sampled_from([1, 12, 35]),
+    size=st.tuples(st.integers(6, 14), st.integers(6, 14)),
+    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    stride=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    further=st.tuples(st.integers(0, 1), st.integers(0, 1)),
+    scale=st.sampled_from([1.0, 0.25, "gains"]),
+    seed=st.integers(0, 100),
+)
+def test_pooled_equals_both_one_after_the_other(
+    window, channels, outputs, size, kernel, stride, padding, further, scale, seed
+):
+    torch.manual_seed(seed)
+    x = spikes(7, channels, *size, density=0.1, seed=seed).requires_grad_()
+    weight = signs(outputs, channels, *kernel).requires_grad_()
+    bias = torch.randint(-2, 3, (outputs,)).float().requires_grad_()
+    if scale == "gains":
+        scale = torch.randint(1, 4, (outputs,)).float().requires_grad_()
+    step = (window[0] + further[0], window[1] + further[1])
+    by_channel = scale.view(-1, 1, 1) if isinstance(scale, torch.Tensor) else scale
+    maps = F.conv2d(x, weight, None, stride, padding) * by_channel + bias.view(-1, 1, 1)
+    output = pooled_event_convolution(x, weight, scale, bias, stride, padding, window, step)
+    if output is None:
+        assert maps.shape[-2] < window[0] or maps.shape[-1] < window[1] or x[0].mean() > 0.2 or x.mean() > 0.2
+        return
+    expected = F.max_pool2d(maps, window, step)
+    assert torch.equal(output, expected)
+    upstream = torch.randint(-4, 5, expected.shape).float()
+    leaves = [leaf for leaf in (x, weight, scale, bias) if isinstance(leaf, torch.Tensor)]
+    found = torch.autograd.grad(output, leaves, upstream)  # integers and quarters: every order of a sum is exact
+    for ours, theirs in zip(found, torch.autograd.grad(expected, leaves, upstream), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_pooled_second_derivatives_and_nan():
+    x, weight = spikes(4, 6, 9, 9).requires_grad_(), torch.randn(5, 6, 3, 3).requires_grad_()
+
+    def second(output):
+        (first,) = torch.autograd.grad(output.pow(3).sum(), weight, create_graph=True)
+        return torch.autograd.grad(first.square().sum(), (x, weight))
+
+    geometry = ((1, 1), (1, 1), (2, 2), (2, 2))
+    ours = second(pooled_event_convolution(x, weight, 1.0, None, *geometry))
+    for found, expected in zip(ours, second(F.max_pool2d(F.conv2d(x, weight, padding=1), 2)), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5 * float(expected.abs().max()))
+    with torch.no_grad():
+        weight[2, 1, 1, 1] = torch.nan
+        pooled = pooled_event_convolution(x, weight, 1.0, None, *geometry)
+        expected = F.max_pool2d(F.conv2d(x, weight, padding=1), 2)
+        assert torch.equal(pooled[:, [0, 1, 3, 4]].isnan(), expected[:, [0, 1, 3, 4]].isnan())

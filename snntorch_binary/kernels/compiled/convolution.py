@@ -8,13 +8,25 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from snntorch_binary.kernels.compiled.float_vectors import load, plus, plus_times, store, zeros
+from snntorch_binary.kernels.compiled.float_vectors import (
+    all_of,
+    load,
+    load_bytes,
+    plus,
+    plus_times,
+    store,
+    store_bytes,
+    where_equal,
+    where_larger,
+    zeros,
+)
 from snntorch_binary.kernels.engine import announced
 
-# float_vectors.py: 372ef43e
+# float_vectors.py: 3e9551a3
 _inner = {"nogil": True, "error_model": "numpy"}
 _options = {**_inner, "cache": True}
 _FEW_IMAGES = 8
+_f = np.float32
 
 
 @announced
@@ -138,7 +150,8 @@ def scatter(index, start, size, rows, columns, table, kernel, stride, outputs, o
         out[n * each : (n + 1) * each] = 0
         for k in range(start[n], start[n + 1]):
             pixel = index[k] // channels
-            row, column, channel = rows[pixel // width], columns[pixel % width], index[k] % channels
+            line, channel = pixel // width, index[k] - pixel * channels
+            row, column = rows[line], columns[pixel - line * width]
             at = n * each + (row[0] * width_out + column[0]) * features
             tap = ((channel * kernel[0] + row[2]) * kernel[1] + column[2]) * features
             for _ in range(row[1]):
@@ -159,7 +172,8 @@ def correlate(index, start, size, rows, columns, grad, kernel, stride, outputs, 
     for n in range(start.shape[0] - 1):
         for k in range(start[n], start[n + 1]):
             pixel = index[k] // channels
-            row, column, channel = rows[pixel // width], columns[pixel % width], index[k] % channels
+            line, channel = pixel // width, index[k] - pixel * channels
+            row, column = rows[line], columns[pixel - line * width]
             at = n * each + (row[0] * width_out + column[0]) * features
             tap = ((channel * kernel[0] + row[2]) * kernel[1] + column[2]) * features
             for _ in range(row[1]):
@@ -215,36 +229,38 @@ def correlate_by_channel(index, start, size, grad, kernel, padding, outputs, tab
             begins[channel + 1] += begins[channel]
             place[channel] = begins[channel]
         for k in range(start[n], start[n + 1]):
-            pixel, channel = index[k] // channels, index[k] % channels
-            row, column = pixel // width + kernel[0] - 1, pixel % width + kernel[1] - 1
-            places[place[channel]] = (row * wide + column) * features
+            pixel = index[k] // channels
+            channel, row = index[k] - pixel * channels, pixel // width
+            column = pixel - row * width
+            places[place[channel]] = ((row + kernel[0] - 1) * wide + column + kernel[1] - 1) * features
             place[channel] += 1
         for channel in range(channels):
             begin, stop = begins[channel], begins[channel + 1]
             if begin == stop:
                 continue
-            for tap in range(kernel[0] * kernel[1]):
-                shift = -(tap // kernel[1] * wide + tap % kernel[1]) * features
-                at = (channel * kernel[0] * kernel[1] + tap) * features
-                left = 0
-                while left + 64 <= features:
-                    _collect_64(frame, places, begin, stop, shift + left, part, at + left)
-                    left += 64
-                if left + 32 <= features:
-                    _collect_32(frame, places, begin, stop, shift + left, part, at + left)
-                    left += 32
-                if left + 16 <= features:
-                    _collect_16(frame, places, begin, stop, shift + left, part, at + left)
-                    left += 16
-                if left + 8 <= features:
-                    _collect_8(frame, places, begin, stop, shift + left, part, at + left)
-                    left += 8
-                if left + 4 <= features:
-                    _collect_4(frame, places, begin, stop, shift + left, part, at + left)
-                    left += 4
-                while left < features:
-                    _collect_1(frame, places, begin, stop, shift + left, part, at + left)
-                    left += 1
+            for i in range(kernel[0]):
+                for j in range(kernel[1]):
+                    shift = -(i * wide + j) * features
+                    at = ((channel * kernel[0] + i) * kernel[1] + j) * features
+                    left = 0
+                    while left + 64 <= features:
+                        _collect_64(frame, places, begin, stop, shift + left, part, at + left)
+                        left += 64
+                    if left + 32 <= features:
+                        _collect_32(frame, places, begin, stop, shift + left, part, at + left)
+                        left += 32
+                    if left + 16 <= features:
+                        _collect_16(frame, places, begin, stop, shift + left, part, at + left)
+                        left += 16
+                    if left + 8 <= features:
+                        _collect_8(frame, places, begin, stop, shift + left, part, at + left)
+                        left += 8
+                    if left + 4 <= features:
+                        _collect_4(frame, places, begin, stop, shift + left, part, at + left)
+                        left += 4
+                    while left < features:
+                        _collect_1(frame, places, begin, stop, shift + left, part, at + left)
+                        left += 1
         if n % _FEW_IMAGES == _FEW_IMAGES - 1 or n == start.shape[0] - 2:
             table += part
             part[:] = 0
@@ -284,33 +300,136 @@ def spread(grad, images, outputs, table, kernel, stride, padding, size, to_input
     rows, columns, features = outputs
     factors, places = np.empty(features + 1, np.float32), np.empty(features + 1, np.int64)
     to_input[:] = 0
-    for position in range(images * rows * columns):
-        count = 0
-        for o in range(features):
-            factor = grad[position * features + o]
-            factors[count], places[count] = factor, o * kernel[0] * kernel[1] * channels
-            count += np.int64(factor != 0)  # NaN is not, either
-        if count == 0:
-            continue
-        n, row, column = position // (rows * columns), position // columns % rows, position % columns
-        top, side = row * stride[0] - padding[0], column * stride[1] - padding[1]
-        begin, end = max(0, -side), min(kernel[1], width - side)
-        for i in range(max(0, -top), min(kernel[0], height - top)):
-            to = ((n * height + top + i) * width + side + begin) * channels
-            tap = (i * kernel[1] + begin) * channels
-            stop = to + (end - begin) * channels
-            while to + 32 <= stop:
-                _spread_32(to_input, to, table, tap, factors, places, count)
-                to, tap = to + 32, tap + 32
-            if to + 16 <= stop:
-                _spread_16(to_input, to, table, tap, factors, places, count)
-                to, tap = to + 16, tap + 16
-            if to + 8 <= stop:
-                _spread_8(to_input, to, table, tap, factors, places, count)
-                to, tap = to + 8, tap + 8
-            if to + 4 <= stop:
-                _spread_4(to_input, to, table, tap, factors, places, count)
-                to, tap = to + 4, tap + 4
-            while to < stop:
-                _spread_1(to_input, to, table, tap, factors, places, count)
-                to, tap = to + 1, tap + 1
+    for n in range(images):
+        for row in range(rows):
+            for column in range(columns):
+                count, source = 0, ((n * rows + row) * columns + column) * features
+                for o in range(features):
+                    factor = grad[source + o]
+                    factors[count], places[count] = factor, o * kernel[0] * kernel[1] * channels
+                    count += np.int64(factor != 0)  # NaN is not, either
+                if count == 0:
+                    continue
+                top, side = row * stride[0] - padding[0], column * stride[1] - padding[1]
+                begin, end = max(0, -side), min(kernel[1], width - side)
+                for i in range(max(0, -top), min(kernel[0], height - top)):
+                    to = ((n * height + top + i) * width + side + begin) * channels
+                    tap = (i * kernel[1] + begin) * channels
+                    stop = to + (end - begin) * channels
+                    while to + 32 <= stop:
+                        _spread_32(to_input, to, table, tap, factors, places, count)
+                        to, tap = to + 32, tap + 32
+                    if to + 16 <= stop:
+                        _spread_16(to_input, to, table, tap, factors, places, count)
+                        to, tap = to + 16, tap + 16
+                    if to + 8 <= stop:
+                        _spread_8(to_input, to, table, tap, factors, places, count)
+                        to, tap = to + 8, tap + 8
+                    if to + 4 <= stop:
+                        _spread_4(to_input, to, table, tap, factors, places, count)
+                        to, tap = to + 4, tap + 4
+                    while to < stop:
+                        _spread_1(to_input, to, table, tap, factors, places, count)
+                        to, tap = to + 1, tap + 1
+
+
+def _pooling(lanes):
+    @njit(**_inner)
+    def pool_lanes(maps, corner, width, window, features, pooled, chosen, target):
+        best, place = load(maps, corner, lanes), zeros(lanes)
+        for i in range(window[0]):
+            at, tap = corner + i * width * features, i * window[1]
+            for j in range(window[1]):
+                numbers = load(maps, at + j * features, lanes)
+                place = where_larger(best, numbers, all_of(_f(tap + j), lanes), place)
+                best = where_larger(best, numbers, numbers, best)
+        store(pooled, target, best)
+        store_bytes(chosen, target, place)
+
+    return pool_lanes
+
+
+_pool_32, _pool_16, _pool_8, _pool_4, _pool_1 = map(_pooling, (32, 16, 8, 4, 1))
+
+
+@announced
+@njit(**_options)
+def pool(maps, size, window, stride, pooled_size, pooled, chosen):
+    """The largest of each window, and its place in there: the first of equal ones, and NaN, as torch takes them.
+
+    Args:
+        maps: [N, OH, OW, O], flat.
+        size: (OH, OW, O).
+        window: its height and width.
+        stride: along OH and OW.
+        pooled_size: (N, PH, PW).
+        pooled: [N, PH, PW, O], flat.
+        chosen: of the same length, uint8.
+    """
+    height, width, features = size
+    images, rows, columns = pooled_size
+    for n in range(images):
+        for row in range(rows):
+            for column in range(columns):
+                corner = ((n * height + row * stride[0]) * width + column * stride[1]) * features
+                target, left = ((n * rows + row) * columns + column) * features, 0
+                while left + 32 <= features:
+                    _pool_32(maps, corner + left, width, window, features, pooled, chosen, target + left)
+                    left += 32
+                if left + 16 <= features:
+                    _pool_16(maps, corner + left, width, window, features, pooled, chosen, target + left)
+                    left += 16
+                if left + 8 <= features:
+                    _pool_8(maps, corner + left, width, window, features, pooled, chosen, target + left)
+                    left += 8
+                if left + 4 <= features:
+                    _pool_4(maps, corner + left, width, window, features, pooled, chosen, target + left)
+                    left += 4
+                while left < features:
+                    _pool_1(maps, corner + left, width, window, features, pooled, chosen, target + left)
+                    left += 1
+
+
+def _unpooling(lanes):
+    @njit(**_inner)
+    def unpool_lanes(grad, chosen, source, maps, corner, width, window, features):
+        numbers, places = load(grad, source, lanes), load_bytes(chosen, source, lanes)
+        for i in range(window[0]):
+            at, tap = corner + i * width * features, i * window[1]
+            for j in range(window[1]):
+                store(maps, at + j * features, where_equal(places, _f(tap + j), numbers))
+
+    return unpool_lanes
+
+
+_unpool_32, _unpool_16, _unpool_8, _unpool_4, _unpool_1 = map(_unpooling, (32, 16, 8, 4, 1))
+
+
+@announced
+@njit(**_options)
+def unpool(grad, chosen, pooled_size, size, window, stride, maps):
+    """The gradient of the maps of :func:`pool` from that of what it pooled, of windows that do not overlap."""
+    height, width, features = size
+    images, rows, columns = pooled_size
+    if rows * window[0] < height or columns * window[1] < width:
+        maps[:] = 0  # what no window has in it
+    for n in range(images):
+        for row in range(rows):
+            for column in range(columns):
+                corner = ((n * height + row * stride[0]) * width + column * stride[1]) * features
+                source, left = ((n * rows + row) * columns + column) * features, 0
+                while left + 32 <= features:
+                    _unpool_32(grad, chosen, source + left, maps, corner + left, width, window, features)
+                    left += 32
+                if left + 16 <= features:
+                    _unpool_16(grad, chosen, source + left, maps, corner + left, width, window, features)
+                    left += 16
+                if left + 8 <= features:
+                    _unpool_8(grad, chosen, source + left, maps, corner + left, width, window, features)
+                    left += 8
+                if left + 4 <= features:
+                    _unpool_4(grad, chosen, source + left, maps, corner + left, width, window, features)
+                    left += 4
+                while left < features:
+                    _unpool_1(grad, chosen, source + left, maps, corner + left, width, window, features)
+                    left += 1

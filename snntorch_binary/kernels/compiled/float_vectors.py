@@ -32,6 +32,13 @@ def _at(context: Any, builder: Any, kind: Any, array: Any, index: Any, vector: A
     return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
 
 
+def _all(builder: Any, scalar: Any, kind: Any) -> Any:
+    """Return a vector of one scalar."""
+    first = builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
+    same = ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count)
+    return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), same)
+
+
 @intrinsic(prefer_literal=True)
 def zeros(context: Any, lanes: Any) -> Any:
     """``lanes`` zeros."""
@@ -92,3 +99,63 @@ def plus_times(context: Any, total: Any, factor: Any, array: Any, index: Any) ->
         return builder.call(fma, [factors, numbers, total])
 
     return total(total, types.float32, array, types.intp), generate
+
+
+@intrinsic
+def where_larger(context: Any, best: Any, numbers: Any, chosen: Any, other: Any) -> Any:
+    """Return ``chosen`` where numbers are larger than the best ones, or NaN, and ``other`` elsewhere."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        best, numbers, chosen, other = args
+        return builder.select(builder.fcmp_unordered(">", numbers, best), chosen, other)
+
+    return best(best, numbers, chosen, other), generate
+
+
+@intrinsic
+def where_equal(context: Any, places: Any, place: Any, numbers: Any) -> Any:
+    """Return numbers where ``places`` are one place, and zero elsewhere."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        places, place, numbers = args
+        same = builder.fcmp_ordered("==", places, _all(builder, place, numbers.type))
+        return builder.select(same, numbers, ir.Constant(numbers.type, [0.0] * numbers.type.count))
+
+    return numbers(places, types.float32, numbers), generate
+
+
+@intrinsic(prefer_literal=True)
+def all_of(context: Any, number: Any, lanes: Any) -> Any:
+    """``lanes`` times one number."""
+    kind = Floats(lanes.literal_value)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _all(builder, args[0], ir.VectorType(_FLOAT, kind.lanes))
+
+    return kind(types.float32, lanes), generate
+
+
+@intrinsic(prefer_literal=True)
+def load_bytes(context: Any, array: Any, index: Any, lanes: Any) -> Any:
+    """The ``lanes`` numbers that are bytes of a flat array, from an index on."""
+    kind = Floats(lanes.literal_value)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vector = ir.VectorType(ir.IntType(8), kind.lanes)
+        kept = builder.load(_at(context, builder, signature.args[0], args[0], args[1], vector), align=1)
+        return builder.uitofp(kept, ir.VectorType(_FLOAT, kind.lanes))
+
+    return kind(array, types.intp, lanes), generate
+
+
+@intrinsic
+def store_bytes(context: Any, array: Any, index: Any, numbers: Any) -> Any:
+    """Write numbers from 0 to 255 as bytes of a flat array, from an index on."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vector = ir.VectorType(ir.IntType(8), args[2].type.count)
+        target = _at(context, builder, signature.args[0], args[0], args[1], vector)
+        builder.store(builder.fptoui(args[2], vector), target, align=1)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, numbers), generate
