@@ -6,9 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn import functional as F
 
 from snntorch_binary.graph import running
 from snntorch_binary.nn.binary import BinaryConv2d
+from snntorch_binary.nn.hooks import is_watched
 from snntorch_binary.nn.subclasses import leaves_forward
 
 
@@ -44,8 +46,8 @@ def convolved_and_pooled(layer: Any, *rest: Any) -> Tensor:
     pool = modules[0] if modules else None
     if pool is not None:
         geometry = _geometry_of(pool)
-    hooked = any(part is not None and (part._forward_hooks or part._forward_pre_hooks) for part in (layer, pool))
-    found = None if geometry is None or hooked else layer.pooled(x, *geometry)
+    watched = is_watched(layer) or (pool is not None and is_watched(pool))
+    found = None if geometry is None or watched else layer.pooled(x, *geometry)
     if found is not None:
         return found
     maps = layer(x, any_order=True)
@@ -65,7 +67,7 @@ def _pooling_behind(node: fx.Node, network: nn.Module) -> list[fx.Node] | None:
     if pool.op == "call_module":
         fits = type(network.get_submodule(str(pool.target))) is nn.MaxPool2d and len(pool.args) == 1 and not pool.kwargs
     else:
-        fits = pool.target is torch.max_pool2d and _geometry_of_call(pool) is not None
+        fits = pool.target in (F.max_pool2d, torch.max_pool2d) and _geometry_of_call(pool) is not None
     return [batches[0], pool, steps[0]] if fits else None
 
 
@@ -79,6 +81,8 @@ def _geometry_of_call(pool: fx.Node) -> tuple[tuple[int, int], tuple[int, int]] 
     names = ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode")
     given = {**dict(zip(names, pool.args, strict=False)), **pool.kwargs}
     del given["input"]
+    if given.pop("return_indices", False):
+        return None
     if not set(given) <= set(names) or any(isinstance(value, fx.Node) for value in given.values()):
         return None
     of = (given.get(name, default) for name, default in zip(names[1:], (None, None, 0, 1, False), strict=True))

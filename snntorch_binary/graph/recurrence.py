@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 from snntorch_binary.graph import running
 from snntorch_binary.kernels.recurrent import How, recurrent_leaky_scan
 from snntorch_binary.kernels.surrogates import Surrogate
+from snntorch_binary.nn.hooks import is_watched
 from snntorch_binary.nn.neurons.of_snntorch import option_without_twin, surrogate_of
 from snntorch_binary.nn.neurons.recurrent import linear_parts
 
@@ -54,7 +55,7 @@ def recurrent_over_time(
 def _scanned(neuron: Any, x: Tensor, carried: tuple[Any, ...]) -> tuple[Tensor, Tensor] | None:
     if type(neuron).__module__ != "snntorch._neurons.rleaky" or type(neuron).__name__ != "RLeaky":
         return None
-    if neuron._forward_hooks or neuron._forward_pre_hooks or neuron._backward_hooks or neuron._backward_pre_hooks:
+    if is_watched(neuron):
         return None
     surrogate, layer = surrogate_of(neuron.spike_grad), linear_parts(neuron.recurrent)
     reset = _RESETS.get(getattr(neuron.state_function, "__name__", ""))

@@ -12,7 +12,6 @@ from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.grad import conv2d_input, conv2d_weight
@@ -116,7 +115,7 @@ class Images:
                 lines = (rows, columns, table, self.kernel, self.stride[0])
                 kernels.scatter(index, start, self.size, *lines, self.outputs, flat(out))
             else:
-                first = np.empty((end - begin, height * width + 1), np.int64)
+                first = torch.empty(end - begin, height * width + 1, dtype=torch.int64).numpy()
                 kernels.first_of_pixels(index, start, channels, first)
                 geometry = (self.kernel, self.stride, self.padding, self.outputs)
                 kernels.gather(index, first, self.size, table, *geometry, flat(out))
@@ -152,20 +151,20 @@ class Images:
         """Return which rows and columns of outputs see those of inputs, the order of taps, and their place in it."""
         (height, width, _), (rows, columns, _) = self.size, self.outputs
         order = [tap for first in range(self.stride[1]) for tap in range(first, self.kernel[1], self.stride[1])[::-1]]
-        place = np.argsort(order)
+        place = torch.tensor(order).argsort()
         by_row = _seen_by(height, self.kernel[0], self.stride[0], self.padding[0], rows)
-        by_column = _seen_by(width, self.kernel[1], self.stride[1], self.padding[1], columns).copy()
+        by_column = _seen_by(width, self.kernel[1], self.stride[1], self.padding[1], columns).clone()
         by_column[:, 2] = place[by_column[:, 2]]
-        return by_row, by_column, torch.tensor(order), torch.from_numpy(place)
+        return by_row.numpy(), by_column.numpy(), torch.tensor(order), place
 
 
 @lru_cache(maxsize=256)
-def _seen_by(size: int, taps: int, stride: int, padding: int, outputs: int) -> Any:
+def _seen_by(size: int, taps: int, stride: int, padding: int, outputs: int) -> Tensor:
     """Return [size, 3]: of each input along one dimension the first output that sees it, how many do, the first's tap.
 
     The next output sees it by the tap that is ``stride`` before.
     """
-    found = np.zeros((size, 3), np.int64)
+    found = torch.zeros(size, 3, dtype=torch.int64)
     for place in range(size):
         seen = [
             ((place + padding - tap) // stride, tap)
@@ -173,7 +172,7 @@ def _seen_by(size: int, taps: int, stride: int, padding: int, outputs: int) -> A
             if (place + padding - tap) % stride == 0 and 0 <= (place + padding - tap) // stride < outputs
         ]
         if seen:
-            found[place] = (*seen[0][:1], len(seen), seen[0][1])
+            found[place] = torch.tensor((seen[0][0], len(seen), seen[0][1]))
     return found
 
 

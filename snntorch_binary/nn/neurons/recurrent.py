@@ -10,6 +10,7 @@ from snntorch_binary._errors import expected
 from snntorch_binary.kernels.recurrent import How, recurrent_leaky_scan
 from snntorch_binary.kernels.surrogates import Surrogate
 from snntorch_binary.nn.binary import BinaryLinear
+from snntorch_binary.nn.hooks import is_watched
 from snntorch_binary.nn.neurons import lif
 from snntorch_binary.nn.neurons.base import Neuron
 from snntorch_binary.nn.neurons.description import NeuronDescription
@@ -23,7 +24,7 @@ def linear_parts(layer: nn.Module) -> tuple[Tensor, Any, Tensor | None] | None:
 
     It has to be torch's own or the binary one of this package, and nobody may look on when it is called.
     """
-    if layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks:
+    if is_watched(layer):
         return None
     if type(layer) is BinaryLinear:
         return layer.in_force(), layer._scale(), layer.bias
