@@ -328,6 +328,12 @@ TABLES = (
         run("federate fl-snn-nmnist --data-dir data", "bc4b489"),
     ),
     Table("docs/guide/fast_and_small.md", "| work | against | ratio |", ((), None), name="fast and small"),
+    Table(
+        "docs/guide/fast_and_small.md",
+        "| training step, ST, fused |",
+        (None, None),
+        name="fast and small, fused",
+    ),
     Table("docs/guide/microcontroller.md", "| 2312-512-4 | 1 bit |", (None,) * 3, name="microcontroller"),
     Table(
         "docs/guide/microcontroller.md",

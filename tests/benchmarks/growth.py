@@ -113,6 +113,7 @@ def memory(steps, width, batch):
 def draw(found, path):
     """Draw a row of panels for training, inference and memory, a column for what grows."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator
 
     columns = list(GROWS)
     figure, axes = plt.subplots(3, len(columns), figsize=(15, 8), layout="constrained", squeeze=False)
@@ -127,6 +128,10 @@ def draw(found, path):
                 style = {"color": COLOURS.get(name, "#E69F00"), "label": name, "marker": "o", "markersize": 3}
                 panel.plot(GROWS[axis], [each[name] for each in values], **style)
             panel.set(xscale="log", yscale="log", xlabel=NAMES.get(axis, axis), ylabel=title if column == 0 else "")
+            panel.set_xticks(GROWS[axis], [f"{value:g}" for value in GROWS[axis]], fontsize=8)
+            panel.minorticks_off()
+            panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            panel.yaxis.set_major_formatter("{x:g}")
             panel.grid(color="#DDDDDD", linewidth=0.6)
             if column == 0:
                 panel.legend(frameon=False, fontsize=8)
