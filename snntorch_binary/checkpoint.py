@@ -142,8 +142,13 @@ def _linear(part: dict[str, Tensor], options: dict[str, Any]) -> nn.Module:
         return nn.Linear(inputs, outputs)
     kind: type[WeightRule] = Bernoulli if "prior_latent" in part else Sign
     values = options["rule"] if isinstance(options.get("rule"), dict) else options  # before 0.2: beside all others
-    rule = kind(**{field.name: values[field.name] for field in fields(kind) if field.name in values})
-    scale: Any = "channel" if "gain" in part else options.get("scale", "fan_in")
+    if "rule" in values:
+        rule = WeightRule.from_json(values)
+        if rule.has_posterior != ("prior_latent" in part):
+            raise ValueError(expected("rule", f"one of tensors {sorted(part)}", repr(rule)))
+    else:
+        rule = kind(**{field.name: values[field.name] for field in fields(kind) if field.name in values})
+    scale: Any = "channel" if "gain" in part else options.get("scale")
     return BinaryLinear(inputs, outputs, weight=rule, scale=scale)
 
 

@@ -92,10 +92,10 @@ class TrainedRun:
     """Statistics of its batch norms for the mode and each member, where weights are drawn."""
 
 
-def weights_of(net: nn.Module, scale: Any) -> dict[str, Any] | None:
-    """Return how a network's weights are binary, or ``None`` where they are not."""
-    layers = binary_layers(net)
-    return {"rule": next(iter(layers.values())).rule.to_json(), "scale": scale} if layers else None
+def weights_of(net: nn.Module) -> dict[str, Any] | None:
+    """Return how a network's weights are binary, as its first binary layer is, or ``None`` where they are not."""
+    layer: Any = next(iter(binary_layers(net).values()), None)
+    return None if layer is None else {"rule": layer.rule.to_json(), "scale": layer.scale}
 
 
 def write_weights(files: RunFolder, name: str, net: nn.Module) -> None:
@@ -156,7 +156,7 @@ def load_run(path: str | Path, network: Any = None, folder: str | None = None) -
         net = _float_network(named, state, network is None)
         if description.weights is not None:
             rule = WeightRule.from_json(description.weights.get("rule"))  # type: ignore[arg-type]  # looked at there
-            binarize_(net, rule, scale=description.weights.get("scale", "fan_in"))
+            binarize_(net, rule, scale=description.weights.get("scale"))
         net.load_state_dict(state)
     except CheckpointError:
         raise
@@ -325,7 +325,7 @@ def _before_descriptions(path: Path) -> TrainedRun:
     described = RunDescription(
         Named("snntorch_binary.models.SpikingMLP"),
         "",
-        weights_of(net, "fan_in"),
+        weights_of(net),
         layers[-1].out_features,
         input_shape=(layers[0].in_features,),
         num_steps=10,

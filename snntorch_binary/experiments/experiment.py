@@ -113,7 +113,7 @@ class Experiment:
         return RunDescription(
             self.network_of(rule).filled("network", {**data.offered, "seed": seed}),
             rule.name,
-            weights_of(net, getattr(rule, "scale", "fan_in")),
+            weights_of(net),
             data.num_classes,
             data.class_names,
             self.data.plain(),

@@ -33,6 +33,7 @@ NAMES = [
     "full-precision",
     "st",
     "bayes",
+    "balanced",
     "vowel-wta",
     "vowel-binary",
     "softlif",

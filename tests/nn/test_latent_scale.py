@@ -136,3 +136,27 @@ def test_where_latents_are_no_weights_it_is_refused():
     with pytest.raises(ValueError, match="whose latents are no weights"):
         sb.binarize_(net, sb.Bernoulli(), scale="latent")
     assert type(net[0]) is nn.Linear
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "how", [{"rule": sb.BalancedSign()}, {"scale": "latent"}, {"rule": sb.Sign("identity"), "scale": 0.3}, {}]
+)
+def test_a_checkpoint_says_rule_and_scale(how, tmp_path):
+    pytest.importorskip("torchmetrics")
+    from lightning import Trainer
+
+    from snntorch_binary.checkpoint import load_trained
+    from snntorch_binary.lightning import SpikeDataModule, STBiSNN
+    from snntorch_binary.lightning.quiet import quiet
+    from snntorch_binary.models import SpikingMLP
+
+    module = STBiSNN(SpikingMLP(64, [32], 10), 10, **how)
+    with quiet():
+        options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+        trainer = Trainer(max_epochs=1, limit_train_batches=3, limit_val_batches=1, **options)
+        trainer.fit(module, SpikeDataModule("digits", batch_size=20))
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    net, _ = load_trained(tmp_path / "run.ckpt")
+    x = torch.rand(8, 3, 64).round()
+    assert torch.equal(net(x), module.eval().net(x))

@@ -240,11 +240,10 @@ def describe(module: SpikingModule, config: Any, data: SpikeDataModule) -> RunDe
     network = config["model"]["init_args"].get("net")
     assert data.splits is not None
     splits = data.splits
-    scale = config["model"]["init_args"].get("scale", "fan_in")
     return RunDescription(
         Named.of("model.init_args.net", network.as_dict() if hasattr(network, "as_dict") else network),
         _RULES.get(type(module).__name__, type(module).__name__),
-        weights_of(module.net, scale),
+        weights_of(module.net),
         None if splits.regression else splits.num_classes,
         splits.class_names,
         _data_of(data),

@@ -12,7 +12,7 @@ from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.lightning.st_bisnn import STBiSNN
 from snntorch_binary.optim.bayes_bisnn import DEFAULT_LR
-from snntorch_binary.weights import Bernoulli
+from snntorch_binary.weights import BalancedSign, Bernoulli
 
 Scale = Literal["fan_in", "channel", "latent"] | float
 
@@ -106,3 +106,24 @@ class Bayes(Rule):
     def bits(self, prediction: str) -> float:
         """Return the bits a weight that a prediction needs; each member has weights of its own."""
         return float(self.num_members if prediction == "ensemble" else 1)
+
+
+@register_rule
+@dataclass(frozen=True)
+class Balanced(Rule):
+    """ST-BiSNN with :class:`snntorch_binary.BalancedSign`.
+
+    Attributes:
+        latent_lr: Adam's learning rate of the latents.
+        lr: that of real parameters.
+    """
+
+    name: ClassVar[str] = "balanced"
+    title: ClassVar[str] = "balanced ST"
+
+    latent_lr: float = 3e-3
+    lr: float = 1e-3
+
+    def module(self, net: nn.Module, num_classes: int | None, **options: Any) -> SpikingModule:
+        """Return the LightningModule that trains a float network by this rule; see :meth:`Rule.module`."""
+        return STBiSNN(net, num_classes, self.lr, self.latent_lr, rule=BalancedSign(), **options)
