@@ -11,14 +11,14 @@ from torch.nn import functional as F
 
 from snntorch_binary.graph import running
 from snntorch_binary.graph.neurons import scan_over_time
-from snntorch_binary.graph.pooling import convolved_and_pooled
+from snntorch_binary.graph.pooling import convolved, convolved_and_pooled
 from snntorch_binary.nn.binary import BinaryConv1d, BinaryConv2d
 from snntorch_binary.nn.subclasses import leaves_forward
 
 _LAYERS = (nn.MaxPool2d, nn.AvgPool2d, nn.Conv2d, nn.BatchNorm2d, nn.Dropout, nn.Identity, nn.ReLU)
 _FUNCTIONS = (
     *(running.as_batch, running.as_steps, running.norm_over_time, scan_over_time),
-    convolved_and_pooled,
+    *(convolved, convolved_and_pooled),
     *(F.max_pool2d, torch.max_pool2d, F.avg_pool2d, operator.add),
 )
 
@@ -30,14 +30,18 @@ def with_free_order(graph: fx.Graph, network: nn.Module) -> None:
     what is contiguous, as an operation such as ``view`` asks for it.
     """
     free: set[fx.Node] = set()
-    for node in graph.nodes:
+    for node in list(graph.nodes):
         layer = network.get_submodule(node.target) if node.op == "call_module" else None
         takes = _takes_any_order(node, layer)
         if takes:
             answers = isinstance(layer, (BinaryConv1d, BinaryConv2d)) or node.target is convolved_and_pooled
             if answers or any(source in free for source in node.all_input_nodes):
                 free.add(node)
-            if (layer is not None and answers) or (node in free and node.target is scan_over_time):
+            if layer is not None and answers:
+                with graph.inserting_before(node):
+                    module = graph.get_attr(str(node.target))
+                node.op, node.target, node.args = "call_function", convolved, (module, *node.args)
+            elif node in free and node.target is scan_over_time:
                 node.kwargs = {**node.kwargs, "any_order": True}
     for node in list(graph.nodes):
         if node not in free or node.op == "output":

@@ -25,7 +25,10 @@ def gradients(
     """
     again = torch.is_grad_enabled()
     with torch.enable_grad():
-        leaves = list(inputs) if again else [_leaf(each) if isinstance(each, Tensor) else each for each in inputs]
+        leaves = list(inputs)
+        if not again:
+            pairs_of = zip(inputs, needed, strict=False)
+            leaves = [each.detach().requires_grad_(of) if isinstance(each, Tensor) else each for each, of in pairs_of]
         pairs = [pair for pair in zip(function(*leaves), grads, strict=True) if pair[1] is not None]
         wanted = [index for index in range(len(leaves)) if needed[index]]
         found = torch.autograd.grad(
@@ -37,7 +40,3 @@ def gradients(
         )
     by_index = dict(zip(wanted, found, strict=True))
     return tuple(by_index.get(index) for index in range(len(inputs)))
-
-
-def _leaf(tensor: Tensor) -> Tensor:
-    return tensor.detach().requires_grad_(tensor.requires_grad)

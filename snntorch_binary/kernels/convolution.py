@@ -45,7 +45,7 @@ def event_convolution(
     if images is None:
         return None
     with kept_as(x, images):
-        return _EventConvolution.apply(x, weight, scale, bias, images)
+        return _EventConvolution.apply(x, weight, scale, bias, images).movedim(-1, 1)
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ class _EventConvolution(torch.autograd.Function):
         ctx.save_for_backward(x, weight, scale if isinstance(scale, Tensor) else None)
         kernels = compiled("convolution")
         assert kernels is not None
-        return scaled_(images.sums(weight, kernels)(0, len(images)), scale, bias).movedim(-1, 1)
+        return scaled_(images.sums(weight, kernels)(0, len(images)), scale, bias)  # no view: it may be written to
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -207,7 +207,7 @@ class _EventConvolution(torch.autograd.Function):
         x, weight, scale = ctx.saved_tensors
         scale = ctx.scale if scale is None else scale[:, None, None, None]
         images: Images = ctx.images
-        rows = grad.movedim(1, -1).contiguous()
+        rows, grad = grad.contiguous(), grad.movedim(-1, 1)
         kernels = None if torch.is_grad_enabled() else compiled("convolution", rows, weight.detach().contiguous())
         if ctx.needs_input_grad[0]:
             in_force = weight * scale

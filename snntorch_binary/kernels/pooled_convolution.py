@@ -49,7 +49,7 @@ def pooled_event_convolution(
     if images is None or images.outputs[0] < window[0] or images.outputs[1] < window[1]:
         return None
     with kept_as(x, images):
-        return _PooledConvolution.apply(x, weight, scale, bias, images, window, step)
+        return _PooledConvolution.apply(x, weight, scale, bias, images, window, step).movedim(-1, 1)
 
 
 class _PooledConvolution(torch.autograd.Function):
@@ -77,14 +77,14 @@ class _PooledConvolution(torch.autograd.Function):
             kernels.pool(flat(maps), images.outputs, window, step, (len(maps), *size[:2]), *found)
         ctx.images, ctx.window, ctx.step, ctx.scale = images, window, step, scale
         ctx.save_for_backward(x, weight, scale if isinstance(scale, Tensor) else None, bias, chosen)
-        return pooled.movedim(-1, 1)
+        return pooled  # no view: it may be written to
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, scale, bias, chosen = ctx.saved_tensors
         scale = ctx.scale if scale is None else scale
         images: Images = ctx.images
-        rows = grad.movedim(1, -1).contiguous()
+        rows, grad = grad.contiguous(), grad.movedim(-1, 1)
         kernels = None if torch.is_grad_enabled() else compiled("convolution", rows, weight.detach().contiguous())
         if kernels is None:
             x = x if torch.is_grad_enabled() else images.dense()

@@ -56,7 +56,12 @@ def recurrent_leaky_scan(
     """
     weight, scale, bias = layer
     tensors = (x, *initial, weight, *constants, *(each for each in (scale, bias) if isinstance(each, Tensor)))
-    if x.shape[0] == 0 or any(tensor.dtype != torch.float32 for tensor in tensors) or not is_plain(x, weight):
+    if (
+        x.shape[0] == 0
+        or weight.shape != (x.shape[-1],) * 2
+        or any(tensor.dtype != torch.float32 for tensor in tensors)
+        or not is_plain(x, weight)
+    ):
         return None
     if torch._C._len_torch_function_stack() > 0:  # whoever records operations wants to see every step
         return None
@@ -175,7 +180,10 @@ class _RecurrentLeaky(torch.autograd.Function):
         if ctx.needs_input_grad[5]:
             to_bias = rows.sum(0)
         constants = (
-            total.sum_to_size(value.shape) if total.numel() else None
-            for total, value in ((to_beta, beta), (to_threshold, threshold))
+            total.sum_to_size(value.shape) if needed else None
+            for total, value, needed in (
+                (to_beta, beta, ctx.needs_input_grad[6]),
+                (to_threshold, threshold, ctx.needs_input_grad[7]),
+            )
         )
         return dx, by_next, carry, to_weight, to_scale, to_bias, *constants, None

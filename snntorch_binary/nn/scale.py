@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 
 from snntorch_binary._errors import expected
-from snntorch_binary.weights.rule import WeightRule
+from snntorch_binary.weights.rule import WeightRule, is_more_than_rounding
 
 Scale = Literal["fan_in", "channel", "latent"] | float
 
@@ -33,12 +33,12 @@ def check_scale(scale: object, rule: WeightRule) -> Scale:
 
 
 def size_of_latents(layer: nn.Module, rule: WeightRule, latent: Tensor) -> Tensor:
-    """Return twice the mean magnitude of a layer's real weights, of each output; where all are zero, 1/sqrt(fan_in).
+    """Return twice the mean magnitude of a layer's real weights, of each output; where these are zero, 1/sqrt(fan_in).
 
     As torch's layers start, uniform within 1/sqrt(fan_in), it is 1/sqrt(fan_in).
     """
     size = 2 * rule.real_weight(latent).abs().mean()
-    size = torch.where(size > 0, size, fan_in_of(layer, latent) ** -0.5)
+    size = torch.where(is_more_than_rounding(size, latent), size, fan_in_of(layer, latent) ** -0.5)
     return size.expand(len(by_output(layer, latent)))
 
 

@@ -216,6 +216,11 @@ def noise_like(latent: Tensor, seed: int) -> Tensor:
     return noise.double() if latent.dtype == torch.float64 else noise
 
 
+def is_more_than_rounding(size: Tensor, latent: Tensor) -> Tensor:
+    """Say whether a mean magnitude made of latents is more than their rounding, as it is not where all are the same."""
+    return size > 1e-5 * latent.abs().mean()
+
+
 def sign(latent: Tensor) -> Tensor:
     """Return +1 where the latent is at least zero and -1 elsewhere, so zero counts as positive (BiSNN)."""
     # Several times faster than torch.where on a comparison; NaN counts as positive, too.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from snntorch_binary._errors import expected
-from snntorch_binary.weights.rule import SIGNS, Kind, WeightRule, sign
+from snntorch_binary.weights.rule import SIGNS, Kind, WeightRule, is_more_than_rounding, sign
 
 _LEAST_TO_CENTRE = 16  # fewer weights cannot be balanced without loss: one alone would always be zero
 
@@ -61,11 +61,12 @@ class Sign(WeightRule):
 
 @dataclass(frozen=True, repr=False)
 class BalancedSign(WeightRule):
-    r"""w = sign(a - mean of a), backward the gradient of w = a - mean of a, less the larger that is.
+    r"""w = sign(v), v = a - mean of a, a centred latent; backward, the larger ``|v|`` the less is handed to it.
 
     ST-BiSNN for networks in which :class:`Sign` loses much: with norms, deep, recurrent, or trained for regression. It
-    does three things that are known from binary networks without spikes. The latents of each output are centred, so
-    that about as many of its weights are +1 as -1 (where it has at least 16 inputs). The scale is twice the mean
+    does three things that are known from binary networks without spikes. The latents of each output (of a
+    transposed convolution: of each input) are centred, so that about as many weights are +1 as -1, where there are at
+    least 16 of them. The scale is twice the mean
     magnitude of what results, :math:`2 \bar v`, and learns with it (``scale="latent"``, this rule's default). And the
     derivative of the effective weight falls linearly, as :math:`\max(0, 1 - |v| / 4 \bar v)`, from one where a weight
     is about to flip to zero at twice the scale, in place of a limit that does not know how large latents are.
@@ -94,7 +95,7 @@ class BalancedSign(WeightRule):
 
     def real_weight(self, latent: Tensor) -> Tensor:
         """Return the latent, centred over all but the first dimension where these have at least 16 entries."""
-        if latent.dim() < 2 or latent[0].numel() < _LEAST_TO_CENTRE:
+        if latent.dim() < 2 or latent.shape[1:].numel() < _LEAST_TO_CENTRE:
             return latent
         return latent - latent.mean(tuple(range(1, latent.dim())), keepdim=True)
 
@@ -103,5 +104,6 @@ class BalancedSign(WeightRule):
     ) -> tuple[Tensor, Tensor | None]:
         """Return the signs, this rule's weight of every kind, and their derivative in units of the scale."""
         real = self.real_weight(latent)
-        size = real.abs().mean().clamp(min=torch.finfo(latent.dtype).tiny)
-        return sign(real), (1 - real.abs() / (4 * size)).clamp(min=0) / (2 * size)
+        size = real.abs().mean()
+        slope = (1 - real.abs() / (4 * size)).clamp(min=0) / (2 * size)
+        return sign(real), torch.where(is_more_than_rounding(size, latent), slope, 1.0)

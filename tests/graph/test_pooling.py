@@ -1,5 +1,7 @@
 """Fused networks in which a max pooling stands behind a binary convolution."""
 
+import copy
+
 import pytest
 import snntorch as snn
 import torch
@@ -95,6 +97,58 @@ def test_who_looks_on_sees_the_calls(name, watch, calls):
     fused(x).sum().backward()
     assert seen == [1]
     assert calls == []
+
+
+def test_hooks_of_all_modules_are_called(calls):
+    net, x = Net(nn.MaxPool2d(2)), (torch.rand(5, 3, 2, 14, 14) < 0.1).float()
+    sb.binarize_(net, sb.Sign())
+    fused, seen = sb.fuse(net, x), []
+    calls.clear()
+    handle = nn.modules.module.register_module_forward_hook(lambda module, *_: seen.append(type(module).__name__))
+    fused(x)
+    handle.remove()
+    assert {"BinaryConv2d", "MaxPool2d"} <= set(seen)
+    assert calls == []
+
+
+class Static(nn.Module):
+    """An image that is shown as it is, whose convolution goes once."""
+
+    def __init__(self, pool, inplace=False):
+        super().__init__()
+        self.conv, self.relu, self.pool = nn.Conv2d(2, 8, 3), nn.ReLU(inplace), pool
+        self.lif = snn.Leaky(beta=0.9, threshold=0.4, init_hidden=True)
+
+    def forward(self, x):
+        utils.reset(self)
+        return torch.stack([self.lif(self.pool(self.relu(self.conv(x)))) for _ in range(4)])
+
+
+@pytest.mark.parametrize("change", [sb.freeze, sb.unbinarize_])
+@pytest.mark.parametrize("pool", [nn.MaxPool2d(2), nn.AvgPool2d(2)], ids=["max", "mean"])
+def test_layers_may_be_changed_after_fusing(change, pool):
+    net, x = Static(pool), (torch.rand(3, 2, 14, 14) < 0.1).float()
+    sb.binarize_(net, sb.Sign())
+    fused = sb.fuse(net, x)
+    expected = change(copy.deepcopy(net))(x)
+    torch.testing.assert_close(change(fused)(x), expected)
+
+
+def test_a_pooling_may_become_another():
+    net, x = Net(nn.MaxPool2d(2)), (torch.rand(5, 3, 2, 14, 14) < 0.1).float()
+    sb.binarize_(net, sb.Sign())
+    fused = sb.fuse(net, x)
+    fused.pool = net.pool = nn.AvgPool2d(2)
+    torch.testing.assert_close(fused(x), net(x))
+
+
+def test_what_writes_to_the_maps():
+    net, x = Static(nn.MaxPool2d(2), inplace=True), (torch.rand(3, 2, 14, 14) < 0.1).float()
+    sb.binarize_(net, sb.Sign())
+    torch.testing.assert_close(sb.fuse(net, x)(x), net(x))
+    layers = nn.Sequential(nn.Conv2d(2, 16, 3), nn.ReLU(inplace=True)).to(memory_format=torch.channels_last)
+    sb.binarize_(layers, sb.Sign())
+    layers(x).sum().backward()
 
 
 def test_maps_that_somebody_else_takes_are_there():

@@ -225,3 +225,41 @@ def test_pooled_second_derivatives_and_nan():
         pooled = pooled_event_convolution(x, weight, 1.0, None, *geometry)
         expected = F.max_pool2d(F.conv2d(x, weight, padding=1), 2)
         assert torch.equal(pooled[:, [0, 1, 3, 4]].isnan(), expected[:, [0, 1, 3, 4]].isnan())
+
+
+@pytest.mark.parametrize("changed", [lambda y: y.add_(1), lambda y: F.relu_(y)], ids=["add_", "relu_"])
+@pytest.mark.parametrize("pooled", [True, False], ids=["pooled", "maps"])
+def test_the_result_may_be_written_to(changed, pooled):
+    x, weight = spikes(4, 6, 9, 9), signs(5, 6, 3, 3).requires_grad_()
+    if pooled:
+        output = pooled_event_convolution(x, weight, 1.0, None, (1, 1), (1, 1), (2, 2), (2, 2))
+    else:
+        output = event_convolution(x, weight, 1.0, None, (1, 1), (1, 1))
+    (found,) = torch.autograd.grad(changed(output).square().sum(), weight)
+    dense = F.conv2d(x, weight, padding=1)
+    expected = changed(F.max_pool2d(dense, 2) if pooled else dense * 1)
+    torch.testing.assert_close(found, torch.autograd.grad(expected.square().sum(), weight)[0])
+
+
+@pytest.mark.parametrize("pooled", [True, False], ids=["pooled", "maps"])
+def test_backward_by_another_engine(pooled):
+    x, weight = spikes(4, 6, 9, 9).requires_grad_(), signs(5, 6, 3, 3).requires_grad_()
+    if pooled:
+        output = pooled_event_convolution(x, weight, 1.0, None, (1, 1), (1, 1), (2, 2), (2, 2))
+    else:
+        output = event_convolution(x, weight, 1.0, None, (1, 1), (1, 1))
+    with use_engine("torch"):
+        found = torch.autograd.grad(output.sum(), (x, weight))
+    dense = F.conv2d(x, weight, padding=1)
+    expected = torch.autograd.grad((F.max_pool2d(dense, 2) if pooled else dense).sum(), (x, weight))
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_nan_is_pooled_as_torch_does():
+    x, weight = spikes(40, 6, 9, 9), signs(4, 6, 3, 3)
+    scale = torch.tensor([torch.inf, 1.0, torch.nan, -1.0])
+    found = pooled_event_convolution(x, weight, scale, None, (1, 1), (1, 1), (2, 2), (2, 2))
+    expected = F.max_pool2d(F.conv2d(x, weight, padding=1) * scale[:, None, None], 2)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
+    assert 0 < expected[:, 0].isnan().float().mean() < 1

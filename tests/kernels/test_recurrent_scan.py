@@ -141,3 +141,26 @@ def test_states_that_are_no_spikes():
             s = (u > 1).float()
             torch.testing.assert_close(mem[t], u)
             assert torch.equal(spikes[t], s)
+
+
+@pytest.mark.parametrize("layer", [lambda: nn.Linear(N, 1), lambda: sb.nn.BinaryLinear(N, 1)], ids=["real", "binary"])
+def test_one_current_for_all_is_left_to_the_loop(layer):
+    neurons = sb.nn.Recurrent(sb.nn.Leaky(0.9), layer(), output=True)
+    x, weights = torch.rand(T, B, N), torch.randn(2, T, B, N)
+    found = answers(neurons, x, weights)
+    with use_engine("torch"):
+        expected = answers(neurons, x, weights)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_layer_of_another_size_is_refused():
+    neurons = sb.nn.Recurrent(sb.nn.Leaky(0.9), sb.nn.BinaryLinear(N, N, bias=False))
+    with pytest.raises(ValueError, match="in_features"):
+        neurons(torch.ones(T, B, N + 3))
+
+
+def test_no_examples_have_gradients_of_zero():
+    neurons = sb.nn.Recurrent(sb.nn.Leaky(0.9, learn_beta=True, learn_threshold=True), nn.Linear(N, N))
+    neurons(torch.zeros(T, 0, N)).sum().backward()
+    assert neurons.neuron.beta.grad == neurons.neuron.threshold.grad == 0

@@ -1,5 +1,7 @@
 """A scale that follows the magnitude of the latents."""
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
@@ -58,6 +60,30 @@ def test_zeros_have_the_usual_scale():
     assert layer.weight.unique().tolist() == [1.0]
     nn.init.zeros_(layer.latent)
     assert layer.weight.unique().tolist() == [0.25]
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3], ids=["zeros", "all the same"])
+def test_balanced_signs_learn_from_latents_that_say_nothing(value):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(20, 4))
+    nn.init.constant_(net[0].weight, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of zeros
+        sb.binarize_(net, sb.BalancedSign())
+    assert float(net[0].weight.abs().detach().min()) == pytest.approx(20**-0.5)
+    x, y = torch.randn(200, 20), torch.randn(20, 4)
+    losses, optimizer = [], torch.optim.SGD(net.parameters(), 0.1)
+    for _ in range(60):
+        loss = (net(x) - x @ y.sign() / 20**0.5).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_no_outputs():
+    assert sb.nn.BinaryLinear(20, 0, weight=sb.BalancedSign())(torch.rand(3, 20)).shape == (3, 0)
 
 
 def test_it_packs_saves_and_loads(tmp_path):

@@ -22,7 +22,7 @@ from snntorch_binary.kernels.compiled.float_vectors import (
 )
 from snntorch_binary.kernels.engine import announced
 
-# float_vectors.py: 3e9551a3
+# float_vectors.py: 500948b9
 _inner = {"nogil": True, "error_model": "numpy"}
 _options = {**_inner, "cache": True}
 _FEW_IMAGES = 8

@@ -107,7 +107,8 @@ def where_larger(context: Any, best: Any, numbers: Any, chosen: Any, other: Any)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         best, numbers, chosen, other = args
-        return builder.select(builder.fcmp_unordered(">", numbers, best), chosen, other)
+        larger = builder.fcmp_ordered(">", numbers, best)
+        return builder.select(builder.or_(larger, builder.fcmp_unordered("uno", numbers, numbers)), chosen, other)
 
     return best(best, numbers, chosen, other), generate
 

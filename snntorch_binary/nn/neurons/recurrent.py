@@ -36,7 +36,7 @@ class Recurrent(Neuron):
 
     The input current of the neuron is :math:`x_t + f(s_{t-1})`, with its own spikes :math:`s_{t-1}` (none before the
     start) and the recurrent layer f. Time-first goes step by step, for a step needs the one before; a
-    :class:`Leaky` with a linear layer does it in compiled kernels, bit for bit.
+    :class:`Leaky` with a linear layer does it in compiled kernels, with the same spikes.
 
     Args:
         neuron: a :class:`Leaky` or a :class:`Synaptic`; its own form is of no account.
