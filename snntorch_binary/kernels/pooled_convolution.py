@@ -64,8 +64,9 @@ class _PooledConvolution(torch.autograd.Function):
         window: Pair,
         step: Pair,
     ) -> Tensor:
-        kernels = compiled("convolution")
+        kernels, pooling = compiled("convolution"), compiled("pooling")
         assert kernels is not None
+        assert pooling is not None
         rows, columns, features = images.outputs
         size = ((rows - window[0]) // step[0] + 1, (columns - window[1]) // step[1] + 1, features)
         pooled, chosen = torch.empty(len(images), *size), torch.empty(len(images), *size, dtype=torch.uint8)
@@ -74,7 +75,7 @@ class _PooledConvolution(torch.autograd.Function):
             some = slice(begin, min(begin + each, len(images)))
             maps = scaled_(sums(some.start, some.stop), scale, bias)
             found = (flat(pooled[some]), flat(chosen[some]))
-            kernels.pool(flat(maps), images.outputs, window, step, (len(maps), *size[:2]), *found)
+            pooling.pool(flat(maps), images.outputs, window, step, (len(maps), *size[:2]), *found)
         ctx.images, ctx.window, ctx.step, ctx.scale = images, window, step, scale
         ctx.save_for_backward(x, weight, scale if isinstance(scale, Tensor) else None, bias, chosen)
         return pooled  # no view: it may be written to
@@ -92,6 +93,8 @@ class _PooledConvolution(torch.autograd.Function):
 
             plain = partial(_plain, images, ctx.window, ctx.step)
             return (*gradients(plain, inputs, ctx.needs_input_grad, (grad,)), *nothing)
+        pooling = compiled("pooling")
+        assert pooling is not None
         to_x = to_weight = to_scale = to_bias = None
         of_scale = scale[:, None, None, None] if isinstance(scale, Tensor) else scale
         in_force = weight * of_scale
@@ -103,7 +106,7 @@ class _PooledConvolution(torch.autograd.Function):
             part, maps = images.part(begin, end), torch.empty(end - begin, *images.outputs)
             size = (len(maps), *rows.shape[1:3])
             geometry = (size, images.outputs, ctx.window, ctx.step)
-            kernels.unpool(flat(rows[begin:end]), flat(chosen[begin:end]), *geometry, flat(maps))
+            pooling.unpool(flat(rows[begin:end]), flat(chosen[begin:end]), *geometry, flat(maps))
             if learns:
                 outer += part.outer(maps, kernels)
             if to_x is not None:

@@ -63,8 +63,8 @@ class Sign(WeightRule):
 class BalancedSign(WeightRule):
     r"""w = sign(v), v = a - mean of a, a centred latent; backward, the larger ``|v|`` the less is handed to it.
 
-    ST-BiSNN for networks in which :class:`Sign` loses much: with norms, deep, recurrent, or trained for regression. It
-    does three things that are known from binary networks without spikes. The latents of each output (of a
+    ST-BiSNN for networks in which :class:`Sign` loses much, such as residual ones, attention and regression. It does
+    three things that are known from binary networks without spikes. The latents of each output (of a
     transposed convolution: of each input) are centred, so that about as many weights are +1 as -1, where there are at
     least 16 of them. The scale is twice the mean
     magnitude of what results, :math:`2 \bar v`, and learns with it (``scale="latent"``, this rule's default). And the

@@ -57,8 +57,14 @@ def train(task, learns_by, train_part, seed, **hyper):
         optimizer = sb.optim.BayesBiSNN(net.parameters(), base_lr=task.lr, **hyper.get("optimizer", {}))
     else:
         optimizer = torch.optim.Adam(net.parameters(), lr=task.lr)
+    model = sb.fuse(net, batch(task, train_part[0][:3]))
+    learn(task, model, optimizer, train_part, seed)
+    return model.eval()
+
+
+def learn(task, model, optimizer, train_part, seed):
+    """Train by the recipe: its epochs, batches, loss and schedule."""
     x, y = train_part
-    model = sb.fuse(net, batch(task, x[:3]))
     generator = torch.Generator().manual_seed(seed)
     steps = task.epochs * math.ceil(len(x) / task.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps) if task.cosine else None
@@ -72,7 +78,6 @@ def train(task, learns_by, train_part, seed, **hyper):
             optimizer.step()
             if schedule is not None:
                 schedule.step()
-    return model.eval()
 
 
 def batch(task, x):

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from .one_line import answers, batch, measure
+from .one_line import answers, batch, learn, measure
 from .one_line_tasks import TASKS
 
 PARTS = "none,scale,scale+outputs,centred,scale+centred,scale+falling,scale+centred+falling"
@@ -55,17 +55,7 @@ def train(task, parts, train_part, seed):
     net = task.make()
     for layer in [part for part in net.modules() if isinstance(part, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d))]:
         parametrize.register_parametrization(layer, "weight", Weight(layer.weight, parts), unsafe=True)
-    optimizer = torch.optim.Adam(net.parameters(), lr=task.lr)
-    x, y = train_part
-    generator = torch.Generator().manual_seed(seed)
-    net.train()
-    for _ in range(task.epochs):
-        for chosen in torch.randperm(len(x), generator=generator).split(task.batch_size):
-            target = y[chosen].transpose(0, 1) if task.real and task.time_first else y[chosen]
-            loss = task.loss(net(batch(task, x[chosen])), target)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+    learn(task, net, torch.optim.Adam(net.parameters(), lr=task.lr), train_part, seed)
     norms = [part for part in net.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
     for norm in norms:
         norm.reset_running_stats()
@@ -75,7 +65,7 @@ def train(task, parts, train_part, seed):
             part.eval()
     if norms:
         with torch.no_grad():
-            for part in x[:1000].split(100):
+            for part in train_part[0][:1000].split(100):
                 net(batch(task, part))
     return net.eval()
 

@@ -1,6 +1,6 @@
 """Spikes to words and back, see :mod:`snntorch_binary.kernels.bits`."""
 
-# vectors.py: f01eaf34
+# vectors.py: db5a446e
 from __future__ import annotations
 
 import numpy as np

@@ -8,25 +8,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from snntorch_binary.kernels.compiled.float_vectors import (
-    all_of,
-    load,
-    load_bytes,
-    plus,
-    plus_times,
-    store,
-    store_bytes,
-    where_equal,
-    where_larger,
-    zeros,
-)
+from snntorch_binary.kernels.compiled.float_vectors import load, plus, plus_times, store, zeros
 from snntorch_binary.kernels.engine import announced
 
-# float_vectors.py: 500948b9
+# float_vectors.py: d3411366
 _inner = {"nogil": True, "error_model": "numpy"}
 _options = {**_inner, "cache": True}
 _FEW_IMAGES = 8
-_f = np.float32
 
 
 @announced
@@ -126,6 +114,19 @@ def _add(target, i, source, j, length):
         i, j = i + 1, j + 1
 
 
+@njit(**_inner)
+def _seen(spike, size, rows, columns, kernel, outputs):
+    """Return where a spike goes first, by which weights, to how many lines of outputs, and how long these are."""
+    _, width, channels = size
+    _, width_out, features = outputs
+    pixel = spike // channels
+    line, channel = pixel // width, spike - pixel * channels
+    row, column = rows[line], columns[pixel - line * width]
+    at = (row[0] * width_out + column[0]) * features
+    tap = ((channel * kernel[0] + row[2]) * kernel[1] + column[2]) * features
+    return at, tap, row[1], column[1] * features
+
+
 @announced
 @njit(**_options)
 def scatter(index, start, size, rows, columns, table, kernel, stride, outputs, out):
@@ -143,19 +144,15 @@ def scatter(index, start, size, rows, columns, table, kernel, stride, outputs, o
         outputs: (OH, OW, O).
         out: [N, OH, OW, O], flat.
     """
-    _, width, channels = size
     height_out, width_out, features = outputs
     each = height_out * width_out * features
     for n in range(start.shape[0] - 1):
         out[n * each : (n + 1) * each] = 0
         for k in range(start[n], start[n + 1]):
-            pixel = index[k] // channels
-            line, channel = pixel // width, index[k] - pixel * channels
-            row, column = rows[line], columns[pixel - line * width]
-            at = n * each + (row[0] * width_out + column[0]) * features
-            tap = ((channel * kernel[0] + row[2]) * kernel[1] + column[2]) * features
-            for _ in range(row[1]):
-                _add(out, at, table, tap, column[1] * features)
+            at, tap, lines, length = _seen(index[k], size, rows, columns, kernel, outputs)
+            at += n * each
+            for _ in range(lines):
+                _add(out, at, table, tap, length)
                 at += width_out * features
                 tap -= stride * kernel[1] * features
 
@@ -164,20 +161,16 @@ def scatter(index, start, size, rows, columns, table, kernel, stride, outputs, o
 @njit(**_options)
 def correlate(index, start, size, rows, columns, grad, kernel, stride, outputs, table):
     """The gradient of the table of :func:`scatter` from that of its output, written to ``table``."""
-    _, width, channels = size
     height_out, width_out, features = outputs
     each = height_out * width_out * features
     part = np.zeros_like(table)  # of a few images: a sum of all, one after the other, rounds more
     table[:] = 0
     for n in range(start.shape[0] - 1):
         for k in range(start[n], start[n + 1]):
-            pixel = index[k] // channels
-            line, channel = pixel // width, index[k] - pixel * channels
-            row, column = rows[line], columns[pixel - line * width]
-            at = n * each + (row[0] * width_out + column[0]) * features
-            tap = ((channel * kernel[0] + row[2]) * kernel[1] + column[2]) * features
-            for _ in range(row[1]):
-                _add(part, tap, grad, at, column[1] * features)
+            at, tap, lines, length = _seen(index[k], size, rows, columns, kernel, outputs)
+            at += n * each
+            for _ in range(lines):
+                _add(part, tap, grad, at, length)
                 at += width_out * features
                 tap -= stride * kernel[1] * features
         if n % _FEW_IMAGES == _FEW_IMAGES - 1 or n == start.shape[0] - 2:
@@ -331,105 +324,3 @@ def spread(grad, images, outputs, table, kernel, stride, padding, size, to_input
                     while to < stop:
                         _spread_1(to_input, to, table, tap, factors, places, count)
                         to, tap = to + 1, tap + 1
-
-
-def _pooling(lanes):
-    @njit(**_inner)
-    def pool_lanes(maps, corner, width, window, features, pooled, chosen, target):
-        best, place = load(maps, corner, lanes), zeros(lanes)
-        for i in range(window[0]):
-            at, tap = corner + i * width * features, i * window[1]
-            for j in range(window[1]):
-                numbers = load(maps, at + j * features, lanes)
-                place = where_larger(best, numbers, all_of(_f(tap + j), lanes), place)
-                best = where_larger(best, numbers, numbers, best)
-        store(pooled, target, best)
-        store_bytes(chosen, target, place)
-
-    return pool_lanes
-
-
-_pool_32, _pool_16, _pool_8, _pool_4, _pool_1 = map(_pooling, (32, 16, 8, 4, 1))
-
-
-@announced
-@njit(**_options)
-def pool(maps, size, window, stride, pooled_size, pooled, chosen):
-    """The largest of each window, and its place in there: the first of equal ones, and NaN, as torch takes them.
-
-    Args:
-        maps: [N, OH, OW, O], flat.
-        size: (OH, OW, O).
-        window: its height and width.
-        stride: along OH and OW.
-        pooled_size: (N, PH, PW).
-        pooled: [N, PH, PW, O], flat.
-        chosen: of the same length, uint8.
-    """
-    height, width, features = size
-    images, rows, columns = pooled_size
-    for n in range(images):
-        for row in range(rows):
-            for column in range(columns):
-                corner = ((n * height + row * stride[0]) * width + column * stride[1]) * features
-                target, left = ((n * rows + row) * columns + column) * features, 0
-                while left + 32 <= features:
-                    _pool_32(maps, corner + left, width, window, features, pooled, chosen, target + left)
-                    left += 32
-                if left + 16 <= features:
-                    _pool_16(maps, corner + left, width, window, features, pooled, chosen, target + left)
-                    left += 16
-                if left + 8 <= features:
-                    _pool_8(maps, corner + left, width, window, features, pooled, chosen, target + left)
-                    left += 8
-                if left + 4 <= features:
-                    _pool_4(maps, corner + left, width, window, features, pooled, chosen, target + left)
-                    left += 4
-                while left < features:
-                    _pool_1(maps, corner + left, width, window, features, pooled, chosen, target + left)
-                    left += 1
-
-
-def _unpooling(lanes):
-    @njit(**_inner)
-    def unpool_lanes(grad, chosen, source, maps, corner, width, window, features):
-        numbers, places = load(grad, source, lanes), load_bytes(chosen, source, lanes)
-        for i in range(window[0]):
-            at, tap = corner + i * width * features, i * window[1]
-            for j in range(window[1]):
-                store(maps, at + j * features, where_equal(places, _f(tap + j), numbers))
-
-    return unpool_lanes
-
-
-_unpool_32, _unpool_16, _unpool_8, _unpool_4, _unpool_1 = map(_unpooling, (32, 16, 8, 4, 1))
-
-
-@announced
-@njit(**_options)
-def unpool(grad, chosen, pooled_size, size, window, stride, maps):
-    """The gradient of the maps of :func:`pool` from that of what it pooled, of windows that do not overlap."""
-    height, width, features = size
-    images, rows, columns = pooled_size
-    if rows * window[0] < height or columns * window[1] < width:
-        maps[:] = 0  # what no window has in it
-    for n in range(images):
-        for row in range(rows):
-            for column in range(columns):
-                corner = ((n * height + row * stride[0]) * width + column * stride[1]) * features
-                source, left = ((n * rows + row) * columns + column) * features, 0
-                while left + 32 <= features:
-                    _unpool_32(grad, chosen, source + left, maps, corner + left, width, window, features)
-                    left += 32
-                if left + 16 <= features:
-                    _unpool_16(grad, chosen, source + left, maps, corner + left, width, window, features)
-                    left += 16
-                if left + 8 <= features:
-                    _unpool_8(grad, chosen, source + left, maps, corner + left, width, window, features)
-                    left += 8
-                if left + 4 <= features:
-                    _unpool_4(grad, chosen, source + left, maps, corner + left, width, window, features)
-                    left += 4
-                while left < features:
-                    _unpool_1(grad, chosen, source + left, maps, corner + left, width, window, features)
-                    left += 1

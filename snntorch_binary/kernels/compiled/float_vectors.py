@@ -9,6 +9,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
+from snntorch_binary.kernels.compiled.vectors import pointer, splat
+
+# vectors.py: db5a446e
+
 _FLOAT = ir.FloatType()
 
 
@@ -24,19 +28,6 @@ class Floats(types.Type):
 class _FloatsModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Floats) -> None:
         super().__init__(manager, kind, ir.VectorType(_FLOAT, kind.lanes))
-
-
-def _at(context: Any, builder: Any, kind: Any, array: Any, index: Any, vector: Any) -> Any:
-    """Return the address of a flat array's element, as a pointer to a vector."""
-    data = context.make_array(kind)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
-
-
-def _all(builder: Any, scalar: Any, kind: Any) -> Any:
-    """Return a vector of one scalar."""
-    first = builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
-    same = ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count)
-    return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), same)
 
 
 @intrinsic(prefer_literal=True)
@@ -57,7 +48,7 @@ def load(context: Any, array: Any, index: Any, lanes: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vector = ir.VectorType(_FLOAT, kind.lanes)
-        return builder.load(_at(context, builder, signature.args[0], args[0], args[1], vector), align=4)
+        return builder.load(pointer(context, builder, signature.args[0], args[0], args[1], vector), align=4)
 
     return kind(array, types.intp, lanes), generate
 
@@ -67,7 +58,7 @@ def store(context: Any, array: Any, index: Any, numbers: Any) -> Any:
     """Write numbers to a flat array, from an index on."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[2], _at(context, builder, signature.args[0], args[0], args[1], args[2].type), align=4)
+        builder.store(args[2], pointer(context, builder, signature.args[0], args[0], args[1], args[2].type), align=4)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, numbers), generate
@@ -78,7 +69,7 @@ def plus(context: Any, total: Any, array: Any, index: Any) -> Any:
     """Return total + the numbers of a flat array from an index on."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        source = _at(context, builder, signature.args[1], args[1], args[2], args[0].type)
+        source = pointer(context, builder, signature.args[1], args[1], args[2], args[0].type)
         return builder.fadd(args[0], builder.load(source, align=4))
 
     return total(total, array, types.intp), generate
@@ -90,13 +81,11 @@ def plus_times(context: Any, total: Any, factor: Any, array: Any, index: Any) ->
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         total, factor, array, index = args
-        lanes, kind = signature.args[0].lanes, total.type
-        first = builder.insert_element(ir.Constant(kind, ir.Undefined), factor, ir.Constant(ir.IntType(32), 0))
-        same = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
-        factors = builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), same)
-        numbers = builder.load(_at(context, builder, signature.args[2], array, index, kind), align=4)
-        fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fma.v{lanes}f32")
-        return builder.call(fma, [factors, numbers, total])
+        kind = total.type
+        numbers = builder.load(pointer(context, builder, signature.args[2], array, index, kind), align=4)
+        name, function = f"llvm.fma.v{kind.count}f32", ir.FunctionType(kind, [kind] * 3)
+        fma = cgutils.get_or_insert_function(builder.module, function, name)
+        return builder.call(fma, [splat(builder, factor, kind.count), numbers, total])
 
     return total(total, types.float32, array, types.intp), generate
 
@@ -119,7 +108,7 @@ def where_equal(context: Any, places: Any, place: Any, numbers: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         places, place, numbers = args
-        same = builder.fcmp_ordered("==", places, _all(builder, place, numbers.type))
+        same = builder.fcmp_ordered("==", places, splat(builder, place, numbers.type.count))
         return builder.select(same, numbers, ir.Constant(numbers.type, [0.0] * numbers.type.count))
 
     return numbers(places, types.float32, numbers), generate
@@ -131,7 +120,7 @@ def all_of(context: Any, number: Any, lanes: Any) -> Any:
     kind = Floats(lanes.literal_value)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _all(builder, args[0], ir.VectorType(_FLOAT, kind.lanes))
+        return splat(builder, args[0], kind.lanes)
 
     return kind(types.float32, lanes), generate
 
@@ -143,7 +132,7 @@ def load_bytes(context: Any, array: Any, index: Any, lanes: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vector = ir.VectorType(ir.IntType(8), kind.lanes)
-        kept = builder.load(_at(context, builder, signature.args[0], args[0], args[1], vector), align=1)
+        kept = builder.load(pointer(context, builder, signature.args[0], args[0], args[1], vector), align=1)
         return builder.uitofp(kept, ir.VectorType(_FLOAT, kind.lanes))
 
     return kind(array, types.intp, lanes), generate
@@ -155,7 +144,7 @@ def store_bytes(context: Any, array: Any, index: Any, numbers: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vector = ir.VectorType(ir.IntType(8), args[2].type.count)
-        target = _at(context, builder, signature.args[0], args[0], args[1], vector)
+        target = pointer(context, builder, signature.args[0], args[0], args[1], vector)
         builder.store(builder.fptoui(args[2], vector), target, align=1)
         return context.get_dummy_value()
 

@@ -5,8 +5,8 @@ what becomes of these (``packed_neurons``).
 """
 
 # packed_rows.py: d41e0b32
-# packed_products.py: 00f52407
-# packed_neurons.py: 7961e49f
+# packed_products.py: 53f75003
+# packed_neurons.py: 6412b945
 from __future__ import annotations
 
 import numpy as np

@@ -10,7 +10,7 @@ spike are touched: their rows are added up in bit planes, a carry-save adder ove
 one instruction adds to hundreds of outputs.
 """
 
-# vectors.py: f01eaf34
+# vectors.py: db5a446e
 from __future__ import annotations
 
 from typing import Any

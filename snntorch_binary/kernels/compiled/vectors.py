@@ -44,7 +44,8 @@ class _CountsModel(models.PrimitiveModel):
         super().__init__(manager, kind, ir.VectorType(ir.IntType(16), 64))
 
 
-def _splat(builder: Any, scalar: Any, lanes: int) -> Any:
+def splat(builder: Any, scalar: Any, lanes: int) -> Any:
+    """Return a vector of one scalar."""
     kind = ir.VectorType(scalar.type, lanes)
     first = builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(
@@ -52,7 +53,7 @@ def _splat(builder: Any, scalar: Any, lanes: int) -> Any:
     )
 
 
-def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, target: Any) -> Any:
+def pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, target: Any) -> Any:
     """Return the address of a contiguous array's element, as a pointer to ``target``."""
     data = context.make_array(kind)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), target.as_pointer())
@@ -76,7 +77,7 @@ def load(context: Any, array: Any, index: Any, lanes: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vector = ir.VectorType(_I64, kind.lanes)
-        return builder.load(_pointer(context, builder, signature.args[0], args[0], args[1], vector), align=8)
+        return builder.load(pointer(context, builder, signature.args[0], args[0], args[1], vector), align=8)
 
     return kind(array, types.intp, lanes), generate
 
@@ -86,7 +87,7 @@ def store(context: Any, array: Any, index: Any, words: Any) -> Any:
     """Write words to a flat array, from an index on."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[2], _pointer(context, builder, signature.args[0], args[0], args[1], args[2].type), align=8)
+        builder.store(args[2], pointer(context, builder, signature.args[0], args[0], args[1], args[2].type), align=8)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, words), generate
@@ -139,7 +140,7 @@ def add_common_ones(context: Any, total: Any, words: Any, word: Any) -> Any:
 
     def generate(_: Any, builder: Any, signature: Any, args: Any) -> Any:
         lanes = signature.args[0].lanes
-        common = builder.and_(args[1], _splat(builder, args[2], lanes))
+        common = builder.and_(args[1], splat(builder, args[2], lanes))
         name, kind = f"llvm.ctpop.v{lanes}i64", ir.FunctionType(common.type, [common.type])
         count = cgutils.get_or_insert_function(builder.module, kind, name)
         return builder.add(args[0], builder.call(count, [common]))
@@ -155,9 +156,9 @@ def store_difference(context: Any, array: Any, index: Any, total: Any, silent: A
         array, index, total, silent = args
         lanes = signature.args[2].lanes
         doubled = builder.shl(total, ir.Constant(total.type, [1] * lanes))
-        result = builder.sub(doubled, _splat(builder, silent, lanes))
+        result = builder.sub(doubled, splat(builder, silent, lanes))
         narrow = builder.trunc(result, ir.VectorType(ir.IntType(32), lanes))
-        builder.store(narrow, _pointer(context, builder, signature.args[0], array, index, narrow.type), align=4)
+        builder.store(narrow, pointer(context, builder, signature.args[0], array, index, narrow.type), align=4)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, total, types.int64), generate
@@ -190,7 +191,7 @@ def counts_of(context: Any, start: Any) -> Any:
     """64 counters that begin at the same number."""
 
     def generate(_: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _splat(builder, builder.trunc(args[0], ir.IntType(16)), 64)
+        return splat(builder, builder.trunc(args[0], ir.IntType(16)), 64)
 
     return Counts()(types.int64), generate
 
@@ -202,7 +203,7 @@ def add_where(context: Any, counts: Any, word: Any, step: Any) -> Any:
     def generate(_: Any, builder: Any, signature: Any, args: Any) -> Any:
         counts, word, step = args
         chosen = builder.bitcast(word, ir.VectorType(_I1, 64))
-        steps = _splat(builder, builder.trunc(step, ir.IntType(16)), 64)
+        steps = splat(builder, builder.trunc(step, ir.IntType(16)), 64)
         return builder.add(counts, builder.select(chosen, steps, ir.Constant(steps.type, [0] * 64)))
 
     return counts(counts, types.uint64, types.int64), generate
@@ -214,7 +215,7 @@ def store_counts(context: Any, array: Any, index: Any, counts: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         wide = builder.sext(args[2], ir.VectorType(ir.IntType(32), 64))
-        builder.store(wide, _pointer(context, builder, signature.args[0], args[0], args[1], wide.type), align=4)
+        builder.store(wide, pointer(context, builder, signature.args[0], args[0], args[1], wide.type), align=4)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, counts), generate
@@ -237,7 +238,7 @@ def equal_bits(context: Any, array: Any, index: Any, value: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         element = context.get_data_type(signature.args[0].dtype)
         kind = ir.VectorType(element, 64)
-        numbers = builder.load(_pointer(context, builder, signature.args[0], args[0], args[1], kind), align=1)
+        numbers = builder.load(pointer(context, builder, signature.args[0], args[0], args[1], kind), align=1)
         wanted = ir.Constant(kind, [value.literal_value] * 64)
         integer = isinstance(element, ir.IntType)
         same = (builder.icmp_unsigned if integer else builder.fcmp_ordered)("==", numbers, wanted)
@@ -253,7 +254,7 @@ def bits_above(context: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = ir.VectorType(ir.FloatType(), 64)
         left, right = (
-            builder.load(_pointer(context, builder, signature.args[k], args[k], args[k + 1], kind), align=4)
+            builder.load(pointer(context, builder, signature.args[k], args[k], args[k + 1], kind), align=4)
             for k in (0, 2)
         )
         return builder.bitcast(builder.fcmp_ordered(">", left, right), _I64)
