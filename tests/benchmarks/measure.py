@@ -24,6 +24,22 @@ def spikes(*shape, density=DENSITY):
     return (torch.rand(shape) < density).float()
 
 
+def traffic(read, written):
+    """Return a function that reads and writes so many bytes and nothing else: the floor that memory sets."""
+    source, target = torch.ones(max(1, read // 4)), torch.empty(max(1, written // 4))
+
+    def move():
+        source.sum()
+        target.fill_(1.0)
+
+    return move
+
+
+def size_of(*tensors):
+    """Return the bytes of tensors."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
 def medians(repeats=9, shortest=0.02, clock=time.process_time, **sides):
     """Return the times, in seconds a call, of callables timed in turns; of the CPU, unless another clock is given."""
     calls = {}

@@ -4,8 +4,10 @@ Every row asserts that the results are the same, times both sides in turns (CPU 
 keeps it in ``benchmark.extra_info``, with the least ratio that the project asks for.
 """
 
+import copy
 import itertools
 import os
+import warnings
 
 import pytest
 import snntorch as snn
@@ -16,7 +18,8 @@ from torch.nn import functional as F
 import snntorch_binary as sb
 from snntorch_binary.packed import PackedLayer, SpikeBits
 
-from .measure import BATCH, STEPS, one_thread, report, spikes
+from .measure import BATCH, STEPS, one_thread, report, size_of, spikes, traffic
+from .test_convolutions import OverTime, event_tutorial, residual
 
 __all__ = ["one_thread"]
 
@@ -54,26 +57,31 @@ def test_linear(benchmark, rows, inputs, outputs, least):
         theirs=lambda: F.linear(floats(), weight),
         ours=lambda: packed(as_bits()),
         with_packing=lambda: packed(again()),
+        bytes_alone=traffic(size_of(bits[0].words, packed.weight_bits), 4 * rows * outputs),
     )
 
 
+@pytest.mark.parametrize("batch", [1, 64])
 @pytest.mark.parametrize(("channels", "outputs", "size"), [(64, 128, 32), (128, 128, 16)])
-def test_convolution(benchmark, channels, outputs, size):
+def test_convolution(benchmark, channels, outputs, size, batch):
     layer = sb.nn.BinaryConv2d(channels, outputs, 3, padding=1).eval()
     packed = sb.pack(layer)
-    xs = [spikes(1, channels, size, size) for _ in range(8)]
+    xs = [spikes(batch, channels, size, size) for _ in range(8 if batch == 1 else 2)]
     bits = [SpikeBits.of(x, 2) for x in xs]
     weight = torch.where(packed.positive[0], 1.0, -1.0)
     assert torch.equal(packed(bits[0]), layer(xs[0]))
     floats, again, as_bits = in_turn(xs), in_turn(xs), in_turn(bits)
     report(
         benchmark,
-        f"packed Conv 3x3 {channels}->{outputs} @{size}x{size}",
+        f"packed Conv 3x3 {channels}->{outputs} @{size}x{size}, B={batch}",
         10,
         "F.conv2d",
+        repeats=9 if batch == 1 else 5,
+        rounds=15 if batch == 1 else 3,
         theirs=lambda: F.conv2d(floats(), weight, padding=1),
         ours=lambda: packed(as_bits()),
         with_packing=lambda: packed(again()),
+        bytes_alone=traffic(size_of(bits[0].words, packed.weight_bits), 4 * batch * outputs * size**2),
     )
 
 
@@ -128,6 +136,7 @@ def test_whole_net(benchmark, net):
         theirs=lambda: twin(floats()).sum(0).argmax(-1),
         ours=lambda: packed(again()).sum(0).argmax(-1),
         from_bool=lambda: packed(booleans()).sum(0).argmax(-1),
+        bytes_alone=traffic(size_of(xs[0], *packed.buffers()), 4 * STEPS * BATCH * 10),
     )
     print(f"  hidden rate {benchmark.extra_info['hidden_rate']:.3f}")
 
@@ -144,6 +153,37 @@ def test_ensemble(benchmark, net):
         "one snnTorch forward",
         theirs=lambda: twin(floats()),
         ours=lambda: packed.predict(again()),
+        bytes_alone=traffic(size_of(xs[0], *packed.buffers()), 10 * 4 * STEPS * BATCH * 10),
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "steps", "inputs"),
+    [
+        (event_tutorial, 25, lambda: spikes(25, 16, 2, 34, 34)),
+        (residual, 4, lambda: torch.rand(32, 3, 32, 32)),
+    ],
+    ids=["event tutorial, T=25, B=16", "residual, T=4, B=32"],
+)
+def test_convolutional_ensemble(benchmark, make, steps, inputs, request):
+    plain = OverTime(make(), steps).eval()
+    net = copy.deepcopy(plain)
+    sb.binarize_(net, sb.Bernoulli(init_scale=0.5))
+    xs = [inputs() for _ in range(2)]
+    sample = xs[0][:, :2] if xs[0].dim() == 5 else xs[0][:2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        packed = sb.pack(sb.Ensemble(net, num_members=10), sample)
+    floats, again = in_turn(xs), in_turn(xs)
+    report(
+        benchmark,
+        f"packed ensemble of 10, {request.node.callspec.id}",
+        1,
+        "one snnTorch forward",
+        repeats=5,
+        rounds=3,
+        theirs=lambda: plain(floats()),
+        ours=lambda: packed(again()),
     )
 
 
