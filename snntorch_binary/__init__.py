@@ -28,6 +28,7 @@ from snntorch_binary.optim.priors import set_prior_ as set_prior_
 from snntorch_binary.packed import load_packed as load_packed
 from snntorch_binary.packed import pack as pack
 from snntorch_binary.packed import save_packed as save_packed
+from snntorch_binary.weights import BalancedBernoulli as BalancedBernoulli
 from snntorch_binary.weights import BalancedSign as BalancedSign
 from snntorch_binary.weights import Bernoulli as Bernoulli
 from snntorch_binary.weights import Sign as Sign

@@ -148,7 +148,7 @@ def _packed(run: TrainedRun, options: argparse.Namespace) -> tuple[nn.Module, Te
             expected("--weights", f"mode or a seed for --to {options.to}", "mean, which is not two-valued")
         )
     if options.members is not None:
-        if options.members > 1 and not any(layer.rule.needs_noise("binary") for layer in binary_layers(net).values()):
+        if options.members > 1 and not any(layer.rule.is_drawn for layer in binary_layers(net).values()):
             what = "left out for a network without a posterior (ST-BiSNN), which has one member"
             raise ValueError(expected("--members", what, options.members))
         ensemble = Ensemble(net, num_members=options.members, seed=0, **reading)

@@ -173,7 +173,7 @@ def load_run(path: str | Path, network: Any = None, folder: str | None = None) -
 def _norms(checkpoint: Path, net: nn.Module) -> NormsOfDraws | None:
     """Return the statistics of batch norms beside a checkpoint; the network gets those of the mode."""
     path = checkpoint.with_name(NORMS)
-    if not path.is_file() or not any(layer.rule.needs_noise("binary") for layer in binary_layers(net).values()):
+    if not path.is_file() or not any(layer.rule.is_drawn for layer in binary_layers(net).values()):
         return None
     try:
         found = NormsOfDraws.of_state(read_tensors(path), net)

@@ -46,7 +46,7 @@ def answers_of(run: TrainedRun, x: Tensor, num_members: int | None = None) -> di
     task = Regression() if described.num_classes is None else Classification(described.num_classes)
     reading: dict[str, Any] = dict(described.reading)
     layers = binary_layers(net).values()
-    if not any(layer.rule.needs_noise("binary") for layer in layers):
+    if not any(layer.rule.is_drawn for layer in layers):
         with torch.no_grad():
             scores = class_scores(net, x, *(reading.get(name) for name in READING))  # type: ignore[arg-type]  # words of a description or a file, looked at there
         found = {"single": scores[None]}

@@ -169,8 +169,10 @@ def weight_metadata(layer: Any, kind: Kind, folding: Folding = Folding()) -> dic
     metadata["scale"] = json.dumps(scale)
     if gain is not None:
         metadata["gain"] = array(gain)
-    if layer.rule.has_posterior:
-        metadata["flip_probability"] = array(torch.sigmoid(-2 * torch.where(in_force >= 0, latent, -latent)))
+    natural = layer.rule.natural_parameter(layer.latent.detach())
+    if natural is not None:
+        natural = natural[:, folding.inputs]
+        metadata["flip_probability"] = array(torch.sigmoid(-2 * torch.where(in_force >= 0, natural, -natural)))
     if kind == "mode":
         metadata["latent"] = array(latent)
     return metadata

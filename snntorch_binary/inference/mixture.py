@@ -89,7 +89,7 @@ def _count(nets: Sequence[Answering], num_members: int | None) -> int:
 
 
 def _is_drawn(net: nn.Module) -> bool:
-    return any(layer.rule.needs_noise("binary") for layer in binary_layers(net).values())
+    return any(layer.rule.is_drawn for layer in binary_layers(net).values())
 
 
 def _check_same_architecture(first: nn.Module, other: nn.Module) -> None:

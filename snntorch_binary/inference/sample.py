@@ -63,7 +63,7 @@ def sample_scores(
     net = own.net
     check_input(x)
     layers = require_binary_layers(net)
-    count = own.num_samples if any(layer.rule.needs_noise("binary") for layer in layers.values()) else 1
+    count = own.num_samples if any(layer.rule.is_drawn for layer in layers.values()) else 1
 
     def scores(key: str | int) -> Tensor:
         with nullcontext() if norms is None else norms.of(net, key):

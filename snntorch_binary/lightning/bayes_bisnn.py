@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.inference import sample_scores
 from snntorch_binary.inference.readout import DEFAULT_READOUT, NUM_SAMPLES, Readout
+from snntorch_binary.lightning.draws import AnswersWithDraws
 from snntorch_binary.lightning.hyperparameters import Group, Hyperparameter, of_posterior
 from snntorch_binary.lightning.rule_of_network import give_rule_, rule_of
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
@@ -19,7 +19,7 @@ from snntorch_binary.optim.bayes_bisnn import DEFAULT_LR, Betas
 from snntorch_binary.weights import LATENT_LIMIT, Bernoulli, WeightRule, binary_layers, disarm_loss, resample_
 
 
-class BayesBiSNN(SpikingModule):
+class BayesBiSNN(AnswersWithDraws):
     """Bayes-BiSNN: a Bernoulli posterior over binary weights by natural gradient, answering with an ensemble.
 
     Args:
@@ -62,8 +62,6 @@ class BayesBiSNN(SpikingModule):
         ['draw', 'ensemble', 'mode']
     """
 
-    predictions = ("mode", "draw", "ensemble")
-
     def __init__(
         self,
         net: nn.Module,
@@ -88,14 +86,8 @@ class BayesBiSNN(SpikingModule):
         time_dim: int | None = None,
         fuse: bool = True,
     ) -> None:
-        counts = {
-            "num_train_samples": num_train_samples,
-            "num_validation_samples": num_validation_samples,
-            "num_test_samples": num_test_samples,
-        }
-        for name, count in counts.items():
-            if count < 1:
-                raise ValueError(expected(name, "an integer of at least 1", count))
+        if num_train_samples < 1:
+            raise ValueError(expected("num_train_samples", "an integer of at least 1", num_train_samples))
         if rho is not None and not rho >= 0:
             raise ValueError(expected("rho", "a float of at least 0, or None", rho))
         own = give_rule_(net, rule_of(rule, Bernoulli()), Bernoulli(), scale)
@@ -113,8 +105,7 @@ class BayesBiSNN(SpikingModule):
         self.limit = limit
         self.paper_exact = paper_exact
         self.num_train_samples = num_train_samples
-        self.num_validation_samples = num_validation_samples
-        self.num_test_samples = num_test_samples
+        self._answer_with(num_validation_samples, num_test_samples)
 
     def configure_optimizer(self) -> torch.optim.Optimizer:
         """Return the Bayesian optimizer."""
@@ -163,19 +154,3 @@ class BayesBiSNN(SpikingModule):
         if any(layer.rule.is_antithetic for layer in layers):
             return disarm_loss(self.net, lambda: SpikingModule.loss(self, x, targets))
         return super().loss(x, targets)
-
-    def scores(self, x: Tensor, final: bool) -> dict[str, Tensor]:
-        """Return the scores of the mode and of one draw, [1, B, C] each, and of the ensemble's members, [K, B, C]."""
-        net, step, time_dim = self.answering(x)
-        mode, members = sample_scores(
-            net,
-            x,
-            self.num_test_samples if final else self.num_validation_samples,
-            readout=self.readout,
-            readout_scale=self.readout_scale,
-            step=step,
-            time_dim=time_dim,
-            generator=torch.Generator().manual_seed(0),  # the same members for every batch, also after a resume
-            norms=self.norms,
-        )
-        return {"mode": mode[None], "draw": members[:1], "ensemble": members}

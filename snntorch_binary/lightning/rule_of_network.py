@@ -17,16 +17,16 @@ def rule_of(given: WeightRule | Mapping[str, Any] | None, default: WeightRule) -
     """Return a weight rule that is given as it is or in its JSON form, which checkpoints hold.
 
     Raises:
-        TypeError: it is neither a rule, with a posterior if the default has one, nor its JSON form.
+        TypeError: it is neither a rule of the default's kind, nor its JSON form.
         ValueError: its name is unknown, or one of its values is out of range.
     """
     if given is None:
         return None
-    what = f"a rule {_kind(default)}, its JSON form or None"
+    what = f"a rule {_kind(default)}, such as {default!r}, its JSON form or None"
     if not isinstance(given, (WeightRule, Mapping)):
         raise TypeError(expected("rule", what, type(given).__name__))
     rule = WeightRule.from_json(dict(given)) if isinstance(given, Mapping) else given
-    if rule.has_posterior != default.has_posterior:
+    if _kind(rule) != _kind(default):
         raise TypeError(expected("rule", what, repr(rule)))
     return rule
 
@@ -45,8 +45,8 @@ def give_rule_(net: nn.Module, rule: WeightRule | None, default: WeightRule, sca
         binarize_(net, default if rule is None else rule, scale=scale)
         layers = binary_layers(net)
     for name, layer in layers.items():
-        if layer.rule.has_posterior != default.has_posterior:
-            what = f"a network whose weights follow rules {_kind(default)}"
+        if _kind(layer.rule) != _kind(default):
+            what = f"a network whose weights follow rules {_kind(default)}, such as {default!r}"
             raise ValueError(expected("net", what, f"{layer.rule!r} in {name!r}"))
         if rule is not None and layer.rule != rule:
             what = f"None or the rule that the network has, {layer.rule!r} in {name!r}"
@@ -55,4 +55,6 @@ def give_rule_(net: nn.Module, rule: WeightRule | None, default: WeightRule, sca
 
 
 def _kind(rule: WeightRule) -> str:
-    return f"{'with' if rule.has_posterior else 'without'} a posterior, such as {rule!r}"
+    if rule.has_posterior:
+        return "with a posterior"
+    return "whose weights are drawn by real latents" if rule.is_drawn else "without a posterior"

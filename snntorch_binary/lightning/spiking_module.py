@@ -199,7 +199,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         if not layers or not norms_of(self.net):
             return
         norms = NormsOfDraws(data, self.step)
-        if any(layer.rule.needs_noise("binary") for layer in layers):
+        if any(layer.rule.is_drawn for layer in layers):
             self.norms = norms
         else:
             refit_norms_(self.answering(norms.inputs[0])[0], norms.inputs, step=self.step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import nn
@@ -51,6 +51,8 @@ class STBiSNN(SpikingModule):
         torch.Size([2, 10])
     """
 
+    default_rule: ClassVar[WeightRule] = Sign()
+
     def __init__(
         self,
         net: nn.Module,
@@ -70,7 +72,8 @@ class STBiSNN(SpikingModule):
     ) -> None:
         if not latent_lr > 0:
             raise ValueError(expected("latent_lr", "a positive float", latent_lr))
-        own = give_rule_(net, rule_of(rule, Sign()), Sign(), scale)
+        default = self.default_rule
+        own = give_rule_(net, rule_of(rule, default), default, scale)
         super().__init__(net, num_classes, lr, readout, readout_scale, step, cosine, credit, time_dim, fuse)
         self.save_hyperparameters({"rule": own.to_json()})
         self.latent_lr = latent_lr

@@ -156,7 +156,7 @@ def learning_report(
             LayerReport(
                 name,
                 None if since is None else _mean(sign != since.signs[name].to(sign.device)),
-                _entropy(latent) if layer.rule.has_posterior else None,
+                _entropy(layer.rule.natural_parameter(latent)),
                 _mean(latent.abs() > 1) if _is_clipped(layer.rule) else None,
                 blocked.get(name),
             )
@@ -182,10 +182,12 @@ def _is_clipped(rule: WeightRule) -> bool:
     return isinstance(rule, Sign) and rule.straight_through == "clipped"
 
 
-def _entropy(latent: Tensor) -> float:
+def _entropy(natural: Tensor | None) -> float | None:
     """Return the mean entropy of Bernoulli weights with these natural parameters, in bits."""
-    probability = torch.sigmoid(2 * latent.double())
-    entropy = torch.special.entr(probability) + torch.special.entr(torch.sigmoid(-2 * latent.double()))
+    if natural is None:
+        return None
+    probability = torch.sigmoid(2 * natural.double())
+    entropy = torch.special.entr(probability) + torch.special.entr(torch.sigmoid(-2 * natural.double()))
     return float(entropy.mean()) / math.log(2)
 
 

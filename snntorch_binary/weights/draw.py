@@ -206,7 +206,7 @@ class Draw:
         leaf tensors enter the graph. A graph cannot see a hand-written update: after one a drawn weight needs
         `resample_`, one that is a function of the latent alone is computed in the graph.
         """
-        if not self.rule.needs_noise("binary"):
+        if not self.rule.is_drawn:
             return with_derivative(*self._weight_and_derivative(latent, "mode", None), latent)
         if self.graph_value is None:
             return None

@@ -117,6 +117,11 @@ class WeightRule:
         """Whether it learns from the losses of two draws, see :func:`snntorch_binary.weights.disarm_loss`."""
         return False
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether ±1 weights are draws, of which there are ensembles."""
+        return self.needs_noise("binary")
+
     def needs_noise(self, kind: Kind) -> bool:
         """Say whether weights of this kind are random."""
         return False
@@ -128,6 +133,10 @@ class WeightRule:
     def real_weight(self, latent: Tensor) -> Tensor:
         """Return the real weight whose sign is taken, of a rule whose latent is one."""
         return latent
+
+    def natural_parameter(self, latent: Tensor) -> Tensor | None:
+        """Return w_r of the ±1 posterior that a latent stands for, P(w = +1) = σ(2 w_r), or ``None`` of other rules."""
+        return latent if self.has_posterior else None
 
     def weight_and_derivative(
         self, latent: Tensor, kind: Kind, uniform: Tensor | None, *, paper_exact: bool = False

@@ -8,11 +8,12 @@ from typing import Any, ClassVar, Literal
 from torch import nn
 
 from snntorch_binary.experiments.rules.rule import Rule, register_rule
+from snntorch_binary.lightning.balanced_bayes import BalancedBayes as BalancedBayesModule
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.lightning.st_bisnn import STBiSNN
 from snntorch_binary.optim.bayes_bisnn import DEFAULT_LR
-from snntorch_binary.weights import BalancedSign, Bernoulli
+from snntorch_binary.weights import BalancedBernoulli, BalancedSign, Bernoulli
 
 Scale = Literal["fan_in", "channel", "latent"] | float
 
@@ -127,3 +128,37 @@ class Balanced(Rule):
     def module(self, net: nn.Module, num_classes: int | None, **options: Any) -> SpikingModule:
         """Return the LightningModule that trains a float network by this rule; see :meth:`Rule.module`."""
         return STBiSNN(net, num_classes, self.lr, self.latent_lr, rule=BalancedSign(), **options)
+
+
+@register_rule
+@dataclass(frozen=True)
+class BalancedBayes(Rule):
+    """A posterior of real latents, :class:`snntorch_binary.BalancedBernoulli`.
+
+    Attributes:
+        latent_lr: Adam's learning rate of the latents.
+        lr: that of real parameters.
+        sharpness: mean ``|w_r|`` of a layer as torch initialises it.
+        num_members: members of the ensemble whose test results are reported.
+    """
+
+    name: ClassVar[str] = "balanced-bayes"
+    title: ClassVar[str] = "balanced Bayes"
+    predictions: ClassVar[tuple[str, ...]] = ("mode", "draw", "ensemble")
+    bayesian: ClassVar[bool] = True
+
+    latent_lr: float = 3e-3
+    lr: float = 1e-3
+    sharpness: float = BalancedBernoulli.sharpness
+    num_members: int = 10
+
+    def module(self, net: nn.Module, num_classes: int | None, **options: Any) -> SpikingModule:
+        """Return the LightningModule that trains a float network by this rule; see :meth:`Rule.module`."""
+        rule = BalancedBernoulli(self.sharpness)
+        return BalancedBayesModule(
+            net, num_classes, self.lr, self.latent_lr, rule=rule, num_test_samples=self.num_members, **options
+        )
+
+    def bits(self, prediction: str) -> float:
+        """Return the bits a weight that a prediction needs; each member has weights of its own."""
+        return float(self.num_members if prediction == "ensemble" else 1)
