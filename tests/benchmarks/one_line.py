@@ -4,12 +4,13 @@
     python -m tests.benchmarks.one_line --data-dir D --tuning --tasks readme,recurrent --seeds 0
 
 Each network is trained by its own loop at its own learning rate and epochs: as it is (float), with the line
-`sb.binarize_(net, sb.Sign())` (ST) or `sb.BalancedSign()` in it (balanced), and with `sb.Bernoulli()` and
-`sb.optim.BayesBiSNN` in place of Adam (mode, and an ensemble of ten); networks of three layers and more also with
-"all but first and last". Where there are batch norms, the binary networks answer twice: as they are, and after
-`sb.refit_norms_` (of an ensemble each member). All go with all time steps at once (`sb.fuse`), which changes nothing
-but the time. Accuracy (of real targets root mean squared error) and negative log-likelihood, mean and spread over
-seeds. With `--tuning` a fifth of the training part stands for the test part. About an hour on one core.
+`sb.binarize_(net, sb.Sign())` (ST) or `sb.BalancedSign()` in it (balanced), with `sb.Bernoulli()` and
+`sb.optim.BayesBiSNN` in place of Adam, or with `sb.BalancedBernoulli()` alone (mode, and an ensemble of ten); networks
+of three layers and more also with "all but first and last". Where there are batch norms, the binary networks answer
+twice: as they are, and after `sb.refit_norms_` (of an ensemble each member). All go with all time steps at once
+(`sb.fuse`), which changes nothing but the time. Accuracy (of real targets root mean squared error) and negative
+log-likelihood, mean and spread over seeds. With `--tuning` a fifth of the training part stands for the test part.
+Some rules of it: `--rules float,balanced`. About an hour and a half on one core.
 """
 
 import argparse
@@ -34,27 +35,27 @@ ANSWERS = {
     "st": ("st",),
     "balanced": ("balanced",),
     "bayes": ("bayes mode", "bayes ensemble"),
+    "balanced-bayes": ("balanced-bayes mode", "balanced-bayes ensemble"),
+}
+WEIGHTS = {
+    "st": sb.Sign(),
+    "balanced": sb.BalancedSign(),
+    "bayes": sb.Bernoulli(),
+    "balanced-bayes": sb.BalancedBernoulli(),
 }
 ENDS_REAL = " ends-real"
-RULES = ("float", "st", "balanced", "bayes", f"st{ENDS_REAL}", f"balanced{ENDS_REAL}", f"bayes{ENDS_REAL}")
+RULES = ("float", *WEIGHTS, *(rule + ENDS_REAL for rule in WEIGHTS))
 
 
-def train(task, learns_by, train_part, seed, **hyper):
+def train(task, learns_by, train_part, seed):
     """Return a network that was trained by the recipe, with one line or two changed."""
     torch.manual_seed(seed)
     net = task.make()
-    if learns_by.endswith(ENDS_REAL):
-        learns_by, hyper = (
-            learns_by.removesuffix(ENDS_REAL),
-            {**hyper, "binarize": {"filter_fn": "all but first and last"}},
-        )
-    if learns_by == "st":
-        sb.binarize_(net, hyper.get("weights", sb.Sign()), **hyper.get("binarize", {}))
-    if learns_by == "balanced":
-        sb.binarize_(net, sb.BalancedSign(), **hyper.get("binarize", {}))
-    if learns_by == "bayes":
-        sb.binarize_(net, hyper.get("weights", sb.Bernoulli()), **hyper.get("binarize", {}))
-        optimizer = sb.optim.BayesBiSNN(net.parameters(), base_lr=task.lr, **hyper.get("optimizer", {}))
+    rule = learns_by.removesuffix(ENDS_REAL)
+    if rule in WEIGHTS:
+        sb.binarize_(net, WEIGHTS[rule], "all but first and last" if learns_by.endswith(ENDS_REAL) else None)
+    if rule == "bayes":
+        optimizer = sb.optim.BayesBiSNN(net.parameters(), base_lr=task.lr)
     else:
         optimizer = torch.optim.Adam(net.parameters(), lr=task.lr)
     model = sb.fuse(net, batch(task, train_part[0][:3]))
@@ -102,12 +103,12 @@ def answers(task, model, x, rule, norms=None):
         return torch.cat([each.transpose(0, 1) if task.real and task.time_first else each for each in found])
 
     found = {ANSWERS[rule][0]: scores("mode")[None]}
-    if rule == "bayes":
+    if len(ANSWERS[rule]) > 1:
         generator, members = torch.Generator().manual_seed(0), []
         for member in range(MEMBERS):
             with sb.sampled(model, "binary", generator):
                 members.append(scores(member))
-        found["bayes ensemble"] = torch.stack(members)
+        found[ANSWERS[rule][1]] = torch.stack(members)
     return found
 
 

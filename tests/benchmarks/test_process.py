@@ -1,0 +1,91 @@
+"""What a user waits for: the import, the first call of compiled kernels, and what a second thread gives."""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+import snntorch_binary as sb
+
+from .measure import report, spikes
+from .test_training import adam, stepper, time_first
+
+FIRST_STEP = """
+import time, torch
+import snntorch_binary as sb
+from tests.benchmarks.measure import spikes
+from tests.benchmarks.test_training import adam, stepper, time_first
+torch.set_num_threads(1)
+net = time_first((784, 64, 10), sb.Sign())
+step = stepper(net, adam(net), spikes(20, 16, 784), torch.randint(10, (16,)))
+begin = time.process_time()
+step()
+print(time.process_time() - begin)
+"""
+
+
+def seconds_of(code, repeats=5, **environment):
+    """Return what a process of its own prints, the median of some."""
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    found = []
+    for _ in range(repeats):
+        run = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | environment)
+        found.append(float(run.stdout.split()[-1]))
+    found.sort()
+    return statistics.median(found), f"{found[0]:.3f}..{found[-1]:.3f} s"
+
+
+def test_import(benchmark):
+    code = "import time; begin = time.process_time(); import {}; print(time.process_time() - begin)"
+    ours, spread = seconds_of(code.format("snntorch_binary"))
+    floor, _ = seconds_of(code.format("torch"))
+    beside, _ = seconds_of(code.format("snntorch"))
+    benchmark.extra_info.update(row="import", ours=ours, torch=floor, snntorch=beside)
+    print(f"\nimport snntorch_binary {ours:.2f} s [{spread}], of which torch {floor:.2f} s; snntorch {beside:.2f} s")
+    benchmark.pedantic(seconds_of, (code.format("snntorch_binary"), 1), rounds=1)
+
+
+def test_first_step(benchmark, tmp_path):
+    """The first training step of a process: kernels compiled by it, or found where an earlier one has left them."""
+    cache = {"XDG_CACHE_HOME": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "numba")}
+    compiled, _ = seconds_of(FIRST_STEP, 1, **cache)
+    cached, spread = seconds_of(FIRST_STEP, 5, **cache)
+    benchmark.extra_info.update(row="first step", compiled=compiled, cached=cached)
+    print(f"\nfirst training step: {compiled:.2f} s where kernels are compiled, {cached:.3f} s [{spread}] after that")
+    benchmark.pedantic(seconds_of, (FIRST_STEP, 1), cache, rounds=1)
+
+
+@pytest.mark.parametrize("batch", [64, 256])
+def test_two_threads(benchmark, batch):
+    """Elapsed time; it needs two cores that nothing else uses."""
+    x, labels = spikes(100, batch, 784), torch.randint(10, (batch,))
+    net = time_first((784, 256, 256, 10), sb.Sign())
+    step = stepper(net, adam(net), x, labels)
+    before = torch.get_num_threads()
+
+    def with_threads(count):
+        def run():
+            torch.set_num_threads(count)
+            step()
+
+        return run
+
+    row = f"training step 784-256-256-10, B={batch}, two threads"
+    try:
+        report(
+            benchmark,
+            row,
+            1.7,
+            "one thread",
+            repeats=7,
+            rounds=3,
+            clock=time.perf_counter,
+            theirs=with_threads(1),
+            ours=with_threads(2),
+        )
+    finally:
+        torch.set_num_threads(before)
