@@ -47,7 +47,7 @@ def binarize_(
             ``recurrent`` of RLeaky and RSynaptic, ``conv`` of SConv2dLSTM, ``linear`` of LinearLeaky and the ``to_*``
             of AssociativeLeaky; the RNN of LeakyParallel and the LSTMCell of SLSTM stay real. The raw weights of
             Norse's cells become layers, ``cell.synapses["input_weights"]`` and ``["recurrent_weights"]``.
-        rule: :class:`Sign`, :class:`BalancedSign` or :class:`Bernoulli`.
+        rule: :class:`Sign`, :class:`BalancedSign`, :class:`Bernoulli` or :class:`BalancedBernoulli`.
         filter_fn: ``filter_fn(module, name) -> bool`` says which layers are converted; all by default. The words ``"all
             but first"``, ``"all but last"`` and ``"all but first and last"``, in the order in which the model holds its
             layers, leave those real whose weights are few and matter most; the report says what that costs in bits.

@@ -34,6 +34,7 @@ NAMES = [
     "st",
     "bayes",
     "balanced",
+    "balanced-bayes",
     "vowel-wta",
     "vowel-binary",
     "softlif",
