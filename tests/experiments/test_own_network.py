@@ -112,21 +112,24 @@ def test_killed_and_continued_it_is_the_same_in_ten_lines_of_python(here):
         assert all(torch.equal(value, second["probabilities"][key]) for key, value in first["probabilities"].items())
 
 
-def test_balanced_signs_are_a_rule_too(here):
+def test_balanced_latents_are_rules_too(here):
     sys.path.insert(0, str(here))
     own_data = importlib.import_module("own_data")
     network = {"class_path": "own_models.ConvNet", "init_args": {"channels": 6}}
     options = {"epochs": 4, "batch_size": 10, "seeds": [0], "out": "balanced", "console": Console(file=io.StringIO())}
-    found = compare(network, own_data.gestures, ["st", "balanced"], **options)
-    module, _ = found.load(found.runs[1])
-    assert {layer.rule for layer in sb.weights.binary_layers(module).values()} == {sb.BalancedSign()}
-    row = next(row for row in rows_of(here / "balanced") if row["rule"] == "balanced")
-    assert row["bits_per_weight"] == 1.0
-    assert row["accuracy"] > 0.6
+    found = compare(network, own_data.gestures, ["st", "balanced", "balanced-bayes"], **options)
+    rules = [{layer.rule for layer in sb.weights.binary_layers(found.load(run)[0]).values()} for run in found.runs]
+    assert rules[1:] == [{sb.BalancedSign()}, {sb.BalancedBernoulli()}]
+    rows = [row for row in rows_of(here / "balanced") if row["scaled"] is False and row["trainings"] == 1]
+    scores = {(row["rule"], row["prediction"]): row for row in rows}
+    single, ensemble = scores["balanced", "single"], scores["balanced-bayes", "ensemble"]
+    assert (single["bits_per_weight"], ensemble["bits_per_weight"]) == (1.0, 10.0)
+    assert min(single["accuracy"], ensemble["accuracy"]) > 0.6
     how = ["--network", "own_models.ConvNet", "--data", "own_data.gestures"]
-    assert main(["evaluate", "balanced/runs/balanced-seed0", *how, "--out", "balanced/scores.json"]) == 0
-    again, *_ = json.loads((here / "balanced" / "scores.json").read_text())
-    assert again["nll"] == pytest.approx(row["nll"], rel=1e-6)
+    for run, row in (("balanced-seed0", single), ("balanced-bayes-seed0", ensemble)):
+        assert main(["evaluate", f"balanced/runs/{run}", *how, "--out", "balanced/scores.json"]) == 0
+        again = {one["prediction"]: one for one in json.loads((here / "balanced" / "scores.json").read_text())}
+        assert again[row["prediction"]]["nll"] == pytest.approx(row["nll"], rel=1e-6)
 
 
 @pytest.mark.parametrize("how", [["--network", "own_models.ConvNet"], ["--config", "mine.yaml"]])
