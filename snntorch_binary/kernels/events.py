@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from snntorch_binary.kernels.engine import compiled
+from snntorch_binary.kernels.threads import in_threads, parts
 
 MAX_DENSITY = 0.2
 """Share of spikes up to which a list is made: measured, a dense product is as fast at 0.25 to 0.3."""
@@ -33,10 +36,24 @@ class Events:
         if kernels is None:
             return None
         rows = x.detach().view(-1, x.shape[-1])
-        index = torch.empty(int(MAX_DENSITY * rows.numel()) + 8, dtype=torch.int32)
-        start = torch.empty(len(rows) + 1, dtype=torch.int64)
-        is_sparse = kernels.find(rows.view(torch.int32).numpy(), index.numpy(), start.numpy())
-        return Events(x.shape, index[: int(start[-1])].clone(), start) if is_sparse else None
+        most = int(MAX_DENSITY * rows.numel())
+        chosen = parts(len(rows), rows.numel())
+        index = [torch.empty(min((end - begin) * x.shape[-1], most) + 8, dtype=torch.int32) for begin, end in chosen]
+        start = [torch.empty(end - begin + 1, dtype=torch.int64) for begin, end in chosen]
+        are_few = [False] * len(chosen)
+
+        def find(begin: int, end: int) -> None:
+            k = chosen.index((begin, end))
+            bits = rows[begin:end].view(torch.int32).numpy()
+            are_few[k] = kernels.find(bits, index[k].numpy(), start[k].numpy())
+
+        in_threads(find, chosen)
+        counts = [int(of_part[-1]) for of_part in start] if all(are_few) else [most + 1]
+        if sum(counts) > most:
+            return None
+        starts = [of_part[:-1] + sum(counts[:k]) for k, of_part in enumerate(start)]
+        found = torch.cat([of_part[:count] for of_part, count in zip(index, counts, strict=True)])
+        return Events(x.shape, found, torch.cat([*starts, torch.tensor([sum(counts)])]))
 
     def times(self, weight: Tensor) -> Tensor | None:
         """Return x W^T [..., O] for weights [O, I]; ``None`` where no compiled kernel takes them."""
@@ -45,7 +62,8 @@ class Events:
             return None
         output = weight.new_empty(*self.shape[:-1], len(weight))
         table = weight.detach().T.contiguous().numpy()
-        kernels.sum_rows(self.index.numpy(), self.start.numpy(), table, output.view(-1, len(weight)).numpy())
+        rows = output.view(-1, len(weight)).numpy()
+        _sum_rows(kernels, self.index.numpy(), self.start.numpy(), table, rows)
         return output
 
     def outer(self, rows: Tensor) -> Tensor | None:
@@ -55,8 +73,8 @@ class Events:
         if kernels is None:
             return None
         output = rows.new_empty(self.shape[-1], rows.shape[1])
-        by_input = kernels.transpose(self.index.numpy(), self.start.numpy(), self.shape[-1])
-        kernels.sum_rows(*by_input, rows.numpy(), output.numpy())
+        index, start = kernels.transpose(self.index.numpy(), self.start.numpy(), self.shape[-1])
+        _sum_rows(kernels, index, start, rows.numpy(), output.numpy())
         return output.T
 
     def dense(self) -> Tensor:
@@ -65,3 +83,12 @@ class Events:
         rows = torch.repeat_interleave(torch.arange(len(self.start) - 1), self.start.diff())
         x.view(-1, self.shape[-1])[rows, self.index.long()] = 1.0
         return x
+
+
+def _sum_rows(kernels: ModuleType, index: Any, start: Any, table: Any, out: Any) -> None:
+    """Sum the rows of a table that each row of ``out`` lists, in several threads where they are many."""
+
+    def of_part(begin: int, end: int) -> None:
+        kernels.sum_rows(index, start[begin : end + 1], table, out[begin:end])
+
+    in_threads(of_part, parts(len(out), len(index) * table.shape[1]))

@@ -1,17 +1,21 @@
 """Neurons over a whole sequence, see :mod:`snntorch_binary.kernels.scan`: the same operations in the same order.
 
 Arrays over time are [T, M], with M neurons of all examples; what a neuron has one of is [M]. A block of neurons goes
-through all of time before the next one, so that its state stays in the cache.
+through all of time before the next one, so that its state stays in the cache; a call takes the neurons from ``begin``
+to ``end``.
 """
 
 # surrogates.py: 6070fddf
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 from numba import njit
 
 from snntorch_binary.kernels.compiled.surrogates import derivative, fire
 from snntorch_binary.kernels.engine import announced
+from snntorch_binary.kernels.threads import in_threads, parts
 
 _f = np.float32
 _BLOCK = 1024
@@ -23,12 +27,22 @@ SUBTRACT, ZERO, NONE, SUBTRACT_FIRST = 0, 1, 2, 3
 _options = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
+def over_neurons(kernel):
+    """Let a kernel, whose first array is [T, M], take all neurons, in several threads where they are many."""
+
+    def take_all(first, *others):
+        in_threads(partial(kernel, first, *others), parts(first.shape[1], first.size, _BLOCK))
+
+    return take_all
+
+
+@over_neurons
 @announced
 @njit(**_options)
-def filter_forward(x, decay, initial, y):
+def filter_forward(x, decay, initial, y, begin, end):
     """y_t = decay y_{t-1} + x_t."""
-    for start in range(0, x.shape[1], _BLOCK):
-        b = slice(start, start + _BLOCK)
+    for start in range(begin, end, _BLOCK):
+        b = slice(start, min(start + _BLOCK, end))
         a, state = decay[b], initial[b].copy()
         for t in range(x.shape[0]):
             x_t, y_t = x[t, b], y[t, b]
@@ -37,13 +51,14 @@ def filter_forward(x, decay, initial, y):
                 y_t[i] = state[i]
 
 
+@over_neurons
 @announced
 @njit(**_options)
-def filter_backward(grad, decay, initial, y, dx, to_initial, to_decay):
+def filter_backward(grad, decay, initial, y, dx, to_initial, to_decay, begin, end):
     """From the gradient of y to those of x, of the initial value and (if it is not empty) of the decay."""
     learn = to_decay.shape[0] > 0
-    for start in range(0, grad.shape[1], _BLOCK):
-        b = slice(start, start + _BLOCK)
+    for start in range(begin, end, _BLOCK):
+        b = slice(start, min(start + _BLOCK, end))
         a, carry, by_decay = decay[b], to_initial[b], to_decay[b]
         carry[:] = 0
         for t in range(grad.shape[0] - 1, -1, -1):
@@ -58,12 +73,13 @@ def filter_backward(grad, decay, initial, y, dx, to_initial, to_decay):
                 carry[i] = a[i] * dx_t[i]
 
 
+@over_neurons
 @announced
 @njit(**_options)
-def leaky_forward(x, initial, beta, threshold, reset, at_threshold, spikes, mem):
+def leaky_forward(x, initial, beta, threshold, reset, at_threshold, spikes, mem, begin, end):
     """A leaky neuron with delayed reset."""
-    for start in range(0, x.shape[1], _BLOCK):
-        b = slice(start, start + _BLOCK)
+    for start in range(begin, end, _BLOCK):
+        b = slice(start, min(start + _BLOCK, end))
         a, theta, u = beta[b], threshold[b], initial[b].copy()
         s = np.empty_like(u)
         for i in range(u.shape[0]):
@@ -85,6 +101,7 @@ def leaky_forward(x, initial, beta, threshold, reset, at_threshold, spikes, mem)
                 spikes_t[i] = s[i]
 
 
+@over_neurons
 @announced
 @njit(**_options)
 def leaky_backward(
@@ -101,14 +118,16 @@ def leaky_backward(
     carry,
     to_beta,
     to_threshold,
+    begin,
+    end,
 ):
     """From the gradients of spikes and potentials to those of x, of the initial potential, beta and threshold.
 
     A gradient that there is not, or that nobody asks for, is an empty array.
     """
     kind, size, height = surrogate
-    for start in range(0, mem.shape[1], _BLOCK):
-        b = slice(start, start + _BLOCK)
+    for start in range(begin, end, _BLOCK):
+        b = slice(start, min(start + _BLOCK, end))
         a, theta, d = beta[b], threshold[b], carry[b]
         by_beta, by_threshold = to_beta[b], to_threshold[b]
         d[:] = 0
@@ -140,13 +159,14 @@ def leaky_backward(
                 d[i] = a[i] * d[i]
 
 
+@over_neurons
 @announced
 @njit(**_options)
-def srm_forward(x, decays, threshold, at_threshold, spikes, mem):
+def srm_forward(x, decays, threshold, at_threshold, spikes, mem, begin, end):
     """A spike response neuron from rest."""
     alpha, beta, gamma, theta = _f(decays[0]), _f(decays[1]), _f(decays[2]), _f(threshold)
-    for start in range(0, x.shape[1], _BLOCK):
-        b = slice(start, start + _BLOCK)
+    for start in range(begin, end, _BLOCK):
+        b = slice(start, min(start + _BLOCK, end))
         p = np.zeros(x[0, b].shape[0], np.float32)
         q, r, s = np.zeros_like(p), np.zeros_like(p), np.zeros_like(p)
         for t in range(x.shape[0]):
@@ -161,14 +181,15 @@ def srm_forward(x, decays, threshold, at_threshold, spikes, mem):
                 spikes_t[i] = s[i]
 
 
+@over_neurons
 @announced
 @njit(**_options)
-def srm_backward(mem, decays, threshold, surrogate, detach, grad_spikes, grad_mem, dx):
+def srm_backward(mem, decays, threshold, surrogate, detach, grad_spikes, grad_mem, dx, begin, end):
     """From the gradients of spikes and potentials, of which one may be empty, to that of x."""
     alpha, beta, gamma, theta = _f(decays[0]), _f(decays[1]), _f(decays[2]), _f(threshold)
     kind, size, height = surrogate
-    for start in range(0, mem.shape[1], _BLOCK):
-        b = slice(start, start + _BLOCK)
+    for start in range(begin, end, _BLOCK):
+        b = slice(start, min(start + _BLOCK, end))
         dp = np.zeros(mem[0, b].shape[0], np.float32)
         dq, dr, d = np.zeros_like(dp), np.zeros_like(dp), np.zeros_like(dp)
         for t in range(mem.shape[0] - 1, -1, -1):
@@ -192,13 +213,14 @@ def srm_backward(mem, decays, threshold, surrogate, detach, grad_spikes, grad_me
                 dx_t[i] = dq[i]
 
 
+@over_neurons
 @announced
 @njit(**_options)
-def refractory_trace(x, gamma, threshold, at_threshold, traces):
+def refractory_trace(x, gamma, threshold, at_threshold, traces, begin, end):
     """The trace that inhibits a neuron after its spikes, given its filtered input."""
     gamma, theta = _f(gamma), _f(threshold)
-    for start in range(0, x.shape[1], _BLOCK):
-        b = slice(start, start + _BLOCK)
+    for start in range(begin, end, _BLOCK):
+        b = slice(start, min(start + _BLOCK, end))
         r = np.zeros(x[0, b].shape[0], np.float32)
         s = np.zeros_like(r)
         for t in range(x.shape[0]):
