@@ -125,7 +125,7 @@ class BayesBiSNN(torch.optim.Optimizer):
         }
         super().__init__(params, defaults)
         self._pull = Pull()
-        if not any(group["bayesian"] for group in self.param_groups):
+        if not any(group["bayesian"] for group in self.param_groups) and not self._learns_draws():
             warnings.warn(
                 "There is no latent of a Bernoulli layer among the parameters: Adam trains all of them at base_lr. "
                 "Call binarize_(net, Bernoulli()) before the optimizer is made.",
@@ -198,6 +198,12 @@ class BayesBiSNN(torch.optim.Optimizer):
                     )
                 self._base_step(group)
         return loss
+
+    def _learns_draws(self) -> bool:
+        """Say whether it learns latents of weights that are drawn, such as :class:`BalancedBernoulli`'s, by Adam."""
+        known = owners()
+        of_layers = (known.get(id(value)) for group in self.param_groups for value in group["params"])
+        return any(owner is not None and owner.rule.is_drawn for owner in of_layers)
 
     def _look_at_the_pull(self, known: Mapping[int, Owner]) -> None:
         if self._pull.is_over:

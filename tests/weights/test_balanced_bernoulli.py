@@ -118,6 +118,17 @@ def test_it_learns_by_the_optimizer_of_a_user():
     assert bool((found.mutual_information > 1e-6).all())  # its members differ
 
 
+def test_the_bayesian_optimizer_learns_it_as_adam_does():
+    nets = [spiking(), spiking()]
+    optimizers = [torch.optim.Adam(nets[0].parameters(), 1e-2), sb.optim.BayesBiSNN(nets[1].parameters(), base_lr=1e-2)]
+    x = (torch.rand(10, 6, 20) < 0.3).float()
+    for net, optimizer in zip(nets, optimizers, strict=True):
+        sb.resample_(net, torch.Generator().manual_seed(0))
+        net(x).square().mean().backward()
+        optimizer.step()
+    assert torch.equal(nets[0][0].latent, nets[1][0].latent)
+
+
 def test_it_is_packed_saved_and_exported(tmp_path):
     for package in ("safetensors", "nir"):
         pytest.importorskip(package)
