@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from torch import nn
@@ -57,8 +58,19 @@ def needs_no_argument(method: Any) -> bool:
     """Say whether something can be called as it is."""
     if not callable(method):
         return False
+    function = getattr(method, "__func__", None)
+    return _takes(method) if function is None else _takes_only_itself(function)
+
+
+@lru_cache(maxsize=1024)
+def _takes_only_itself(function: Callable[..., Any]) -> bool:
+    """Say so of a method; kept, as a network asks it of each of its modules for every sequence."""
+    return _takes(function, None)
+
+
+def _takes(function: Callable[..., Any], *args: Any) -> bool:
     try:
-        inspect.signature(method).bind()
+        inspect.signature(function).bind(*args)
     except (TypeError, ValueError):
         return False
     return True
