@@ -50,13 +50,24 @@ def from_words(words: Tensor, channels: int) -> Tensor:
     kernels = compiled("bits") if words.device.type == "cpu" else None
     if kernels is None:
         place = torch.arange(8, dtype=torch.uint8, device=words.device)
-        as_bytes = words.reshape(-1).view(torch.uint8)
+        as_bytes = words.contiguous().view(-1).view(torch.uint8)
         bits = (as_bytes.view(*words.shape[:-1], 8 * words.shape[-1], 1) >> place) & 1
         return bits.flatten(-2)[..., :channels].to(torch.float32)
     spikes = torch.empty((*words.shape[:-1], channels))
     if spikes.numel():
         rows = words.reshape(-1, words.shape[-1]).contiguous()
         kernels.from_words(rows.numpy(), spikes.view(-1, channels).numpy())
+    return spikes
+
+
+def from_words_by_channel(words: Tensor, channels: int) -> Tensor:
+    """Unpack spikes: int64 [N, positions, ceil(channels / 64)] to float32 [N, channels, positions]."""
+    kernels = compiled("bits") if words.device.type == "cpu" else None
+    if kernels is None:
+        return from_words(words, channels).movedim(-1, -2).contiguous()
+    spikes = torch.empty(words.shape[0], channels, words.shape[1])
+    if spikes.numel():
+        kernels.from_words_by_channel(words.contiguous().numpy(), spikes.numpy())
     return spikes
 
 

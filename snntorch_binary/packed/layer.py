@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import cache
 from typing import Any
 
 import torch
@@ -12,14 +11,16 @@ from torch.nn import functional as F
 
 from snntorch_binary._errors import expected
 from snntorch_binary.kernels.engine import compiled
+from snntorch_binary.kernels.memory import empty
+from snntorch_binary.packed.by_torch import of_transposed, padding_of_transposed, product_of
 from snntorch_binary.packed.geometry import Geometry
 from snntorch_binary.packed.layout import Layout
+from snntorch_binary.packed.maps import Maps, goes_by_lines
 from snntorch_binary.packed.neurons import fused_constants
+from snntorch_binary.packed.rounding import addition_of, norm_addition_of
 from snntorch_binary.packed.spikes import SpikeBits
 
 _MOST_TAPS = 2**26  # of which a table is made; beyond, torch finds its way without one
-_CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-_TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
 class PackedLayer(nn.Module):
@@ -92,7 +93,7 @@ class PackedLayer(nn.Module):
             even = all(before == after for before, after in geometry.padding)
             self.padding = tuple(before for before, _ in geometry.padding) if even else "same"
             if geometry.spread:
-                self.padding, self.output_padding = _padding_of_transposed(geometry)
+                self.padding, self.output_padding = padding_of_transposed(geometry)
         else:
             self.in_features, self.out_features = self.in_channels, self.out_channels
         self.layout = Layout(members, outputs, channels * geometry.num_taps, groups, shared)
@@ -108,6 +109,7 @@ class PackedLayer(nn.Module):
         self.neuron = neuron
         self.neuron_constants = None if neuron is None else fused_constants(neuron, outputs, geometry.spatial)
         self._prepared: tuple[Any, ...] | None = None
+        self._prepared_maps: tuple[int, Maps] | None = None
         self._prepared_neurons: tuple[Any, ...] | None = None
         self._taps: tuple[torch.Size, tuple[int, ...], Any] | None = None
 
@@ -130,7 +132,7 @@ class PackedLayer(nn.Module):
         scale = self.scale.reshape(*self.scale.shape, *(1,) * (positive.dim() - 2))
         weight = torch.where(positive, scale, -scale)
         if self.geometry.spread:
-            weight = torch.stack([_of_transposed(member, self.groups) for member in weight])
+            weight = torch.stack([of_transposed(member, self.groups) for member in weight])
         return self._of_members(weight)
 
     @property
@@ -170,7 +172,7 @@ class PackedLayer(nn.Module):
     @torch.no_grad()
     def forward(self, input: Tensor | SpikeBits, output_size: Any = None) -> Any:
         """Return currents or spikes, see the class; ``output_size`` can only be the one that there is."""
-        spikes = self._entered(input)
+        spikes = self.entered(input)
         if output_size is not None:
             spatial = self.geometry.spatial
             size = spikes.shape[spikes.dim() - spatial :] if isinstance(spikes, Tensor) else spikes.positions
@@ -179,7 +181,14 @@ class PackedLayer(nn.Module):
                 raise ValueError(expected("output_size", f"{list(own)}, as the packed layer gives", list(output_size)))
         if isinstance(spikes, Tensor):
             return self._by_torch(spikes[None])
-        kernels = compiled("packed") if spikes.words.device.type == "cpu" else None
+        on_cpu = spikes.words.device.type == "cpu"
+        kernels = compiled("packed_maps") if on_cpu else None
+        if kernels is not None and goes_by_lines(self.geometry, self.groups, spikes.positions):
+            maps = self._as_maps()
+            if self.neuron is None:
+                return self._shaped(maps.currents(kernels, spikes))
+            return self._as_asked(maps.spikes(kernels, spikes))
+        kernels = compiled("packed") if on_cpu else None
         taps = math.prod(self.geometry.output_size(spikes.positions)) * self.geometry.num_taps
         if kernels is None or taps > _MOST_TAPS:
             # One tensor of all members, if each of them has its own.
@@ -187,7 +196,7 @@ class PackedLayer(nn.Module):
         positions, places = self._positions(spikes.positions)
         return (self._currents if self.neuron is None else self._spikes)(kernels, spikes, positions, places)
 
-    def _entered(self, x: Tensor | SpikeBits) -> Tensor | SpikeBits:
+    def entered(self, x: Tensor | SpikeBits) -> Tensor | SpikeBits:
         """Return the input as bits, real numbers as they are, or say what is wrong with it."""
         spatial, place = self.geometry.spatial, -1 - self.geometry.spatial
         if isinstance(x, Tensor) and (x.dim() < -place or x.shape[place] != self.in_channels):
@@ -224,8 +233,8 @@ class PackedLayer(nn.Module):
         if self._prepared is None:
             layout = self.layout
             scale, bias = self._filled(self.scale), self._filled(self.biases)
-            addition = 0 if self.biases is None else 2 if self.fused_bias and addcmul_is_fused() else 1
-            norm = 0 if self.norm_scale is None else 2 if addcmul_is_fused() else 1
+            addition = addition_of(self.biases is not None, self.fused_bias)
+            norm = norm_addition_of(self.norm_scale is not None)
             taps = self.geometry.num_taps
             self._prepared = (
                 0 if taps == layout.groups == 1 else layout.inputs // taps,
@@ -239,6 +248,14 @@ class PackedLayer(nn.Module):
                 (norm, self._filled(self.norm_scale), self._filled(self.norm_bias)),
             )
         return self._prepared
+
+    def _as_maps(self) -> Maps:
+        """Return what the kernels of convolutions over maps take; kept for the same reason."""
+        version = self.weight_bits._version  # these are laid out anew, and do not see what is written to the weights
+        if self._prepared_maps is None or self._prepared_maps[0] != version:
+            norm = None if self.norm_scale is None or self.norm_bias is None else (self.norm_scale, self.norm_bias)
+            self._prepared_maps = (version, Maps.of(self, None, norm, self.neuron_constants))
+        return self._prepared_maps[1]
 
     def _filled(self, value: Tensor | None) -> Any:
         """[K, C_out] with every member filled up to whole words of zeros; nothing, where there is no value."""
@@ -257,7 +274,7 @@ class PackedLayer(nn.Module):
     def _currents(self, kernels: Any, spikes: SpikeBits, positions: tuple[int, ...], taps: Any) -> Tensor:
         layout, words = self.layout, spikes.words
         rows, size = math.prod(spikes.lead), math.prod(positions)
-        out = torch.empty(rows * size, layout.members, layout.outputs)
+        out = empty(rows * size, layout.members, layout.outputs)
         if out.numel():
             flat = words.reshape(rows, 1, -1, words.shape[-2] * words.shape[-1]).contiguous()
             kernels.currents(flat.numpy(), taps, *self._weights(), out.numpy())
@@ -272,7 +289,10 @@ class PackedLayer(nn.Module):
             flat = words.reshape(steps, batch, -1, words.shape[-2] * words.shape[-1]).contiguous()
             kernels.spikes(flat.numpy(), taps, *self._weights(), *self._neurons(), out.numpy())
         out = out.view(steps, batch, *positions, layout.members, layout.width // 64)
-        bits = SpikeBits(out, layout.outputs, len(positions), self.ensemble)
+        return self._as_asked(out)
+
+    def _as_asked(self, words: Tensor) -> Tensor | SpikeBits:
+        bits = SpikeBits(words, self.layout.outputs, self.geometry.spatial, self.ensemble)
         return bits if self.packed_output else bits.unpack()
 
     def _shaped(self, out: Tensor) -> Tensor:
@@ -295,7 +315,8 @@ class PackedLayer(nn.Module):
         outputs = []
         for member in range(layout.members):
             x = given[0 if layout.shared else member]
-            product = self._product(x.reshape(math.prod(lead), *x.shape[len(lead) :]), weight[member])
+            rows = x.reshape(math.prod(lead), *x.shape[len(lead) :])
+            product = product_of(rows, weight[member], self.geometry, self.groups)
             current = self._scaled(product, member)
             current = current.unflatten(0, lead) if lead else current[0]
             outputs.append(current if self.neuron is None else self.neuron(current))
@@ -305,22 +326,6 @@ class PackedLayer(nn.Module):
         bits = SpikeBits.of(result, spatial)
         words = bits.words.squeeze(-2).movedim(0, -2) if self.ensemble else bits.words
         return SpikeBits(words.contiguous(), layout.outputs, spatial, self.ensemble)
-
-    def _product(self, x: Tensor, weight: Tensor) -> Tensor:
-        geometry = self.geometry
-        if not geometry.spatial:
-            return F.linear(x, weight)
-        if geometry.spread:
-            transpose: Any = _TRANSPOSED[geometry.spatial]
-            padding, more = _padding_of_transposed(geometry)
-            weight = _of_transposed(weight, self.groups)
-            return transpose(x, weight, None, geometry.spread, padding, more, self.groups, geometry.dilation)
-        # Padded as torch does it: a sum of real numbers is rounded in the same order then.
-        common = [min(pair) for pair in geometry.padding]
-        extra = [size - min(pair) for pair in reversed(geometry.padding) for size in pair]
-        x = F.pad(x, extra) if any(extra) else x
-        convolve: Any = _CONVOLUTIONS[geometry.spatial]
-        return convolve(x, weight, None, geometry.stride, common, geometry.dilation, self.groups)
 
     def _scaled(self, product: Tensor, member: int) -> Tensor:
         """Scale a member's product [N, C_out, positions], add the bias, and pass it through the batch norm."""
@@ -342,33 +347,14 @@ class PackedLayer(nn.Module):
     # ---- staying consistent ------------------------------------------------------------------------
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        self._prepared = None
+        self._prepared = self._prepared_maps = None
         return super()._apply(fn, recurse)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         if prefix + "bias" in state_dict:  # as it was named before
             state_dict[prefix + "biases"] = state_dict.pop(prefix + "bias")
         super()._load_from_state_dict(state_dict, prefix, *args)
-        self._prepared = None
+        self._prepared = self._prepared_maps = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_prepared": None, "_prepared_neurons": None, "_taps": None}
-
-
-def _of_transposed(weight: Tensor, groups: int) -> Tensor:
-    """Return the weights of one member as torch's transposed convolution has them: [C_in, C_out / groups, kernel]."""
-    weight = weight.flip(tuple(range(2, weight.dim())))
-    return weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
-
-
-def _padding_of_transposed(geometry: Geometry) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return padding and output padding as torch's transposed convolution has them."""
-    rows = list(zip(geometry.dilation, geometry.kernel, geometry.padding, strict=True))
-    return tuple(d * (k - 1) - pair[0] for d, k, pair in rows), tuple(after - before for _, _, (before, after) in rows)
-
-
-@cache
-def addcmul_is_fused() -> bool:
-    """Say whether ``torch.addcmul`` rounds once, which depends on how torch was built."""
-    x = torch.full((64,), 1.0 + 2.0**-12)
-    return bool((torch.addcmul(torch.full((64,), -1.0), x, x) != x * x - 1.0).all())
+        return self.__dict__ | dict.fromkeys(("_prepared", "_prepared_maps", "_prepared_neurons", "_taps"))

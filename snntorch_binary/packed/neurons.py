@@ -14,6 +14,7 @@ from snntorch_binary._errors import expected
 from snntorch_binary.nn.neurons.description import KernelForm, description_of
 
 _KINDS = {"leaky": 0, "synaptic": 1, "srm": 2}
+_LANES = 16
 _RESETS = {"none": 0, "subtract": 1, "zero": 2}
 
 
@@ -37,6 +38,11 @@ class NeuronConstants:
         never = torch.full((2, fill), math.inf)
         padding = torch.cat([torch.zeros(3, fill), never])
         return torch.cat([self.values, padding], 1).repeat(1, members).contiguous()
+
+
+def live_of(outputs: int) -> int:
+    """Return how many neurons are computed of those that fill whole words: whole vectors."""
+    return _LANES * -(-outputs // _LANES)
 
 
 def _form(neuron: Any) -> KernelForm | str:

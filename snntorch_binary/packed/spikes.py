@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from snntorch_binary._errors import expected
-from snntorch_binary.kernels.bits import from_words, num_words, to_words
+from snntorch_binary.kernels.bits import from_words, from_words_by_channel, num_words, to_words
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,9 @@ class SpikeBits:
 
     def unpack(self) -> Tensor:
         """Return the spikes as a float32 tensor of shape :attr:`shape`."""
+        if self.members == 1 and self.spatial:
+            words = self.words.reshape(math.prod(self.lead), math.prod(self.positions), self.words.shape[-1])
+            return from_words_by_channel(words, self.channels).view(self.shape)
         spikes = from_words(self.words, self.channels)
         members = spikes.dim() - 2
         spikes = spikes.movedim(members, 0) if self.ensemble else spikes.squeeze(members)

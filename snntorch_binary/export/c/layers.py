@@ -13,7 +13,8 @@ from snntorch_binary.export.c.value import Places, Value, apply
 from snntorch_binary.nn.neurons.description import NeuronDescription, description_of
 from snntorch_binary.packed.float_layers import norm_of
 from snntorch_binary.packed.geometry import Geometry
-from snntorch_binary.packed.layer import PackedLayer, addcmul_is_fused
+from snntorch_binary.packed.layer import PackedLayer
+from snntorch_binary.packed.rounding import addcmul_is_fused
 
 
 def packed_layer(layer: PackedLayer, x: Value, member: int, density: float = 0.0) -> Value:

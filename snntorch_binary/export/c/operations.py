@@ -14,8 +14,8 @@ from snntorch_binary.export.c.layers import delay, keep
 from snntorch_binary.export.c.program import Reading
 from snntorch_binary.export.c.value import Places, Value, apply
 from snntorch_binary.graph.tree import leaves, mapped
-from snntorch_binary.packed.layer import addcmul_is_fused
 from snntorch_binary.packed.operations import FUNCTIONS
+from snntorch_binary.packed.rounding import addcmul_is_fused
 
 _SHAPING = {
     *("flatten", "unflatten", "view", "reshape", "permute", "transpose", "swapaxes", "squeeze", "unsqueeze", "movedim"),

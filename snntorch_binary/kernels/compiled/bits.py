@@ -1,6 +1,6 @@
 """Spikes to words and back, see :mod:`snntorch_binary.kernels.bits`."""
 
-# vectors.py: db5a446e
+# vectors.py: 08204e43
 from __future__ import annotations
 
 import numpy as np
@@ -54,5 +54,18 @@ def to_words(spikes: np.ndarray, words: np.ndarray) -> bool:
 def from_words(words: np.ndarray, spikes: np.ndarray) -> None:
     """Unpack words [N, C / 64] to float32 spikes [N, C]."""
     for i in range(spikes.shape[0]):
+        for k in range(words.shape[1]):
+            word, some = words[i, k], spikes[i, 64 * k : 64 * k + 64]
+            for c in range(some.shape[0]):
+                some[c] = np.float32((word >> c) & 1)
+
+
+@announced
+@njit(cache=True, nogil=True, error_model="numpy")
+def from_words_by_channel(words: np.ndarray, spikes: np.ndarray) -> None:
+    """Unpack words [N, positions, C / 64] to float32 spikes [N, C, positions]."""
+    for i in range(spikes.shape[0]):
         for c in range(spikes.shape[1]):
-            spikes[i, c] = np.float32((words[i, c >> 6] >> (c & 63)) & 1)
+            some, channel = words[i, :, c >> 6], spikes[i, c]
+            for p in range(channel.shape[0]):
+                channel[p] = np.float32((some[p] >> (c & 63)) & 1)

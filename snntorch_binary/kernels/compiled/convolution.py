@@ -11,7 +11,7 @@ from numba import njit
 from snntorch_binary.kernels.compiled.float_vectors import load, plus, plus_times, store, zeros
 from snntorch_binary.kernels.engine import announced
 
-# float_vectors.py: d3411366
+# float_vectors.py: 543b46e6
 _inner = {"nogil": True, "error_model": "numpy"}
 _options = {**_inner, "cache": True}
 _FEW_IMAGES = 8

@@ -11,7 +11,7 @@ from numba.extending import intrinsic, models, register_model
 
 from snntorch_binary.kernels.compiled.vectors import pointer, splat
 
-# vectors.py: db5a446e
+# vectors.py: 08204e43
 
 _FLOAT = ir.FloatType()
 
@@ -149,3 +149,76 @@ def store_bytes(context: Any, array: Any, index: Any, numbers: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.intp, numbers), generate
+
+
+@intrinsic(prefer_literal=True)
+def load_as_numbers(context: Any, array: Any, index: Any, lanes: Any) -> Any:
+    """The ``lanes`` elements of a flat array of float32 or int32, from an index on, as numbers."""
+    kind = Floats(lanes.literal_value)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vector = ir.VectorType(context.get_data_type(signature.args[0].dtype), kind.lanes)
+        kept = builder.load(pointer(context, builder, signature.args[0], args[0], args[1], vector), align=4)
+        return kept if vector.element == _FLOAT else builder.sitofp(kept, ir.VectorType(_FLOAT, kind.lanes))
+
+    return kind(array, types.intp, lanes), generate
+
+
+def _of_two(operation: str, meaning: str) -> Any:
+    @intrinsic
+    def of_two(context: Any, a: Any, b: Any) -> Any:
+        def generate(_: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return getattr(builder, operation)(*args)
+
+        return a(a, b), generate
+
+    of_two.__doc__ = f"Return {meaning}, number by number."
+    return of_two
+
+
+product, total, difference = _of_two("fmul", "a · b"), _of_two("fadd", "a + b"), _of_two("fsub", "a - b")
+
+
+@intrinsic
+def product_and_total(context: Any, a: Any, b: Any, c: Any) -> Any:
+    """Return a · b + c, each with one rounding."""
+
+    def generate(_: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = args[0].type
+        name, function = f"llvm.fma.v{kind.count}f32", ir.FunctionType(kind, [kind] * 3)
+        return builder.call(cgutils.get_or_insert_function(builder.module, function, name), args)
+
+    return a(a, b, c), generate
+
+
+@intrinsic
+def where_above(context: Any, a: Any, b: Any, chosen: Any, other: Any) -> Any:
+    """Return ``chosen`` where a > b, and ``other`` elsewhere."""
+
+    def generate(_: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", args[0], args[1]), args[2], args[3])
+
+    return a(a, b, chosen, other), generate
+
+
+@intrinsic
+def sixteen_above(context: Any, a: Any, b: Any) -> Any:
+    """The 16 bits that say where a > b."""
+
+    def generate(_: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(builder.fcmp_ordered(">", *args), ir.IntType(16))
+
+    return types.uint16(a, b), generate
+
+
+@intrinsic
+def plus_sixteen(context: Any, numbers: Any, bits: Any) -> Any:
+    """Return 16 numbers, and one more where a bit is set."""
+
+    def generate(_: Any, builder: Any, signature: Any, args: Any) -> Any:
+        numbers, bits = args
+        chosen = builder.bitcast(bits, ir.VectorType(ir.IntType(1), 16))
+        more = builder.fadd(numbers, ir.Constant(numbers.type, [1.0] * 16))
+        return builder.select(chosen, more, numbers)
+
+    return numbers(numbers, types.uint16), generate

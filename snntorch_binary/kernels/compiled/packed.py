@@ -4,9 +4,9 @@ A few output positions at a time: what they see (``packed_rows``), its sums with
 what becomes of these (``packed_neurons``).
 """
 
-# packed_rows.py: d41e0b32
-# packed_products.py: 53f75003
-# packed_neurons.py: 6412b945
+# packed_rows.py: 2d0b4d77
+# packed_products.py: f84eb3df
+# packed_neurons.py: 3d8855aa
 from __future__ import annotations
 
 import numpy as np
@@ -24,7 +24,7 @@ from snntorch_binary.kernels.compiled.packed_neurons import (
     synaptic,
 )
 from snntorch_binary.kernels.compiled.packed_products import PLANES, by_columns, by_rows
-from snntorch_binary.kernels.compiled.packed_rows import gather
+from snntorch_binary.kernels.compiled.packed_rows import aligned, gather
 from snntorch_binary.kernels.engine import announced
 
 _f = np.float32
@@ -50,21 +50,13 @@ def _sums_of(words, taps, begin, end, batch, width, blocks, weights, layout, siz
 
 
 @njit(nogil=True, error_model="numpy")
-def _aligned(size):
-    """Return bytes that begin at a cache line: a vector that lies across two is slow to read back."""
-    memory = np.empty(size + 64, np.uint8)
-    begin = -memory.ctypes.data & 63
-    return memory[begin : begin + size]
-
-
-@njit(nogil=True, error_model="numpy")
 def _room(positions, inputs, outputs):
     """Return what a layer computes in: some rows at a time, so that their sums stay in the cache."""
     n = max(1, min(32, 2**12 // outputs, positions))
     words = (inputs + 63) >> 6
     active = np.empty(64 * words + 72, np.int64)
-    scratch = active, _aligned(64 * PLANES).view(np.int64), np.empty(n, np.int64)
-    sums = _aligned(4 * n * outputs).view(np.int32).reshape(n, outputs)
+    scratch = active, aligned(64 * PLANES).view(np.int64), np.empty(n, np.int64)
+    sums = aligned(4 * n * outputs).view(np.int32).reshape(n, outputs)
     return n, np.empty((n, words), np.int64), scratch, sums
 
 
@@ -76,8 +68,8 @@ def spikes(
     """A layer and its neurons, from the words of its input [T, B, positions, words] to those of its spikes."""
     T, B, P, _ = out.shape
     at_once, rows, scratch, sums = _room(T * P, size[0], scale.shape[0])
-    x = _aligned(4 * at_once * scale.shape[0]).view(np.float32).reshape(at_once, 1, scale.shape[0])
-    mem = _aligned(4 * P * scale.shape[0]).view(np.float32).reshape(P, scale.shape[0])
+    x = aligned(4 * at_once * scale.shape[0]).view(np.float32).reshape(at_once, 1, scale.shape[0])
+    mem = aligned(4 * P * scale.shape[0]).view(np.float32).reshape(P, scale.shape[0])
     traces = np.empty((TRACES[neuron], *mem.shape), np.float32)
     for b in range(B):
         mem[:] = _f(-np.inf) if neuron == SRM else _f(0)  # an SRM does not fire before its first step

@@ -10,7 +10,7 @@ spike are touched: their rows are added up in bit planes, a carry-save adder ove
 one instruction adds to hundreds of outputs.
 """
 
-# vectors.py: db5a446e
+# vectors.py: 08204e43
 from __future__ import annotations
 
 from typing import Any

@@ -66,3 +66,11 @@ def _append(words, offset, width, row, place):
         if (at & 63) + size > 64:
             row[(at >> 6) + 1] |= np.int64(word >> (_u(64) - shift))
         done += size
+
+
+@njit(nogil=True, error_model="numpy")
+def aligned(size):
+    """Return bytes that begin at a cache line: a vector that lies across two is slow to read back."""
+    memory = np.empty(size + 64, np.uint8)
+    begin = -memory.ctypes.data & 63
+    return memory[begin : begin + size]

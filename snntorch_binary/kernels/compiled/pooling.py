@@ -17,7 +17,7 @@ from snntorch_binary.kernels.compiled.float_vectors import (
 )
 from snntorch_binary.kernels.engine import announced
 
-# float_vectors.py: d3411366
+# float_vectors.py: 543b46e6
 _inner = {"nogil": True, "error_model": "numpy"}
 _options = {**_inner, "cache": True}
 _f = np.float32

@@ -165,6 +165,23 @@ def store_difference(context: Any, array: Any, index: Any, total: Any, silent: A
 
 
 @intrinsic
+def store_pairs(context: Any, array: Any, index: Any, even: Any, odd: Any, silent: Any) -> Any:
+    """Write 2 · total - silent of 16 outputs to a flat int32 array, from totals of the even ones and of the odd."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array, index, even, odd, silent = args
+        narrow = ir.VectorType(ir.IntType(32), 2 * signature.args[2].lanes)
+        upper = builder.shl(odd, ir.Constant(odd.type, [32] * odd.type.count))
+        both = builder.bitcast(builder.or_(even, upper), narrow)
+        less = splat(builder, builder.trunc(silent, ir.IntType(32)), narrow.count)
+        place = pointer(context, builder, signature.args[0], array, index, narrow)
+        builder.store(builder.sub(builder.add(both, both), less), place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, even, odd, types.int64), generate
+
+
+@intrinsic
 def ones(context: Any, word: Any) -> Any:
     """Number of ones of a word."""
 
@@ -260,3 +277,17 @@ def bits_above(context: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
         return builder.bitcast(builder.fcmp_ordered(">", left, right), _I64)
 
     return types.uint64(a, types.intp, b, types.intp), generate
+
+
+@intrinsic
+def keep_larger(context: Any, best: Any, i: Any, numbers: Any, j: Any) -> Any:
+    """Write to 16 elements of a flat int32 array, from a place on, those of another that are larger."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.VectorType(ir.IntType(32), 16)
+        target, source = (pointer(context, builder, signature.args[k], args[k], args[k + 1], kind) for k in (0, 2))
+        a, b = builder.load(target, align=4), builder.load(source, align=4)
+        builder.store(builder.select(builder.icmp_signed(">", b, a), b, a), target, align=4)
+        return context.get_dummy_value()
+
+    return types.void(best, types.intp, numbers, types.intp), generate
