@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.graph.neurons import scan_over_time
-from snntorch_binary.graph.tree import leaves, mapped
+from snntorch_binary.graph.tree import mapped
+from snntorch_binary.kernels.engine import compiled
+from snntorch_binary.packed.chains import CHAIN, Chain, chains_of, instruction_of, run_plainly
+from snntorch_binary.packed.firing import Firing
+from snntorch_binary.packed.instructions import Instruction, Ref, last_uses
+from snntorch_binary.packed.lazy_spikes import LazySpikes, on_bits
 from snntorch_binary.packed.operations import FUNCTIONS
-
-
-@dataclass(frozen=True)
-class Ref:
-    """What an earlier instruction gave."""
-
-    index: int
-
-
-@dataclass(frozen=True)
-class Instruction:
-    """One thing that a packed graph does.
-
-    Attributes:
-        kind: ``"input"``, ``"tensor"``, ``"module"`` (the module itself), ``"invoke"`` (what a module gives),
-            ``"method"`` or ``"function"``.
-        name: of the input, the tensor, the module, the method or the function.
-        args, kwargs: trees of numbers and :class:`Ref`.
-    """
-
-    kind: str
-    name: str
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = field(default_factory=dict)
 
 
 class PackedGraph(nn.Module):
@@ -64,24 +44,54 @@ class PackedGraph(nn.Module):
             self.add_module(name, module)
         for name, tensor in tensors.items():
             self.register_buffer(name, tensor)
-        self._last = _last_uses(instructions, output)
+        self._kept_plan: _Plan | None = None
 
     @torch.no_grad()
     def forward(self, *inputs: Any) -> Any:  # noqa: D102  # the class says it
         wanted = sum(instruction.kind == "input" for instruction in self.instructions)
         if len(inputs) != wanted:
             raise ValueError(expected("inputs", f"{wanted} of them", len(inputs)))
+        plan = self._plan(chained=compiled("packed_maps") is not None)
         values: dict[int, Any] = {}
+        for index, instruction in plan.instructions.items():
+            if instruction.kind == CHAIN:
+                values[index] = self._chained(plan.chains[index], inputs, values)
+            else:
+                values[index] = self._value(instruction, inputs, values)
+            for used in plan.last.get(index, ()):
+                values.pop(used, None)
+        return self._numbers(self.output, values)
+
+    def _plan(self, chained: bool) -> _Plan:
+        modules = [*self._modules.values()] if chained else None
+        if self._kept_plan is None or self._kept_plan.modules != modules:
+            self._kept_plan = _Plan.of(self, modules)
+        return self._kept_plan
+
+    def _chained(self, chain: Chain | Firing, inputs: tuple[Any, ...], values: dict[int, Any]) -> Any:
+        """Return what a chain gives, as its last instruction gives it."""
+        given = [values[ref.index] for ref in chain.given]
+        found = chain.spikes(*(each.bits if isinstance(each, LazySpikes) else each for each in given))
+        if found is not None:
+            return (LazySpikes(found),)
+        return run_plainly(chain, values, lambda instruction, within: self._value(instruction, inputs, within))
+
+    def _value(self, instruction: Instruction, inputs: tuple[Any, ...], values: dict[int, Any]) -> Any:
+        found = on_bits(instruction, self._modules, values)
+        if found is not None:
+            return found
+        args, kwargs = (self._numbers(tree, values) for tree in (instruction.args, instruction.kwargs))
+        return self._done(instruction, inputs, args, kwargs)
+
+    @staticmethod
+    def _numbers(tree: Any, values: dict[int, Any]) -> Any:
+        """Return a tree with what there is in place of references to it."""
 
         def value(leaf: Any) -> Any:
-            return values[leaf.index] if isinstance(leaf, Ref) else leaf
+            found = values[leaf.index] if isinstance(leaf, Ref) else leaf
+            return found.numbers if isinstance(found, LazySpikes) else found
 
-        for index, instruction in enumerate(self.instructions):
-            args, kwargs = mapped(instruction.args, value), mapped(instruction.kwargs, value)
-            values[index] = self._done(instruction, inputs, args, kwargs)
-            for used in self._last.get(index, ()):
-                del values[used]
-        return mapped(self.output, value)
+        return mapped(tree, value)
 
     def _done(self, instruction: Instruction, inputs: tuple[Any, ...], args: Any, kwargs: Any) -> Any:
         kind, name = instruction.kind, instruction.name
@@ -100,55 +110,29 @@ class PackedGraph(nn.Module):
     def extra_repr(self) -> str:  # noqa: D102  # the class says it
         return f"{len(self.instructions)} instructions"
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_kept_plan": None}
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is done, by place, with which chains, after what something is no longer needed, and by which modules."""
+
+    instructions: dict[int, Instruction]
+    chains: dict[int, Chain | Firing]
+    last: dict[int, list[int]]
+    modules: list[nn.Module | None] | None
+
+    @staticmethod
+    def of(graph: PackedGraph, modules: list[nn.Module | None] | None) -> _Plan:
+        """Return the plan of a graph; without modules, one thing after the other."""
+        chains = {} if modules is None else chains_of(graph.instructions, graph.output, graph._modules)
+        inside = {place for chain in chains.values() for place in chain.inside}
+        plan = {index: each for index, each in enumerate(graph.instructions) if index in chains or index not in inside}
+        plan |= {index: instruction_of(chain) for index, chain in chains.items()}
+        return _Plan(plan, chains, last_uses(plan, graph.output), modules)
+
 
 def is_reserved(name: str) -> bool:
     """Say whether a name is one that a packed graph has itself, which no module or tensor in it can have."""
     return hasattr(PackedGraph([], None, {}, {}), name)
-
-
-class Scan(nn.Module):
-    """Time-first neurons in a packed graph, which give spikes and states."""
-
-    def __init__(self, neuron: nn.Module) -> None:
-        super().__init__()
-        self.neuron = neuron
-
-    def forward(self, x: Tensor, initial: tuple[Tensor | None, ...], steps: int | None = None) -> Any:  # noqa: D102  # the class says it
-        return scan_over_time(self.neuron, x, initial, steps)
-
-
-class StepAtZero(nn.Module):
-    """Spikes where a number is above zero, or also at it: what a user's surrogate gradient is in inference."""
-
-    def __init__(self, fires_at_threshold: bool) -> None:
-        super().__init__()
-        self.fires_at_threshold = fires_at_threshold
-
-    def forward(self, u: Tensor, *constants: Any) -> Tensor:  # noqa: D102  # the class says it
-        return (u >= 0 if self.fires_at_threshold else u > 0).to(u.dtype)
-
-
-class UnknownFunction(nn.Module):
-    """A function that a packed graph in memory calls, and a file cannot hold."""
-
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:  # noqa: D102  # the class says it
-        return self.function(*args, **kwargs)
-
-
-def _last_uses(instructions: list[Instruction], output: Any) -> dict[int, list[int]]:
-    """Return after which instruction what is no longer needed."""
-    last: dict[int, int] = {index: index for index in range(len(instructions))}
-    for index, instruction in enumerate(instructions):
-        for leaf in leaves((instruction.args, instruction.kwargs)):
-            if isinstance(leaf, Ref):
-                last[leaf.index] = index
-    kept = {leaf.index for leaf in leaves(output) if isinstance(leaf, Ref)}
-    found: dict[int, list[int]] = {}
-    for index, user in last.items():
-        if index not in kept:
-            found.setdefault(user, []).append(index)
-    return found

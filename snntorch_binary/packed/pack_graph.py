@@ -22,7 +22,9 @@ from snntorch_binary.nn.neurons.known import takes_one_step
 from snntorch_binary.nn.subclasses import computes_as
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.float_layers import Weights, geometry_of, norm_of, weights_of, without_time
-from snntorch_binary.packed.graph import Instruction, PackedGraph, Ref, Scan, StepAtZero, UnknownFunction, is_reserved
+from snntorch_binary.packed.graph import PackedGraph, is_reserved
+from snntorch_binary.packed.graph_modules import Scan, StepAtZero, UnknownFunction
+from snntorch_binary.packed.instructions import Instruction, Ref
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.operations import METHODS, name_of
 from snntorch_binary.packed.spiking import Spiking

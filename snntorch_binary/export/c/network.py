@@ -20,7 +20,9 @@ from snntorch_binary.graph.tree import leaves, mapped
 from snntorch_binary.nn.neurons.base import Neuron
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.float_layers import NORM, POOL, geometry_of
-from snntorch_binary.packed.graph import PackedGraph, Ref, Scan, StepAtZero
+from snntorch_binary.packed.graph import PackedGraph
+from snntorch_binary.packed.graph_modules import Scan, StepAtZero
+from snntorch_binary.packed.instructions import Ref
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.operations import FUNCTIONS
 from snntorch_binary.packed.shaping import PackedFlatten, PackedMaxPool, SkipSteps

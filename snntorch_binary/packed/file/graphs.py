@@ -10,7 +10,9 @@ from torch import nn
 
 from snntorch_binary.graph.tree import leaves
 from snntorch_binary.packed.file.entry import Entry, PackedFileError, Read, Tensors, Write
-from snntorch_binary.packed.graph import Instruction, PackedGraph, Ref, Scan, is_reserved
+from snntorch_binary.packed.graph import PackedGraph, is_reserved
+from snntorch_binary.packed.graph_modules import Scan
+from snntorch_binary.packed.instructions import Instruction, Ref
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.operations import FUNCTIONS, METHODS
 from snntorch_binary.packed.shaping import PackedFlatten, PackedMaxPool

@@ -15,7 +15,8 @@ from snntorch_binary.packed.file.layers import LAYERS, geometry_to_entry, poolin
 from snntorch_binary.packed.file.neurons import first_version, neurons
 from snntorch_binary.packed.file.sequences import sequence_of, sequence_to_entry
 from snntorch_binary.packed.file.stock import STOCK
-from snntorch_binary.packed.graph import PackedGraph, Scan, StepAtZero
+from snntorch_binary.packed.graph import PackedGraph
+from snntorch_binary.packed.graph_modules import Scan, StepAtZero
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.shaping import PackedFlatten, PackedMaxPool, SkipSteps
 
