@@ -38,13 +38,13 @@ def _largest(sums, columns, lines, pooling, pooled):
     best, flat = pooled.reshape(-1), sums.reshape(-1)
     best[:] = -(2**31)
     for line in range(lines):
-        for column in range(across):
-            at = (line * across + column) * live
-            for i in range(window[0]):
-                first = ((line * step[0] + i) * columns + column * step[1]) * live
-                for j in range(window[1]):
+        for i in range(window[0]):
+            for j in range(window[1]):
+                first = ((line * step[0] + i) * columns + j) * live
+                for column in range(across):  # the innermost, so that no maximum waits for the one before
+                    at, source = (line * across + column) * live, first + column * step[1] * live
                     for c in range(0, live, 16):
-                        keep_larger(best, at + c, flat, first + j * live + c)
+                        keep_larger(best, at + c, flat, source + c)
 
 
 @njit(nogil=True, error_model="numpy")
