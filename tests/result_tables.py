@@ -341,7 +341,7 @@ TABLES = (
         (None,) * 3,
         name="microcontroller, convolutions",
     ),
-    Table("docs/recipes.rst", "| network | float | ST |", (None,) * 8, name="one line"),
+    Table("docs/recipes.rst", "| network | float | ST |", (None,) * 10, name="one line"),
     Table("docs/recipes.rst", "| ensemble of 10, one training |", (None,) * 4, name="posterior trials"),
 )
 
