@@ -218,12 +218,12 @@ def outputs_of(case):
     return torch.stack([read(member(x)) for member in packed.net])
 
 
-def scores_by_step(case):
-    """Class scores after every step, [T, K, B, C], added in the order of time."""
+def scores_by_step(case, scale=1.0):
+    """Class scores after every step, [T, K, B, C], added in the order of time; those that are means times a scale."""
     outputs = outputs_of(case)
     total, found = torch.zeros_like(outputs[:, 0]), []
     for step in range(outputs.shape[1]):
         total = total + outputs[:, step]
         count = case.counts or case.readout == "rate"
-        found.append(total / (step + 1) * (step + 1 if count else 1))
+        found.append(total / (step + 1) * (step + 1 if count else scale))
     return torch.stack(found)

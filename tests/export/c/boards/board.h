@@ -6,8 +6,8 @@
 
 void put(const char *text);
 void done(void);
-void begin_count(void);
-uint32_t count(void); /* since then: instructions, or as many of a clock that goes on with them */
 void board_main(void);
+void begin_count(void); /* of a Cortex-M */
+uint32_t count(void);   /* since then, of a clock that goes on with instructions */
 
 #endif

@@ -22,12 +22,3 @@ void done(void) {
     host(0x18, (const void *)0x20026);
     for (;;) {}
 }
-
-static uint32_t first;
-static uint32_t instructions(void) {
-    uint32_t n;
-    __asm__ volatile(".option push\n .option arch, +zicsr\n csrr %0, minstret\n .option pop" : "=r"(n));
-    return n;
-}
-void begin_count(void) { first = instructions(); }
-uint32_t count(void) { return instructions() - first; }
