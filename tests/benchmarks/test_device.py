@@ -24,6 +24,7 @@ from snntorch_binary.models import SpikingConvNet, SpikingMLP
 from snntorch_binary.packed import SpikeBits
 
 from .float_c import write_float_c
+from .instructions import by_function
 from .measure import medians, one_thread, spikes
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "export" / "c"))
@@ -41,7 +42,7 @@ NETWORKS = {
 }
 _PLACES = (
     "a word of weights holds a bit for each channel up to 32, at the cost of 32; what is done at every place does "
-    "not become less with fewer spikes (callgrind: taps of events 44 %, counts 27 %, pooling 15 %, neurons 11 %)"
+    "not become less with fewer spikes"
 )
 WHY = {
     "Cortex-M4, events in": _PLACES,
@@ -100,6 +101,7 @@ class Counted:
     scores: list
     weights: int
     ram: int
+    elf: Path
 
     @property
     def mean(self):
@@ -118,7 +120,7 @@ def counted(board, written, folder, x, score="float"):
         f"static const uint32_t first[] = {{{','.join(map(str, first))}}};\n"
     )
     sources = [*sorted(written.glob("*.c")), HERE / "count_steps.c"]
-    elf = boards.linked(board, folder, [], sources, written, ("-O2", f"-I{HERE}"))
+    elf = boards.linked(board, folder, [], sources, written, ("-O2", "-g", f"-I{HERE}"))
     counting = replace(board, emulator=(board.emulator[0], *_CLOCK, *board.emulator[1:]))
     words = [int(line[0], 16) for line in boards.executed(counting, elf)]
     loop, *steps = [round(word / _TICKS_PER_INSTRUCTION) for word in words[: len(events) + 1]]
@@ -131,7 +133,7 @@ def counted(board, written, folder, x, score="float"):
             of[found[2]] = int(found[1], 16)
     weights = sum(size for name, size in of.items() if re.fullmatch(r"(net_)?weights?\d+", name))
     memory = sum(size for name, size in of.items() if re.fullmatch(r"state|room\d+|events\d+", name))
-    return Counted(steps, scores, weights, memory)
+    return Counted(steps, scores, weights, memory, elf)
 
 
 def exported(board, subject, folder, members=1, fixed=False):
@@ -160,13 +162,16 @@ def opponent(board, subject, folder):
 def said(benchmark, capsys, subject):
     """Print a row with its ratio, and keep it."""
 
-    def say(row, ours, theirs, least, aim, unit="instructions a step"):
+    def say(row, ours, theirs, least, aim, unit="instructions a step", where=None):
         ratio, named = theirs / ours, f"{subject.name}: {row}"
         wanted = f"(least {least}x, aim {aim}x)" if least else ""
         with capsys.disabled():
             print(f"\n{named:60s} {ours:>11,} against {theirs:>11,} {unit}: {ratio:5.1f}x {wanted}", end="")
             if least and ratio < least:
                 print(f"\n    Why: {WHY.get(row, 'not known')}", end="")
+            if where:
+                most = ", ".join(f"{name} {share:.0%}" for name, share in where.items() if share > 0.01)
+                print(f"\n    Where: {most}", end="")
         benchmark.extra_info[named] = {"ours": ours, "theirs": theirs, "ratio": ratio, "least": least, "aim": aim}
 
     yield say
@@ -174,10 +179,12 @@ def said(benchmark, capsys, subject):
 
 
 def test_device_cortex_m4(said, tmp_path, subject):
-    ours, theirs = exported(M4, subject, tmp_path), opponent(M4, subject, tmp_path)
+    ours = exported(M4, subject, tmp_path)
+    where = by_function(M4, ours.elf)
+    theirs = opponent(M4, subject, tmp_path)
     said("flash of weights", ours.weights, theirs.weights, 30, 31, "bytes")
     said("RAM beside weights", ours.ram, theirs.ram, None, None, "bytes")
-    said("Cortex-M4, events in", ours.mean, theirs.mean, 4, 10)
+    said("Cortex-M4, events in", ours.mean, theirs.mean, 4, 10, where=where)
     ensemble = exported(M4, subject, tmp_path, members=10)
     said("Cortex-M4, ensemble of 10 against one", ensemble.mean, theirs.mean, 1, 2)
     assert len(set(ensemble.scores)) > 4

@@ -101,7 +101,11 @@ def _bits_of(node: Weighted, positive: Tensor) -> Tensor:
     if node.dense:
         return words_of(positive.flatten(1))
     outputs = positive.view(node.groups, -1, *positive.shape[1:])  # [groups, outputs, inputs, taps]
-    rows = outputs.permute(0, 2, 3, 1).flatten(0, 2)
+    if node.kind == "sum" and node.window is not None:  # along a row of places, what one sees is one run of taps
+        *across, along = node.window.geometry.kernel
+        rows = outputs.unflatten(3, (math.prod(across), along)).permute(0, 4, 3, 2, 1).flatten(0, 3)
+    else:
+        rows = outputs.permute(0, 2, 3, 1).flatten(0, 2)
     in_words = node.kind == "sum" and node.window is None and rows.shape[1] >= 32
     return words_of(rows if in_words else rows.reshape(1, -1))
 

@@ -39,7 +39,7 @@ class Plan:
         in_place: delays that are written where they are read, in the loop that computes what they will be.
         copied: delays that are written at the end of a step, in this order.
         rooms: elements of each room; of bits words.
-        planes: words of counters.
+        scratch: words of counters, and of the inputs of convolutions in another order.
     """
 
     program: Program
@@ -48,7 +48,7 @@ class Plan:
     in_place: dict[Node, list[Delay]] = field(default_factory=dict)
     copied: list[Delay] = field(default_factory=list)
     rooms: dict[str, int] = field(default_factory=dict)
-    planes: int = 0
+    scratch: int = 0
 
 
 def plan(program: Program) -> Plan:
@@ -64,7 +64,7 @@ def plan(program: Program) -> Plan:
     _place_delays(found, place, readers, end)
     _place_nodes(found, place, readers)
     counting = [node for node in program.nodes if isinstance(node, Weighted) and node.kind == "sum" and not node.dense]
-    found.planes = max((planes_of(node) * _counted_together(node) for node in counting), default=0)
+    found.scratch = max(map(_scratch_of, counting), default=0)
     return found
 
 
@@ -73,10 +73,14 @@ def planes_of(node: Weighted) -> int:
     return max(4, node.fan_in.bit_length())
 
 
-def _counted_together(node: Weighted) -> int:
-    """Return the words of outputs that are counted at once: of a convolution those of one group."""
-    positions = 1 if node.window is None else math.prod(node.window.after)
-    return positions * words(node.positive.shape[1] // node.groups)
+def _scratch_of(node: Weighted) -> int:
+    """Return the words that a layer counts in; of a convolution those of what a row of its output sees."""
+    if node.window is None:
+        return planes_of(node) * words(node.positive.shape[1])
+    geometry = node.window.geometry
+    *across, along = geometry.kernel
+    length = (node.window.after[-1] - 1) * geometry.stride[-1] + (along - 1) * geometry.dilation[-1] + 1
+    return words(length * math.prod(across) * node.positive.shape[2])
 
 
 def _groups(program: Program) -> list[Group]:

@@ -1,4 +1,7 @@
-"""The maximum before the scale: of counts it costs less than of real numbers, and of fewer numbers the scale does."""
+"""The maximum before the scale: of counts it costs less than of real numbers, and of fewer numbers the scale does.
+
+A convolution that takes it itself needs no room for what is not the largest.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from snntorch_binary.export.c.program import Const, Delay, Gather, Map, Node, Pool, Program, Weighted
+from snntorch_binary.export.c.program import Const, Delay, Gather, Map, Node, Pool, Program, Weighted, Window
 
 
 def pooled_first(program: Program) -> None:
@@ -23,14 +26,19 @@ def pooled_first(program: Program) -> None:
             continue
         counts = chain[0].sources[0]
         place = program.nodes.index(pool)
-        first = Pool(pool.size, "sum", counts, pool.window)
-        made: list[Node] = [first]
+        last: Node = counts
+        if isinstance(counts, Weighted) and _can_pool(counts, pool.window, program.users()[counts]):
+            counts.pool, counts.size = pool.window, pool.size
+        else:
+            last = Pool(pool.size, "sum", counts, pool.window)
+        made = [] if last is counts else [last]
         for each in chain:
-            operands = (_pooled(operand, pool) if isinstance(operand, Const) else made[-1] for operand in each.operands)
-            made.append(Map(pool.size, "real", each.name, tuple(operands)))
+            operands = (_pooled(operand, pool) if isinstance(operand, Const) else last for operand in each.operands)
+            last = Map(pool.size, "real", each.name, tuple(operands))
+            made.append(last)
         program.nodes[place : place + 1] = made
         for node in program.nodes:
-            _replace(node, pool, made[-1])
+            _replace(node, pool, last)
         program.nodes = [node for node in program.nodes if node not in chain]
 
 
@@ -48,6 +56,13 @@ def _chain(pool: Pool, users: dict[Node, list[Node]], read: Node) -> Iterator[Ma
         node = node.sources[0]
     if found and node.kind == "sum":
         yield from reversed(found)
+
+
+def _can_pool(counts: Weighted, window: Window, users: list[Node]) -> bool:
+    """Say whether a convolution can take the maximum itself: no one else reads it, and no count is taken twice."""
+    geometry = window.geometry
+    apart = all(kernel <= stride for kernel, stride in zip(geometry.kernel, geometry.stride, strict=True))
+    return counts.window is not None and len(users) == 1 and apart and set(geometry.dilation) == {1}
 
 
 def _keeps_order(name: str, constants: list[Const]) -> bool:

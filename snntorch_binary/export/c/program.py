@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -65,6 +66,12 @@ class Window:
     before: tuple[int, ...]
     after: tuple[int, ...]
 
+    @property
+    def over_one_place(self) -> Window:
+        """Windows over its output positions that see one of them each."""
+        ones = (1,) * len(self.after)
+        return Window(Geometry(ones, ones, ones, ((0, 0),) * len(ones)), self.after, self.after)
+
 
 @dataclass(eq=False)
 class Weighted(Node):
@@ -76,6 +83,7 @@ class Weighted(Node):
         groups: of a convolution.
         window: of a convolution; ``None`` where every output sees every input.
         dense: whether bits of whole words are counted, not spike by spike.
+        pool: of a convolution of spikes; windows over its output positions, each of which gives their maximum.
     """
 
     source: Node
@@ -83,6 +91,7 @@ class Weighted(Node):
     groups: int = 1
     window: Window | None = None
     dense: bool = False
+    pool: Window | None = None
 
     @property
     def sources(self) -> list[Node]:
@@ -93,6 +102,11 @@ class Weighted(Node):
     def fan_in(self) -> int:
         """Inputs of one output."""
         return int(self.positive.shape[-2] * self.positive.shape[-1])
+
+    @property
+    def num_sums(self) -> int:
+        """Sums that are computed, before any pooling."""
+        return int(self.positive.shape[-3]) * (1 if self.window is None else math.prod(self.window.after))
 
 
 @dataclass(eq=False)

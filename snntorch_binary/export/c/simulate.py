@@ -98,6 +98,8 @@ class Simulation:
             windows = _windows(x, node.window, 0).double()  # [B, C, Q, taps]
             parts = windows.unflatten(1, (node.groups, -1)).transpose(2, 3).flatten(3)  # [B, groups, Q, inputs]
             sums = torch.einsum("bgqi,goi->bgoq", parts, weights).flatten(1)
+        if node.pool is not None:
+            sums = _windows(sums, node.pool, float("-inf")).amax(-1).flatten(1)
         if isinstance(self.numbers, Fixed) or node.kind == "sum":
             return self._held(sums.round().long())
         return sums.float()

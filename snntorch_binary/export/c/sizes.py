@@ -77,10 +77,10 @@ def sizes_of(planned: Plan, constants: Constants, readout: Any) -> Sizes:
     delays = [node for node in program.nodes if isinstance(node, Delay)]
     member = readout.bytes + sum(4 * (words(node.size) if node.kind == "bit" else node.size) for node in delays)
     rooms = planned.rooms
-    shared = 4 * (rooms["bits"] + rooms["reals"] + planned.planes) + 4 * ((rooms["sums"] + 1) // 2)
+    shared = 4 * (rooms["bits"] + rooms["reals"] + planned.scratch) + 4 * ((rooms["sums"] + 1) // 2)
     shared += 4 * words(program.input.size) if program.input.kind == "bit" else 0
     layers = [node for node in program.nodes if isinstance(node, Weighted)]
-    additions = program.members * sum(node.size * node.fan_in for node in layers)
+    additions = program.members * sum(node.num_sums * node.fan_in for node in layers)
     updates = program.members * sum(node.size for node in program.nodes if isinstance(node, Map))
     other = constants.bytes - constants.bytes_of_weights
     return Sizes(constants.bytes_of_weights, other, 4 + program.members * member + shared, additions, updates)

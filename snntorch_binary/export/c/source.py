@@ -93,7 +93,7 @@ def _states(planned: Plan, numbers: Numbers) -> list[str]:
 def _rooms(planned: Plan, numbers: Numbers) -> list[str]:
     types = {"bits": "uint32_t", "sums": "int16_t", "reals": numbers.type}
     lines = [f"{types[room]} {room}[{size}];" for room, size in planned.rooms.items() if size]
-    lines += [f"uint32_t planes[{planned.planes}];"] if planned.planes else []
+    lines += [f"uint32_t scratch[{planned.scratch}];"] if planned.scratch else []
     if planned.program.input.kind == "bit":
         lines.append(f"uint32_t events[{words(planned.program.input.size)}];")
     return lines

@@ -142,18 +142,19 @@ class Steps:
     def _sums(self, node: Weighted) -> str:
         source, rows, outputs = self.array(node.source), self.constants.weights(node), node.positive.shape[1]
         out = self.array(node)
-        planes = f"s->planes, {planes_of(node)}u"
         if node.window is None and node.kind == "sum":
             if node.dense:
                 return f"snnb_sum_columns({source}, {node.source.size}u, {rows}, {outputs}u, {out});"
+            planes = f"s->scratch, {planes_of(node)}u"
             return f"snnb_sum_rows({source}, {node.source.size}u, {rows}, {outputs}u, {planes}, {out});"
         window = "0" if node.window is None else self.constants.window(node.window)
         channels = node.positive.shape[2] * node.groups
-        if node.kind == "sum":
-            given = f"{source}, {channels}u, {rows}, {outputs}u, {node.groups}u, {window}"
-            return f"snnb_sum_window({given}, {planes}, {out});"
+        given = f"{source}, {channels}u, {rows}, {outputs}u, {node.groups}u, {window}"
+        if node.window is not None and node.kind == "sum":
+            pool = self.constants.window(node.pool or node.window.over_one_place)
+            return f"snnb_sum_window({given}, {pool}, s->scratch, {out});"
         kind = "real" if isinstance(self.numbers, Floats) else "fixed"
-        return f"snnb_add_{kind}({source}, {channels}u, {rows}, {outputs}u, {node.groups}u, {window}, {out});"
+        return f"snnb_add_{kind}({given}, {out});"
 
     def _gathered(self, node: Gather) -> list[str]:
         places = self.constants.places(node.index)

@@ -13,12 +13,15 @@ from torch import nn
 import snntorch_binary as sb
 from snntorch_binary.export import c
 
-# Channels that fill less than a word, one, and more; windows with and without gaps and borders.
+# Channels that fill less than a word, one, and more; windows with and without gaps and borders; whether each count is in
+# one window at most: then the convolution takes the maximum itself.
 FORMS = [
-    (3, {}, {"kernel_size": 2}),
-    (32, {"padding": 2}, {"kernel_size": 3, "stride": 1, "padding": 1}),
-    (40, {"stride": 2, "padding": 1}, {"kernel_size": 2, "stride": 1}),
-    (36, {"dilation": 2, "groups": 2}, {"kernel_size": 2, "stride": 2, "dilation": 2}),
+    (3, {}, {"kernel_size": 2}, True),
+    (40, {"padding": 1, "groups": 2}, {"kernel_size": 3, "stride": 4, "padding": 1}, True),
+    (33, {"stride": 2, "padding": 2, "dilation": 2}, {"kernel_size": (1, 3)}, True),
+    (32, {"padding": 2}, {"kernel_size": 3, "stride": 1, "padding": 1}, False),
+    (40, {"stride": 2, "padding": 1}, {"kernel_size": 2, "stride": 1}, False),
+    (36, {"dilation": 2, "groups": 2}, {"kernel_size": 2, "stride": 2, "dilation": 2}, False),
 ]
 
 
@@ -34,15 +37,16 @@ def _case(outputs, convolution, pooling, signs):
     return networks.Case(sb.pack(net), networks.spikes(6, 2, 4, 9, 11))
 
 
-@pytest.mark.parametrize(("outputs", "convolution", "pooling"), FORMS)
+@pytest.mark.parametrize(("outputs", "convolution", "pooling", "apart"), FORMS)
 @pytest.mark.parametrize("signs", [[1.0], [1.0, -1.0]], ids=["up", "up and down"])
-def test_counts_are_pooled_where_scales_are_positive(outputs, convolution, pooling, signs, tmp_path):
+def test_counts_are_pooled_where_scales_are_positive(outputs, convolution, pooling, apart, signs, tmp_path):
     case = _case(outputs, convolution, pooling, signs)
     expected = networks.scores_by_step(case)
     assert 0.05 < expected[-1].mean() < 5.9
     device = host.Device(case.packed, tmp_path, sample=case.x)
     code = (device.folder / "net.c").read_text()
-    assert ("snnb_pool_sums(" in code, "snnb_pool_real(" in code) == (len(signs) == 1, len(signs) == 2)
+    real = len(signs) == 2
+    assert ("snnb_pool_sums(" in code, "snnb_pool_real(" in code) == (not real and not apart, real)
     for example in range(case.x.shape[1]):
         device.call("reset")
         for step in range(len(case.x)):

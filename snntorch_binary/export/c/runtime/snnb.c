@@ -121,12 +121,17 @@ static void take_sums(const uint32_t *planes, uint32_t words, uint32_t outputs, 
     }
 }
 
-/* Up to 32 bits from a place on; those behind them are 0. */
-static uint32_t bits_at(const uint32_t *bits, uint32_t place, uint32_t n) {
+/* At least n bits from a place on. */
+static uint32_t word_at(const uint32_t *bits, uint32_t place, uint32_t n) {
     const uint32_t shift = place & 31u;
     uint32_t word = bits[place >> 5] >> shift;
     if (shift + n > 32u) word |= bits[(place >> 5) + 1u] << (32u - shift);
-    return word & ((uint32_t)0xFFFFFFFFu >> (32u - n));
+    return word;
+}
+
+/* Up to 32 bits from a place on; those behind them are 0. */
+static uint32_t bits_at(const uint32_t *bits, uint32_t place, uint32_t n) {
+    return word_at(bits, place, n) & ((uint32_t)0xFFFFFFFFu >> (32u - n));
 }
 
 void snnb_sum_rows(const uint32_t *bits, uint32_t inputs, const uint32_t *rows, uint32_t outputs, uint32_t *planes,
@@ -171,142 +176,115 @@ static uint32_t volume(const uint16_t *sides) {
     return (uint32_t)sides[0] * sides[1] * sides[2];
 }
 
-/* The output position, along one dimension, that sees an input position by a tap; -1 where there is none. */
-static int32_t output_at(const snnb_window *w, unsigned d, uint32_t at, uint32_t tap) {
-    const int32_t place = (int32_t)(at * w->spread[d] + w->padding[d]) - (int32_t)(tap * w->dilation[d]);
-    int32_t q;
-    if (place < 0) return -1;
-    q = place / (int32_t)w->stride[d];
-    return q * (int32_t)w->stride[d] == place && q < (int32_t)w->after[d] ? q : -1;
-}
-
 /* The input position that an output position sees by a tap; -1 for padding. */
 static int32_t input_at(const snnb_window *w, unsigned d, uint32_t q, uint32_t tap) {
     const int32_t place = (int32_t)(q * w->stride[d] + tap * w->dilation[d]) - (int32_t)w->padding[d];
     int32_t at;
     if (place < 0) return -1;
-    at = place / (int32_t)w->spread[d];
+    at = w->spread[d] == 1u ? place : place / (int32_t)w->spread[d];
     return at * (int32_t)w->spread[d] == place && at < (int32_t)w->before[d] ? at : -1;
 }
 
-/* Whether what is left of an input's way, once it has gone by a tap, ends at an output place q of a dimension. */
-#define SNNB_REACHED(w, d, at, q)                                                                  \
-    ((at) >= 0 && ((q) = (w)->stride[d] == 1u ? (at) : (at) / (w)->stride[d], (q) < (w)->after[d]) && \
-     ((w)->stride[d] == 1u || (q) * (w)->stride[d] == (at)))
-
-/* The counters of a row of output places: for each the planes of some words, and how many spikes it has seen. */
-typedef struct {
-    uint32_t *planes;
-    uint32_t words, of_place, outputs;
-    int16_t *seen;
-} places;
-
-static void add_tap(const places *to, uint32_t q, const uint32_t *rows, uint32_t at) {
-    uint32_t k;
-    to->seen[q]++;
-    for (k = 0; k < to->words; k++) {
-        const uint32_t n = to->outputs - 32u * k < 32u ? to->outputs - 32u * k : 32u;
-        add_upwards(to->planes + q * to->of_place + k, to->words, bits_at(rows, at + 32u * k, n));
-    }
-}
-
-/* Adds an input to the places of a row that see it; its row of taps begins at a bit of rows. */
-static void add_row(const snnb_window *w, int32_t x, const uint32_t *rows, uint32_t at, const places *to) {
-    const int32_t after = w->after[2], kernel = w->kernel[2];
-    int32_t tap, q = 0;
-    if (w->stride[2] == 1u && w->dilation[2] == 1u && to->words == 1u) {
-        const int32_t first = x < after ? 0 : x - after + 1, last = x < kernel ? x : kernel - 1;
-        const uint32_t outputs = to->outputs, of_place = to->of_place;
-        uint32_t *here = to->planes + (uint32_t)(x - first + 1) * of_place; /* at most just behind the last one */
-        int16_t *seen = to->seen + (x - first + 1);
-        at += (uint32_t)first * outputs;
-        for (tap = first; tap <= last; tap++, at += outputs) {
-            here -= of_place;
-            seen--;
-            (*seen)++;
-            add_upwards(here, 1u, bits_at(rows, at, outputs));
-        }
-        return;
-    }
-    for (tap = 0; tap < kernel && x >= 0; tap++, x -= w->dilation[2], at += to->outputs)
-        if (SNNB_REACHED(w, 2, x, q)) add_tap(to, (uint32_t)q, rows, at);
-}
-
-static void add_taps(const snnb_window *w, const int32_t *begin, const uint32_t *rows, uint32_t at, const places *all) {
-    const uint32_t of_row = w->kernel[2] * all->outputs;
-    int32_t z, y, qz = 0, qy = 0;
-    uint32_t tz, ty;
-    places to = *all;
-    for (tz = 0, z = begin[0]; tz < w->kernel[0]; tz++, z -= w->dilation[0])
-        for (ty = 0, y = begin[1]; ty < w->kernel[1]; ty++, y -= w->dilation[1], at += of_row)
-            if (SNNB_REACHED(w, 0, z, qz) && SNNB_REACHED(w, 1, y, qy)) {
-                const int32_t row = (qz * w->after[1] + qy) * w->after[2];
-                to.planes = all->planes + (uint32_t)row * all->of_place;
-                to.seen = all->seen + row;
-                add_row(w, begin[2], rows, at, &to);
+/* What a row of output places sees, padding included: for each position along the row a bit for each tap across it and
+   each channel, so that what one place sees is one run of bits. */
+static void see_row(const snnb_window *w, const uint32_t *bits, uint32_t channel, uint32_t channels, uint32_t z,
+                    uint32_t y, uint32_t *seen) {
+    const uint32_t across = (uint32_t)w->kernel[0] * w->kernel[1] * channels, size = w->before[2];
+    const uint32_t last = (uint32_t)(w->after[2] - 1u) * w->stride[2] + (uint32_t)(w->kernel[2] - 1u) * w->dilation[2];
+    uint32_t tz, ty, c, x, word, to = 0;
+    memset(seen, 0, SNNB_WORDS((last + 1u) * across) * sizeof *seen);
+    for (tz = 0; tz < w->kernel[0]; tz++)
+        for (ty = 0; ty < w->kernel[1]; ty++, to += channels) {
+            const int32_t iz = input_at(w, 0, z, tz), iy = input_at(w, 1, y, ty);
+            if (iz < 0 || iy < 0) continue;
+            for (c = 0; c < channels; c++) {
+                const uint32_t at = (((channel + c) * w->before[0] + (uint32_t)iz) * w->before[1] + (uint32_t)iy) * size;
+                for (x = 0; x < size; x += 32u) {
+                    word = bits_at(bits, at + x, size - x < 32u ? size - x : 32u);
+                    for (; word != 0u; word &= word - 1u) {
+                        const uint32_t place = (x + lowest(word)) * w->spread[2] + w->padding[2];
+                        if (place <= last) SNNB_SET(seen, place * across + to + c);
+                    }
+                }
             }
+        }
 }
 
-/* Sums of up to 32 outputs, which stand apart. */
-static void take_apart(const uint32_t *planes, uint32_t words, uint32_t outputs, uint32_t seen, int16_t *sums,
-                       uint32_t apart) {
-    uint32_t num_planes = 0, low[8], high[8], k, o;
-    const int32_t silent = (int32_t)seen;
-    if (seen == 0u) {
-        for (o = 0; o < outputs; o++) sums[o * apart] = 0;
+/* Counters of up to 32 outputs; rows of weights wait until there are eight, which are added at once. */
+typedef struct {
+    uint32_t spikes, planes[16], waiting[8];
+    const uint32_t *eight[8];
+} counters;
+
+/* Adds the rows of the spikes among n bits; the first row begins at a bit, the next ones `apart` from it. */
+static void add_run(counters *to, const uint32_t *bits, uint32_t at, uint32_t n, const uint32_t *rows, uint32_t row,
+                    uint32_t apart, uint32_t outputs) {
+    uint32_t spikes = to->spikes, here, word;
+    for (; n > 0u; n -= here, at += here, row += here * apart) {
+        here = n < 32u ? n : 32u;
+        for (word = bits_at(bits, at, here); word != 0u; word &= word - 1u) {
+            to->waiting[spikes & 7u] = word_at(rows, row + lowest(word) * apart, outputs);
+            if ((++spikes & 7u) == 0u) add_eight(to->planes, 1u, to->eight);
+        }
+    }
+    to->spikes = spikes;
+}
+
+/* Raises sums, which stand apart, to those that were counted, and begins anew. */
+static void take_larger(counters *from, uint32_t outputs, int16_t *sums, uint32_t apart) {
+    const int32_t silent = (int32_t)from->spikes;
+    uint32_t low[8], high[8], num_planes = 0, k;
+    if (silent == 0) {
+        for (; outputs > 0u; outputs--, sums += apart)
+            if (*sums < 0) *sums = 0;
         return;
     }
-    while (seen >> num_planes != 0u) num_planes++; /* no count has more bits */
-    take_bytes(planes, words, num_planes < 8u ? num_planes : 8u, low);
-    if (num_planes > 8u) take_bytes(planes + 8u * words, words, num_planes - 8u, high);
-    for (k = 0; k < 8u && k < outputs; k++) {
-        uint32_t counts = low[k];
-        for (o = k; o < outputs; o += 8u, counts >>= 8)
-            sums[o * apart] = (int16_t)(2 * (int32_t)(counts & 255u) - silent);
-        if (num_planes <= 8u) continue;
-        for (o = k, counts = high[k]; o < outputs; o += 8u, counts >>= 8)
-            sums[o * apart] = (int16_t)(sums[o * apart] + (int16_t)((counts & 127u) << 9));
+    for (k = 0; k < (from->spikes & 7u); k++) add_upwards(from->planes, 1u, from->waiting[k]);
+    while (from->spikes >> num_planes != 0u) num_planes++; /* no count has more bits */
+    take_bytes(from->planes, 1u, num_planes < 8u ? num_planes : 8u, low);
+    if (num_planes > 8u) take_bytes(from->planes + 8, 1u, num_planes - 8u, high);
+    for (k = 0; k < outputs; k++, sums += apart) {
+        uint32_t count = (low[k & 7u] >> (k & 24u)) & 255u;
+        int32_t sum;
+        if (num_planes > 8u) count += ((high[k & 7u] >> (k & 24u)) & 255u) << 8;
+        sum = 2 * (int32_t)count - silent;
+        if (sum > *sums) *sums = (int16_t)sum;
     }
+    for (k = 0; from->spikes != 0u; from->spikes >>= 1) from->planes[k++] = 0;
 }
 
 void snnb_sum_window(const uint32_t *bits, uint32_t channels, const uint32_t *rows, uint32_t outputs, uint32_t groups,
-                     const snnb_window *window, uint32_t *planes, uint32_t num_planes, int16_t *sums) {
-    const snnb_window here_only = *window, *const w = &here_only; /* so that no sum can be one of its numbers */
-    const uint32_t after = volume(w->after), taps = volume(w->kernel), each = channels / groups;
-    const uint32_t of_group = outputs / groups, words = SNNB_WORDS(of_group);
-    uint32_t group, channel = 0, place = 0, z, y, x, k, o;
-    places all;
-    all.planes = planes;
-    all.words = words;
-    all.of_place = words * num_planes;
-    all.outputs = of_group;
-    for (group = 0; group < groups; group++, sums += of_group * after) {
-        memset(planes, 0, after * words * num_planes * sizeof *planes);
-        memset(sums, 0, after * sizeof *sums);
-        all.seen = sums; /* whose place the sums of the first output take */
-        for (; channel < (group + 1u) * each; channel++)
-            for (z = 0; z < w->before[0]; z++)
-                for (y = 0; y < w->before[1]; y++)
-                    for (x = 0; x < w->before[2]; x += 32u) {
-                        const uint32_t here = w->before[2] - x < 32u ? w->before[2] - x : 32u;
-                        uint32_t word = bits_at(bits, place, here);
-                        place += here;
-                        for (; word != 0u; word &= word - 1u) {
-                            int32_t begin[3];
-                            begin[0] = (int32_t)(z * w->spread[0] + w->padding[0]);
-                            begin[1] = (int32_t)(y * w->spread[1] + w->padding[1]);
-                            begin[2] = (int32_t)((x + lowest(word)) * w->spread[2] + w->padding[2]);
-                            add_taps(w, begin, rows, channel * taps * of_group, &all);
+                     const snnb_window *w, const snnb_window *pool, uint32_t *seen, int16_t *sums) {
+    const uint32_t after = volume(pool->after), each = channels / groups, of_group = outputs / groups;
+    const uint32_t across = (uint32_t)w->kernel[0] * w->kernel[1] * each, kernel = w->kernel[2], along = pool->after[2];
+    const uint32_t together = w->dilation[2] == 1u ? kernel : 1u; /* taps whose bits are one run */
+    uint32_t group, line, tap, q, t, first, k;
+    counters to;
+    memset(&to, 0, sizeof to);
+    for (k = 0; k < 8u; k++) to.eight[k] = to.waiting + k;
+    for (k = 0; k < outputs * after; k++) sums[k] = INT16_MIN;
+    for (group = 0; group < groups; group++, sums += of_group * after)
+        for (line = 0; line < (uint32_t)pool->after[0] * pool->after[1]; line++)
+            for (tap = 0; tap < (uint32_t)pool->kernel[0] * pool->kernel[1]; tap++) {
+                const int32_t z = input_at(pool, 0, line / pool->after[1], tap / pool->kernel[1]);
+                const int32_t y = input_at(pool, 1, line % pool->after[1], tap % pool->kernel[1]);
+                if (z < 0 || y < 0) continue;
+                see_row(w, bits, group * each, each, (uint32_t)z, (uint32_t)y, seen);
+                for (q = 0; q < along; q++)
+                    for (t = 0; t < pool->kernel[2]; t++) {
+                        const int32_t x = input_at(pool, 2, q, t);
+                        if (x < 0) continue;
+                        for (first = 0; first < of_group; first += 32u) {
+                            const uint32_t n = of_group - first < 32u ? of_group - first : 32u;
+                            for (k = 0; k < kernel; k += together) {
+                                const uint32_t at = ((uint32_t)x * w->stride[2] + k * w->dilation[2]) * across;
+                                const uint32_t row = (group * kernel + k) * across * of_group + first;
+                                add_run(&to, seen, at, together * across, rows, row, of_group, n);
+                            }
+                            take_larger(&to, n, sums + first * after + line * along + q, after);
                         }
                     }
-        for (k = 0; k < after; k++) {
-            const uint32_t seen = (uint32_t)sums[k];
-            for (o = 0; o < of_group; o += 32u) {
-                const uint32_t here = of_group - o < 32u ? of_group - o : 32u;
-                take_apart(planes + (k * num_planes * words + (o >> 5)), words, here, seen, sums + o * after + k, after);
             }
-        }
-    }
 }
 
 #define SNNB_INPUT_OF(w, q, tz, ty, tx, found)                                                             \
@@ -383,6 +361,15 @@ SNNB_ADD(snnb_add_fixed, int32_t, snnb_fixed_add, snnb_fixed_sub)
 SNNB_POOL(snnb_pool_sums, int16_t, INT16_MIN)
 SNNB_POOL(snnb_pool_real, float, -3.40282347e38f)
 SNNB_POOL(snnb_pool_fixed, int32_t, INT32_MIN)
+
+/* The output position, along one dimension, that sees an input position by a tap; -1 where there is none. */
+static int32_t output_at(const snnb_window *w, unsigned d, uint32_t at, uint32_t tap) {
+    const int32_t place = (int32_t)(at * w->spread[d] + w->padding[d]) - (int32_t)(tap * w->dilation[d]);
+    int32_t q;
+    if (place < 0) return -1;
+    q = place / (int32_t)w->stride[d];
+    return q * (int32_t)w->stride[d] == place && q < (int32_t)w->after[d] ? q : -1;
+}
 
 void snnb_pool_bits(const uint32_t *bits, uint32_t channels, const snnb_window *w, uint32_t *out) {
     const uint32_t size = volume(w->before), after = volume(w->after);

@@ -32,10 +32,11 @@ void snnb_sum_rows(const uint32_t *bits, uint32_t inputs, const uint32_t *rows, 
                    uint32_t num_planes, int16_t *sums);
 /* The same where many inputs spike: of each output a row of bits, one an input. */
 void snnb_sum_columns(const uint32_t *bits, uint32_t inputs, const uint32_t *columns, uint32_t outputs, int16_t *sums);
-/* A convolution. Of each input channel and tap a row of bits, one an output channel of its group, without gaps;
-   planes: for each output position SNNB_WORDS(outputs of a group) times the bits of the largest count. */
+/* A convolution, and the maximum over windows of it. For each tap along a row, tap across it and input channel of a group a
+   row of bits, one an output channel of the group, without gaps; seen: a bit for each position along a row that an output
+   sees, padding included, tap across it and input channel of a group. */
 void snnb_sum_window(const uint32_t *bits, uint32_t channels, const uint32_t *rows, uint32_t outputs, uint32_t groups,
-                     const snnb_window *window, uint32_t *planes, uint32_t num_planes, int16_t *sums);
+                     const snnb_window *window, const snnb_window *pool, uint32_t *seen, int16_t *sums);
 
 /* The same of real numbers, added one after the other; without a window every output sees every input. */
 void snnb_add_real(const float *x, uint32_t channels, const uint32_t *rows, uint32_t outputs, uint32_t groups,
