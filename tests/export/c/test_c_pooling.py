@@ -13,8 +13,8 @@ from torch import nn
 import snntorch_binary as sb
 from snntorch_binary.export import c
 
-# Channels that fill less than a word, one, and more; windows with and without gaps and borders; whether each count is in
-# one window at most: then the convolution takes the maximum itself.
+# Channels that fill less than a word, one, and more; windows with and without gaps and borders; whether a count is in
+# one window alone, so that the convolution takes the maximum itself.
 FORMS = [
     (3, {}, {"kernel_size": 2}, True),
     (40, {"padding": 1, "groups": 2}, {"kernel_size": 3, "stride": 4, "padding": 1}, True),

@@ -24,7 +24,8 @@ static uint32_t lowest(uint32_t x) {
 #endif
 }
 
-/* Counters of 32 outputs at once: a plane holds one bit of each. Eight rows go through a carry-save adder together. */
+/* Counters of 32 outputs at once: a plane holds one bit of each, and the planes of a word of outputs stand together. Eight
+   rows go through a carry-save adder together. */
 
 #define SNNB_CARRY(carry, sum, a, b)                   \
     do {                                               \
@@ -33,49 +34,43 @@ static uint32_t lowest(uint32_t x) {
         sum = u ^ (b);                                 \
     } while (0)
 
-static void add_upwards(uint32_t *plane, uint32_t words, uint32_t carry) {
-    if (carry == 0u) return;
-    for (;;) { /* no pointer is formed that is behind the planes */
+static void add_upwards(uint32_t *plane, uint32_t carry) {
+    while (carry != 0u) {
         const uint32_t both = *plane & carry;
-        *plane ^= carry;
-        if (both == 0u) return;
+        *plane++ ^= carry;
         carry = both;
-        plane += words;
     }
 }
 
-static void add_one(uint32_t *planes, uint32_t words, const uint32_t *row) {
-    uint32_t w;
-    for (w = 0; w < words; w++) add_upwards(planes + w, words, row[w]);
+static void add_one(uint32_t *planes, uint32_t num_planes, uint32_t words, const uint32_t *row) {
+    for (; words > 0u; words--, planes += num_planes) add_upwards(planes, *row++);
 }
 
-static void add_eight(uint32_t *planes, uint32_t words, const uint32_t *const *row) {
-    const uint32_t *const a = row[0], *const b = row[1], *const c = row[2], *const d = row[3];
-    const uint32_t *const e = row[4], *const f = row[5], *const g = row[6], *const h = row[7];
-    uint32_t w;
-    for (w = 0; w < words; w++) {
-        uint32_t one = planes[w], two = planes[words + w], four = planes[2u * words + w];
+/* Rows by where they begin, which a processor of few registers may look up again for each word. */
+static void add_eight(uint32_t *planes, uint32_t num_planes, uint32_t words, const uint32_t *rows, const uint32_t *from) {
+    for (; words > 0u; words--, planes += num_planes, rows++) {
+        uint32_t one = planes[0], two = planes[1], four = planes[2];
         uint32_t two_a, two_b, four_a, four_b, eight;
-        SNNB_CARRY(two_a, one, a[w], b[w]);
-        SNNB_CARRY(two_b, one, c[w], d[w]);
+        SNNB_CARRY(two_a, one, rows[from[0]], rows[from[1]]);
+        SNNB_CARRY(two_b, one, rows[from[2]], rows[from[3]]);
         SNNB_CARRY(four_a, two, two_a, two_b);
-        SNNB_CARRY(two_a, one, e[w], f[w]);
-        SNNB_CARRY(two_b, one, g[w], h[w]);
+        SNNB_CARRY(two_a, one, rows[from[4]], rows[from[5]]);
+        SNNB_CARRY(two_b, one, rows[from[6]], rows[from[7]]);
         SNNB_CARRY(four_b, two, two_a, two_b);
         SNNB_CARRY(eight, four, four_a, four_b);
-        planes[w] = one;
-        planes[words + w] = two;
-        planes[2u * words + w] = four;
-        add_upwards(planes + 3u * words + w, words, eight);
+        planes[0] = one;
+        planes[1] = two;
+        planes[2] = four;
+        add_upwards(planes + 3, eight);
     }
 }
 
 /* The counts of 32 outputs in up to 8 planes, as bytes: those of outputs k, k + 8, k + 16 and k + 24 in counts[k]. */
-static void take_bytes(const uint32_t *planes, uint32_t words, uint32_t num_planes, uint32_t *counts) {
+static void take_bytes(const uint32_t *planes, uint32_t num_planes, uint32_t *counts) {
     const uint32_t each = 0x01010101u;
     uint32_t a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
     while (num_planes > 0u) {
-        const uint32_t word = planes[--num_planes * words];
+        const uint32_t word = planes[--num_planes];
         a = (a << 1) + (word & each);
         b = (b << 1) + ((word >> 1) & each);
         c = (c << 1) + ((word >> 2) & each);
@@ -89,16 +84,16 @@ static void take_bytes(const uint32_t *planes, uint32_t words, uint32_t num_plan
     counts[4] = e, counts[5] = f, counts[6] = g, counts[7] = h;
 }
 
-static void take_sums(const uint32_t *planes, uint32_t words, uint32_t outputs, uint32_t spikes, int16_t *all) {
+static void take_sums(const uint32_t *planes, uint32_t of_word, uint32_t outputs, uint32_t spikes, int16_t *all) {
     uint32_t num_planes = 0, low[8], high[8], first, k, o;
     const int32_t silent = (int32_t)spikes;
     while (spikes >> num_planes != 0u) num_planes++; /* no count has more bits */
-    for (first = 0; first < outputs; first += 32u, planes++) {
+    for (first = 0; first < outputs; first += 32u, planes += of_word) {
         const uint32_t here = outputs - first < 32u ? outputs - first : 32u;
         int16_t *const sums = all + first;
-        take_bytes(planes, words, num_planes < 8u ? num_planes : 8u, low);
+        take_bytes(planes, num_planes < 8u ? num_planes : 8u, low);
         if (num_planes > 8u) {
-            take_bytes(planes + 8u * words, words, num_planes - 8u, high);
+            take_bytes(planes + 8, num_planes - 8u, high);
             for (o = 0; o < here; o++) {
                 const uint32_t at = o & 24u; /* of the byte */
                 const uint32_t count = ((low[o & 7u] >> at) & 255u) + (((high[o & 7u] >> at) & 255u) << 8);
@@ -137,28 +132,27 @@ static uint32_t bits_at(const uint32_t *bits, uint32_t place, uint32_t n) {
 void snnb_sum_rows(const uint32_t *bits, uint32_t inputs, const uint32_t *rows, uint32_t outputs, uint32_t *planes,
                    uint32_t num_planes, int16_t *sums) {
     const uint32_t words = SNNB_WORDS(outputs);
-    const uint32_t *waiting[8];
-    uint32_t n = 0, spikes = 0, k, i;
+    uint32_t waiting[8], n = 0, spikes = 0, k, i;
     for (k = 0; k < words * num_planes; k++) planes[k] = 0;
     for (k = 0; k < SNNB_WORDS(inputs); k++) {
         uint32_t word;
         for (word = bits[k]; word != 0u; word &= word - 1u) {
             const uint32_t input = 32u * k + lowest(word);
             if (outputs < 32u) {
-                add_upwards(planes, 1u, bits_at(rows, input * outputs, outputs));
+                add_upwards(planes, bits_at(rows, input * outputs, outputs));
                 spikes++;
                 continue;
             }
-            waiting[n++] = rows + input * words;
+            waiting[n++] = input * words;
             if (n == 8u) {
-                add_eight(planes, words, waiting);
+                add_eight(planes, num_planes, words, rows, waiting);
                 spikes += 8u;
                 n = 0;
             }
         }
     }
-    for (i = 0; i < n; i++) add_one(planes, words, waiting[i]);
-    take_sums(planes, words, outputs, spikes + n, sums);
+    for (i = 0; i < n; i++) add_one(planes, num_planes, words, rows + waiting[i]);
+    take_sums(planes, num_planes, outputs, spikes + n, sums);
 }
 
 void snnb_sum_columns(const uint32_t *bits, uint32_t inputs, const uint32_t *columns, uint32_t outputs, int16_t *sums) {
@@ -213,18 +207,18 @@ static void see_row(const snnb_window *w, const uint32_t *bits, uint32_t channel
 /* Counters of up to 32 outputs; rows of weights wait until there are eight, which are added at once. */
 typedef struct {
     uint32_t spikes, planes[16], waiting[8];
-    const uint32_t *eight[8];
 } counters;
 
 /* Adds the rows of the spikes among n bits; the first row begins at a bit, the next ones `apart` from it. */
 static void add_run(counters *to, const uint32_t *bits, uint32_t at, uint32_t n, const uint32_t *rows, uint32_t row,
                     uint32_t apart, uint32_t outputs) {
+    static const uint32_t in_order[8] = {0, 1, 2, 3, 4, 5, 6, 7};
     uint32_t spikes = to->spikes, here, word;
     for (; n > 0u; n -= here, at += here, row += here * apart) {
         here = n < 32u ? n : 32u;
         for (word = bits_at(bits, at, here); word != 0u; word &= word - 1u) {
             to->waiting[spikes & 7u] = word_at(rows, row + lowest(word) * apart, outputs);
-            if ((++spikes & 7u) == 0u) add_eight(to->planes, 1u, to->eight);
+            if ((++spikes & 7u) == 0u) add_eight(to->planes, 16u, 1u, to->waiting, in_order);
         }
     }
     to->spikes = spikes;
@@ -239,10 +233,10 @@ static void take_larger(counters *from, uint32_t outputs, int16_t *sums, uint32_
             if (*sums < 0) *sums = 0;
         return;
     }
-    for (k = 0; k < (from->spikes & 7u); k++) add_upwards(from->planes, 1u, from->waiting[k]);
+    for (k = 0; k < (from->spikes & 7u); k++) add_upwards(from->planes, from->waiting[k]);
     while (from->spikes >> num_planes != 0u) num_planes++; /* no count has more bits */
-    take_bytes(from->planes, 1u, num_planes < 8u ? num_planes : 8u, low);
-    if (num_planes > 8u) take_bytes(from->planes + 8, 1u, num_planes - 8u, high);
+    take_bytes(from->planes, num_planes < 8u ? num_planes : 8u, low);
+    if (num_planes > 8u) take_bytes(from->planes + 8, num_planes - 8u, high);
     for (k = 0; k < outputs; k++, sums += apart) {
         uint32_t count = (low[k & 7u] >> (k & 24u)) & 255u;
         int32_t sum;
@@ -261,7 +255,6 @@ void snnb_sum_window(const uint32_t *bits, uint32_t channels, const uint32_t *ro
     uint32_t group, line, tap, q, t, first, k;
     counters to;
     memset(&to, 0, sizeof to);
-    for (k = 0; k < 8u; k++) to.eight[k] = to.waiting + k;
     for (k = 0; k < outputs * after; k++) sums[k] = INT16_MIN;
     for (group = 0; group < groups; group++, sums += of_group * after)
         for (line = 0; line < (uint32_t)pool->after[0] * pool->after[1]; line++)
