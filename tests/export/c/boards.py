@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from host import WARNINGS, build, words_of
+from host import WARNINGS, build, objects, words_of
 
 import snntorch_binary as sb
 
@@ -81,7 +81,8 @@ def shown(board, written, x, folder, flags=("-O2",), spike_words=0):
     """
     header = (written / "net.h").read_text()
     (folder / "inputs.h").write_text(_inputs(x, header, spike_words))
-    elf = linked(board, folder, [written / "net.c", written / "snnb.c"], [HERE / "program.c"], written, flags)
+    runtime = objects(board.compiler, flags, written / "snnb.c")
+    elf = linked(board, folder, [written / "net.c"], [HERE / "program.c", runtime], written, flags)
     return _parsed(executed(board, elf), x, header)
 
 

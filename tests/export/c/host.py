@@ -70,7 +70,7 @@ class Device:
         shim = folder / "shim.c"
         shim.write_text(_SHIM.format(name=name))
         library = folder / "net.so"
-        runtime = objects(command, flags, self.folder / "snnb.c")
+        runtime = objects(command, (*flags, "-fPIC"), self.folder / "snnb.c")
         sources = [str(self.folder / f"{name}.c"), str(shim), "-x", "none", str(runtime)]
         options = [*WARNINGS, *flags, "-ffp-contract=off", "-fPIC", "-shared", f"-I{self.folder}"]
         build([*command, *options, *sources, "-lm", "-o", str(library)])
@@ -136,7 +136,7 @@ def objects(command, flags, source):
         folder = Path(tempfile.mkdtemp())
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         built = folder / "snnb.o"
-        build([*command, *WARNINGS, *flags, "-ffp-contract=off", "-fPIC", "-c", str(source), "-o", str(built)])
+        build([*command, *WARNINGS, *flags, "-ffp-contract=off", "-c", str(source), "-o", str(built)])
         _RUNTIMES[key] = built
     return _RUNTIMES[key]
 
