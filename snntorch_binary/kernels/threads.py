@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 
 import torch
@@ -27,18 +27,23 @@ def parts(count: int, numbers: int, multiple: int = 1) -> list[tuple[int, int]]:
 
 def in_threads(run: Callable[..., None], chosen: list[tuple[int, int]]) -> None:
     """Call ``run(begin, end)`` for every part, side by side; kernels let go of Python's lock meanwhile."""
-    if len(chosen) > 1:
-        waiting = [_pool(os.getpid(), len(chosen) - 1).submit(run, *part) for part in chosen[1:]]
+    waiting: list[Future[None]] = []
+    here = chosen[:1]
+    for part in chosen[1:]:
         try:
-            run(*chosen[0])
-        finally:
-            for one in waiting:
-                one.result()
-    else:
-        run(*chosen[0])
+            waiting.append(_pool(os.getpid()).submit(run, *part))
+        except RuntimeError:  # Python is about to end, and starts no work in threads any more
+            here.append(part)
+    try:
+        for part in here:
+            run(*part)
+    finally:
+        wait(waiting)
+    for one in waiting:
+        one.result()
 
 
 @cache
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """Return threads of this process: those of another one did not come along when it was forked."""
-    return ThreadPoolExecutor(threads, "snntorch_binary")
+def _pool(process: int) -> ThreadPoolExecutor:
+    """Return threads of this process, begun as they are needed; those of another did not come along in a fork."""
+    return ThreadPoolExecutor(os.cpu_count(), "snntorch_binary")

@@ -37,7 +37,7 @@ class BalancedBayes(AnswersWithDraws, STBiSNN):
         fuse: as there.
 
     Raises:
-        TypeError: ``rule`` is no rule whose weights are drawn by real latents.
+        TypeError: ``rule`` is no rule that draws by real latents.
         ValueError: an argument is out of its range, or the network follows another rule.
 
     Example:

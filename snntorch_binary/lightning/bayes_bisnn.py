@@ -23,7 +23,7 @@ class BayesBiSNN(AnswersWithDraws):
     """Bayes-BiSNN: a Bernoulli posterior over binary weights by natural gradient, answering with an ensemble.
 
     Args:
-        net: the network, float or with weights of a rule with a posterior, such as :class:`Bernoulli` (which then stay
+        net: the network, float or with weights of a rule with a prior, such as :class:`Bernoulli` (which then stay
             as they are).
         num_classes: as in :class:`SpikingModule`.
         lr: learning rate of the natural parameters.
@@ -50,7 +50,7 @@ class BayesBiSNN(AnswersWithDraws):
         fuse: as there.
 
     Raises:
-        TypeError: ``rule`` is no rule with a posterior.
+        TypeError: ``rule`` is no rule with a prior.
         ValueError: an argument is out of its range, or the network follows another rule.
 
     Example:
@@ -86,7 +86,7 @@ class BayesBiSNN(AnswersWithDraws):
         time_dim: int | None = None,
         fuse: bool = True,
     ) -> None:
-        if num_train_samples < 1:
+        if not isinstance(num_train_samples, int) or num_train_samples < 1:
             raise ValueError(expected("num_train_samples", "an integer of at least 1", num_train_samples))
         if rho is not None and not rho >= 0:
             raise ValueError(expected("rho", "a float of at least 0, or None", rho))

@@ -26,7 +26,7 @@ class AnswersWithDraws(SpikingModule):
     def _answer_with(self, num_validation_samples: int, num_test_samples: int) -> None:
         counts = {"num_validation_samples": num_validation_samples, "num_test_samples": num_test_samples}
         for name, count in counts.items():
-            if count < 1:
+            if not isinstance(count, int) or count < 1:
                 raise ValueError(expected(name, "an integer of at least 1", count))
             setattr(self, name, count)
 

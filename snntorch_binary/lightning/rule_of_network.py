@@ -46,7 +46,7 @@ def give_rule_(net: nn.Module, rule: WeightRule | None, default: WeightRule, sca
         layers = binary_layers(net)
     for name, layer in layers.items():
         if _kind(layer.rule) != _kind(default):
-            what = f"a network whose weights follow rules {_kind(default)}, such as {default!r}"
+            what = f"a network whose weights follow a rule {_kind(default)}, such as {default!r}"
             raise ValueError(expected("net", what, f"{layer.rule!r} in {name!r}"))
         if rule is not None and layer.rule != rule:
             what = f"None or the rule that the network has, {layer.rule!r} in {name!r}"
@@ -56,5 +56,5 @@ def give_rule_(net: nn.Module, rule: WeightRule | None, default: WeightRule, sca
 
 def _kind(rule: WeightRule) -> str:
     if rule.has_posterior:
-        return "with a posterior"
-    return "whose weights are drawn by real latents" if rule.is_drawn else "without a posterior"
+        return "with a prior"
+    return "that draws by real latents" if rule.is_drawn else "without draws"

@@ -21,7 +21,7 @@ class STBiSNN(SpikingModule):
     A float network becomes binary; its weights are where the latents start. Latents are kept in [-1, 1].
 
     Args:
-        net: the network, float or with weights of a rule without a posterior, such as :class:`Sign` (whose latents then
+        net: the network, float or with weights of a rule without draws, such as :class:`Sign` (whose latents then
             stay as they are).
         num_classes: as in :class:`SpikingModule`.
         lr: learning rate of the real parameters.
@@ -39,7 +39,7 @@ class STBiSNN(SpikingModule):
         fuse: as there.
 
     Raises:
-        TypeError: ``rule`` is no rule, or has a posterior.
+        TypeError: ``rule`` is no rule, or one whose weights are drawn.
         ValueError: an argument is out of its range, or the network follows another rule.
 
     Example:

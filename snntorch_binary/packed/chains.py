@@ -75,7 +75,7 @@ class Chain:
         bits = self.layer.entered(x)
         if not isinstance(bits, SpikeBits) or bits.words.device.type != "cpu":
             return None
-        maps = self.kept.of((self.layer, self.norm, self.scan.neuron), self._maps)
+        maps = self.kept.of_modules((self.layer, self.norm, self.pool, self.scan.neuron), self._maps)
         if maps is None or not goes_by_lines(maps.geometry, self.layer.groups, tuple(bits.positions)):
             return None
         shape = (*bits.lead, self.layer.out_channels, *maps.output_size(tuple(bits.positions)))
@@ -89,14 +89,15 @@ class Chain:
         """Return the layer with what follows it, or ``None`` where it cannot hold that."""
         neuron: Any = self.scan.neuron
         found = constants(neuron.over_time(output=False), self.layer.out_channels, self.layer.geometry.spatial)
-        norm = None if self.norm is None else norm_of(self.norm)
+        norm, pooling = None if self.norm is None else norm_of(self.norm), None
+        if self.pool is not None:
+            pooling = geometry_of(self.pool)
+            if pooling is None or not _is_simple(pooling):  # by now
+                return None
         if not isinstance(found, NeuronConstants) or not (norm is None or bool(torch.isfinite(norm[0]).all())):
             return None
         norms = None if norm is None else (norm[0][None], norm[1][None])
-        return Maps.of(self.layer, self._pooling(), norms, found, norm_is_pooled=self.norm_is_pooled)
-
-    def _pooling(self) -> Geometry | None:
-        return None if self.pool is None else geometry_of(self.pool)
+        return Maps.of(self.layer, pooling, norms, found, norm_is_pooled=self.norm_is_pooled)
 
 
 def chains_of(instructions: list[Instruction], output: Any, modules: Mapping[str, Any]) -> dict[int, Chain | Firing]:

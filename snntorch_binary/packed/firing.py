@@ -42,14 +42,14 @@ class Firing:
             return None
         steps, batch, channels, *positions = currents.shape
         neuron: Any = self.scan.neuron
-        (*sizes, found) = self.kept.of((neuron,), lambda: self._constants(channels, spatial))
+        (*sizes, found) = self.kept.of_modules((neuron,), lambda: self._constants(channels, spatial))
         if sizes != [channels, spatial]:
             (*_, found) = self._constants(channels, spatial)
         if not isinstance(found, NeuronConstants):
             return None
         if currents.stride(0) == 0:  # the same at every step
             currents = currents[:1]
-        rows = currents.movedim(2, -1).reshape(len(currents), batch, -1, channels)
+        rows = currents.movedim(2, -1).reshape(len(currents), batch, math.prod(positions), channels)
         values = found.per_member(1, 64 * -(-channels // 64))
         words = torch.zeros(steps, batch, math.prod(positions), values.shape[1] // 64, dtype=torch.int64)
         if words.numel():

@@ -14,6 +14,7 @@ from snntorch_binary.kernels.engine import compiled
 from snntorch_binary.kernels.memory import empty
 from snntorch_binary.packed.by_torch import of_transposed, padding_of_transposed, product_of
 from snntorch_binary.packed.geometry import Geometry
+from snntorch_binary.packed.kept import Kept
 from snntorch_binary.packed.layout import Layout
 from snntorch_binary.packed.maps import Maps, goes_by_lines
 from snntorch_binary.packed.neurons import fused_constants
@@ -109,7 +110,7 @@ class PackedLayer(nn.Module):
         self.neuron = neuron
         self.neuron_constants = None if neuron is None else fused_constants(neuron, outputs, geometry.spatial)
         self._prepared: tuple[Any, ...] | None = None
-        self._prepared_maps: tuple[int, Maps] | None = None
+        self._kept_maps: Kept[Maps] | None = None
         self._prepared_neurons: tuple[Any, ...] | None = None
         self._taps: tuple[torch.Size, tuple[int, ...], Any] | None = None
 
@@ -251,11 +252,11 @@ class PackedLayer(nn.Module):
 
     def _as_maps(self) -> Maps:
         """Return what the kernels of convolutions over maps take; kept for the same reason."""
-        version = self.weight_bits._version  # these are laid out anew, and do not see what is written to the weights
-        if self._prepared_maps is None or self._prepared_maps[0] != version:
-            norm = None if self.norm_scale is None or self.norm_bias is None else (self.norm_scale, self.norm_bias)
-            self._prepared_maps = (version, Maps.of(self, None, norm, self.neuron_constants))
-        return self._prepared_maps[1]
+        if self._kept_maps is None:
+            self._kept_maps = Kept()
+        norm = None if self.norm_scale is None or self.norm_bias is None else (self.norm_scale, self.norm_bias)
+        tensors = [self.weight_bits, self.scale, *(each for each in (self.biases, *(norm or ())) if each is not None)]
+        return self._kept_maps.of_tensors(tensors, lambda: Maps.of(self, None, norm, self.neuron_constants))
 
     def _filled(self, value: Tensor | None) -> Any:
         """[K, C_out] with every member filled up to whole words of zeros; nothing, where there is no value."""
@@ -347,14 +348,14 @@ class PackedLayer(nn.Module):
     # ---- staying consistent ------------------------------------------------------------------------
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        self._prepared = self._prepared_maps = None
+        self._prepared = self._kept_maps = None
         return super()._apply(fn, recurse)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         if prefix + "bias" in state_dict:  # as it was named before
             state_dict[prefix + "biases"] = state_dict.pop(prefix + "bias")
         super()._load_from_state_dict(state_dict, prefix, *args)
-        self._prepared = self._prepared_maps = None
+        self._prepared = self._kept_maps = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | dict.fromkeys(("_prepared", "_prepared_maps", "_prepared_neurons", "_taps"))
+        return self.__dict__ | dict.fromkeys(("_prepared", "_kept_maps", "_prepared_neurons", "_taps"))

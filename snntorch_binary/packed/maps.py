@@ -20,7 +20,7 @@ from snntorch_binary.packed.spikes import SpikeBits
 
 _LARGEST_FRAME = 2**20
 NOTHING, BITS, NUMBERS = 0, 1, 2
-"""What is added to currents."""
+"""What is added to currents, as the kernels call it."""
 
 _Norm = tuple[Tensor, Tensor]
 
@@ -121,7 +121,7 @@ class Maps:
         positions = self._places(bits.positions)[0]
         out = torch.zeros((steps, batch, math.prod(positions), layout.members * layout.width // 64), dtype=torch.int64)
         if out.numel():
-            behind = (_addend(added), *self._neurons, out.numpy())
+            behind = (_addend(added, self._constants[1]), *self._neurons, out.numpy())
             kernels.spikes(*self._given(bits, (steps, batch)), *self._constants, *behind)
         return out.view(steps, batch, *positions, layout.members, layout.width // 64)
 
@@ -184,13 +184,13 @@ def _as_2d(values: tuple[int, ...], filled: int = 1) -> tuple[int, int]:
     return values if len(values) == 2 else (filled, *values)  # type: ignore[return-value]
 
 
-def _addend(added: SpikeBits | Tensor | None) -> tuple[Any, ...]:
-    """Return what is added to currents as a kernel takes it: its kind, words and numbers [T, B, positions, ...]."""
+def _addend(added: SpikeBits | Tensor | None, width: int) -> tuple[Any, ...]:
+    """Return what is added to currents as a kernel takes it: its kind, words and numbers [T, B, positions, width]."""
     words, numbers = torch.empty(0, dtype=torch.int64), torch.empty(0)
     if isinstance(added, SpikeBits):
         words = added.words.flatten()
     elif added is not None:
-        fill = live_of(added.shape[2]) - added.shape[2]
+        fill = width - added.shape[2]
         numbers = added.movedim(2, -1)
         numbers = (F.pad(numbers, (0, fill)) if fill else numbers).flatten()
     kind = NOTHING if added is None else BITS if isinstance(added, SpikeBits) else NUMBERS

@@ -55,11 +55,21 @@ def _of_torch(name: str) -> Callable[..., Any] | None:
     return None
 
 
+def _arithmetic(name: str) -> Callable[..., Any]:
+    """Return an operator that takes torch's keywords, too."""
+
+    def compute(a: Any, b: Any, **options: Any) -> Any:
+        return getattr(torch, name)(a, b, **options) if options else getattr(operator, name)(a, b)
+
+    return compute
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{name: found for name in KNOWN_OPERATIONS if (found := _of_torch(name)) is not None},
     **{name: _made(name) for name in _MADE_OF_NOTHING},
     **{function.__name__: function for function in _OF_SEQUENCES},
-    **{name: getattr(operator, name) for name in ("add", "sub", "mul", "truediv", "getitem")},
+    **{name: _arithmetic(name) for name in ("add", "sub")},
+    **{name: getattr(operator, name) for name in ("mul", "truediv", "getitem")},
     "attribute": _attribute,
     "getattr": _attribute,
 }

@@ -74,7 +74,7 @@ class BalancedBernoulli(BalancedSign):
     gradient for its mean) times a factor that falls with the size of the latent.
 
     One line is enough: the network's own optimizer learns the latents at its own learning rate, in place of
-    :class:`snntorch_binary.optim.BayesBiSNN`, which takes them for weights without a posterior. There is no prior.
+    :class:`snntorch_binary.optim.BayesBiSNN`, which takes them for real weights. There is no prior, and no KL term.
 
     Args:
         sharpness: mean :math:`|w_r|` of a layer as torch initialises it, a positive float.
@@ -101,7 +101,8 @@ class BalancedBernoulli(BalancedSign):
     levels: ClassVar[tuple[float, ...] | None] = SIGNS
 
     def __post_init__(self) -> None:
-        if not (self.sharpness > 0 and math.isfinite(self.sharpness)):
+        number = isinstance(self.sharpness, (int, float)) and not isinstance(self.sharpness, bool)
+        if not (number and 0 < self.sharpness < math.inf):
             raise ValueError(expected("sharpness", "a positive float", self.sharpness))
 
     def needs_noise(self, kind: Kind) -> bool:

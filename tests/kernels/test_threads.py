@@ -2,6 +2,7 @@
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -108,6 +109,15 @@ def test_what_fails_in_a_thread_is_said():
 
     with pytest.raises(ValueError, match="in snntorch_binary"):
         threads.in_threads(run, [(0, 1), (1, 2)])
+
+
+def test_when_python_ends_work_is_done_here(monkeypatch):
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    monkeypatch.setattr(threads, "_pool", lambda process: pool)
+    done = []
+    threads.in_threads(lambda begin, end: done.append((begin, end)), [(0, 1), (1, 2), (2, 3)])
+    assert sorted(done) == [(0, 1), (1, 2), (2, 3)]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -129,12 +129,12 @@ def test_a_binary_network_has_its_rule():
         (
             BayesBiSNN,
             sb.Sign(),
-            r"a rule with a posterior, such as Bernoulli\(\), its JSON form or None, but got Sign",
+            r"a rule with a prior, such as Bernoulli\(\), its JSON form or None, but got Sign",
         ),
         (
             STBiSNN,
             sb.Bernoulli(),
-            r"a rule without a posterior, such as Sign\(\), its JSON form or None, but got B",
+            r"a rule without draws, such as Sign\(\), its JSON form or None, but got B",
         ),
         (BayesBiSNN, sb.Sign().to_json(), r"such as Bernoulli\(\), its JSON form or None, but got Sign\(\)"),
         (BayesBiSNN, {"rule": "bernoulli", "temperature": 1.0}, "`temperature` to be one of .* of Bernoulli"),
@@ -163,7 +163,7 @@ def test_a_rule_of_ones_own_without_a_posterior():
         module = STBiSNN(SpikingMLP(64, [8], 10), 10, rule=given)
         assert {layer.rule for layer in binary_layers(module.net).values()} == {Ternary()}
         assert module.hparams["rule"] == Ternary().to_json()
-    with pytest.raises(TypeError, match=r"a rule with a posterior, such as Bernoulli\(\), .* but got Ternary\(\)"):
+    with pytest.raises(TypeError, match=r"a rule with a prior, such as Bernoulli\(\), .* but got Ternary\(\)"):
         BayesBiSNN(SpikingMLP(64, [8], 10), 10, rule=Ternary())
 
 

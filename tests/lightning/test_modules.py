@@ -294,7 +294,7 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(rule, parameter, s
         (lambda net: BayesBiSNN(net, 10, rule={"rule": "bernoulli", "tau": 0.0}), "`tau` to be a positive float"),
         (
             lambda net: BayesBiSNN(STBiSNN(net, 10).net, 10),
-            "a network whose weights follow rules with a posterior",
+            "a network whose weights follow a rule with a prior",
         ),
         (lambda net: STBiSNN(torch.nn.Flatten(), 10), "Expected argument"),
     ],

@@ -18,6 +18,7 @@ from snntorch_binary.kernels import memory, use_engine
 from snntorch_binary.metrics import energy
 from snntorch_binary.packed import PackedLayer, SpikeBits, chains, firing, layout
 from snntorch_binary.packed.geometry import Geometry
+from snntorch_binary.packed.graph_modules import Scan
 from snntorch_binary.packed.layout import COLUMNS, ROWS
 
 pytest.importorskip("numba")
@@ -104,9 +105,9 @@ class OverTime(nn.Module):
 
 
 class Residual(nn.Module):
-    def __init__(self, short, neurons):
+    def __init__(self, short, neurons, channels=20):
         super().__init__()
-        self.conv, self.short, self.neurons = nn.Conv2d(20, 20, 3, padding=1), short, neurons
+        self.conv, self.short, self.neurons = nn.Conv2d(channels, channels, 3, padding=1), short, neurons
 
     def forward(self, x):
         return self.neurons(self.conv(x) + self.short(x))
@@ -147,6 +148,11 @@ STEPS = {
     ),
     "spikes added": lambda: after(Residual(nn.Identity(), leaky())),
     "numbers added": lambda: after(Residual(conv(20, 20, 1), leaky())),
+    "numbers added to many channels": lambda: nn.Sequential(
+        *(conv(2, 390, 5), leaky()), Residual(conv(390, 390, 1), leaky(), 390), conv(390, 5, 1), leaky()
+    ),
+    "every second place": lambda: after(conv(20, 20, 3), nn.MaxPool2d(1, 2), leaky()),
+    "lines left out": lambda: after(conv(20, 20, 3), nn.MaxPool2d((1, 2), (3, 1)), leaky()),
 }
 
 
@@ -240,15 +246,64 @@ def test_chains_see_what_becomes_of_their_tensors(name):
     assert torch.equal(packed(x), before)
 
 
-def test_an_ensemble_answers_as_its_members():
-    _, net = packed_step("pooled")
+@pytest.mark.parametrize("what", ["constants", "reset", "windows", "data of a norm", "scale of a layer"])
+def test_what_is_changed_later_is_seen(what):
+    packed, _ = packed_step("norm, pooled")
     x = spikes(6, 3, 2, 11, 12)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        packed = sb.pack(sb.Ensemble(net, num_members=3, readout=lambda y: y.mean(0).flatten(1)), x)
+    before = packed(x)
+    parts = list(packed.modules())
+    norm, pool = (next(each for each in parts if isinstance(each, of)) for of in (nn.BatchNorm2d, nn.MaxPool2d))
+    neurons = [each.neuron for each in parts if isinstance(each, Scan)]
+    if what == "constants":
+        for each in neurons:
+            each.threshold.fill_(0.05)
+    elif what == "reset":
+        for each in neurons:
+            each.reset_mechanism = "zero"
+    elif what == "windows":
+        pool.ceil_mode = True
+    elif what == "data of a norm":
+        norm.weight.data.neg_()
+    else:
+        for each in parts:
+            if isinstance(each, PackedLayer):
+                each.scale.mul_(3)
     found = packed(x)
     with use_engine("torch"):
+        expected = packed(x)
+    assert torch.equal(found, expected)
+    assert not torch.equal(found, before)
+
+
+def test_an_ensemble_answers_as_its_members(done):
+    _, net = packed_step("pooled")
+    x = spikes(6, 3, 2, 11, 12)
+    ensemble = sb.Ensemble(net, num_members=3, readout=lambda y: y.mean(0).flatten(1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        packed = sb.pack(ensemble, x)
+    done.clear()
+    found = packed(x)
+    assert done
+    assert all(each is not None for each in done)
+    torch.testing.assert_close(found, ensemble(x))
+    with use_engine("torch"):
         assert torch.equal(found, packed(x))
+
+
+def test_no_examples_and_no_gradients_of_any_kind():
+    torch.manual_seed(0)
+    step = nn.Sequential(conv(3, 20, 3), leaky(), conv(20, 4, 3), leaky())
+    net = OverTime(step).eval()
+    sb.binarize_(net, sb.Sign())
+    x = torch.randn(2, 3, 9, 9)
+    packed = sb.pack(net, x)
+    assert packed(x[:0]).shape == (6, 0, 4, 5, 5)
+    with torch.inference_mode():
+        layer = sb.nn.BinaryConv2d(20, 4, 3).eval()
+        given = spikes(2, 20, 6, 6)
+        assert torch.equal(sb.pack(layer)(given), layer(given))
+        assert torch.equal(copy.deepcopy(packed)(x), packed(x))
 
 
 @pytest.mark.parametrize("channels", [1, 20, 64, 70])
@@ -261,7 +316,10 @@ def test_spikes_come_back_channel_by_channel(channels):
 
 def test_large_results_are_memory_like_any_other(monkeypatch):
     monkeypatch.setattr(memory, "_LARGE", 1000)
+    made = []
+    monkeypatch.setattr(memory.mmap, "mmap", lambda *given, _of=memory.mmap.mmap: made.append(given) or _of(*given))
     found = memory.empty(10, 30, 7)
+    assert [size for _, size, *_ in made] == [8400] if hasattr(memory.mmap, "MADV_HUGEPAGE") else not made
     found.copy_(torch.arange(2100.0).view(10, 30, 7))
     kept = found[3]
     del found

@@ -30,7 +30,6 @@ def test_draws_have_the_probabilities_of_the_natural_parameter():
         drawn.append(layer.weight.detach() > 0)
     share, probability = torch.stack(drawn).double().mean(0), torch.sigmoid(2 * natural.double())
     assert ((share - probability).abs() < 5 * (probability * (1 - probability) / 400).sqrt() + 1e-4).all()
-    assert 0.3 < float(natural.abs().mean()) / (24**0.5 * layer.latent.detach().abs().mean()) < 2.1
 
 
 def test_a_mean_size_as_torch_starts_layers_is_the_sharpness():
@@ -162,7 +161,7 @@ def test_a_report_says_its_entropy_and_float_weights_return():
     assert torch.equal(plain[0].weight, net[0].latent)
 
 
-@pytest.mark.parametrize("sharpness", [0.0, -1.0, float("inf"), float("nan")])
+@pytest.mark.parametrize("sharpness", [0.0, -1.0, float("inf"), float("nan"), True, "8", None])
 def test_what_is_no_sharpness(sharpness):
     with pytest.raises(ValueError, match="`sharpness` to be a positive float"):
         sb.BalancedBernoulli(sharpness)
@@ -179,5 +178,5 @@ def test_modules_of_lightning_say_which_rules_they_learn():
     for kind in (STBiSNN, BayesBiSNN):
         with pytest.raises(TypeError, match="Expected argument `rule` to be a rule with"):
             kind(SpikingMLP(64, [32], 10), 10, rule=sb.BalancedBernoulli())
-    with pytest.raises(TypeError, match="whose weights are drawn by real latents, such as BalancedBernoulli"):
+    with pytest.raises(TypeError, match="a rule that draws by real latents, such as BalancedBernoulli"):
         BalancedBayes(SpikingMLP(64, [32], 10), 10, rule=sb.Sign())

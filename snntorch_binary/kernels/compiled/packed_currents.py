@@ -1,7 +1,7 @@
 """Neurons over maps of real currents, whose spikes are wanted as bits."""
 
 # packed_rows.py: 2d0b4d77
-# packed_firing.py: d7ed5c16
+# packed_firing.py: fda0982d
 from __future__ import annotations
 
 import numpy as np

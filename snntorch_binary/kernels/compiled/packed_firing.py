@@ -3,6 +3,7 @@
 What comes in is the sums of a packed convolution or real currents; what goes out is bits.
 """
 
+# packed_neurons.py: 3d8855aa
 # packed_rows.py: 2d0b4d77
 # float_vectors.py: 543b46e6
 from __future__ import annotations
@@ -25,14 +26,10 @@ from snntorch_binary.kernels.compiled.float_vectors import (
     where_above,
     zeros,
 )
+from snntorch_binary.kernels.compiled.packed_neurons import LEAKY, SRM, SUBTRACT, SYNAPTIC, TRACES, ZERO
 from snntorch_binary.kernels.compiled.packed_rows import aligned
 
 _f = np.float32
-
-LEAKY, SYNAPTIC, SRM = 0, 1, 2
-NONE, SUBTRACT, ZERO = 0, 1, 2
-TRACES = (0, 1, 3)
-"""Traces of a neuron of each kind, beside its membrane potential."""
 
 NOTHING, BITS, NUMBERS = 0, 1, 2
 """What is added to currents."""

@@ -9,7 +9,7 @@ Some lines of outputs at a time, so that nothing but bits, or the currents that 
 # packed_products.py: f84eb3df
 # packed_neurons.py: 3d8855aa
 # vectors.py: 08204e43
-# packed_firing.py: d7ed5c16
+# packed_firing.py: fda0982d
 from __future__ import annotations
 
 import numpy as np
@@ -48,6 +48,13 @@ def _largest(sums, columns, lines, pooling, pooled):
 
 
 @njit(nogil=True, error_model="numpy")
+def _is_pooled(pooling):
+    """Say whether there is something to pool: windows of one with a step leave out sums."""
+    window, step, _ = pooling
+    return window[0] * window[1] * step[0] * step[1] > 1
+
+
+@njit(nogil=True, error_model="numpy")
 def _room(geometry, pooling, blocks, size, live):
     """Return what a layer computes in: how many lines are gathered and summed at once, frames, rows, and sums."""
     (height, width), kernel, _, _, before, after = geometry
@@ -64,7 +71,7 @@ def _room(geometry, pooling, blocks, size, live):
     scratch = np.empty(64 * words + 72, np.int64), aligned(64 * PLANES).view(np.int64), np.empty(n, np.int64)
     sums = aligned(4 * n * live).view(np.int32).reshape(n, live)
     pooled = sums
-    if window[0] * window[1] > 1:
+    if _is_pooled(pooling):
         pooled = aligned(4 * lines * across * live).view(np.int32).reshape(lines * across, live)
     return (lines, gathered, columns), (framed, parts), rows, scratch, (sums, pooled)
 
@@ -98,7 +105,7 @@ def _sum(rows, wide, first, lines, columns, pooling, blocks, products, layout, s
                 by_rows(seen, columns, products, blocks[j, 1], inputs, stride, found, blocks[j, 2], active, planes)
             else:
                 by_pairs(rows[j], begin, columns, products, blocks[j, 1], outputs, found, blocks[j, 2], silent)
-    if window[0] * window[1] > 1:
+    if _is_pooled(pooling):
         _largest(every, columns, lines, pooling, pooled)
 
 
