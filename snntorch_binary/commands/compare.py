@@ -162,7 +162,12 @@ def run(options: argparse.Namespace) -> None:
         sizes.report_sizes(several, out)
         console.print(f"Written to {out}: results.json, sizes.png", highlight=False, markup=False, soft_wrap=True)
     else:
-        carry_out(of_sizes[0] if of_sizes else experiment, out, console, jobs, options.ood, options.anytime, shift)
+        try:
+            carry_out(of_sizes[0] if of_sizes else experiment, out, console, jobs, options.ood, options.anytime, shift)
+        except BrokenPipeError:  # whoever reads the tables has seen enough
+            if (out / "results.json").is_file():
+                write_csv(out, options.arguments)
+            raise
     write_csv(out, options.arguments)
 
 

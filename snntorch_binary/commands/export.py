@@ -119,11 +119,14 @@ def _sample(run: TrainedRun) -> Tensor:
 
 
 def _spikes(run: TrainedRun, num_steps: int | None) -> Tensor:
-    """Return spikes of two examples, in the order in which the network takes them."""
+    """Return two examples of spikes, or of numbers where it is shown these, as the network takes them."""
     described = run.description
     steps = [] if num_steps is None else [num_steps]
     shape = [2, *steps] if described.data.get("time", "first") == "batch-first" else [*steps, 2]
-    return torch.randint(0, 2, (*shape, *described.input_shape), generator=torch.Generator().manual_seed(0)).float()
+    generator = torch.Generator().manual_seed(0)
+    if described.shown_numbers:
+        return torch.rand(*shape, *described.input_shape, generator=generator)
+    return torch.randint(0, 2, (*shape, *described.input_shape), generator=generator).float()
 
 
 def _to_packed(run: TrainedRun, path: Path, options: argparse.Namespace) -> str:
@@ -140,7 +143,9 @@ def _packed(run: TrainedRun, options: argparse.Namespace) -> tuple[nn.Module, Te
     from snntorch_binary import Ensemble, pack
 
     net, reading, shown = run.net, dict(run.description.reading), _sample(run)
-    sample = None if isinstance(net, nn.Sequential) else shown
+    if run.description.shown_numbers and isinstance(net, nn.Sequential):
+        shown = _spikes(run, run.description.num_steps)
+    sample = None if isinstance(net, nn.Sequential) and not run.description.shown_numbers else shown
     if not binary_layers(net):
         raise ValueError(expected("RUN", f"one of binary weights for --to {options.to}", "one in full precision"))
     if options.weights == "mean":

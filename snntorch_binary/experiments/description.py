@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import snntorch_binary
 from snntorch_binary._errors import expected, in_one_line
@@ -55,6 +55,7 @@ class RunDescription:
         reading: ``readout``, ``readout_scale``, ``step`` and ``time_dim``; see :class:`SpikingModule`.
         num_members: members of its ensemble.
         part: ``seed``, ``fold`` and ``num_folds`` of the data it learned from; nothing where it does not say.
+        shown_numbers: whether inputs are real numbers, and not spikes alone.
     """
 
     network: Named
@@ -68,6 +69,7 @@ class RunDescription:
     reading: Mapping[str, Any] = field(default_factory=dict)
     num_members: int = 10
     part: Mapping[str, Any] = field(default_factory=dict)
+    shown_numbers: bool = False
 
     def write(self, folder: Path) -> None:
         """Write it to a run's folder.
@@ -90,6 +92,11 @@ class TrainedRun:
     path: Path
     norms: NormsOfDraws | None = None
     """Statistics of its batch norms for the mode and each member, where weights are drawn."""
+
+
+def has_numbers(x: Tensor) -> bool:
+    """Say whether inputs hold anything but 0 and 1."""
+    return not bool(((x == 0) | (x == 1)).all())
 
 
 def weights_of(net: nn.Module) -> dict[str, Any] | None:
@@ -244,6 +251,7 @@ def _check(found: RunDescription) -> None:
         found.num_steps is None or whole(found.num_steps, 1, 2**20),
         whole(found.num_members, 1, 10_000),
         isinstance(found.data, dict),
+        isinstance(found.shown_numbers, bool),
         all(isinstance(name, str) for name in found.class_names),
         all(whole(size, 0, 2**24) for size in found.input_shape),
         isinstance(reading, dict) and reading.keys() <= set(READING),

@@ -14,7 +14,7 @@ from torch import nn
 from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary.data import describe
 from snntorch_binary.experiments.data import LoadedData, ShippedData, Source, UserData, data_of
-from snntorch_binary.experiments.description import READING, RunDescription, weights_of
+from snntorch_binary.experiments.description import READING, RunDescription, has_numbers, weights_of
 from snntorch_binary.experiments.named import Named, make_network
 from snntorch_binary.experiments.rules import Rule, rules_of
 from snntorch_binary.inference.readout import DEFAULT_READOUT, ReadoutName, check_readout, check_time_dim
@@ -122,6 +122,7 @@ class Experiment:
             {name: getattr(self, name) for name in READING},
             getattr(rule, "num_members", 1),
             {"seed": seed, "fold": fold, "num_folds": self.num_folds},
+            has_numbers(next(iter(data.validation()))[0]),
         )
 
     @torch.no_grad()
@@ -182,6 +183,11 @@ class Experiment:
         """Return what all runs depend on as plain values: all but rules and seeds, of which there can be more later."""
         shared = ("epochs", "batch_size", "num_folds", "credit", "fuse", *READING)
         found = {"network": self.network.plain(), "data": self.data.plain()}
+        source = self.network.source("network")
+        if isinstance(self.data, UserData):
+            source |= self.data.named.source("data")
+        if source:
+            found["code"] = source
         return as_plain({**found, **{name: getattr(self, name) for name in shared}})
 
     def with_changes(self, **changes: Any) -> Experiment:

@@ -124,6 +124,7 @@ def look_at(name: str, part: Dataset[Any] | DataLoader[Any]) -> Look:
     """Return the labels of a part and the shape of its inputs, having seen all of them once."""
     if isinstance(part, TensorDataset):
         x, labels = part.tensors
+        _check_finite(name, x)
         return Look(_labels(name, labels), tuple(x.shape[1:]))
     labels_of: list[Tensor] = []
     shapes: dict[str, tuple[int, ...]] = {}
@@ -132,12 +133,18 @@ def look_at(name: str, part: Dataset[Any] | DataLoader[Any]) -> Look:
             what = f"of pairs of an input and its label in its {name} part"
             raise ValueError(expected("data", what, in_one_line(repr(example), 80)))
         x, label = (_number(name, each) for each in example)
+        _check_finite(name, x, "" if isinstance(part, DataLoader) else f" in example {place}")
         if not isinstance(part, DataLoader):
             shapes[f"{name} example {place}"] = tuple(x.shape)
         labels_of.append(label.reshape(-1) if isinstance(part, DataLoader) else label[None])
     if not labels_of:
         raise ValueError(expected("data", f"with examples in its {name} part", "none"))
     return Look(_labels(name, torch.cat(labels_of)), None if isinstance(part, DataLoader) else same_shape(shapes))
+
+
+def _check_finite(name: str, x: Tensor, where: str = "") -> None:
+    if x.is_floating_point() and not bool(torch.isfinite(x).all()):
+        raise ValueError(expected("data", f"with finite inputs in its {name} part", f"NaN or infinite ones{where}"))
 
 
 def _all(part: Dataset[Any] | DataLoader[Any]) -> Iterator[Any]:

@@ -117,6 +117,8 @@ def carry_out(
     trained = _several(todo, out, progress, at_once) if at_once > 1 else _in_turn(todo, folders, progress)
     results = {}
     with progress:
+        if finished:
+            progress.note(f"{len(finished)} of {len(plan)} were done before, and are not trained again.")
         for run, result in chain(finished, trained):
             results[run.name] = result
             progress.finish(say_of(run.name, result), run.name)

@@ -176,7 +176,8 @@ def test_the_same_command_again_trains_nothing_and_says_the_same(unbroken, capsy
     assert main(["compare", "digits", *TINY, "--seeds", "0,1", "--out", str(unbroken)]) == 0
     assert {path: path.read_bytes() for path in unbroken.glob("*.json")} == before
     text = capsys.readouterr().out
-    lines = text.splitlines()
+    first, *lines = text.splitlines()
+    assert first == "6 of 6 were done before, and are not trained again."
     assert lines[0].startswith("[1/6] full-precision-seed0")
     assert all("validation accuracy" in line for line in lines[:6])
     assert "mode" in lines[2]

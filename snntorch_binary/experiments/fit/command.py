@@ -16,7 +16,7 @@ from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary._files import remove_parts
 from snntorch_binary.checkpoint import check_format
 from snntorch_binary.experiments.config import shipped
-from snntorch_binary.experiments.description import READING, RunDescription, weights_of
+from snntorch_binary.experiments.description import READING, RunDescription, has_numbers, weights_of
 from snntorch_binary.experiments.named import Named
 from snntorch_binary.lightning.data import SpikeDataModule
 from snntorch_binary.lightning.plain_checkpoints import (
@@ -251,10 +251,16 @@ def describe(module: SpikingModule, config: Any, data: SpikeDataModule) -> RunDe
         splits.num_steps,
         {name: getattr(module, name) for name in READING},
         getattr(module, "num_test_samples", 1),
+        shown_numbers=has_numbers(splits.train[0][0]),
     )
 
 
-_RULES = {"SpikingModule": "full-precision", "STBiSNN": "st", "BayesBiSNN": "bayes"}
+_RULES = {
+    "SpikingModule": "full-precision",
+    "STBiSNN": "st",
+    "BayesBiSNN": "bayes",
+    "BalancedBayes": "balanced-bayes",
+}
 
 
 def _data_of(data: SpikeDataModule) -> dict[str, Any]:
