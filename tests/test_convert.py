@@ -120,7 +120,7 @@ def test_of_tied_layers_filter_fn_takes_all_or_none():
     assert report.converted == ("1",)
     assert report.skipped == {
         "0.0": "its weight is shared with Linear, which stays real",
-        "0.2": "filter_fn said no",
+        "0.2": "left real, as filter_fn says",
     }
     assert torch.equal(net[0][0].weight, before)
     assert torch.equal(net[0][2].weight, before)
@@ -223,7 +223,7 @@ def test_what_is_not_converted_and_why():
     assert report.converted == ("linear",)
     assert asked == [(net["linear"], "linear"), (net["refused"], "refused")]
     reasons = {
-        "refused": "filter_fn said no",
+        "refused": "left real, as filter_fn says",
         "subclass": "a subclass of Linear",
         "parametrized": "parametrized",
         "lazy": "run the model once before",

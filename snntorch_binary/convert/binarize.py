@@ -69,7 +69,7 @@ def binarize_(
         >>> net = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.LayerNorm(4), torch.nn.Linear(4, 2))
         >>> report = sb.binarize_(net, sb.Bernoulli(), lambda module, name: name != "2")
         >>> report.converted, report.skipped
-        (('0',), {'2': 'filter_fn said no'})
+        (('0',), {'2': 'left real, as filter_fn says'})
         >>> net = torch.nn.Sequential(torch.nn.Linear(8, 64), torch.nn.Linear(64, 64), torch.nn.Linear(64, 2))
         >>> report = sb.binarize_(net, sb.Sign(), "all but first and last")
         >>> report.converted, round(report.bits_per_weight, 2)

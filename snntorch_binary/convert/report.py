@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from snntorch_binary._text import table
 
-ASKED = "filter_fn said no"
+ASKED = "left real, as filter_fn says"
 
 
 @dataclass(frozen=True)

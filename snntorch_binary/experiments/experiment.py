@@ -136,12 +136,17 @@ class Experiment:
         few = x[:, :2] if getattr(self.data, "time", "first") == "first" else x[:2]
         training = module.training
         try:
-            module.eval().answers(few, final=False)
+            answers = module.eval().answers(few, final=False)
         except Exception as error:  # whatever a user's network does with data that do not fit it
             what = f"a network that takes the data, {list(few.shape)}, and returns what a readout reads"
             why = in_one_line(f"{self.network_of(rule).class_path}: {type(error).__name__}: {error}", 400)
             raise ValueError(expected("network", what, why)) from error
         module.train(training)
+        time = getattr(self.data, "time", "first")
+        examples, answered = few.shape[time == "first"], len(next(iter(answers.values())))
+        if examples != answered:
+            what = f"data whose `time` says where their time steps are, for {examples} answers to {examples} examples"
+            raise ValueError(expected("data", what, f"{answered} answers with time: {time}"))
 
     def try_out(self) -> None:
         """Answer two examples with each rule's untrained network.

@@ -233,7 +233,7 @@ def test_some_weights_of_a_cell_may_stay_real():
     recurrent = cell.recurrent_weights
     report = sb.binarize_(cell, sb.Sign(), lambda module, name: not name.endswith("recurrent_weights"))
     assert report.converted == ("synapses.input_weights",)
-    assert report.skipped == {"synapses.recurrent_weights": "filter_fn said no"}
+    assert report.skipped == {"synapses.recurrent_weights": "left real, as filter_fn says"}
     assert cell.recurrent_weights is recurrent
     drive(cell).sum().backward()
     assert cell.synapses["input_weights"].latent.grad.any()
