@@ -196,6 +196,7 @@ BAD = {
     "a label beyond": (data("beyond"), ["`data`", "labels in 0..2", "0 to 3"]),
     "words": (data("words"), ["`data`", "of numbers in its train part"]),
     "an unknown time": (data("good", time="last"), ["`data`", "time", "last"]),
+    "another time": (data("good", time="none"), ["`data`", "`time`", "2 answers to 2 examples", "time: none"]),
     "an unknown key of data": (data("good", shuffle=True), ["`data`", "shuffle"]),
     "no such function": (data("best"), ["`data`", "'bad_data.best'"]),
     "an unknown set": ({"data": {"name": "cifar11"}}, ["`name`", "'cifar11'"]),
