@@ -33,7 +33,7 @@ class Events:
     def of(x: Tensor) -> Events | None:
         """List the spikes of x, if it holds nothing but 0 and 1 and at most :data:`MAX_DENSITY` of it spikes."""
         kernels = compiled("events", x.detach())
-        if kernels is None or not x.numel():
+        if kernels is None or not x.shape[-1]:
             return None
         rows = x.detach().view(-1, x.shape[-1])
         most = int(MAX_DENSITY * rows.numel())

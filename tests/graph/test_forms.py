@@ -227,7 +227,8 @@ def test_fused_training_learns_the_same(name):
     for fuse in (False, True):
         net, x = made(name, dropout=False)
         network = (sb.fuse(net, x) if fuse else net).train()
-        optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+        # Adam makes whole steps of gradients that are rounding alone, as those of a bias before a batch norm are.
+        optimizer = torch.optim.SGD(network.parameters(), 0.03)
         labels, losses = torch.tensor([0, 2, 4]), []
         for _ in range(10):
             scores = network(x)
