@@ -135,7 +135,7 @@ def find(name: str, rules: Sequence[str] | None, credit: str) -> Path:
 
     Args:
         name: a shipped experiment, or the data set that its name begins with.
-        rules: the rules that are wanted, or ``None`` for those it has.
+        rules: the rules that are wanted, or ``None`` for those it has; what fits any network needs no settings.
         credit: ``"through-time"``, ``"local"`` or ``"online"``.
 
     Raises:
@@ -148,7 +148,7 @@ def find(name: str, rules: Sequence[str] | None, credit: str) -> Path:
     if rules is not None:
         _check_rules(rules)
     own = read_file(known[name])
-    local, wanted = credit != "through-time", set(rules or ())
+    local, wanted = credit != "through-time", {rule for rule in rules or () if not RULES[rule].fits_any_network}
     if wanted <= _by_name(own["rules"]).keys() and (not local or own["credit"] != "through-time"):
         return known[name]
     others = {each: read_file(path) for each, path in known.items() if each.startswith(f"{name}-")}

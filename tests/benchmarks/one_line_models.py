@@ -1,5 +1,7 @@
 """Spiking networks as people write them, each a float network in the form of a tutorial or of a public model."""
 
+from itertools import pairwise
+
 import snntorch as snn
 import torch
 from snntorch import utils
@@ -117,7 +119,7 @@ class NormDropout(nn.Module):
 
 
 class Residual(nn.Module):
-    """Three residual blocks of two convolutions with batch norms: eight layers."""
+    """Residual blocks of two convolutions with batch norms; three of them by default, which is eight layers."""
 
     class Block(nn.Module):
         def __init__(self, inputs: int, outputs: int, stride: int) -> None:
@@ -135,15 +137,15 @@ class Residual(nn.Module):
             out = self.lif1(self.bn1(self.conv1(x)))
             return self.lif2(self.bn2(self.conv2(out)) + self.shortcut(x))
 
-    def __init__(self) -> None:
+    def __init__(self, blocks=((8, 8, 1), (8, 16, 2), (16, 32, 2))) -> None:
         super().__init__()
         self.conv, self.bn, self.lif = (
             nn.Conv2d(1, 8, 3, 2, 1, bias=False),
             nn.BatchNorm2d(8),
             snn.Leaky(beta=0.5, init_hidden=True),
         )
-        self.blocks = nn.ModuleList([self.Block(8, 8, 1), self.Block(8, 16, 2), self.Block(16, 32, 2)])
-        self.fc = nn.Linear(32, 10)
+        self.blocks = nn.ModuleList(self.Block(*block) for block in blocks)
+        self.fc = nn.Linear(blocks[-1][1], 10)
 
     def forward(self, x):
         utils.reset(self)
@@ -156,6 +158,42 @@ class Residual(nn.Module):
             for block in self.blocks:
                 out = block(out)
             total = total + self.fc(out.mean((2, 3)))
+        return total / 4
+
+
+def residual_18():
+    """Eighteen layers: eight blocks, two of each width."""
+    widths = (8, 16, 32, 64)
+    firsts = [(8, 8, 1), *((inputs, outputs, 2) for inputs, outputs in pairwise(widths))]
+    return Residual([block for first in firsts for block in (first, (first[1], first[1], 1))])
+
+
+class VGG(nn.Module):
+    """Nine layers after VGG: seven convolutions with batch norms, three pools, two linear layers."""
+
+    PLAN = (16, 16, "pool", 32, 32, "pool", 64, 64, 64, "pool")
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers, channels = [], 1
+        for width in self.PLAN:
+            if width == "pool":
+                layers.append(nn.MaxPool2d(2))
+                continue
+            layers += [
+                nn.Conv2d(channels, width, 3, padding=1, bias=False),
+                nn.BatchNorm2d(width),
+                snn.Leaky(beta=0.5, init_hidden=True),
+            ]
+            channels = width
+        self.features = nn.Sequential(*layers)
+        self.fc1, self.lif, self.fc2 = nn.Linear(64 * 9, 128), snn.Leaky(beta=0.5, init_hidden=True), nn.Linear(128, 10)
+
+    def forward(self, x):
+        utils.reset(self)
+        total = 0.0
+        for _ in range(4):
+            total = total + self.fc2(self.lif(self.fc1(self.features(x).flatten(1))))
         return total / 4
 
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from snntorch_binary.data import load
 from tests.benchmarks.one_line_models import (
+    VGG,
     Attention,
     Autoencoder,
     NormDropout,
@@ -22,6 +23,7 @@ from tests.benchmarks.one_line_models import (
     Tutorial5,
     Tutorial6,
     Tutorial7,
+    residual_18,
 )
 
 Part = tuple[Tensor, Tensor]
@@ -177,6 +179,8 @@ TASKS = {
     "tutorial 7": Task(Tutorial7, events, 2e-2, 3, 64, spike_count_loss, counts, time_first=True),
     "norm and dropout": Task(NormDropout, digit_images, 2e-3, 15, 50, of_scores(mean_potential), mean_potential),
     "residual": Task(Residual, images("fashion-mnist", 4000, 1000), 2e-3, 5, 64, of_scores(itself), itself),
+    "residual 18": Task(residual_18, images("fashion-mnist", 4000, 1000), 2e-3, 5, 64, of_scores(itself), itself),
+    "vgg 9": Task(VGG, images("fashion-mnist", 4000, 1000), 2e-3, 5, 64, of_scores(itself), itself),
     "recurrent": Task(Recurrent, digit_rows, 2e-3, 15, 50, of_scores(mean_potential), mean_potential, time_first=True),
     "ramp": Task(Ramp, ramps, 2e-3, 15, 50, squared_error, itself, time_first=True, real=True),
     "autoencoder": Task(Autoencoder, pictures, 2e-3, 5, 50, squared_error, itself, real=True),

@@ -120,6 +120,7 @@ class Balanced(Rule):
     """
 
     name: ClassVar[str] = "balanced"
+    fits_any_network: ClassVar[bool] = True
     title: ClassVar[str] = "balanced ST"
 
     latent_lr: float = 3e-3
@@ -143,6 +144,7 @@ class BalancedBayes(Rule):
     """
 
     name: ClassVar[str] = "balanced-bayes"
+    fits_any_network: ClassVar[bool] = True
     title: ClassVar[str] = "balanced Bayes"
     predictions: ClassVar[tuple[str, ...]] = ("mode", "draw", "ensemble")
     bayesian: ClassVar[bool] = True

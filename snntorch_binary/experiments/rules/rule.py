@@ -54,6 +54,8 @@ class Rule:
     """How weights learn of the error under this rule, whatever the experiment says."""
     sees_symbols: ClassVar[bool] = False
     """Whether a pixel of an event camera must have one polarity only in a time step."""
+    fits_any_network: ClassVar[bool] = False
+    """Whether its defaults are meant for any network, so that an experiment need not have settings for it."""
     order: ClassVar[int]
     """Its place in tables."""
 

@@ -66,6 +66,7 @@ def describe(
         x = input_value(builder, sample, time_dim, are_bits)
         output = Reader(member, densities).module(net, x)
         builder.program.reading = _reading(output, readout, readout_scale)
+        builder.program.own_steps = builder.steps if time_dim is None else None
         programs.append(_alive(builder.program))
     program = together(programs)
     pooled_first(program)

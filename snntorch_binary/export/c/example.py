@@ -24,7 +24,7 @@ def write_example(
         name: of the network.
         program: the network.
         numbers: how it computes with real numbers.
-        x: an example that it is shown, [T, N]; ``None`` for no spikes.
+        x: an example that it is shown, [T, N], of a network that makes its own time steps [1, N]; ``None`` for no spikes.
         probabilities: whether its answers have them.
     """
     example = folder / "example"
@@ -61,10 +61,12 @@ def _shown(name: str, program: Program, numbers: Numbers, x: Tensor | None) -> s
     else:
         kind, texts = numbers.type, [[numbers.stored(value) for value in row.tolist()] for row in rows]
     content = ",\n".join(map(braces, texts))
-    return f"""/* What the example shows the network, one row a time step. */
+    own = program.own_steps is not None
+    return f"""/* What the example shows the network, {"the same at every time step" if own else "one row a time step"}. */
 #include "{name}.h"
 
-#define SHOWN_STEPS {len(texts)}u
+#define SHOWN_STEPS {f"{name.upper()}_STEPS" if own else f"{len(texts)}u"}
+#define SHOWN(t) shown[{"0" if own else "t"}]
 static const {kind} shown[{len(texts)}][{len(texts[0])}] = {{
 {content}}};
 """
@@ -87,7 +89,7 @@ int main(void) {{
     unsigned t;
     {name}_reset(&state);
     for (t = 0; t < SHOWN_STEPS; t++) {{
-        {name}_{call}(&state, shown[t]);
+        {name}_{call}(&state, SHOWN(t));
         {name}_result(&state, &answer);
 {say}
     }}
@@ -137,7 +139,7 @@ void setup() {{
 void loop() {{
   {name}_answer answer;
   {name}_reset(&state);
-  for (unsigned t = 0; t < SHOWN_STEPS; t++) {name}_{call}(&state, shown[t]);
+  for (unsigned t = 0; t < SHOWN_STEPS; t++) {name}_{call}(&state, SHOWN(t));
   {name}_result(&state, &answer);
   Serial.print("class ");
   Serial.println((unsigned long)answer.label);

@@ -186,11 +186,13 @@ class Program:
         nodes: in an order in which they can be computed.
         reading: of the outputs.
         members: K.
+        own_steps: time steps of an answer, where the network makes them of one input; ``None`` of sequences.
     """
 
     nodes: list[Node] = field(default_factory=list)
     reading: Any = None
     members: int = 1
+    own_steps: int | None = None
 
     @property
     def input(self) -> Input:

@@ -76,7 +76,11 @@ def _input(program: Program, numbers: Numbers) -> str:
 
 def _sizes(program: Program, name: str) -> str:
     sizes = {"INPUTS": program.input.size, "CLASSES": program.reading.node.size, "MEMBERS": program.members}
-    return "\n".join(f"#define {name.upper()}_{what} {size}u" for what, size in sizes.items())
+    lines = [f"#define {name.upper()}_{what} {size}u" for what, size in sizes.items()]
+    if program.own_steps is not None:
+        lines += ["/* Time steps of an answer, at each of which the network sees the same input. */"]
+        lines += [f"#define {name.upper()}_STEPS {program.own_steps}u"]
+    return "\n".join(lines)
 
 
 def _states(planned: Plan, numbers: Numbers) -> list[str]:

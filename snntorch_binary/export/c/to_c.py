@@ -101,9 +101,9 @@ def to_c(
 
 
 def _shown(sample: Tensor | None, time_dim: int | None) -> Tensor | None:
-    """Return the first example of a sample, [T, N]."""
+    """Return the first example of a sample, [T, N], or [1, N] where it is shown at every time step."""
     if sample is None or time_dim is None:
-        return None if sample is None else sample[:1].flatten(1).expand(4, -1)
+        return None if sample is None else sample[:1].flatten(1)
     return sample.select(1 - time_dim, 0).flatten(1)
 
 

@@ -4,6 +4,7 @@ And what is true of all: a network that was saved is written alike, and the stac
 """
 
 import re
+import shutil
 import subprocess
 from dataclasses import replace
 
@@ -117,6 +118,22 @@ def test_one_image(tmp_path):
     assert float(counts.sum()) > 0
     for example in range(3):
         assert torch.equal(device.run(x[example].expand(6, -1))[0], counts[example])
+
+
+def test_the_example_of_a_network_that_makes_its_own_time_steps(tmp_path):
+    """It shows its input as often as the network does, so that its last answer is the network's."""
+    torch.manual_seed(0)
+    net, x = OneImage().eval(), networks.spikes(3, 20)
+    packed = sb.pack(net, x)
+    sb.export.to_c(packed, tmp_path / "c", sample=x, time_dim=None)
+    assert "#define NETWORK_STEPS 6u" in (tmp_path / "c" / "network.h").read_text()
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    run = subprocess.run(["make"], cwd=tmp_path / "c" / "example", capture_output=True, text=True, check=True)
+    lines = [line for line in run.stdout.splitlines() if line.startswith("step ")]
+    assert len(lines) == 6
+    probabilities = packed(x)[0].softmax(0)
+    assert f"class {int(probabilities.argmax())} with probability {float(probabilities.max()):.3f}" in lines[-1]
 
 
 class Later(BatchFirst):
