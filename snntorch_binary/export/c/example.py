@@ -24,7 +24,7 @@ def write_example(
         name: of the network.
         program: the network.
         numbers: how it computes with real numbers.
-        x: an example that it is shown, [T, N], of a network that makes its own time steps [1, N]; ``None`` for no spikes.
+        x: an example that it is shown, [T, N], or [1, N] of a network that makes its own time steps; ``None``: no spikes.
         probabilities: whether its answers have them.
     """
     example = folder / "example"
@@ -62,7 +62,8 @@ def _shown(name: str, program: Program, numbers: Numbers, x: Tensor | None) -> s
         kind, texts = numbers.type, [[numbers.stored(value) for value in row.tolist()] for row in rows]
     content = ",\n".join(map(braces, texts))
     own = program.own_steps is not None
-    return f"""/* What the example shows the network, {"the same at every time step" if own else "one row a time step"}. */
+    rows_are = "the same at every time step" if own else "one row a time step"
+    return f"""/* What the example shows the network, {rows_are}. */
 #include "{name}.h"
 
 #define SHOWN_STEPS {f"{name.upper()}_STEPS" if own else f"{len(texts)}u"}
