@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+from collections.abc import Iterable
 from types import ModuleType
 
 
 def expected(name: str, what: str, got: object) -> str:
     """Return the sentence "Expected argument `name` to be what, but got got."."""
     return f"Expected argument `{name}` to be {what}, but got {got}."
+
+
+def misspelt(got: object, known: Iterable[object]) -> str:
+    """Return how a name is shown that is none of those that are known: with the one that is nearest to it, if one is.
+
+    >>> misspelt("nminst", ["digits", "mnist", "nmnist"])
+    "'nminst' (did you mean 'nmnist'?)"
+    """
+    near = difflib.get_close_matches(str(got), [str(name) for name in known], 1)
+    return f"{got!r} (did you mean {near[0]!r}?)" if near else repr(got)
 
 
 def in_one_line(said: str | BaseException, length: int = 1_000) -> str:

@@ -16,6 +16,7 @@ _LIGHTNING_COMMANDS = {
     "validate": "measure a checkpoint on validation data",
     "test": "measure a checkpoint on test data",
 }
+_YOURS = "docs/guide/your_network.md"
 _EPILOG = """begin with:
   snntorch-binary compare digits               no files needed, a few minutes
   snntorch-binary compare --config mine.yaml   your own network and data
@@ -49,12 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _interrupted(arguments)
         raise
     except _user_errors() as error:
-        return _fail(error)
+        of_a_file = isinstance(error, ValueError) and any(word.split("=")[0] == "--config" for word in arguments)
+        return _fail(error, _YOURS if of_a_file else None)
     return 0
 
 
-def _fail(error: BaseException) -> int:
-    page = getattr(error, "page", None)  # of the guide, by errors that have one
+def _fail(error: BaseException, page: str | None = None) -> int:
+    """Say an error, and the page of the guide that helps: its own, or the one that is given."""
+    page = getattr(error, "page", page)
     where = "" if page is None else f" See {page}."
     print(f"snntorch-binary: error: {in_one_line(str(error))}{where}", file=sys.stderr)
     return 1

@@ -1,5 +1,7 @@
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import commands
 import pytest
@@ -307,3 +309,35 @@ def test_every_shipped_configuration_trains(name, capsys, request):
     code, text, error = run(*arguments, capsys=capsys)
     assert (code, error) == (0, "")
     assert "epoch 1/1" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("epoch: 3", ["'epoch' (did you mean 'epochs'?)", "See docs/guide/your_network.md."]),
+        ("rules: [st, bays]", ["'bays' (did you mean 'bayes'?)", "See docs/guide/your_network.md."]),
+        ("rules: {st: {latent_rl: 1}}", ["'latent_rl' (did you mean 'latent_lr'?)"]),
+        ("rules: {st: {zzz: 1}}", ["'zzz' is not accepted"]),
+    ],
+)
+def test_a_name_that_is_misspelt_in_a_file(text, words, empty_folder, capsys):
+    path = empty_folder / "mine.yaml"
+    path.write_text(f"network: {{class_path: torch.nn.Identity}}\ndata: {{name: digits}}\n{text}\n")
+    code, _, error = run("compare", "--config", path, capsys=capsys)
+    assert_one_sentence(code, error, *words)
+    guide = Path(__file__).parent.parent
+    assert all((guide / page).is_file() for page in re.findall(r"See (\S+)\.\n", error))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["compare", "nminst"], "nmnist"),
+        (["compare", "digits", "--rules", "st,bays"], "bayes"),
+        (["compare", "digits", "--shift", "noise_spike"], "noise_spikes"),
+        (["compare", "digits", "--ood", "notmnst"], "notmnist"),
+    ],
+)
+def test_a_name_that_is_misspelt_on_the_command_line(arguments, meant, capsys):
+    code, _, error = run(*arguments, capsys=capsys)
+    assert_one_sentence(code, error, f"(did you mean '{meant}'?)")

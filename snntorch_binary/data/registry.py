@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from snntorch_binary._errors import expected
+from snntorch_binary._errors import expected, misspelt
 from snntorch_binary.data import sets
 from snntorch_binary.data.dataset import SpikeDataset
 from snntorch_binary.data.description import Description, Request, registered
@@ -62,7 +62,7 @@ def describe(name: str) -> Description:
     for described in _sets():
         if described.name == name:
             return described
-    raise ValueError(expected("name", f"one of {', '.join(names())}", repr(name)))
+    raise ValueError(expected("name", f"one of {', '.join(names())}", misspelt(name, names())))
 
 
 def _sets() -> tuple[Description, ...]:

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import register_type
 
-from snntorch_binary._errors import expected, in_one_line
+from snntorch_binary._errors import expected, in_one_line, misspelt
 from snntorch_binary.experiments.experiment import Experiment, make_experiment
+from snntorch_binary.experiments.named import said_of
 from snntorch_binary.experiments.rules import RULES
 
 _SHIPPED = Path(__file__).parent / "configs"
@@ -31,7 +32,7 @@ def path_of(config: str | Path, known: Mapping[str, Path]) -> Path:
     if Path(config).is_file():
         return Path(config)
     if str(config) not in known:
-        raise ValueError(expected("CONFIG", f"a YAML file or one of {', '.join(known)}", repr(str(config))))
+        raise ValueError(expected("CONFIG", f"a YAML file or one of {', '.join(known)}", misspelt(str(config), known)))
     return known[str(config)]
 
 
@@ -83,7 +84,7 @@ def read_file(path: str | Path, says: Callable[..., None] = _file, argument: str
         try:
             found = parser.parse_string(path.read_text(encoding="utf8"))
         except Exception as error:  # of jsonargparse and of YAML, which have several
-            raise ValueError(expected(argument, "an experiment", f"{path}: {in_one_line(error, 300)}")) from None
+            raise ValueError(expected(argument, "an experiment", f"{path}: {said_of(error, says)}")) from None
     values: dict[str, Any] = found.as_dict()
     return values
 
@@ -144,7 +145,7 @@ def find(name: str, rules: Sequence[str] | None, credit: str) -> Path:
     known = shipped()
     if name not in known:
         what = f"one of {', '.join(known)}, split-mnist, or left out with --config"
-        raise ValueError(expected("NAME", what, repr(name)))
+        raise ValueError(expected("NAME", what, misspelt(name, (*known, "split-mnist"))))
     if rules is not None:
         _check_rules(rules)
     own = read_file(known[name])
@@ -163,7 +164,7 @@ def find(name: str, rules: Sequence[str] | None, credit: str) -> Path:
 def _check_rules(rules: Sequence[str]) -> None:
     unknown = [rule for rule in rules if rule not in RULES]
     if unknown:
-        raise ValueError(expected("rules", f"some of {', '.join(RULES)}", repr(unknown[0])))
+        raise ValueError(expected("rules", f"some of {', '.join(RULES)}", misspelt(unknown[0], RULES)))
     if not rules or len(set(rules)) != len(rules):
         raise ValueError(expected("rules", "different rules, at least one", ", ".join(rules) or "none"))
 

@@ -6,6 +6,7 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 import textwrap
 import warnings
@@ -18,11 +19,12 @@ from typing import Any
 from jsonargparse import ArgumentParser
 from torch import nn
 
-from snntorch_binary._errors import expected, in_one_line
+from snntorch_binary._errors import expected, in_one_line, misspelt
 from snntorch_binary._files import digest
 
 Target = Callable[..., Any]
 _OF_FILE = "_user_"
+_NOT_ACCEPTED = re.compile("'([^']*)' is not accepted")
 
 
 @dataclass(frozen=True)
@@ -183,8 +185,16 @@ def typed(argument: str, target: Target, arguments: Mapping[str, Any]) -> dict[s
             found = getattr(parser, "instantiate", parser.instantiate_classes)(parser.parse_object(dict(arguments)))
         except Exception as error:  # of jsonargparse, which has several
             name = getattr(target, "__qualname__", repr(target))
-            raise ValueError(expected(argument, f"arguments that {name} takes", in_one_line(str(error), 300))) from None
+            raise ValueError(expected(argument, f"arguments that {name} takes", said_of(error, target))) from None
     return dict(found.as_dict())
+
+
+def said_of(error: Exception, target: Target) -> str:
+    """Return what jsonargparse says of arguments, and which one may have been meant where it does not know one."""
+    text = in_one_line(str(error), 300)
+    for name in _NOT_ACCEPTED.findall(text)[:1]:
+        return text.replace(repr(name), misspelt(name, inspect.signature(target).parameters), 1)
+    return text
 
 
 def _takes(target: Target, name: str, given: Mapping[str, Any]) -> bool:

@@ -49,11 +49,42 @@ def test_the_files_are_read_where_they_are(tmp_path, arrays, packed, place):
 def test_the_other_set_is_not_taken_for_this_one(tmp_path, arrays, monkeypatch):
     write(tmp_path, arrays)
     labels = hashlib.md5(bytes(arrays[NAMES[1]].tolist())).hexdigest()
-    fashion = replace(mnist._SETS["fashion-mnist"], labels_md5=labels)
+    fashion = replace(mnist._SETS["fashion-mnist"], labels_md5=(labels,))
     monkeypatch.setitem(mnist._SETS, "fashion-mnist", fashion)
     assert len(load("fashion-mnist", tmp_path).test) == 40
     with pytest.raises(DataNotFoundError, match=r"^MNIST was not found"):
         load("mnist", tmp_path)
+
+
+@pytest.mark.parametrize("prefix", ["", "notmnist_"])
+@pytest.mark.parametrize("place", ["notMNIST", "notMNIST/raw", "."])
+def test_letters_of_test_files_alone(tmp_path, arrays, place, prefix):
+    """A fifth of each class tests, the rest is the training part and its validation."""
+    write(tmp_path / "d" / place, {prefix + name: arrays[name] for name in NAMES[2:]})
+    splits = load("notmnist", tmp_path / "d")
+    assert splits.class_names == tuple("ABCDEFGHIJ")
+    assert [splits.test.labels.tolist().count(label) for label in range(10)] == [1] * 10
+    parts = [splits.train, splits.validation, splits.test]
+    seen = torch.cat([part.inputs for part in parts])
+    assert sorted(seen.tolist()) == sorted(arrays[NAMES[2]].flatten(1).tolist())
+    again = load("notmnist", tmp_path / "d", seed=1)
+    assert torch.equal(again.test.inputs, splits.test.inputs)
+
+
+def test_letters_with_training_files(tmp_path, arrays):
+    write(tmp_path, arrays)
+    splits = load("notmnist", tmp_path)
+    assert torch.equal(splits.test.inputs, arrays[NAMES[2]].flatten(1))
+    assert len(splits.train) + len(splits.validation) == 240
+
+
+def test_digits_are_not_taken_for_letters(tmp_path, arrays, monkeypatch):
+    """The test files of MNIST lie in the folder that is named, and are called the same."""
+    write(tmp_path, {name: arrays[name] for name in NAMES[2:]})
+    labels = hashlib.md5(bytes(arrays[NAMES[3]].tolist())).hexdigest()
+    monkeypatch.setitem(mnist._SETS, "mnist", replace(mnist._SETS["mnist"], labels_md5=("", labels)))
+    with pytest.raises(DataNotFoundError, match=r"^notMNIST was not found in .*: looked for t10k.*of these\.$"):
+        load("notmnist", tmp_path)
 
 
 def test_an_incomplete_set_is_not_found(tmp_path, arrays):

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST from their four idx files, packed (.gz) or not."""
+"""MNIST, Fashion-MNIST and notMNIST from their idx files, packed (.gz) or not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from snntorch_binary.data.description import Description, Request, register
 from snntorch_binary.data.encoders import RateEncoder
 from snntorch_binary.data.errors import CorruptDataError, DataNotFoundError, damage_named
 from snntorch_binary.data.folders import cache_dir, find, glob, searched
-from snntorch_binary.data.splits import Source, in_memory, permutation
+from snntorch_binary.data.splits import Source, hold_out, in_memory, permutation
 
 _FILES = (
     "train-images-idx3-ubyte",
@@ -30,7 +30,7 @@ _FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-_PATTERNS = ("raw/train-labels[-.]idx1-ubyte*", "train-labels[-.]idx1-ubyte*")
+_TEST = _FILES[2:]
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,17 @@ class _Set:
     title: str
     folder: str
     class_names: tuple[str, ...]
-    labels_md5: str  # of the training labels as bytes: the files of both sets have the same names
-    mirrors: tuple[str, ...]
-    md5: tuple[str, ...]  # of the .gz files, in the order of _FILES
+    labels_md5: tuple[str, ...]  # of the labels of both parts as bytes: the files of all sets have the same names
+    mirrors: tuple[str, ...] = ()
+    md5: tuple[str, ...] = ()  # of the .gz files, in the order of _FILES
+    prefix: str = ""  # that its files may have
+    test_alone: bool = False  # whether its test files are enough
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        name = _TEST[1] if self.test_alone else _FILES[1]
+        names = [prefix + name.replace("-idx", "[-.]idx") + "*" for prefix in dict.fromkeys(("", self.prefix))]
+        return (*(f"raw/{name}" for name in names), *names)
 
 
 _SETS = {
@@ -48,7 +56,7 @@ _SETS = {
         title="MNIST",
         folder="MNIST",
         class_names=tuple(map(str, range(10))),
-        labels_md5="e86ee40d66677c011a9abda399ec8c4d",
+        labels_md5=("e86ee40d66677c011a9abda399ec8c4d", "073c3904dfbd3e141ff8aa01cfde6b15"),
         mirrors=(
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -67,7 +75,7 @@ _SETS = {
             "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
             "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
         ),
-        labels_md5="3236f6424fc25388b2834cb19942cf7e",
+        labels_md5=("3236f6424fc25388b2834cb19942cf7e", "8dea97a4e78c1bd1b5a6e8efbb870b6e"),
         mirrors=(
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
             "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
@@ -79,14 +87,24 @@ _SETS = {
             "bb300cfdad3c16e7a12a480ee83cd310",
         ),
     ),
+    "notmnist": _Set(
+        title="notMNIST",
+        folder="notMNIST",
+        class_names=tuple("ABCDEFGHIJ"),
+        labels_md5=("7075b41900fb7fd2a783b85721b266c4",),
+        prefix="notmnist_",
+        test_alone=True,
+    ),
 }  # fmt: skip
 
 
 def read(name: str, asked: Request) -> Source:
-    """Return the images as uint8 [N, 784]; 5,000 of the 60,000 training images validate.
+    """Return the images as uint8 [N, 784]; a twelfth of the training images validates.
+
+    Of notMNIST, which is there to be told from MNIST, a fifth of the test files tests where there are no others.
 
     Args:
-        name: ``"mnist"`` or ``"fashion-mnist"``.
+        name: ``"mnist"``, ``"fashion-mnist"`` or ``"notmnist"``.
         asked: whether to fetch the files into the cache when its `data_dir` does not have them.
 
     Raises:
@@ -94,25 +112,40 @@ def read(name: str, asked: Request) -> Source:
         CorruptDataError: a file is truncated or no idx file.
     """
     which = _SETS[name]
-    raw = _find(which, asked.data_dir) or (_download(which) if asked.download else None)
+    raw = _find(which, asked.data_dir) or (_download(which) if asked.download and which.mirrors else None)
     if raw is None:
+        wanted = ", ".join(_TEST if which.test_alone else _FILES)
         raise DataNotFoundError(
-            f"{which.title} was not found in {searched(asked.data_dir)}: looked for {', '.join(_FILES)} (or .gz) "
-            f"in {which.folder}/raw, raw and the folder itself, and for archives of these; "
-            "`download=True` fetches it."
+            f"{which.title} was not found in {searched(asked.data_dir)}: looked for {wanted} (or .gz) "
+            f"in {which.folder}/raw, raw and the folder itself, and for archives of these"
+            + ("; `download=True` fetches it." if which.mirrors else ".")
         )
-    train_images, train_labels, test_images, test_labels = map(read_idx, _files(raw))
-    for images, labels, part in ((train_images, train_labels, "train"), (test_images, test_labels, "t10k")):
-        if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
-            raise CorruptDataError(f"The images and labels of {raw}/{part}-* do not fit each other.")
-        if labels.numel() and int(labels.max()) >= len(which.class_names):
-            raise CorruptDataError(f"The labels of {raw}/{part}-* hold the label {int(labels.max())}, not only 0 to 9.")
-    if train_images.shape[1:] != test_images.shape[1:]:
+    files = _files(which, raw)
+    test = _read_part(which, files, _TEST)
+    if _FILES[0] not in files:
+        source = in_memory(_flat(test[0][:0], test[1][:0]), _flat(*test), which.class_names)
+        return replace(source, test=hold_out(test[1], source.test, 0.2, f"{name} test"))
+    train = _read_part(which, files, _FILES[:2])
+    if train[0].shape[1:] != test[0].shape[1:]:
         raise CorruptDataError(f"The training and test images in {raw} have different sizes.")
-    validation = torch.zeros(len(train_images) + len(test_images), dtype=torch.bool)
-    validation[permutation(len(train_images), "mnist validation")[: len(train_images) // 12]] = True
-    train, test = (train_images.flatten(1), train_labels.long()), (test_images.flatten(1), test_labels.long())
-    return replace(in_memory(train, test, which.class_names), validation=validation)
+    validation = torch.zeros(len(train[1]) + len(test[1]), dtype=torch.bool)
+    validation[permutation(len(train[1]), "mnist validation")[: len(train[1]) // 12]] = True
+    return replace(in_memory(_flat(*train), _flat(*test), which.class_names), validation=validation)
+
+
+def _read_part(which: _Set, files: dict[str, Path], names: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    """Return images [N, height, width] and labels [N] of the training or test files."""
+    images, labels = (read_idx(files[name]) for name in names)
+    part = f"{files[names[0]].parent}/{names[0].split('-')[0]}"
+    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
+        raise CorruptDataError(f"The images and labels of {part}-* do not fit each other.")
+    if labels.numel() and int(labels.max()) >= len(which.class_names):
+        raise CorruptDataError(f"The labels of {part}-* hold the label {int(labels.max())}, not only 0 to 9.")
+    return images, labels.long()
+
+
+def _flat(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    return images.flatten(1), labels
 
 
 def read_idx(file: Path) -> Tensor:
@@ -152,24 +185,31 @@ def read_idx(file: Path) -> Tensor:
 
 
 def _find(which: _Set, data_dir: str | PathLike[str] | None) -> Path | None:
-    """Return the folder of the idx files, passing over the other set's, whose files have the same names."""
-    others = {other.labels_md5 for other in _SETS.values()} - {which.labels_md5}
-    for home in (home for copy in find(data_dir, which.folder, _PATTERNS) for home in copy):
+    """Return the folder of the idx files, passing over those of other sets, whose files have the same names."""
+    others = {md5 for other in _SETS.values() if other is not which for md5 in other.labels_md5}
+    for home in (home for copy in find(data_dir, which.folder, which.patterns) for home in copy):
         for raw in (*glob(home, "raw"), home):
-            files = _files(raw)
-            if len(files) == len(_FILES):
-                labels = read_idx(files[1])
-                if hashlib.md5(bytes(labels.tolist()), usedforsecurity=False).hexdigest() not in others:
+            files = _files(which, raw)
+            if len(files) == len(_FILES) or (which.test_alone and files.keys() == set(_TEST)):
+                labels = [read_idx(file) for name, file in files.items() if "labels" in name]
+                if others.isdisjoint(
+                    hashlib.md5(bytes(each.flatten().tolist()), usedforsecurity=False).hexdigest() for each in labels
+                ):
                     return raw
     return None
 
 
-def _files(raw: Path) -> list[Path]:
-    """Return those of the four files that are in `raw`, unpacked ones before packed ones."""
-    # Unpacked by some programs, the files have a dot in place of the second dash.
-    patterns = ((name.replace("-idx", "[-.]idx") + suffix for suffix in ("", ".gz")) for name in _FILES)
-    found = ([file for pattern in pair for file in glob(raw, pattern) if file.is_file()] for pair in patterns)
-    return [present[0] for present in found if present]
+def _files(which: _Set, raw: Path) -> dict[str, Path]:
+    """Return those of the four files that are in `raw` by name, unpacked ones before packed ones."""
+    found = {}
+    for name in _FILES:
+        # Unpacked by some programs, the files have a dot in place of the second dash.
+        variants = [prefix + name.replace("-idx", "[-.]idx") for prefix in dict.fromkeys(("", which.prefix))]
+        patterns = [variant + suffix for suffix in ("", ".gz") for variant in variants]
+        present = [file for pattern in patterns for file in glob(raw, pattern) if file.is_file()]
+        if present:
+            found[name] = present[0]
+    return found
 
 
 def _download(which: _Set) -> Path:
@@ -211,7 +251,7 @@ for _place, _name in enumerate(_SETS, start=100):
             num_steps=10,
             spikes="Bernoulli rates",
             features=(784,),
-            needs="the idx files, or ``download=True``",
+            needs="the idx files, or ``download=True``" if _SETS[_name].mirrors else "the idx files of its test part",
             read=partial(read, _name),
             encoder=RateEncoder(),
         )

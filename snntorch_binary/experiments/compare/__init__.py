@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from snntorch_binary._errors import expected
+from snntorch_binary._errors import expected, misspelt
 from snntorch_binary.experiments.compare.anytime import check_anytime, report_anytime
 from snntorch_binary.experiments.compare.circuits import draw_circuits
 from snntorch_binary.experiments.compare.comparison import Comparison, Run, train_all
@@ -116,7 +116,7 @@ def _check_pictures(experiment: Experiment) -> None:
     known = (*PICTURES, SHIFT)
     unknown = [name for name in experiment.pictures if name not in known]
     if unknown:
-        raise ValueError(expected("pictures", f"some of {', '.join(known)}", repr(unknown[0])))
+        raise ValueError(expected("pictures", f"some of {', '.join(known)}", misspelt(unknown[0], known)))
     if "surface" in experiment.pictures:
         check_surface(experiment)
     if "spikes" in experiment.pictures and not isinstance(experiment.data, ShippedData):

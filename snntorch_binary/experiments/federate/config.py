@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snntorch_binary._errors import expected
+from snntorch_binary._errors import expected, misspelt
 from snntorch_binary.experiments.config import made_of_file, path_of, read_file, shipped, with_arguments
 from snntorch_binary.experiments.federate.federation import Federation, make_federation
 
@@ -93,5 +93,5 @@ def chosen(methods: Mapping[Any, Any], names: Sequence[str] | None) -> dict[Any,
     """
     for name in names or ():
         if name not in methods:
-            raise ValueError(expected("--methods", f"some of {', '.join(map(str, methods))}", repr(name)))
+            raise ValueError(expected("--methods", f"some of {', '.join(map(str, methods))}", misspelt(name, methods)))
     return dict(methods) if names is None else {name: methods[name] for name in names}

@@ -12,7 +12,7 @@ from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.cli import LightningCLI
 
-from snntorch_binary._errors import expected, in_one_line
+from snntorch_binary._errors import expected, in_one_line, misspelt
 from snntorch_binary._files import remove_parts
 from snntorch_binary.checkpoint import check_format
 from snntorch_binary.experiments.config import shipped
@@ -105,7 +105,8 @@ def _with_shipped_configs(arguments: list[str]) -> list[str]:
             continue
         if not Path(name).is_file():
             if name not in known:
-                raise ValueError(expected("--config", f"a YAML file or one of {', '.join(known)}", repr(name)))
+                what = f"a YAML file or one of {', '.join(known)}"
+                raise ValueError(expected("--config", what, misspelt(name, known)))
             name = str(known[name])
         resolved.append(option + equals + name)
     return resolved

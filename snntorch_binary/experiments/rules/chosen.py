@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from snntorch_binary._errors import expected
+from snntorch_binary._errors import expected, misspelt
 from snntorch_binary.experiments.named import typed
 from snntorch_binary.experiments.rules.rule import RULES, Rule
 
@@ -47,7 +47,7 @@ def make_rule(name: Any, settings: Any = None) -> Rule:
         ValueError: it or a hyper-parameter is unknown, or out of range.
     """
     if not isinstance(name, str) or name not in RULES:
-        raise ValueError(expected("rules", f"some of {', '.join(RULES)}", repr(name)))
+        raise ValueError(expected("rules", f"some of {', '.join(RULES)}", misspelt(name, RULES)))
     if settings is not None and not isinstance(settings, Mapping):
         raise ValueError(expected(f"rules.{name}", "hyper-parameters by name", repr(settings)))
     given = dict(settings or {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from snntorch_binary._errors import expected
+from snntorch_binary._errors import expected, misspelt
 
 DATASET = "split-mnist"
 TASKS: tuple[tuple[int, int], ...] = ((0, 1), (2, 3), (4, 5), (6, 7), (8, 9))
@@ -97,7 +97,7 @@ class SplitSettings:
     def __post_init__(self) -> None:
         for rule in self.rules:
             if rule not in RULES:
-                raise ValueError(expected("rules", f"some of {', '.join(RULES)}", repr(rule)))
+                raise ValueError(expected("rules", f"some of {', '.join(RULES)}", misspelt(rule, RULES)))
         if not self.rules or len(set(self.rules)) != len(self.rules):
             raise ValueError(expected("rules", "different rules, at least one", self.rules))
         if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:

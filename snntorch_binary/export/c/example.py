@@ -24,7 +24,7 @@ def write_example(
         name: of the network.
         program: the network.
         numbers: how it computes with real numbers.
-        x: an example that it is shown, [T, N], or [1, N] of a network that makes its own time steps; ``None``: no spikes.
+        x: an example that it is shown, [T, N], of one with time steps of its own [1, N]; ``None`` for no spikes.
         probabilities: whether its answers have them.
     """
     example = folder / "example"

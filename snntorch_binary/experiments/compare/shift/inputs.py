@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Subset
 
-from snntorch_binary._errors import expected
+from snntorch_binary._errors import expected, misspelt
 from snntorch_binary.data import DirectEncoder, PackedSpikes, SignedRateEncoder, SpikeDataset
 from snntorch_binary.data.corruptions import CORRUPTIONS, Corruption
 from snntorch_binary.data.dataset import keyed_generator
@@ -43,7 +43,7 @@ def corruptions_of(source: ShippedData, test: SpikeDataset, names: Sequence[str]
         raise ValueError(expected("shift", "different corruptions", ", ".join(names)))
     for name in names:
         if name not in CORRUPTIONS:
-            raise ValueError(expected("shift", f"some of {', '.join(possible)}", repr(name)))
+            raise ValueError(expected("shift", f"some of {', '.join(possible)}", misspelt(name, possible)))
         if name not in possible:
             needs = {"spikes": "spikes of 0 and 1", "images": "images that spikes are made of"}[CORRUPTIONS[name].kind]
             what = f"some of {', '.join(possible)} for {source.name}, which has no {needs}"
