@@ -164,6 +164,9 @@ class _Block:
         self.form = kernel_form(neuron.surrogate)
         held = layer.latent if isinstance(layer, BinaryLinear) else layer.weight
         self.kernels = None if self.form is None else compiled("online", self.p, held)
+        if self.kernels is not None:  # looked at once: a step takes less time than making arrays of its tensors
+            self.traces = flat(self.p), flat(self.q)
+            self.states = tuple(state.numpy() for state in (self.refractory, self.spikes, self.slope))
 
     def advance(self, x: Tensor) -> None:
         """Take traces and neurons one time step on."""
@@ -171,7 +174,7 @@ class _Block:
         alpha, beta = self.trace.decays
         gamma = math.exp(-1 / neuron.tau_ref)
         if self.kernels is not None:
-            self.kernels.filter_step(flat(self.p), flat(self.q), flat(x.contiguous()), alpha, beta, self.trace.gain)
+            self.kernels.filter_step(*self.traces, flat(x.contiguous()), alpha, beta, self.trace.gain)
         else:
             self.p = torch.add(self.q, self.p, alpha=alpha)
             self.q = torch.add(self.trace.gain * x, self.q, alpha=beta)
@@ -190,7 +193,7 @@ class _Block:
                 self.product.numpy(),
                 flat(scales),
                 flat(bias),
-                *(state.numpy() for state in (self.refractory, self.spikes, self.slope)),
+                *self.states,
                 gamma,
                 neuron.threshold,
                 neuron.surrogate.fires_at_threshold,

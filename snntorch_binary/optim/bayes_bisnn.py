@@ -285,7 +285,7 @@ class BayesBiSNN(torch.optim.Optimizer):
             decays, count = group["betas"], float(state["step"])
         elif group["momentum"]:
             first, how, decays = state["momentum_buffer"], kernels.MOMENTUM, (group["momentum"], 0.0)
-        variance = draw.held_variance(latent)
+        variance = draw.held_variance(latent, known=True)
         assert draw.value is not None
         assert draw.derivative is not None
         held = (draw.value, draw.derivative)  # overwritten: memory that is not new costs no page faults

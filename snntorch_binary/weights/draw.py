@@ -140,12 +140,17 @@ class Draw:
         """Say whether this latent has been looked at and not been written to since."""
         return self._latent is latent and self._content is not None and same_bits(latent, self._content)
 
-    def held_variance(self, latent: Tensor) -> Tensor | None:
-        """Return 1 - μ² of the latent as it is, where the held weight's derivative is it; else ``None``."""
+    def held_variance(self, latent: Tensor, known: bool = False) -> Tensor | None:
+        """Return 1 - μ² of the latent as it is, where the held weight's derivative is it; else ``None``.
+
+        Args:
+            latent: the latent.
+            known: whether it is known to be as it was, as :meth:`next_seed` has found.
+        """
         held = self.held
         if held is None or held.kind not in ("binary", "mode", "mean") or held.key[-1] != self._looks:
             return None
-        return held.derivative if self._knows(latent) else None
+        return held.derivative if known or self._knows(latent) else None
 
     def next_seed(self, latent: Tensor) -> int | None:
         """Return the seed of the draw after the held one, where the held one is what training draws of this latent."""
@@ -174,8 +179,11 @@ class Draw:
         self._renewed = True
 
     def moved(self) -> None:
-        """Take notice that an optimizer has stepped: the next look at the weight is a new draw, if this is not."""
-        if self._renewed and self._latent is not None and self._knows(self._latent):
+        """Take notice that an optimizer has stepped: the next look at the weight is a new draw, if this is not.
+
+        Whether the latent has changed since the kernel made this draw is seen at that look.
+        """
+        if self._renewed:
             self._renewed = False
         else:
             self.advance()
