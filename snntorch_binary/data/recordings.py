@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -16,6 +17,17 @@ from snntorch_binary.data.frames import read_frames
 from snntorch_binary.data.splits import Source, hold_out
 
 log = logging.getLogger("snntorch_binary.data")
+
+
+@cache
+def _say_that_part_tests(place: Path, missing: tuple[int, ...]) -> None:
+    """Say it once: a set is read for each run, and for each way in which a sensor fails."""
+    log.warning(
+        "%s and what belongs to it have no test part of the classes %s: a fifth of the training examples of each class "
+        "is held out for the test.",
+        place,
+        list(missing),
+    )
 
 
 @dataclass(frozen=True)
@@ -63,12 +75,7 @@ class Copy:
             return self.test
         if not pooled:
             missing = sorted(set(classes) - set(self.labels[self.test].tolist()))
-            log.warning(
-                "%s and what belongs to it have no test part of the classes %s: a fifth of the training examples of "
-                "each class is held out for the test.",
-                self.files[0].parents[2],
-                missing,
-            )
+            _say_that_part_tests(self.files[0].parents[2], tuple(missing))
         return self.test | hold_out(self.labels, ~self.test, 0.2, key=None)
 
     def source(
