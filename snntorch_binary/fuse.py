@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from snntorch_binary._errors import expected
 from snntorch_binary.graph.build import build
 from snntorch_binary.graph.each_step import EachStep as EachStep
+from snntorch_binary.graph.errors import LaterStepError
 from snntorch_binary.graph.network import GraphNetwork
 from snntorch_binary.graph.prove import prove
 from snntorch_binary.graph.sequential import flattened as flattened
@@ -86,7 +87,8 @@ def fuse(net: nn.Module | Iterable[nn.Module], sample: Any = None, *, step: bool
         net: the network; without a sample an ``nn.Sequential``, or layers and neurons in their order
             (``nn.ModuleList``). Neurons then have ``init_hidden=True`` or are of the kinds above.
         sample: an input as the network takes it, or a tuple of its arguments; of a network that takes one time step a
-            call the sequence [T, B, ...]. A few steps and examples are enough.
+            call the sequence [T, B, ...]. A few steps and examples are enough, unless its loop does something at a
+            later step, such as to count from the tenth on: then as many steps as it is shown.
         step: whether a call is one time step; found out by default.
 
     Returns:
@@ -169,7 +171,12 @@ def as_graph(
         if step is None:
             step = False if len(args) > 1 else known_step(net)
         built = build(net, args, (lambda: form_of(net, args[0]).step) if step is None else step, whole, learns)
-        built.graph.proof, built.graph.stepped = prove(built), built.step or longest(built.first) > 1
+        try:
+            proof = prove(built)
+        except LaterStepError:  # of a few steps it cannot be told what a loop does later
+            built = build(net, args, built.step, whole, learns, at_length=True)
+            proof = prove(built)
+        built.graph.proof, built.graph.stepped = proof, built.step or longest(built.first) > 1
     return built.graph
 
 

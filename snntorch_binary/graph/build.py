@@ -74,6 +74,7 @@ def build(
     step: bool | Callable[[], bool],
     whole: Callable[[nn.Module], bool] = is_whole,
     learns: bool = True,
+    at_length: bool = False,
 ) -> Built:
     """Return a network as a graph over time.
 
@@ -84,6 +85,7 @@ def build(
             its neurons do not tell by going through several steps in a call.
         whole: says which modules are one thing in the graph.
         learns: whether the graph has to have the network's gradients, too.
+        at_length: whether to record as many time steps as the sample has, in place of a few.
 
     Raises:
         NotAGraphError: it does not fold; the message says why and names the line.
@@ -91,7 +93,7 @@ def build(
     twin = copy_model(network)
     if callable(step):
         step = not loops(twin, args) and step()
-    recordings, settings = recordings_of(twin, args, step, whole)
+    recordings, settings = recordings_of(twin, args, step, whole, at_length)
     with _deep_calls():
         folds = [Fold(recording) for recording in recordings]
         writers = [Writer(fold, Constants(), learns) for fold in folds]

@@ -29,3 +29,7 @@ class NotAGraphError(ValueError):
         self.reason, self.place = reason, place
         where = f" ({place})" if place is not None else ""
         super().__init__(f"The network does not fold over time: {reason}{where}.")
+
+
+class LaterStepError(NotAGraphError):
+    """A graph of the first time steps is not what the network does at later ones."""

@@ -13,10 +13,11 @@ from torch import Tensor, fx, nn
 from snntorch_binary.convert import reset
 from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.graph.build import Built
-from snntorch_binary.graph.errors import NotAGraphError
+from snntorch_binary.graph.errors import LaterStepError, NotAGraphError
 from snntorch_binary.graph.events import Recording
 from snntorch_binary.graph.network import GraphNetwork
-from snntorch_binary.graph.samples import fresh, resized
+from snntorch_binary.graph.runs import calling, to_rest
+from snntorch_binary.graph.samples import fresh, resized, sizes_of
 from snntorch_binary.graph.tree import filled, leaves, mapped
 from snntorch_binary.graph.writer import DRAWN
 from snntorch_binary.weights import binary_layers
@@ -27,26 +28,40 @@ def prove(built: Built) -> str:
 
     They get the sample's entries in another order, and spikes where these are real numbers or real numbers where they
     are spikes, at other sizes than those recorded, in evaluation and in training mode. Random numbers that the network
-    drew are given to the graph. Where sums over all steps are rounded otherwise, and neurons fire or not by that, the
-    two are compared once more with weights and inputs whose sums need no rounding.
+    drew are given to the graph. Then they get inputs as long as the sample, or longer: a graph is made of a few time
+    steps, and a loop may do something else at a later one. Where sums over all steps are rounded otherwise, and neurons
+    fire or not by that, the two are compared once more with weights and inputs whose sums need no rounding.
 
     Raises:
+        LaterStepError: they differ on inputs of more time steps only.
         NotAGraphError: they differ.
     """
     if built.learns:
         _check_gradients(built)
     inputs = list(_inputs(built))
+    longer = [] if any(event.random for event in built.first.events) else list(_longer(built))
     differences = [_compared(built, built.twin, args, training) for args, training in inputs]
+    differences += [_beside(built, built.twin, args) for args in longer]
     checked = f"compared on {len(inputs)} fresh inputs"
     if not all(difference.close for difference in differences):
         exact = _without_rounding(built.twin)
         for args, training in inputs:
             if not _compared(built, exact, [_coarse(each) for each in args], training).close:
                 raise NotAGraphError("its graph over time gives other answers than the network does")
+        for args in longer:
+            if not _beside(built, exact, _coarse(args)).close:
+                raise LaterStepError(_OTHERWISE)
         flips, count = (sum(getattr(each, what) for each in differences) for what in ("flips", "count"))
         return f"{checked}: equal where sums need no rounding, with it {flips} of {count} numbers differ"
     equal = all(difference.equal for difference in differences)
     return f"{checked}: equal {'bit for bit' if equal else 'to rounding'}"
+
+
+_OTHERWISE = (
+    "what it does at a later time step is not what it does in the first ones; where it waits for a burn-in, or reads "
+    "the last steps only, a sample with as many time steps as it is shown shows that"
+)
+_LENGTH = 32  # what a loop does at later steps than that, and than those of the sample, is not seen
 
 
 @dataclass(frozen=True)
@@ -80,6 +95,34 @@ def _inputs(built: Built) -> Iterator[tuple[list[Any], bool]]:
         yield [fresh(args, not real, generator) for args in both] if training else both, training
 
 
+def _longer(built: Built) -> Iterator[Any]:
+    """Yield inputs that are as long as the sample, or longer, along each dimension that may have other sizes."""
+    generator = torch.Generator().manual_seed(2)
+    own, base = sizes_of(built.args), built.sizes[0]
+    for dim, size in enumerate(base):
+        if len({sizes[dim] for sizes in built.sizes}) > 1:
+            yield resized(built.args, (*base[:dim], max(own[dim], size, _LENGTH), *base[dim + 1 :]), generator)
+
+
+def _beside(built: Built, twin: nn.Module, args: Any) -> Difference:
+    """Compare the graph with the network, which is not recorded, in evaluation mode."""
+    to_rest(twin.eval())
+    with torch.no_grad():
+        try:
+            before = calling(twin, built.step)(args)
+        except Exception:  # such as of a network that takes no other number of steps
+            return Difference(True, True, 0, 0)
+        given = [leaf for leaf in leaves(args) if isinstance(leaf, Tensor)]
+        after = built.graph.of(twin).graph_answer(*given)
+    one, other = leaves(_stacked(before) if built.step else before), leaves(after)
+    try:
+        found = [_difference(*pair) for pair in zip(one, other, strict=True)]
+    except ValueError:  # there are more of them, or they have other shapes
+        raise LaterStepError(_OTHERWISE) from None
+    equal, close = (all(getattr(each, what) for each in found) for what in ("equal", "close"))
+    return Difference(equal, close, sum(each.flips for each in found), sum(each.count for each in found))
+
+
 def _is_whole(leaf: Any) -> bool:
     return not isinstance(leaf, Tensor) or bool((leaf == leaf.round()).all())
 
@@ -108,10 +151,12 @@ def _compared(built: Built, twin: nn.Module, inputs: list[Any], training: bool) 
 
 def _answer(recording: Recording) -> Any:
     """Return what the network answered; one of single time steps with the outputs of all steps stacked."""
-    if not recording.steps:
-        return recording.answer
-    rows = zip(*map(leaves, recording.answer), strict=True)
-    return filled(recording.answer[0], [torch.stack(row) if isinstance(row[0], Tensor) else row[0] for row in rows])
+    return _stacked(recording.answer) if recording.steps else recording.answer
+
+
+def _stacked(answers: Any) -> Any:
+    rows = zip(*map(leaves, answers), strict=True)
+    return filled(answers[0], [torch.stack(row) if isinstance(row[0], Tensor) else row[0] for row in rows])
 
 
 def _difference(one: Any, other: Any) -> Difference:

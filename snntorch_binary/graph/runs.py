@@ -25,7 +25,11 @@ def loops(twin: nn.Module, args: tuple[Any, ...]) -> bool:
 
 
 def recordings_of(
-    twin: nn.Module, args: tuple[Any, ...], step: bool, whole: Callable[[nn.Module], bool] = is_whole
+    twin: nn.Module,
+    args: tuple[Any, ...],
+    step: bool,
+    whole: Callable[[nn.Module], bool] = is_whole,
+    at_length: bool = False,
 ) -> tuple[list[Recording], list[Setting]]:
     """Record a network on inputs of several sizes, the smallest that still show what repeats.
 
@@ -34,6 +38,7 @@ def recordings_of(
         args: a sample of its arguments.
         step: whether it takes one time step a call.
         whole: says which modules are one thing in the graph.
+        at_length: whether to record as many time steps as the sample has, in place of a few.
 
     Returns:
         What it did, first in evaluation mode and with gradients; and how each was made.
@@ -43,7 +48,7 @@ def recordings_of(
     """
     runs = _Runs(twin, args, step, whole)
     found, sizes = runs.smallest()
-    base = _base(sizes, longest(found))
+    base = _base(sizes, longest(found), runs.own if at_length else (4, 4))
     first = None if base == sizes else runs.tried(base, grad=True)
     if first is None:
         base, first = sizes, runs.tried(sizes, grad=True)
@@ -105,9 +110,7 @@ def recorded(
     whole: Callable[[nn.Module], bool] = is_whole,
 ) -> Recording:
     """Record a network once, from rest."""
-    twin.train(training)
-    reset(twin)
-    _empty_states(twin)
+    to_rest(twin.train(training))
     # Not under no_grad, by which parts of the network that run without gradients would not be told from the others.
     learned = [] if grad else [parameter for parameter in twin.parameters() if parameter.requires_grad]
     try:
@@ -122,8 +125,9 @@ def recorded(
     return recording
 
 
-def _empty_states(twin: nn.Module) -> None:
-    """Let neurons forget of which shape their states were, by which they would do other things the next time."""
+def to_rest(twin: nn.Module) -> None:
+    """Reset neurons, and let them forget of which shape their states were, by which they would do other things."""
+    reset(twin)
     for module in twin.modules():
         if takes_one_step(module):
             for name in module._non_persistent_buffers_set:
@@ -158,13 +162,13 @@ def _smaller(own: tuple[int, ...], small: tuple[int, ...]) -> list[tuple[int, ..
     return list(dict.fromkeys((small, *one, own)))
 
 
-def _base(sizes: tuple[int, ...], steps: int) -> tuple[int, ...]:
-    """Return sizes with four time steps and two examples, by which dimension neurons were called as often."""
+def _base(sizes: tuple[int, ...], steps: int, times: tuple[int, ...]) -> tuple[int, ...]:
+    """Return sizes with so many time steps and two examples, by which dimension neurons were called as often."""
     if steps <= 1 or len(sizes) < 2:
         return sizes
     if steps == sizes[0]:
-        return (4, sizes[1])
-    return (2, 4) if steps == sizes[1] else (2, sizes[1])
+        return (times[0], sizes[1])
+    return (2, times[1]) if steps == sizes[1] else (2, sizes[1])
 
 
 class _norms_put_back:
