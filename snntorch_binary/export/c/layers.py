@@ -177,8 +177,10 @@ class _Of:
         return lambda u: fired(u, at_threshold)
 
 
-def fired(u: Value, at_threshold: bool) -> Value:
+def fired(u: Any, at_threshold: bool) -> Any:
     """Return spikes where a number is above zero, or also at it."""
+    if isinstance(u, Tensor):  # of a state before the first step
+        return (u >= 0 if at_threshold else u > 0).to(u.dtype)
     places = Places([u])
     return places.value(u.builder.step(places.operands[0], at_threshold, places.size))
 
@@ -191,8 +193,15 @@ def _fields(neuron: Any) -> tuple[str, ...]:
 
 
 def _start(x: Value, state: Any) -> Any:
-    """Return the state to start from; one of another shape, such as an empty one, is at rest."""
-    return None if isinstance(state, Tensor) and state.dim() and state.shape != x.shape else state
+    """Return the state to start from; an empty one is at rest."""
+    if not isinstance(state, Tensor) or not state.dim() or state.shape == x.shape:
+        return state
+    if not state.numel():
+        return None
+    try:
+        return state.expand(x.shape)
+    except RuntimeError:
+        raise no_form(f"a state of shape {[*state.shape]}", f"begin with one of shape {[*x.shape]}") from None
 
 
 def delay(like: Value, initial: Any, kind: Any = None) -> tuple[Value, Delay]:

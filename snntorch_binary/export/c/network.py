@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -112,6 +112,7 @@ class Reader:
             if neuron.init_hidden or not state:
                 raise no_form(f"{type(neuron).__name__} neurons that keep their state", "give their state to them")
             given = state[0] if len(state) == 1 and isinstance(state[0], tuple) else state
+            given = tuple(torch.zeros(()) if _is_empty(each) else each for each in given)
             spikes, after = updated(neuron, x, given)
             return (spikes, *after) if getattr(neuron, "resumes", False) else (spikes, after)
         spikes, states, potential = neurons(neuron, x, state or None)
@@ -181,14 +182,38 @@ class Reader:
         like = next((leaf for leaf in leaves((now, inputs_of(others))) if isinstance(leaf, Value)), None)
         if like is None:
             raise no_form("a loop that no input has a part in", "leave it out of the network")
+        shapes = self._shapes_of_states(step, like, (*now, *others), carried)
         kinds = ["bit"] * len(carried)  # until it is seen that they are not
         while True:
-            pairs = [_delay(like, each, kind) for each, kind in zip(carried, kinds, strict=True)]
+            pairs = [_delay(like, *each) for each in zip(carried, kinds, shapes, strict=True)]
             given, after = self.graph(step, (*now, *others, *(value for value, _ in pairs)))
             held = [keep(node, value) for (_, node), value in zip(pairs, after, strict=True)]
             if all(held):
                 return tuple(each.at_all_steps() for each in given)
             kinds = [kind if same else "real" for kind, same in zip(kinds, held, strict=True)]
+
+    def _shapes_of_states(
+        self, step: PackedGraph, like: Value, given: tuple[Any, ...], carried: Sequence[Any]
+    ) -> list[torch.Size]:
+        """Return the shapes of the states of a loop; of those that begin as a number, the shape after a step."""
+        if not any(_is_number(each) for each in carried):
+            return [each.shape for each in carried]
+        zeros = [torch.zeros(()) if _is_number(each) else _delay(like, each, "real", each.shape)[0] for each in carried]
+        try:
+            _, after = self.graph(step, (*given, *zeros))
+        except (RuntimeError, ValueError, TypeError, AttributeError):  # what needs a state that is no number
+            after = [like] * len(carried)
+        return [one.shape if _is_number(each) else each.shape for each, one in zip(carried, after, strict=True)]
+
+
+def _is_number(state: Any) -> bool:
+    """Say whether a state is one number for all elements, as before the first step of neurons."""
+    return not isinstance(state, Tensor) or not state.dim() or _is_empty(state)
+
+
+def _is_empty(state: Any) -> bool:
+    """Say whether a state is that of neurons which have seen nothing yet."""
+    return isinstance(state, Tensor) and state.numel() == 0
 
 
 def inputs_of(tree: Any) -> Any:
@@ -202,10 +227,9 @@ def _first(sequences: Any) -> tuple[Any, ...]:
     return tuple(each.at_first_step() for each in sequences)
 
 
-def _delay(like: Value, initial: Any, kind: str) -> tuple[Value, Any]:
-    shape = like.shape if not isinstance(initial, Tensor) or not initial.dim() else initial.shape
-    if isinstance(initial, Tensor) and initial.numel() == 0:
-        shape, initial = like.shape, 0.0
+def _delay(like: Value, initial: Any, kind: str, shape: torch.Size) -> tuple[Value, Any]:
+    if _is_empty(initial):
+        initial = 0.0
     examples = like.builder.examples
     if examples not in shape[:1]:
         raise no_form("a state that is not one for each example", "begin with one of shape [B, ...]")

@@ -125,6 +125,8 @@ class Places:
 
     def __init__(self, operands: Sequence[Any], *, elements: bool = True) -> None:
         values = [each for each in operands if isinstance(each, Value)]
+        if not values:
+            raise CExportError("C cannot express what no input has a part in.")
         self.builder = values[0].builder
         shapes = [_shape(each) for each in operands]
         self.shape = torch.broadcast_shapes(*shapes)

@@ -11,6 +11,7 @@ from dataclasses import replace
 import host
 import networks
 import pytest
+import snntorch as snn
 import torch
 from torch import nn
 
@@ -134,6 +135,57 @@ def test_the_example_of_a_network_that_makes_its_own_time_steps(tmp_path):
     assert len(lines) == 6
     probabilities = packed(x)[0].softmax(0)
     assert f"class {int(probabilities.argmax())} with probability {float(probabilities.max()):.3f}" in lines[-1]
+
+
+class FeedsBack(nn.Module):
+    """Neurons of other numbers in one loop, whose states are empty before the first step."""
+
+    def __init__(self, inputs=6, width=3):
+        super().__init__()
+        self.fc1, self.lif1 = sb.nn.BinaryLinear(inputs, width), snn.Leaky(beta=0.9, threshold=0.2)
+        self.fc2, self.lif2 = sb.nn.BinaryLinear(width, 5), snn.Leaky(beta=torch.linspace(0.5, 0.9, 5), threshold=0.2)
+        self.back = sb.nn.BinaryLinear(5, width)
+
+    def forward(self, x):
+        mem1, mem2, spk2, found = self.lif1.init_leaky(), self.lif2.init_leaky(), torch.zeros(x.shape[1], 5), []
+        for x_t in x:
+            spk1, mem1 = self.lif1(self.fc1(x_t) + self.back(spk2), mem1)
+            spk2, mem2 = self.lif2(self.fc2(spk1), mem2)
+            found.append(spk2)
+        return torch.stack(found)
+
+
+@pytest.mark.parametrize(("inputs", "width"), [(6, 3), (1, 1), (5, 5)])
+def test_states_have_the_shape_of_their_neurons(tmp_path, inputs, width):
+    torch.manual_seed(0)
+    net, x = FeedsBack(inputs, width).eval(), networks.spikes(12, 3, inputs)
+    packed = sb.pack(net, x)
+    device = host.Device(packed, tmp_path, sample=x)
+    counts = packed(x).sum(0)
+    assert float(counts.sum()) > 0
+    for example in range(3):
+        assert torch.equal(device.run(x[:, example])[0], counts[example])
+
+
+class OneStep(nn.Module):
+    """A loop of one step."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.lif = sb.nn.BinaryLinear(20, 4), snn.Leaky(beta=0.9, threshold=0.2)
+
+    def forward(self, x):
+        spk, _ = self.lif(self.fc(x), self.lif.init_leaky())
+        return torch.stack([spk]).sum(0)
+
+
+def test_one_step(tmp_path):
+    torch.manual_seed(0)
+    net, x = OneStep().eval(), networks.spikes(3, 20)
+    packed = sb.pack(net, x)
+    device = host.Device(packed, tmp_path, sample=x, time_dim=None)
+    for example in range(3):
+        assert torch.equal(device.run(x[example][None])[0], packed(x)[example])
 
 
 class Later(BatchFirst):
