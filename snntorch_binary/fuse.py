@@ -8,10 +8,12 @@ from typing import Any, overload
 import torch
 from torch import Tensor, nn
 
-from snntorch_binary._errors import expected
+from snntorch_binary._errors import expected, in_one_line
+from snntorch_binary.convert import reset
+from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.graph.build import build
 from snntorch_binary.graph.each_step import EachStep as EachStep
-from snntorch_binary.graph.errors import LaterStepError
+from snntorch_binary.graph.errors import LaterStepError, NotAGraphError
 from snntorch_binary.graph.network import GraphNetwork
 from snntorch_binary.graph.prove import prove
 from snntorch_binary.graph.sequential import flattened as flattened
@@ -170,14 +172,46 @@ def as_graph(
     with torch.random.fork_rng(devices):  # what it draws while it is recorded
         if step is None:
             step = False if len(args) > 1 else known_step(net)
-        built = build(net, args, (lambda: form_of(net, args[0]).step) if step is None else step, whole, learns)
         try:
-            proof = prove(built)
-        except LaterStepError:  # of a few steps it cannot be told what a loop does later
-            built = build(net, args, built.step, whole, learns, at_length=True)
-            proof = prove(built)
-        built.graph.proof, built.graph.stepped = proof, built.step or longest(built.first) > 1
+            return _proved(net, args, (lambda: form_of(net, args[0]).step) if step is None else step, whole, learns)
+        except ValueError:
+            raise
+        except Exception as error:  # where the network is right, there is a thing in it that nobody has thought of
+            if not _runs(net, args):
+                raise
+            said = in_one_line(error, 200)
+            raise NotAGraphError(f"to follow it ends in a {type(error).__name__} ({said})") from error
+
+
+def _proved(
+    net: nn.Module,
+    args: tuple[Any, ...],
+    step: bool | Callable[[], bool],
+    whole: Callable[[nn.Module], bool],
+    learns: bool,
+) -> GraphNetwork:
+    built = build(net, args, step, whole, learns)
+    try:
+        proof = prove(built)
+    except LaterStepError:  # of a few steps it cannot be told what a loop does later
+        built = build(net, args, built.step, whole, learns, at_length=True)
+        proof = prove(built)
+    built.graph.proof, built.graph.stepped = proof, built.step or longest(built.first) > 1
     return built.graph
+
+
+def _runs(net: nn.Module, args: tuple[Any, ...]) -> bool:
+    """Say whether a network takes a sample as it is, or a time step of it."""
+    for given in (args, (args[0][0], *args[1:])):
+        twin = copy_model(net)
+        reset(twin)
+        try:
+            with torch.no_grad():
+                twin(*given)
+        except Exception:  # of the user's network
+            continue
+        return True
+    return False
 
 
 def takes_steps(net: nn.Module) -> bool:

@@ -50,7 +50,8 @@ _ARITHMETIC = {"add": operator.add, "sub": operator.sub, "mul": operator.mul, "d
 _WRITING = {name + "_" for name in _ARITHMETIC}
 _OF_BOTH = {"matmul", "neg", "gt", "ge", "lt", "le", "eq", "ne", "detach", "relu"}
 _OF_BOTH |= {"sigmoid", "tanh", "clamp", "exp", "sum", "mean", "flatten", "permute", "transpose", "reshape", "squeeze"}
-_OF_BOTH |= {"unsqueeze", "unbind", "bernoulli", "softmax", "abs", "square"}
+_OF_BOTH |= {"unsqueeze", "unbind", "bernoulli", "softmax", "log_softmax", "abs", "square"}
+_OF_METHODS = {"softmax": {"dim", "dtype"}, "log_softmax": {"dim", "dtype"}}
 
 
 def operation_of(function: Any, written: bool, plain: bool) -> Operation | None:
@@ -78,7 +79,8 @@ def operation_of(function: Any, written: bool, plain: bool) -> Operation | None:
         if not hasattr(Tensor, name) or not hasattr(Tensor, name + "_"):
             return None
     own = getattr(Tensor, name, None)
-    if name in _OF_BOTH and own is not None:
+    of_operator = getattr(function, "__module__", "") == "torch._tensor"  # such as x ** 2, which no program can name
+    if (name in _OF_BOTH or of_operator) and own is not None:
         return Operation("method", name, None)
     if function is own or (written and own is not None):
         return Operation("method", name, None)
@@ -92,6 +94,17 @@ def in_order(function: Any, operation: Operation, args: tuple[Any, ...]) -> tupl
     if operation.name in ("add", "mul") and len(args) == 2 and type(args[1]) in (int, float):
         return args[::-1]
     return args
+
+
+def of_method(function: Any, operation: Operation, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return what a function of ``torch.nn.functional`` takes by name as the method does that is the same.
+
+    Whether it may write into its argument, and how deep the stack is, are none.
+    """
+    if operation.kind != "method" or getattr(function, "__module__", "") != "torch.nn.functional":
+        return kwargs
+    known = _OF_METHODS.get(operation.name, set())
+    return {name: value for name, value in kwargs.items() if name in known and value is not None}
 
 
 def without_writing(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

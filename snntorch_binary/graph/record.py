@@ -24,7 +24,7 @@ from torch.overrides import TorchFunctionMode
 from snntorch_binary.graph.errors import NotAGraphError, Place
 from snntorch_binary.graph.events import STATE, Constant, Event, Given, Kept, Operation, Recording, Result
 from snntorch_binary.graph.function_of import bound
-from snntorch_binary.graph.operations import READS, SILENT, in_order, operation_of, without_writing
+from snntorch_binary.graph.operations import READS, SILENT, in_order, of_method, operation_of, without_writing
 from snntorch_binary.graph.tree import leaves, mapped, named_leaves
 from snntorch_binary.graph.whole import LIBRARIES, is_whole
 
@@ -131,6 +131,7 @@ class _Recorder(TorchFunctionMode):
         if operation is None or "out" in kwargs or any(tensor is not tensors[0] for tensor in written):
             raise self._refuse(f"{name} writes into a tensor")
         taken, by_name = mapped(args, self.reference), mapped(kwargs, self.reference)
+        by_name = of_method(func, operation, by_name)
         if written and operation.function is func:
             taken, by_name = without_writing(func, taken, by_name)
         taken = in_order(func, operation, taken)

@@ -104,7 +104,9 @@ class PackedGraph(nn.Module):
         if kind == "invoke":
             return self._modules[name](*args, **kwargs)  # type: ignore[misc]  # a module
         if kind == "method":
-            return getattr(args[0], name)(*args[1:], **kwargs)
+            # Of a packed convolution's currents the channels are last in memory, which no view puts in another shape.
+            as_torch = name == "view" and isinstance(args[0], Tensor) and not args[0].is_contiguous()
+            return getattr(args[0], "reshape" if as_torch else name)(*args[1:], **kwargs)
         return FUNCTIONS[name](*args, **kwargs)
 
     def extra_repr(self) -> str:  # noqa: D102  # the class says it

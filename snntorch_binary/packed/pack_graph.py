@@ -26,7 +26,7 @@ from snntorch_binary.packed.graph import PackedGraph, is_reserved
 from snntorch_binary.packed.graph_modules import Scan, StepAtZero, UnknownFunction
 from snntorch_binary.packed.instructions import Instruction, Ref
 from snntorch_binary.packed.layer import PackedLayer
-from snntorch_binary.packed.operations import METHODS, name_of
+from snntorch_binary.packed.operations import FUNCTIONS, METHODS, name_of
 from snntorch_binary.packed.spiking import Spiking
 from snntorch_binary.packed.together import Pairs, Together, is_silent
 
@@ -201,7 +201,9 @@ class _Program:
                 args, kwargs = (kwargs["input"],), {}
             return args[0] if is_silent(module) else self._add("invoke", self._module(str(target)), args, kwargs)
         if node.op == "call_method":
-            return self._add("method" if target in METHODS else "function", str(target), args, kwargs)
+            if target in METHODS or target in FUNCTIONS:
+                return self._add("method" if target in METHODS else "function", str(target), args, kwargs)
+            target = getattr(Tensor, str(target))
         if target is operator.getitem and self._is_scan_with_layer(node.args[0]):
             return args[0]  # the spikes, and nothing else is given
         if target is scan_over_time:
