@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import snntorch_binary as sb
+from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.kernels.surrogates import ArcTan
 from snntorch_binary.weights import binary_layers
 
@@ -326,6 +327,41 @@ def test_reset_of_snntorch_and_ours():
     else:
         for which in networks:
             assert rested(utils.reset, which) == {which}
+
+
+class ResetsItself(nn.Module):
+    """As in snnTorch's tutorials: `forward` begins at rest."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.lif = nn.Linear(12, 5), snn.Leaky(beta=0.9, threshold=0.2, init_hidden=True)
+
+    def forward(self, x):
+        utils.reset(self)
+        return torch.stack([self.lif(self.fc(x_t)) for x_t in x])
+
+
+COPIES = {
+    "frozen": sb.freeze,
+    "member": lambda net: sb.Ensemble(net, num_members=2, seed=0).members[0],
+    "packed without a sample": sb.pack,
+    "unbinarized": lambda net: sb.unbinarize_(copy_model(net)),
+}
+
+
+@pytest.mark.parametrize("make", COPIES.values(), ids=COPIES)
+def test_snntorchs_reset_in_forward_finds_copies(make):
+    """snnTorch resets the neurons that were constructed, which copies are not."""
+    torch.manual_seed(0)
+    net, x = ResetsItself(), (torch.rand(6, 8, 12) < 0.4).float()
+    sb.binarize_(net, sb.Bernoulli())
+    net.eval()(x)
+    twin = make(net)
+    twin = net if twin is None else twin
+    with torch.no_grad():
+        first = twin(x)
+        assert torch.equal(twin(x), first)
+        assert float(first.sum()) > 0
 
 
 def test_a_delta_leaky_anywhere():

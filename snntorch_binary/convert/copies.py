@@ -7,16 +7,23 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
+from snntorch_binary.nn.neurons.snntorch_reset import let_reset_find_copies
+
 Model = TypeVar("Model", bound=nn.Module)
 
 
 def copy_model(model: Model) -> Model:
-    """Return a deep copy; membrane potentials that are part of an autograd graph are copied detached."""
+    """Return a deep copy that runs as the model does.
+
+    Membrane potentials that are part of an autograd graph are copied detached.
+    """
     memo: dict[int, object] = {}
     for module in model.modules():
         for value in [*module._buffers.values(), *module.__dict__.values()]:
             _detach_graph_tensors(value, memo)
-    return copy.deepcopy(model, memo)
+    twin = copy.deepcopy(model, memo)
+    let_reset_find_copies(twin)
+    return twin
 
 
 def _detach_graph_tensors(value: object, memo: dict[int, object]) -> None:

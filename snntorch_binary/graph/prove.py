@@ -57,6 +57,10 @@ def prove(built: Built) -> str:
     return f"{checked}: equal {'bit for bit' if equal else 'to rounding'}"
 
 
+_OTHER_STATISTICS = (
+    "its graph over time leaves other running statistics than the network does, as where one batch norm stands at two "
+    "places of a step"
+)
 _OTHERWISE = (
     "what it does at a later time step is not what it does in the first ones; where it waits for a burn-in, or reads "
     "the last steps only, a sample with as many time steps as it is shown shows that"
@@ -131,6 +135,8 @@ def _compared(built: Built, twin: nn.Module, inputs: list[Any], training: bool) 
     """Compare the graph with the network on the first of some inputs that the network takes."""
     (args, *others) = inputs
     torch.manual_seed(0)
+    statistics = _statistics(twin) if training and built.learns else []
+    earlier = [buffer.clone() for buffer in statistics]
     try:
         recording, graph = built.again(twin, args, training)
     except NotAGraphError:
@@ -141,12 +147,23 @@ def _compared(built: Built, twin: nn.Module, inputs: list[Any], training: bool) 
         return _compared(built, twin, others, training)
     given = [leaf for leaf in leaves(args) if isinstance(leaf, Tensor)]
     torch.manual_seed(0)
+    of_network = [buffer.clone() for buffer in statistics]
     with torch.no_grad():
+        for buffer, value in zip(statistics, earlier, strict=True):
+            buffer.copy_(value)
         answer = _Replayed(graph, graph.graph).run(*given)
     before = _answer(recording)
     found = [_difference(one, other) for one, other in zip(leaves(before), leaves(answer), strict=True)]
     equal, close = (all(getattr(each, what) for each in found) for what in ("equal", "close"))
+    if close and not all(_difference(*pair).close for pair in zip(of_network, statistics, strict=True)):
+        raise NotAGraphError(_OTHER_STATISTICS)
     return Difference(equal, close, sum(each.flips for each in found), sum(each.count for each in found))
+
+
+def _statistics(network: nn.Module) -> list[Tensor]:
+    """Return the buffers that a checkpoint holds, such as running means of batch norms."""
+    held = {id(value) for value in network.state_dict(keep_vars=True).values()}
+    return [buffer for buffer in network.buffers() if id(buffer) in held]
 
 
 def _answer(recording: Recording) -> Any:

@@ -6,6 +6,7 @@ need no understanding.
 
 from __future__ import annotations
 
+import inspect
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from snntorch_binary.graph.function_of import bound
 from snntorch_binary.graph.operations import READS, SILENT, in_order, of_method, operation_of, without_writing
 from snntorch_binary.graph.tree import leaves, mapped, named_leaves
 from snntorch_binary.graph.whole import LIBRARIES, is_whole
+from snntorch_binary.nn.neurons.known import takes_one_step
 
 _OF_EVERY_MODULE = frozenset(nn.Module().__dict__)
 
@@ -53,6 +55,14 @@ def record(
     recorder.recording.answer = answer
     recorder.recording.output = mapped(answer, recorder.reference)
     return recorder.recording
+
+
+def _by_place(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return what neurons are given by name in its place: others that stand for them have other names for it."""
+    if not kwargs or not takes_one_step(module):
+        return args, kwargs
+    given = inspect.signature(module.forward).bind(*args, **kwargs)
+    return given.args, given.kwargs
 
 
 @dataclass
@@ -219,8 +229,8 @@ class _Recorder(TorchFunctionMode):
         if not call.whole:
             return out
         written = [t for t, version in zip(call.tensors, call.versions, strict=True) if t._version != version]
-        by_name = mapped(kwargs, self.reference)
-        event = self._event(self.names[id(module)], module, call.args, by_name, call.random)
+        args, by_name = _by_place(module, call.args, mapped(kwargs, self.reference))
+        event = self._event(self.names[id(module)], module, args, by_name, call.random)
         tensors = call.tensors + [leaf for leaf in leaves(kwargs) if isinstance(leaf, Tensor)]
         out = self._gave(event, out, tensors, written)
         self._note_state(event, module, call.kept, out)

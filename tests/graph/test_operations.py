@@ -73,6 +73,25 @@ def test_an_operation_between_layers(operation, make):
     torch.testing.assert_close(made(x), net(x), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("make", [sb.fuse, sb.pack])
+def test_neurons_that_are_given_things_by_name(make):
+    class ByName(Net):
+        def forward(self, x):
+            mem, rec = self.lif.init_leaky(), []
+            for x_t in x:
+                spk, mem = self.lif(input_=self.fc(x_t), mem=mem)
+                rec.append(spk)
+            return torch.stack(rec)
+
+    torch.manual_seed(0)
+    net = ByName(None)
+    sb.binarize_(net, sb.Sign())
+    x = (torch.rand(5, 3, 6, generator=torch.Generator().manual_seed(0)) < 0.4).float()
+    made = make(net.eval(), x)
+    assert torch.equal(made(x), net(x))
+    assert float(net(x).detach().sum()) > 0
+
+
 def test_a_view_of_what_a_packed_convolution_gives():
     """Its channels are last in memory, which neurons that are not packed with it keep."""
     torch.manual_seed(0)

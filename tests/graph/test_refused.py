@@ -179,3 +179,31 @@ def test_recording_leaves_no_hook():
 
     sb.fuse(nn.Sequential(nn.Linear(4, 3), snn.Leaky(beta=0.9, init_hidden=True)), torch.rand(3, 2, 4))
     assert not _has_any_global_hook()
+
+
+class OneNormTwice(nn.Module):
+    """Its running statistics are taken of both layers in turn, at each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.fc2, self.bn = nn.Linear(6, 5), nn.Linear(5, 5), nn.BatchNorm1d(5)
+        self.lif1, self.lif2 = snn.Leaky(beta=0.9, threshold=0.3), snn.Leaky(beta=0.9, threshold=0.3)
+
+    def forward(self, x):
+        mem1, mem2, rec = self.lif1.init_leaky(), self.lif2.init_leaky(), []
+        for x_t in x:
+            spk, mem1 = self.lif1(self.bn(self.fc1(x_t)), mem1)
+            spk, mem2 = self.lif2(self.bn(self.fc2(spk)), mem2)
+            rec.append(spk)
+        return torch.stack(rec)
+
+
+def test_running_statistics_of_one_norm_at_two_places():
+    """Of both places first the one and then the other would be taken; packed, nothing is taken any more."""
+    torch.manual_seed(0)
+    net, x = OneNormTwice(), torch.rand(5, 8, 6)
+    sb.binarize_(net, sb.Sign())
+    with pytest.raises(NotAGraphError, match="other running statistics than the network"):
+        sb.fuse(net, x)
+    net(x)
+    torch.testing.assert_close(sb.pack(net.eval(), x)(x), net(x))

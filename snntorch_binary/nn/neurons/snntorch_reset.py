@@ -1,7 +1,8 @@
-"""snnTorch's `utils.reset(net)` reaches the neurons of this package.
+"""snnTorch's `utils.reset(net)` reaches the neurons of this package, and copies that it makes of snnTorch's.
 
-Up to version 1.0, it looks for snnTorch's own classes by name, and so leaves the membrane potentials of any other
-neuron at what the last sequence made of them, in silence; later versions call ``reset_mem()`` of every module.
+Up to version 1.0, it looks for snnTorch's own classes by name and resets all that were constructed, and so leaves the
+membrane potentials of any other neuron, and of copies, at what the last sequence made of them, in silence; later
+versions call ``reset_mem()`` of every module.
 """
 
 from __future__ import annotations
@@ -12,9 +13,21 @@ from typing import Any
 
 from torch import nn
 
+_COPIED = "_copied_by_snntorch_binary"
+_REACHED: set[type[nn.Module]] = set()
 
-def reach_neurons(kind: type[nn.Module]) -> None:
-    """Let snnTorch's reset, if snnTorch has been imported, reset the neurons of a class that are in its network."""
+
+def let_reset_find_copies(twin: nn.Module) -> None:
+    """Let snnTorch's reset find the neurons of a copied network: `forward` may begin with it."""
+    for module in twin.modules():
+        if isinstance(getattr(type(module), "instances", None), list):  # as snnTorch's neurons have it
+            module.__dict__[_COPIED] = True
+            reach_neurons()
+
+
+def reach_neurons(*kinds: type[nn.Module]) -> None:
+    """Let snnTorch's reset, if snnTorch has been imported, reset neurons of these classes and copies in its network."""
+    _REACHED.update(kinds)
     utils: Any = sys.modules.get("snntorch.utils")
     look = getattr(utils, "_layer_check", None)  # what its reset calls first, also under a name imported before
     if look is None or getattr(look, "reaches_neurons", False):
@@ -23,7 +36,7 @@ def reach_neurons(kind: type[nn.Module]) -> None:
     @functools.wraps(look)
     def look_further(net: nn.Module) -> Any:
         for module in net.modules():
-            if isinstance(module, kind):
+            if isinstance(module, tuple(_REACHED)) or _COPIED in module.__dict__:
                 module.reset_mem()  # type: ignore[operator]
         return look(net)
 
