@@ -250,7 +250,8 @@ class _Program:
 
     def _module(self, target: str) -> str:
         name = self._name_of(target)
-        self.modules[name] = self.writer.module(target)
+        found = self.root.get_submodule(target)
+        self.modules[name] = nn.Identity() if is_silent(found) else self.writer.module(target)
         return name
 
     def _name_of(self, target: str, what: str = "") -> str:

@@ -461,3 +461,27 @@ def test_a_graph_that_asks_for_much_is_refused_when_it_runs(file):
     loaded = sb.load_packed(file(change))
     with pytest.raises(ValueError, match="asks for more than"):
         loaded(torch.zeros(2, 2, 12))
+
+
+class DropsWhatItFeedsBack(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc, self.back, self.drop = nn.Linear(12, 6), nn.Linear(6, 6), nn.Dropout(0.3)
+        self.lif = snn.Leaky(beta=0.9, threshold=0.2)
+
+    def forward(self, x):
+        mem, spk, rec = self.lif.init_leaky(), torch.zeros(x.shape[1], 6), []
+        for x_t in x:
+            spk, mem = self.lif(self.fc(x_t) + self.back(self.drop(spk)), mem)
+            rec.append(spk)
+        return torch.stack(rec)
+
+
+def test_dropout_within_a_step_is_nothing_in_a_file(tmp_path):
+    torch.manual_seed(0)
+    net, x = DropsWhatItFeedsBack(), (torch.rand(6, 8, 12) < 0.4).float()
+    sb.binarize_(net, sb.Sign())
+    sb.save_packed(sb.pack(net.eval(), x), tmp_path / "net.packed")
+    loaded = sb.load_packed(tmp_path / "net.packed")
+    assert torch.equal(loaded(x), net(x))
+    assert torch.equal(loaded.train()(x), net(x))

@@ -41,6 +41,7 @@ _ARGUMENTS: dict[type[nn.Module], tuple[str, ...]] = {
     **dict.fromkeys((nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d), ("output_size",)),
     **dict.fromkeys((nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d), ("output_size",)),
     **dict.fromkeys((nn.ReLU, nn.Sigmoid, nn.Tanh, nn.SiLU, nn.Mish, nn.Hardtanh, nn.ReLU6, nn.Softsign), ()),
+    nn.Identity: (),
     nn.GELU: ("approximate",),
     nn.LeakyReLU: ("negative_slope",),
     nn.ELU: ("alpha",),
