@@ -251,9 +251,10 @@ class Fold:
             self._nodes[events] = self._node(wide)
             return self._nodes[events]
         if not any(map(is_sequence, node.values())):
-            if len({event.name for event in node.events}) > 1:
+            of_its_own = len({event.name for event in node.events}) > 1  # a layer for each step
+            if of_its_own and any(event.module is None for event in node.events):
                 raise self._repeated.irregular(tuple(Result(index, ()) for index in events))
-            if not differs_at_every_step(node.first):
+            if not of_its_own and not differs_at_every_step(node.first):
                 node.steps = None
         self._nodes[events] = node
         for step, event in enumerate(node.events):

@@ -122,3 +122,42 @@ def test_training_goes_on_after_a_burn_in():
         nn.functional.cross_entropy(net(x), labels).backward()
     assert float(loop.fc.latent.grad.abs().sum()) > 0
     torch.testing.assert_close(fused.fc.latent.grad, loop.fc.latent.grad, rtol=1e-5, atol=1e-7)
+
+
+class NormOfEachStep(nn.Module):
+    """An image that is shown at every step, and a batch norm for each (BNTT)."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.lif = nn.Linear(12, 6), snn.Leaky(beta=0.9, threshold=0.2)
+        self.norms = nn.ModuleList(nn.BatchNorm1d(6) for _ in range(5))
+
+    def forward(self, x):
+        mem, rec = self.lif.init_leaky(), []
+        for norm in self.norms:
+            spk, mem = self.lif(norm(self.fc(x)), mem)
+            rec.append(spk)
+        return torch.stack(rec)
+
+
+def test_a_norm_for_each_step_of_one_image(tmp_path):
+    torch.manual_seed(0)
+    loop, fused = NormOfEachStep(), NormOfEachStep()
+    sb.binarize_(loop, sb.Sign())
+    sb.binarize_(fused, sb.Sign())
+    with torch.no_grad():
+        for step, norm in enumerate(loop.norms):
+            norm.weight.fill_(0.5 + 0.2 * step)
+    fused.load_state_dict(loop.state_dict())
+    x = torch.rand(8, 12, generator=torch.Generator().manual_seed(0))
+    fast = sb.fuse(fused, x)
+    for net in (loop, fast):
+        net.train()(x).square().mean().backward()
+    assert float(loop.fc.latent.grad.abs().sum()) > 0
+    torch.testing.assert_close(fused.fc.latent.grad, loop.fc.latent.grad, rtol=1e-4, atol=1e-7)
+    for ours, theirs in zip(fused.norms, loop.norms, strict=True):
+        torch.testing.assert_close(ours.running_var, theirs.running_var)
+        torch.testing.assert_close(ours.weight.grad, theirs.weight.grad)
+    assert torch.equal(fast.eval()(x), loop.eval()(x))
+    sb.save_packed(sb.pack(loop, x), tmp_path / "net.packed")
+    torch.testing.assert_close(sb.load_packed(tmp_path / "net.packed")(x), loop(x))
