@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _interrupted(arguments)
         raise
     except _user_errors() as error:
-        of_a_file = isinstance(error, ValueError) and any(word.split("=")[0] == "--config" for word in arguments)
+        of_a_file = type(error) is ValueError and any(word.split("=")[0] == "--config" for word in arguments)
         return _fail(error, _YOURS if of_a_file else None)
     return 0
 

@@ -174,10 +174,10 @@ def as_graph(
             step = False if len(args) > 1 else known_step(net)
         try:
             return _proved(net, args, (lambda: form_of(net, args[0]).step) if step is None else step, whole, learns)
-        except ValueError:
+        except (NotAGraphError, MemoryError, torch.cuda.OutOfMemoryError):
             raise
         except Exception as error:  # where the network is right, there is a thing in it that nobody has thought of
-            if not _runs(net, args):
+            if str(error).startswith("Expected argument") or not _runs(net, args):
                 raise
             said = in_one_line(error, 200)
             raise NotAGraphError(f"to follow it ends in a {type(error).__name__} ({said})") from error
@@ -202,12 +202,12 @@ def _proved(
 
 def _runs(net: nn.Module, args: tuple[Any, ...]) -> bool:
     """Say whether a network takes a sample as it is, or a time step of it."""
-    for given in (args, (args[0][0], *args[1:])):
-        twin = copy_model(net)
-        reset(twin)
+    for all_steps in (True, False):
         try:
+            twin = copy_model(net)
+            reset(twin)
             with torch.no_grad():
-                twin(*given)
+                twin(*(args if all_steps else (args[0][0], *args[1:])))
         except Exception:  # of the user's network
             continue
         return True

@@ -192,8 +192,12 @@ def typed(argument: str, target: Target, arguments: Mapping[str, Any]) -> dict[s
 def said_of(error: Exception, target: Target) -> str:
     """Return what jsonargparse says of arguments, and which one may have been meant where it does not know one."""
     text = in_one_line(str(error), 300)
+    try:
+        known = inspect.signature(target).parameters
+    except (TypeError, ValueError):  # of what is written in C
+        return text
     for name in _NOT_ACCEPTED.findall(text)[:1]:
-        return text.replace(repr(name), misspelt(name, inspect.signature(target).parameters), 1)
+        return text.replace(repr(name), misspelt(name, known), 1)
     return text
 
 

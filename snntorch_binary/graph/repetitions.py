@@ -52,6 +52,8 @@ class Repetitions:
     def following(self, row: Sequence[Result]) -> int | None:
         """Return the event that is the same operation one step later than the last of a row."""
         places = self._places[self._events[row[0].event].key]
+        if row[-1].event not in places:  # a layer of its own for each step
+            return None
         last = places.index(row[-1].event)
         stride = self._stride([self._events[raw.event] for raw in row]) if len(row) > 1 else None
         stride = stride or max(len(places) // (len(row) + 1), 1)

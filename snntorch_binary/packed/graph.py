@@ -106,6 +106,7 @@ class PackedGraph(nn.Module):
         if kind == "method":
             # Of a packed convolution's currents the channels are last in memory, which no view puts in another shape.
             as_torch = name == "view" and isinstance(args[0], Tensor) and not args[0].is_contiguous()
+            as_torch = as_torch and not any(isinstance(size, torch.dtype) for size in args[1:])
             return getattr(args[0], "reshape" if as_torch else name)(*args[1:], **kwargs)
         return FUNCTIONS[name](*args, **kwargs)
 

@@ -161,3 +161,98 @@ def test_a_norm_for_each_step_of_one_image(tmp_path):
     assert torch.equal(fast.eval()(x), loop.eval()(x))
     sb.save_packed(sb.pack(loop, x), tmp_path / "net.packed")
     torch.testing.assert_close(sb.load_packed(tmp_path / "net.packed")(x), loop(x))
+
+
+class LimitedBurnIn(CountsAfterBurnIn):
+    """Takes no more steps than it has positions for."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.position = nn.Parameter(torch.randn(STEPS, 1, 12))
+
+    def read(self, x):
+        return super().read(x + self.position[: len(x)])
+
+
+class DrawsAndStops(Loop):
+    """Draws numbers, as an encoder does, and reads the first steps only."""
+
+    def read(self, x):
+        spikes = [spk for _, spk, _ in self.steps([x_t * (torch.rand_like(x_t) < 0.9) for x_t in x])]
+        return torch.stack(spikes[:FROM])
+
+
+@pytest.mark.parametrize("make", [sb.fuse, sb.pack])
+@pytest.mark.parametrize("kind", [LimitedBurnIn, DrawsAndStops])
+def test_what_takes_no_more_steps_or_draws_is_looked_at_as_well(kind, make):
+    net, x = network(kind), shown(STEPS)
+    made = make(net, x)
+    torch.manual_seed(1)
+    expected = net(x)
+    torch.manual_seed(1)
+    torch.testing.assert_close(made(x), expected, rtol=1e-5, atol=1e-5)
+
+
+class NormBehindANorm(nn.Module):
+    """The mean of what the second norm sees is zero, so that its running mean is rounding alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.n1 = nn.Linear(12, 32, bias=False), nn.BatchNorm1d(32)
+        self.b, self.n2 = nn.Linear(32, 20, bias=False), nn.BatchNorm1d(20)
+        self.lif = snn.Leaky(beta=0.9, threshold=0.2)
+
+    def forward(self, x):
+        mem, rec = self.lif.init_leaky(), []
+        for x_t in x:
+            spk, mem = self.lif(self.n2(self.b(self.n1(self.a(x_t)))), mem)
+            rec.append(spk)
+        return torch.stack(rec)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_running_mean_that_is_rounding_is_no_difference(seed):
+    torch.manual_seed(seed)
+    net = NormBehindANorm()
+    sb.binarize_(net, sb.Sign())
+    assert "compared" in sb.fuse(net, torch.rand(6, 8, 12)).proof
+
+
+class RebindsAMean(Loop):
+    """A running mean of its own, in a new tensor at every call."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.register_buffer("mean", torch.zeros(12))
+
+    def read(self, x):
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * x.mean((0, 1))
+        return super().read(x - self.mean)
+
+
+def test_a_running_mean_in_a_new_tensor():
+    """Right, or refused."""
+    net, x = network(RebindsAMean), shown(STEPS)
+    with pytest.raises(ValueError, match="does not fold over time"):
+        sb.fuse(net, x)
+
+
+class NeuronsOfEachStep(Loop):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.neurons = nn.ModuleList(snn.Leaky(beta=0.9, threshold=0.2) for _ in range(STEPS))
+
+    def read(self, x):
+        mem, rec = self.neurons[0].init_leaky(), []
+        for x_t, neurons in zip(x, self.neurons, strict=True):
+            spk, mem = neurons(self.fc(x_t), mem)
+            rec.append(spk)
+        return torch.stack(rec)
+
+
+def test_neurons_of_their_own_for_each_step():
+    net, x = network(NeuronsOfEachStep), shown(STEPS)
+    with torch.no_grad():
+        assert torch.equal(sb.fuse(net, x)(x), net(x))
+        assert float(net(x).sum()) > 0

@@ -115,6 +115,7 @@ def read(name: str, asked: Request) -> Source:
     raw = _find(which, asked.data_dir) or (_download(which) if asked.download and which.mirrors else None)
     if raw is None:
         wanted = ", ".join(_TEST if which.test_alone else _FILES)
+        wanted += f", with or without {which.prefix}" if which.prefix else ""
         raise DataNotFoundError(
             f"{which.title} was not found in {searched(asked.data_dir)}: looked for {wanted} (or .gz) "
             f"in {which.folder}/raw, raw and the folder itself, and for archives of these"
@@ -201,14 +202,15 @@ def _find(which: _Set, data_dir: str | PathLike[str] | None) -> Path | None:
 
 def _files(which: _Set, raw: Path) -> dict[str, Path]:
     """Return those of the four files that are in `raw` by name, unpacked ones before packed ones."""
-    found = {}
-    for name in _FILES:
-        # Unpacked by some programs, the files have a dot in place of the second dash.
-        variants = [prefix + name.replace("-idx", "[-.]idx") for prefix in dict.fromkeys(("", which.prefix))]
-        patterns = [variant + suffix for suffix in ("", ".gz") for variant in variants]
-        present = [file for pattern in patterns for file in glob(raw, pattern) if file.is_file()]
-        if present:
-            found[name] = present[0]
+    found: dict[str, Path] = {}
+    for prefix in dict.fromkeys((which.prefix, "")):
+        for name in _FILES:
+            # Unpacked by some programs, the files have a dot in place of the second dash.
+            patterns = [prefix + name.replace("-idx", "[-.]idx") + suffix for suffix in ("", ".gz")]
+            present = [file for pattern in patterns for file in glob(raw, pattern) if file.is_file()]
+            found |= {name: present[0]} if present else {}
+        if found:
+            break
     return found
 
 

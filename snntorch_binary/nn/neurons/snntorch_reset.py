@@ -20,7 +20,8 @@ _REACHED: set[type[nn.Module]] = set()
 def let_reset_find_copies(twin: nn.Module) -> None:
     """Let snnTorch's reset find the neurons of a copied network: `forward` may begin with it."""
     for module in twin.modules():
-        if isinstance(getattr(type(module), "instances", None), list):  # as snnTorch's neurons have it
+        kinds = {base.__module__.partition(".")[0] for base in type(module).__mro__}
+        if "snntorch" in kinds and hasattr(module, "reset_mem"):
             module.__dict__[_COPIED] = True
             reach_neurons()
 
