@@ -42,7 +42,7 @@ def names() -> tuple[str, ...]:
 
     Example:
         >>> names()
-        ('digits', 'two-moons', 'regression-1d', 'mnist', 'fashion-mnist', 'cifar10', 'cifar100', 'nmnist', ...
+        ('digits', 'two-moons', 'regression-1d', 'mnist', 'fashion-mnist', 'notmnist', 'cifar10', 'cifar100', ...
     """
     return tuple(described.name for described in _sets())
 

@@ -37,7 +37,8 @@ def test_an_unknown_name_is_refused_with_the_known_ones(name):
 
 
 def test_the_order_of_the_names():
-    values, images = ["digits", "two-moons", "regression-1d"], ["mnist", "fashion-mnist", "cifar10", "cifar100"]
+    values = ["digits", "two-moons", "regression-1d"]
+    images = ["mnist", "fashion-mnist", "notmnist", "cifar10", "cifar100"]
     assert names() == (
         *values,
         *images,
@@ -116,7 +117,7 @@ import sys
 import snntorch_binary.data
 assert not any(name.startswith("snntorch_binary.data.sets.") for name in sys.modules), "sets are read before asked for"
 sys.modules["numpy"] = None
-assert len(snntorch_binary.data.names()) == 12
+assert len(snntorch_binary.data.names()) == 13
 snntorch_binary.data.load("regression-1d", num_steps=3)
 """
 
