@@ -16,7 +16,7 @@ from snntorch_binary.graph.build import Built
 from snntorch_binary.graph.errors import LaterStepError, NotAGraphError
 from snntorch_binary.graph.events import Recording
 from snntorch_binary.graph.network import GraphNetwork
-from snntorch_binary.graph.runs import calling, to_rest
+from snntorch_binary.graph.runs import calling, put_to_rest
 from snntorch_binary.graph.samples import fresh, resized, sizes_of
 from snntorch_binary.graph.tree import filled, leaves, mapped
 from snntorch_binary.graph.writer import DRAWN
@@ -112,7 +112,7 @@ def _longer(built: Built) -> Iterator[Any]:
 
 def _at_length(built: Built, twin: nn.Module, args: Any) -> Difference:
     """Compare the graph with the network, in evaluation mode; nothing differs of what the network does not take."""
-    to_rest(twin.eval())
+    put_to_rest(twin.eval())
     with torch.no_grad():
         try:
             before = calling(twin, built.step)(args)
@@ -123,15 +123,14 @@ def _at_length(built: Built, twin: nn.Module, args: Any) -> Difference:
                 return _compared(built, twin, [args], False)
             given = [leaf for leaf in leaves(args) if isinstance(leaf, Tensor)]
             after = built.graph.of(twin).graph_answer(*given)
-        except Exception:
-            raise LaterStepError(_OTHERWISE) from None
+        except Exception as error:  # of the graph, where the network has none
+            raise LaterStepError(_OTHERWISE) from error
     one, other = leaves(_stacked(before) if built.step else before), leaves(after)
     try:
         found = [_difference(*pair) for pair in zip(one, other, strict=True)]
     except ValueError:  # there are more of them, or they have other shapes
         raise LaterStepError(_OTHERWISE) from None
-    equal, close = (all(getattr(each, what) for each in found) for what in ("equal", "close"))
-    return Difference(equal, close, sum(each.flips for each in found), sum(each.count for each in found))
+    return _together(found)
 
 
 def _is_whole(leaf: Any) -> bool:
@@ -161,10 +160,16 @@ def _compared(built: Built, twin: nn.Module, inputs: list[Any], training: bool) 
         answer = _Replayed(graph, graph.graph).run(*given)
     before = _answer(recording)
     found = [_difference(one, other) for one, other in zip(leaves(before), leaves(answer), strict=True)]
+    difference = _together(found)
+    for name in of_network if difference.close else ():
+        if not _same_statistics(name, of_network, twin):
+            raise NotAGraphError(_OTHER_STATISTICS.format(name))
+    return difference
+
+
+def _together(found: list[Difference]) -> Difference:
+    """Return how all outputs differ."""
     equal, close = (all(getattr(each, what) for each in found) for what in ("equal", "close"))
-    other = next((name for name in of_network if close and not _same_statistics(name, of_network, twin)), None)
-    if other is not None:
-        raise NotAGraphError(_OTHER_STATISTICS.format(other))
     return Difference(equal, close, sum(each.flips for each in found), sum(each.count for each in found))
 
 

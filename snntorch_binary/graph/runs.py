@@ -110,7 +110,7 @@ def recorded(
     whole: Callable[[nn.Module], bool] = is_whole,
 ) -> Recording:
     """Record a network once, from rest."""
-    to_rest(twin.train(training))
+    put_to_rest(twin.train(training))
     # Not under no_grad, by which parts of the network that run without gradients would not be told from the others.
     learned = [] if grad else [parameter for parameter in twin.parameters() if parameter.requires_grad]
     try:
@@ -125,7 +125,7 @@ def recorded(
     return recording
 
 
-def to_rest(twin: nn.Module) -> None:
+def put_to_rest(twin: nn.Module) -> None:
     """Reset neurons, and let them forget of which shape their states were, by which they would do other things."""
     reset(twin)
     for module in twin.modules():

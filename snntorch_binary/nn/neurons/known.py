@@ -48,7 +48,7 @@ def to_rest(module: nn.Module) -> Callable[[], Any] | None:
     for name in _RESETS:
         if needs_no_argument(getattr(module, name, None)):
             return getattr(module, name)
-    if _library(module, "spikingjelly") or getattr(module, "step_mode", None) in ("s", "m"):
+    if is_of_library(module, "spikingjelly") or getattr(module, "step_mode", None) in ("s", "m"):
         found = getattr(module, "reset", None)
         return found if needs_no_argument(found) else None
     return None
@@ -76,5 +76,6 @@ def _takes(function: Callable[..., Any], *args: Any) -> bool:
     return True
 
 
-def _library(module: nn.Module, name: str) -> bool:
+def is_of_library(module: nn.Module, name: str) -> bool:
+    """Say whether a module's class, or one that it is derived from, is of a library."""
     return any(base.__module__.partition(".")[0] == name for base in type(module).__mro__)

@@ -13,6 +13,8 @@ from typing import Any
 
 from torch import nn
 
+from snntorch_binary.nn.neurons.known import is_of_library
+
 _COPIED = "_copied_by_snntorch_binary"
 _REACHED: set[type[nn.Module]] = set()
 
@@ -20,8 +22,7 @@ _REACHED: set[type[nn.Module]] = set()
 def let_reset_find_copies(twin: nn.Module) -> None:
     """Let snnTorch's reset find the neurons of a copied network: `forward` may begin with it."""
     for module in twin.modules():
-        kinds = {base.__module__.partition(".")[0] for base in type(module).__mro__}
-        if "snntorch" in kinds and hasattr(module, "reset_mem"):
+        if is_of_library(module, "snntorch") and hasattr(module, "reset_mem"):
             module.__dict__[_COPIED] = True
             reach_neurons()
 
