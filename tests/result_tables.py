@@ -152,7 +152,7 @@ TABLES = (
     Table(
         "docs/guide/when_the_sensor_fails.md",
         "| the ensemble against the best of its opponents |",
-        (None,) * 4,
+        (None,) * 5,
         name="when the sensor fails",
     ),
     Table(
