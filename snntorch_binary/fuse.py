@@ -15,7 +15,7 @@ from snntorch_binary.graph.build import build
 from snntorch_binary.graph.each_step import EachStep as EachStep
 from snntorch_binary.graph.errors import LaterStepError, NotAGraphError
 from snntorch_binary.graph.network import GraphNetwork
-from snntorch_binary.graph.prove import prove
+from snntorch_binary.graph.prove import held_sizes, prove
 from snntorch_binary.graph.sequential import flattened as flattened
 from snntorch_binary.graph.sequential import is_chain as is_chain
 from snntorch_binary.graph.states import longest
@@ -196,6 +196,7 @@ def _proved(
     except LaterStepError:  # of a few steps it cannot be told what a loop does later
         built = build(net, args, built.step, whole, learns, at_length=True)
         proof = prove(built)
+    built.graph.held_sizes = held_sizes(built)
     built.graph.proof, built.graph.stepped = proof, built.step or longest(built.first) > 1
     return built.graph
 

@@ -332,12 +332,13 @@ def test_reset_of_snntorch_and_ours():
 class ResetsItself(nn.Module):
     """As in snnTorch's tutorials: `forward` begins at rest."""
 
-    def __init__(self):
+    def __init__(self, reset):
         super().__init__()
         self.fc, self.lif = nn.Linear(12, 5), snn.Leaky(beta=0.9, threshold=0.2, init_hidden=True)
+        self.reset = reset
 
     def forward(self, x):
-        utils.reset(self)
+        self.reset(self)
         return torch.stack([self.lif(self.fc(x_t)) for x_t in x])
 
 
@@ -349,11 +350,20 @@ COPIES = {
 }
 
 
+RESETS = {
+    "utils.reset": utils.reset,
+    "of a neuron": lambda net: net.lif.reset_hidden(),
+    "of a class": lambda net: snn.Leaky.reset_hidden(),
+}
+
+
+@pytest.mark.skipif(not hasattr(snn.Leaky, "reset_hidden"), reason="of snnTorch up to 1.0")
+@pytest.mark.parametrize("reset", RESETS.values(), ids=RESETS)
 @pytest.mark.parametrize("make", COPIES.values(), ids=COPIES)
-def test_snntorchs_reset_in_forward_finds_copies(make):
+def test_snntorchs_reset_in_forward_finds_copies(make, reset):
     """snnTorch resets the neurons that were constructed, which copies are not."""
     torch.manual_seed(0)
-    net, x = ResetsItself(), (torch.rand(6, 8, 12) < 0.4).float()
+    net, x = ResetsItself(reset), (torch.rand(6, 8, 12) < 0.4).float()
     sb.binarize_(net, sb.Bernoulli())
     net.eval()(x)
     twin = make(net)

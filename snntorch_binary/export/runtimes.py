@@ -78,7 +78,8 @@ def _exported(graph: GraphNetwork, inputs: list[Tensor]) -> tuple[Any, list[Tens
 
 
 def _program_and_sizes(graph: GraphNetwork, inputs: list[Tensor]) -> tuple[Any, list[set[int]]]:
-    several = [{dim for dim, size in enumerate(value.shape) if size > 1} for value in inputs]
+    of_inputs = zip(inputs, graph.held_sizes, strict=True)
+    several = [{dim for dim, size in enumerate(value.shape) if size > 1} - held.keys() for value, held in of_inputs]
     # Of sequences [T, B, ...] the number of examples alone is free, and to find that out takes as long as a program.
     likely = [dims & {1} if value.dim() > 2 else set() for dims, value in zip(several, inputs, strict=True)]
     free = several

@@ -16,7 +16,7 @@ from snntorch_binary.graph.recurrence import with_recurrent_scans
 from snntorch_binary.graph.samples import are_spikes
 from snntorch_binary.graph.tree import form, leaves
 
-_OF_SAMPLE = ("report", "proof", "stepped", "spikes", "name", "_form", "_fixed", "_tensors")
+_OF_SAMPLE = ("report", "proof", "stepped", "spikes", "name", "held_sizes", "_form", "_fixed", "_tensors")
 _OWN = (*_OF_SAMPLE, "graph", "_added", "_run")
 
 
@@ -32,6 +32,8 @@ class GraphNetwork(nn.Module):
         proof: what the comparison with the network has shown.
         stepped: whether the network goes step by step, its neurons one time step a call.
         spikes: of each tensor among the arguments, whether it was nothing but spikes in the sample.
+        held_sizes: of each tensor among the arguments, the sizes by dimension that it must have, as in the sample: of
+            another size the network does something else, such as other time steps.
     """
 
     as_recorded = True
@@ -40,6 +42,7 @@ class GraphNetwork(nn.Module):
     report: dict[str, str]
     proof: str
     stepped: bool
+    held_sizes: list[dict[int, int]]
 
     def __init__(
         self, network: nn.Module, graph: fx.Graph, parts: dict[str, nn.Module], tensors: dict[str, Tensor], args: Any
@@ -63,6 +66,7 @@ class GraphNetwork(nn.Module):
         self.graph, self.name = graph, type(network).__name__
         self.report, self.proof, self.stepped = {}, "", True
         self.spikes = are_spikes(args)
+        self.held_sizes = [{} for _ in self.spikes]
         self._form = form(args)
         self._fixed = [None if isinstance(leaf, Tensor) else leaf for leaf in leaves(args)]
         self._tensors = [isinstance(leaf, Tensor) for leaf in leaves(args)]
@@ -73,7 +77,8 @@ class GraphNetwork(nn.Module):
         """Answer as the network does that this was made of.
 
         Raises:
-            ValueError: arguments are not of the form that they had in the sample, or another number than there.
+            ValueError: arguments are not of the form that they had in the sample, another number than there, or of
+                another size where the network has other time steps by that.
         """
         given = (args, kwargs)
         if form(given) != self._form:
@@ -83,7 +88,14 @@ class GraphNetwork(nn.Module):
             if isinstance(value, Tensor) != tensor or (not tensor and value != fixed):
                 what = "a tensor, as in the sample" if tensor else f"{fixed!r}, as in the sample"
                 raise ValueError(expected("args", what, value if not isinstance(value, Tensor) else "a tensor"))
-        return self.graph_answer(*(value for value, tensor in zip(values, self._tensors, strict=True) if tensor))
+        given_tensors = [value for value, tensor in zip(values, self._tensors, strict=True) if tensor]
+        for value, sizes in zip(given_tensors, self.held_sizes, strict=True):
+            check_sizes(value, sizes)
+        return self.graph_answer(*given_tensors)
+
+    def takes(self, x: Tensor) -> bool:
+        """Say whether an input has the sizes that it must have."""
+        return has_sizes(x, self.held_sizes[0])
 
     def graph_answer(self, *tensors: Tensor) -> Any:
         """Run the graph on the tensors among the arguments."""
@@ -161,6 +173,23 @@ def _compiled(graph: fx.Graph) -> Callable[..., Any]:
     found: dict[str, Any] = dict(code.globals)
     exec(compile(code.src, "<graph over time>", "exec"), found)
     return found["forward"]
+
+
+def has_sizes(x: Tensor, sizes: dict[int, int]) -> bool:
+    """Say whether a tensor has some sizes, by dimension; those of dimensions that it lacks are not asked for."""
+    return all(x.shape[dim] == size for dim, size in sizes.items() if dim < x.dim())
+
+
+def check_sizes(x: Tensor, sizes: dict[int, int]) -> None:
+    """Raise unless a tensor has some sizes, by dimension.
+
+    Raises:
+        ValueError: it has another.
+    """
+    if not has_sizes(x, sizes):
+        dim, size = next((dim, size) for dim, size in sizes.items() if x.shape[dim] != size)
+        what = f"of size {size} in dimension {dim}, as in the sample; give it one of the size that you need"
+        raise ValueError(expected("args", what, f"shape {tuple(x.shape)}"))
 
 
 def same_device(tensors: list[Tensor]) -> torch.device | None:

@@ -17,7 +17,7 @@ from snntorch_binary.graph.errors import LaterStepError, NotAGraphError
 from snntorch_binary.graph.events import Recording
 from snntorch_binary.graph.network import GraphNetwork
 from snntorch_binary.graph.runs import calling, put_to_rest
-from snntorch_binary.graph.samples import fresh, resized, sizes_of
+from snntorch_binary.graph.samples import fresh, resized, sizes_of, with_size
 from snntorch_binary.graph.tree import filled, leaves, mapped
 from snntorch_binary.graph.writer import DRAWN
 from snntorch_binary.weights import binary_layers
@@ -42,7 +42,7 @@ def prove(built: Built) -> str:
     inputs = list(_inputs(built))
     longer = list(_longer(built))
     differences = [_compared(built, built.twin, args, training) for args, training in inputs]
-    differences += [_at_length(built, built.twin, args) for args in longer]
+    differences += filter(None, (_at_length(built, built.twin, args) for args in longer))
     checked = f"compared on {len(inputs)} fresh inputs"
     if not all(difference.close for difference in differences):
         exact = _without_rounding(built.twin)
@@ -50,7 +50,8 @@ def prove(built: Built) -> str:
             if not _compared(built, exact, [_coarse(each) for each in args], training).close:
                 raise NotAGraphError("its graph over time gives other answers than the network does")
         for args in longer:
-            if not _at_length(built, exact, _coarse(args)).close:
+            found = _at_length(built, exact, _coarse(args))
+            if found is not None and not found.close:
                 raise LaterStepError(_OTHERWISE)
         flips, count = (sum(getattr(each, what) for each in differences) for what in ("flips", "count"))
         return f"{checked}: equal where sums need no rounding, with it {flips} of {count} numbers differ"
@@ -110,14 +111,46 @@ def _longer(built: Built) -> Iterator[Any]:
                 yield resized(built.args, (*base[:dim], length, *base[dim + 1 :]), generator)
 
 
-def _at_length(built: Built, twin: nn.Module, args: Any) -> Difference:
-    """Compare the graph with the network, in evaluation mode; nothing differs of what the network does not take."""
+def held_sizes(built: Built) -> list[dict[int, int]]:
+    """Return which sizes the inputs must have as in the sample, by dimension: of another the graph answers otherwise.
+
+    The recordings have other numbers in the first two dimensions. Time may be in a later one, ``[B, C, T]``, or be made
+    of one by a layer: a graph holds as many steps as there were then. It is run beside the network on a larger and a
+    smaller size.
+    """
+    generator = torch.Generator().manual_seed(3)
+    base = resized(built.args, built.sizes[0], generator)
+    tensors = [leaf for leaf in leaves(built.args) if isinstance(leaf, Tensor)]
+    found: list[dict[int, int]] = [{} for _ in tensors]
+    for place, tensor in enumerate(tensors):
+        for dim in range(2, tensor.dim()):
+            size = tensor.shape[dim]
+            others = [size + min(size, _LENGTH), size // 2] if size > 1 else [2]
+            if not _follows(built, [with_size(base, place, dim, other, generator) for other in others]):
+                found[place][dim] = size
+    return found
+
+
+def _follows(built: Built, inputs: list[Any]) -> bool:
+    """Say whether the graph answers as the network does, on one of some inputs at least and on all that it takes."""
+    try:
+        found = [each for each in (_at_length(built, built.twin, args) for args in inputs) if each is not None]
+        if not all(difference.close for difference in found):
+            exact = _without_rounding(built.twin)
+            found = [each for each in (_at_length(built, exact, _coarse(args)) for args in inputs) if each is not None]
+    except (LaterStepError, NotAGraphError):
+        return False
+    return bool(found) and all(difference.close for difference in found)
+
+
+def _at_length(built: Built, twin: nn.Module, args: Any) -> Difference | None:
+    """Compare the graph with the network, in evaluation mode; ``None`` of what the network does not take."""
     put_to_rest(twin.eval())
     with torch.no_grad():
         try:
             before = calling(twin, built.step)(args)
         except Exception:  # such as of a network that has something for each step
-            return Difference(True, True, 0, 0)
+            return None
         try:
             if any(event.random for event in built.first.events):  # the graph has to be given what it drew
                 return _compared(built, twin, [args], False)

@@ -132,6 +132,8 @@ class _Recorder(TorchFunctionMode):
         versions = [tensor._version for tensor in tensors]
         random = torch.get_rng_state()
         out = func(*args, **kwargs)
+        if kwargs.get("out", self) is None:  # torch's own functions hand it on
+            del kwargs["out"]
         if name == "__setitem__":
             out = args[0]
         if name in SILENT or not any(isinstance(leaf, Tensor) for leaf in leaves(out)):

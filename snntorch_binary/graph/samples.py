@@ -39,6 +39,28 @@ def resized(args: Any, sizes: tuple[int, ...], generator: torch.Generator) -> An
     return mapped(args, change)
 
 
+def with_size(args: Any, place: int, dim: int, size: int, generator: torch.Generator) -> Any:
+    """Return a sample one of whose tensors has another size in a dimension, its entries drawn from those there are.
+
+    Args:
+        args: a tree of tensors.
+        place: of the tensor, among the tensors.
+        dim: the dimension.
+        size: its new size.
+        generator: where the draws come from.
+    """
+    count = iter(range(len(leaves(args))))
+
+    def change(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor) or next(count) != place:
+            return leaf
+        shape = (*leaf.shape[:dim], size, *leaf.shape[dim + 1 :])
+        flat = leaf.detach().flatten()
+        return flat[torch.randint(flat.numel(), shape, generator=generator).to(flat.device)]
+
+    return mapped(args, change)
+
+
 def fresh(args: Any, real: bool, generator: torch.Generator) -> Any:
     """Return inputs of the same shapes: spikes of rate 0.4, or real numbers in [0, 1)."""
 

@@ -10,6 +10,8 @@ def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
     """Return a tree of the same form whose leaves are what a function makes of them."""
     if isinstance(tree, tuple):
         parts = [mapped(item, change) for item in tree]
+        if type(tree).__module__ == "torch.return_types":  # of `max(dim)`, `sort` and others
+            return type(tree)(parts)
         return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
     if isinstance(tree, list):
         return [mapped(item, change) for item in tree]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -164,7 +165,20 @@ def prediction_of(
         return RealPrediction(samples, mode, noise)
     if task == "labels":
         return LabelPrediction(samples.sigmoid(), None if mode is None else mode.sigmoid())
+    _warn_of_probabilities(samples)
     return Prediction(class_probabilities(samples), None if mode is None else class_probabilities(mode))
+
+
+def _warn_of_probabilities(scores: Tensor) -> None:
+    """Say so where a network ends in a softmax, and its outputs are no scores."""
+    sums_to_one = bool((scores >= 0).all() and ((scores.sum(-1) - 1).abs() < 1e-4).all())
+    if scores.shape[-1] > 1 and sums_to_one and bool((scores != scores.round()).any()):
+        warnings.warn(
+            "The outputs of this network sum to one, as those of a Softmax do, and predict takes the softmax of them "
+            "again, which leaves it less sure than it is: leave the Softmax out, or read them by a function such as "
+            "readout=lambda outputs: outputs.log().",
+            stacklevel=4,
+        )
 
 
 def class_probabilities(scores: Tensor) -> Tensor:

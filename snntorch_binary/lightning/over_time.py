@@ -49,7 +49,7 @@ class OverTime:
         if made_for != self._made_for:
             self._graph = self._recorded(x)
             self._made_for = made_for
-        if self._graph is None:
+        if self._graph is None or not self._graph.takes(x):
             return self.net, self.step, self.time_dim
         self._graph.training = self.net.training
         form = form_of(self.net, x, self.step, self.time_dim)

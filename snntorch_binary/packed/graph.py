@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
+from snntorch_binary.graph.network import check_sizes
 from snntorch_binary.graph.tree import mapped
 from snntorch_binary.kernels.engine import compiled
 from snntorch_binary.packed.chains import CHAIN, Chain, chains_of, instruction_of, run_plainly
@@ -96,6 +97,7 @@ class PackedGraph(nn.Module):
     def _done(self, instruction: Instruction, inputs: tuple[Any, ...], args: Any, kwargs: Any) -> Any:
         kind, name = instruction.kind, instruction.name
         if kind == "input":
+            check_sizes(inputs[int(name)], dict(args))
             return inputs[int(name)]
         if kind == "tensor":
             return self._buffers[name]

@@ -24,7 +24,7 @@ class Instruction:
         kind: ``"input"``, ``"tensor"``, ``"module"`` (the module itself), ``"invoke"`` (what a module gives),
             ``"method"`` or ``"function"``.
         name: of the input, the tensor, the module, the method or the function.
-        args, kwargs: trees of numbers and :class:`Ref`.
+        args, kwargs: trees of numbers and :class:`Ref`; of an input pairs of a dimension and the size it must have.
     """
 
     kind: str

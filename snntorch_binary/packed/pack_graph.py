@@ -192,7 +192,9 @@ class _Program:
             return self._add("invoke", on_bits, (self.done[spikes],))
         args, kwargs, target = self._tree(node.args), self._tree(dict(node.kwargs)), node.target
         if node.op == "placeholder":
-            return self._add("input", str(sum(each.kind == "input" for each in self.instructions)))
+            place = sum(each.kind == "input" for each in self.instructions)
+            held = self.root.held_sizes[place] if isinstance(self.root, GraphNetwork) else {}
+            return self._add("input", str(place), tuple(held.items()))
         if node.op == "get_attr":
             return self._attribute(str(target))
         if node.op == "call_module":

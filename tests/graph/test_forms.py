@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+import snntorch as snn
 import torch
 from models import MODELS
 from torch import nn
@@ -210,6 +211,33 @@ def test_arguments_beside_the_input():
 
 
 @pytest.mark.slow
+class OneStep(nn.Module):
+    """Takes an image a call, which neurons keep their state of; a sequence of images it does not take."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.lif = nn.Conv2d(2, 4, 3), snn.Leaky(beta=0.9, threshold=0.2, init_hidden=True)
+        self.fc, self.out = nn.Linear(4 * 36, 3), snn.Leaky(beta=0.9, threshold=0.2, init_hidden=True)
+
+    def forward(self, x):
+        return self.out(self.fc(self.lif(self.conv(x)).flatten(1)))
+
+
+def test_a_network_of_single_steps_is_found_to_be_one():
+    torch.manual_seed(0)
+    net = OneStep().eval()
+    sb.binarize_(net, sb.Sign())
+    x = torch.rand(5, 2, 2, 8, 8)
+    for over_time in (sb.fuse(net, x), sb.pack(net, x)):
+        for steps, batch in ((5, 2), (9, 3)):
+            sequence = torch.rand(steps, batch, 2, 8, 8)
+            sb.reset(net)
+            with torch.no_grad():
+                expected = torch.stack([net(x_t) for x_t in sequence])
+            assert torch.equal(over_time(sequence), expected)
+            assert float(expected.sum()) > 0
+
+
 def test_a_graph_module_of_torch():
     net, x = made("residual blocks")
     fused = sb.fuse(net, x).eval()

@@ -44,6 +44,11 @@ OPERATIONS = {
     "s - s.mean": lambda s: s - s.mean(1, keepdim=True),
     "torch.einsum": lambda s: torch.einsum("bi,bj->bij", s, s).sum(2),
     "torch.stack": lambda s: torch.stack([s, s]).mean(0),
+    "F.normalize": lambda s: F.normalize(s, p=2, dim=1),
+    "s.max(1, keepdim=True).values": lambda s: s - s.max(1, keepdim=True).values,
+    "s.sort(1).values": lambda s: s.sort(1).values,
+    "torch.topk": lambda s: torch.topk(s, 4, dim=1).values,
+    "s.median(1)": lambda s: s - s.median(1, keepdim=True).values,
     "F.pad": lambda s: F.pad(s, (0, 1))[:, 1:],
 }
 

@@ -281,6 +281,18 @@ def test_a_network_without_binary_weights(x):
         sb.predict(time_first(), x)
 
 
+def test_a_softmax_at_the_end_is_said(x):
+    net = nn.Sequential(nn.Linear(x.shape[-1], 4), nn.Softmax(-1))
+    sb.binarize_(net, sb.Sign())
+    with pytest.warns(UserWarning, match="sum to one, as those of a Softmax do"):
+        twice = sb.predict(net, x, 1).mode_probs
+    with torch.no_grad():
+        own = net(x).mean(0)
+    assert torch.allclose(twice, own.softmax(-1))
+    once = sb.predict(net, x, 1, readout=lambda outputs: outputs.mean(0).log()).mode_probs
+    assert torch.allclose(once, own)
+
+
 def test_a_prediction_is_one_line_when_printed():
     net = sb.nn.Sequential(sb.nn.Linear(6, 3, weight=sb.Bernoulli()), sb.nn.Leaky(beta=0.9))
     prediction = sb.predict(net, torch.rand(5, 4, 6).round(), num_samples=2)

@@ -17,6 +17,7 @@ import snntorch as snn
 import torch
 from random_spikes import spikes
 from torch import nn
+from torch.nn.utils import prune, weight_norm
 
 import snntorch_binary as sb
 from snntorch_binary.models import LocalSpikingMLP
@@ -141,6 +142,22 @@ def test_header(path):
     structure = json.loads(metadata["structure"])
     assert structure["seed"] == 7
     assert structure["net"]["modules"][1][1]["out_channels"] == 20
+
+
+@pytest.mark.parametrize("engine", [nn.Linear, nn.Conv1d], ids=["linear", "convolution"])
+@pytest.mark.parametrize("wrap", [weight_norm, lambda layer: prune.l1_unstructured(layer, "weight", 0.5)])
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+def test_weights_that_are_computed_are_held_as_they_are(engine, wrap, path):
+    torch.manual_seed(0)
+    first = wrap(nn.Linear(8, 8) if engine is nn.Linear else nn.Conv1d(2, 2, 3, padding=1))
+    net = nn.Sequential(first, nn.Flatten(1), sb.nn.BinaryLinear(16, 3))
+    x = torch.rand(4, 2, 8)
+    net(x).sum().backward()
+    with torch.no_grad():  # as a step of an optimizer does, behind which no call has computed the weight again
+        for parameter in net[0].parameters():
+            parameter.mul_(1.5)
+    sb.save_packed(sb.pack(net.eval(), x), path)
+    assert torch.equal(sb.load_packed(path)(x), net(x))
 
 
 def test_what_no_file_holds(path):

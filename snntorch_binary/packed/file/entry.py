@@ -25,6 +25,10 @@ class PackedFileError(ValueError):
     """A file is not a packed network, or is damaged; the message says in one sentence what is wrong."""
 
 
+class NoFormError(TypeError):
+    """A file can hold no module of this kind."""
+
+
 class Allowance:
     """The bytes of memory that a file bears out: what its numbers ask for is taken off before it is allocated.
 
@@ -138,13 +142,12 @@ def write_one_of(kinds: Kinds, module: nn.Module, path: str, tensors: Tensors) -
     """Return the plain values of a module and add its tensors, under names that begin with ``path``.
 
     Raises:
-        TypeError: there is no entry for such a module.
+        NoFormError: there is no entry for such a module.
     """
     for name, (kind, to_entry, _) in kinds.items():
         if type(module) is kind:
             return {"type": name, **to_entry(module, path, tensors)}
-    what = f"A packed file cannot hold a {type(module).__name__} ({path or 'the network'})"
-    raise TypeError(f"{what}: pack an nn.Sequential of its layers and neurons, or give pack a sample of the input.")
+    raise NoFormError(f"A packed file cannot hold a {type(module).__name__} ({path or 'the network'})")
 
 
 def read_one_of(kinds: Kinds, entry: Entry) -> nn.Module:

@@ -123,7 +123,14 @@ def _instruction(entry: Entry, item: Any, place: int, modules: Any, tensors: Any
     args, kwargs = _tree(entry, item[2], place), _tree(entry, item[3], place)
     if not isinstance(args, tuple) or not isinstance(kwargs, dict) or (kind == "method" and not args):
         raise entry.error("instructions", "a list with a tuple and a dictionary of arguments in each")
+    if kind == "input" and (kwargs or not all(map(_is_held_size, args))):
+        raise entry.error("instructions", "a list in which an input has pairs of a dimension and its size")
     return Instruction(kind, name, args, kwargs)
+
+
+def _is_held_size(pair: Any) -> bool:
+    whole = isinstance(pair, tuple) and len(pair) == 2 and all(type(number) is int for number in pair)
+    return whole and 0 <= pair[0] < 64 and pair[1] >= 0
 
 
 # ---- arguments -----------------------------------------------------------------------------------

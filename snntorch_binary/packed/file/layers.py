@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from snntorch_binary.kernels.bits import from_words, to_words
 from snntorch_binary.packed.file.entry import Entry, Kinds, PackedFileError, Tensors, read_one_of, write_one_of
 from snntorch_binary.packed.file.neurons import fused_neurons
+from snntorch_binary.packed.file.stock import compute_weights_
 from snntorch_binary.packed.geometry import Geometry
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.layout import Layout
@@ -140,6 +141,7 @@ def _per_output(entry: Entry, name: str, members: int, outputs: int) -> Tensor:
 
 
 def _linear_to_entry(layer: nn.Linear, path: str, tensors: Tensors) -> dict[str, Any]:
+    compute_weights_(layer)
     tensors[f"{path}.weight"] = layer.weight.detach().clone()
     if layer.bias is not None:
         tensors[f"{path}.bias"] = layer.bias.detach().clone()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from snntorch_binary._errors import expected, require
 from snntorch_binary._json import parse_json
 from snntorch_binary.packed.ensemble import PackedEnsemble
-from snntorch_binary.packed.file.entry import Allowance, Entry, PackedFileError
+from snntorch_binary.packed.file.entry import Allowance, Entry, NoFormError, PackedFileError
 from snntorch_binary.packed.file.networks import read, version_of, write
 from snntorch_binary.packed.graph import PackedGraph
 from snntorch_binary.packed.layer import PackedLayer
@@ -61,7 +61,12 @@ def save_packed(packed: nn.Module, path: str | os.PathLike[str]) -> None:
         raise TypeError(expected("packed", "what snntorch_binary.pack returned", type(packed).__name__))
     safetensors = require("safetensors.torch", "export")
     tensors: dict[str, Tensor] = {}
-    structure = json.dumps(write(packed, "", tensors), separators=(",", ":"))
+    try:
+        structure = json.dumps(write(packed, "", tensors), separators=(",", ":"))
+    except NoFormError as error:
+        graphs = any(isinstance(part, PackedGraph) for part in packed.modules())
+        other = "pack an nn.Sequential of its layers and neurons, or give pack a sample of the input"
+        raise TypeError(f"{error}: {'the network is packed in memory only' if graphs else other}.") from None
     metadata = {
         "format": FORMAT,
         "version": str(version_of(packed)),  # the first that has it all, for older readers

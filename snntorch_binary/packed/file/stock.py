@@ -54,12 +54,23 @@ _ARGUMENTS: dict[type[nn.Module], tuple[str, ...]] = {
 
 
 def _to_record(module: nn.Module, path: str, tensors: Tensors) -> dict[str, Any]:
-    state = dict(module.named_parameters()) | dict(module.named_buffers())
-    held = {name: value for name, value in state.items() if value.is_floating_point()}
+    kind, names = type(module), _ARGUMENTS[type(module)]
+    arguments = {name: getattr(module, name) for name in names}
+    with torch.device("meta"):
+        plain = kind(**arguments)
+    compute_weights_(module)
+    state = {name: getattr(module, name) for name in (*plain._parameters, *plain._buffers)}
+    held = {name: value for name, value in state.items() if value is not None and value.is_floating_point()}
     for name, value in held.items():
         tensors[f"{path}.{name}"] = value.detach().to(torch.float32).clone()
-    arguments = [_listed(getattr(module, name)) for name in _ARGUMENTS[type(module)]]
-    return {"arguments": arguments, "tensors": list(held)}
+    return {"arguments": [_listed(value) for value in arguments.values()], "tensors": list(held)}
+
+
+def compute_weights_(module: nn.Module) -> None:
+    """Let a layer's weight be what `weight_norm` and pruning make of its parameters, as they do before a call."""
+    for hook in module._forward_pre_hooks.values():
+        if type(hook).__module__.startswith("torch.nn.utils."):
+            hook(module, ())
 
 
 def _listed(value: Any) -> Any:
