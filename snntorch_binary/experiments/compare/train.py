@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from snntorch_binary._files import RunFolder
+from snntorch_binary.convert import freeze
 from snntorch_binary.experiments.answers import answers
 from snntorch_binary.experiments.compare.in_spikes import in_small_batches, running_in_spikes
 from snntorch_binary.experiments.data import LoadedData
@@ -27,6 +28,9 @@ from snntorch_binary.lightning.plain_checkpoints import RecordedCheckpoints, Res
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.lightning.seeded_steps import SeededSteps
 from snntorch_binary.lightning.spiking_module import NORM_BATCHES, SpikingModule
+
+FIRST = "first.ckpt"
+"""The checkpoint of the rule that learns first, where there is one."""
 
 
 def train_one(
@@ -47,31 +51,45 @@ def train_one(
     data = experiment.load(seed, fold)
     module = experiment.make_module(learned_by, data, seed, fold)
     experiment.describe(learned_by, data, module.net, seed, fold).write(folder.path)
-    history, restored = _History(progress, folder.path.name), Restored()
+    history = _History(progress, folder.path.name, module.predictions)
     speed = _Speed(progress, rule if (seed, fold) == (experiment.seeds[0], 0) else None)
-    checkpoint = ModelCheckpoint(
-        dirpath=folder.path,
-        filename=Path(LAST).stem,
-        save_top_k=1,
-        enable_version_counter=False,
-        save_on_train_epoch_end=True,
-    )
-    with quiet():
-        trainer = L.Trainer(
-            max_epochs=experiment.epochs,
-            devices=1,
-            default_root_dir=folder.path,
-            plugins=[RecordedCheckpoints(folder)],
-            callbacks=[history, speed, restored, checkpoint, SeededSteps(seed, fold)],
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
+
+    def fit(module: SpikingModule, epochs: int, name: str) -> None:
+        restored = Restored()
+        checkpoint = ModelCheckpoint(
+            dirpath=folder.path,
+            filename=Path(name).stem,
+            save_top_k=1,
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,
         )
-        last = str(folder.path / LAST) if LAST in folder else None
-        train = in_seeded_order(data.train(experiment.batch_size, seed), seed, fold, trainer)
-        with restoring(last, restored):
-            trainer.fit(module, train, data.validation(), ckpt_path=last, weights_only=True)
+        with quiet():
+            trainer = L.Trainer(
+                max_epochs=epochs,
+                devices=1,
+                default_root_dir=folder.path,
+                plugins=[RecordedCheckpoints(folder)],
+                callbacks=[history, speed, restored, checkpoint, SeededSteps(seed, fold)],
+                logger=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+            )
+            last = str(folder.path / name) if name in folder else None
+            train = in_seeded_order(data.train(experiment.batch_size, seed), seed, fold, trainer)
+            with restoring(last, restored):
+                trainer.fit(module, train, data.validation(), ckpt_path=last, weights_only=True)
+
+    epochs, first = experiment.epochs, learned_by.first(experiment.epochs)
+    if first is not None:
+        before, epochs_before = first
+        if LAST not in folder:
+            earlier = experiment.make_module(before, data, seed, fold)
+            fit(earlier, epochs_before, FIRST)
+            module.net.load_state_dict(freeze(earlier.net).state_dict())
+        epochs -= epochs_before
+        history.epochs_before = epochs_before
+    fit(module, epochs, LAST)
     progress.say(f"{folder.path.name}  testing")
     module.eval()
     refit_norms(module, experiment, data, seed)
@@ -127,9 +145,11 @@ def refit_norms(module: SpikingModule, experiment: Experiment, data: LoadedData,
 class _History(L.Callback):
     """Keeps validation scores by epoch and the seconds spent, across interruptions."""
 
-    def __init__(self, progress: RunProgress, label: str) -> None:
+    def __init__(self, progress: RunProgress, label: str, predictions: tuple[str, ...]) -> None:
         self.scores: dict[str, list[float]] = {}
         self.seconds = 0.0
+        self.epochs_before = 0  # of the rule that learned first
+        self._predictions = predictions
         self._progress = progress
         self._label = label
         self._since = 0.0
@@ -145,12 +165,13 @@ class _History(L.Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
         batch = trainer.fit_loop.epoch_loop.batch_idx + 1
-        self._progress.step(trainer.current_epoch + batch / trainer.num_training_batches)
+        self._progress.step(self.epochs_before + trainer.current_epoch + batch / trainer.num_training_batches)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, SpikingModule)
-        for name in pl_module.predictions:
-            value = float(trainer.callback_metrics[f"val_{name}_{pl_module.task.score}"])
+        for name in self._predictions:  # of the rule that learns first all are its own
+            own = name if name in pl_module.predictions else pl_module.predictions[0]
+            value = float(trainer.callback_metrics[f"val_{own}_{pl_module.task.score}"])
             self.scores.setdefault(name, []).append(value)
         self._progress.say(validation_line(self._label, self.scores, pl_module.task.score))
 

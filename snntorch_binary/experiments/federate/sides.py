@@ -10,6 +10,7 @@ from snntorch_binary._errors import expected
 from snntorch_binary.experiments.data import LoadedData
 from snntorch_binary.experiments.examples import training_examples
 from snntorch_binary.experiments.federate.federation import Federation
+from snntorch_binary.experiments.rules import alone
 from snntorch_binary.federated.aggregation import Aggregation, ProductOfExperts, require_mean
 from snntorch_binary.federated.bit_uploads import OneBit, OneBitChange
 from snntorch_binary.federated.coordinator import NetworkCoordinator
@@ -51,7 +52,7 @@ def make_sides(federation: Federation, method: str, seed: int, data: LoadedData 
         DataNotFoundError: the files of the data are not where they should be.
     """
     experiment = federation.experiment(method)
-    rule = experiment.rules[0]
+    rule = alone(experiment.rules[0], "a federation")
     loaded = federation.load(method, seed) if data is None else data
     assert loaded.num_classes is not None  # looked at where they were read
     num_classes = loaded.num_classes

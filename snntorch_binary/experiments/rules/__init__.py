@@ -17,6 +17,7 @@ from snntorch_binary.experiments.rules.rule import IN_SPIKES as IN_SPIKES
 from snntorch_binary.experiments.rules.rule import RULES as RULES
 from snntorch_binary.experiments.rules.rule import Presentation as Presentation
 from snntorch_binary.experiments.rules.rule import Rule as Rule
+from snntorch_binary.experiments.rules.rule import alone as alone
 from snntorch_binary.experiments.rules.rule import in_spikes as in_spikes
 from snntorch_binary.experiments.rules.rule import register_rule as register_rule
 # isort: on

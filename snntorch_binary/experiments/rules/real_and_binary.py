@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import nn
 
+from snntorch_binary._errors import expected
 from snntorch_binary.experiments.rules.rule import Rule, register_rule
 from snntorch_binary.lightning.balanced_bayes import BalancedBayes as BalancedBayesModule
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
@@ -61,12 +62,33 @@ class StraightThrough(Rule):
         return STBiSNN(net, num_classes, self.lr, self.latent_lr, scale=self.scale, **options)
 
 
+@dataclass(frozen=True)
+class FromST:
+    """What ST-BiSNN learns before a posterior begins at its network.
+
+    Attributes:
+        share: of all epochs, in [0, 1), rounded to whole ones.
+        latent_lr: Adam's learning rate of the latents.
+        lr: that of real parameters.
+    """
+
+    share: float = 0.0
+    latent_lr: float = StraightThrough.latent_lr
+    lr: float = StraightThrough.lr
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share < 1:
+            raise ValueError(expected("from_st.share", "a float in [0, 1)", self.share))
+
+
 @register_rule
 @dataclass(frozen=True)
 class Bayes(Rule):
     """Bayes-BiSNN.
 
     Attributes:
+        from_st: what ST-BiSNN learns in the first epochs. The posterior takes over the signs, at ``init_scale``, and
+            all real parameters.
         lr: step of the Adam-normalised natural gradient.
         base_lr: Adam's learning rate of real parameters.
         rho: weight of the KL term; ``None`` is 1 / (number of training examples).
@@ -81,6 +103,7 @@ class Bayes(Rule):
     predictions: ClassVar[tuple[str, ...]] = ("mode", "draw", "ensemble")
     bayesian: ClassVar[bool] = True
 
+    from_st: FromST = FromST()
     lr: float = DEFAULT_LR
     base_lr: float = 1e-3
     rho: float | None = 0.0
@@ -103,6 +126,16 @@ class Bayes(Rule):
             num_test_samples=self.num_members,
             **options,
         )
+
+    def first(self, epochs: int) -> tuple[Rule, int] | None:
+        """Return ST-BiSNN and its share of the epochs, where the posterior begins at its network."""
+        count = min(round(self.from_st.share * epochs), epochs - 1)
+        if count < 1:
+            return None
+        rule = StraightThrough(
+            network=self.network, latent_lr=self.from_st.latent_lr, lr=self.from_st.lr, scale=self.scale
+        )
+        return rule, count
 
     def bits(self, prediction: str) -> float:
         """Return the bits a weight that a prediction needs; each member has weights of its own."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
+from snntorch_binary._errors import expected
 from snntorch_binary.convert import SpikingNetwork, to_spiking
 from snntorch_binary.lightning.spiking_module import SpikingModule
 
@@ -72,6 +73,10 @@ class Rule:
         """
         raise NotImplementedError
 
+    def first(self, epochs: int) -> tuple[Rule, int] | None:
+        """Return the rule that learns first, from whose network this one goes on, and for how many of all epochs."""
+        return None
+
     def check(self, net: nn.Module) -> None:
         """Look whether an untrained network can give all predictions.
 
@@ -88,6 +93,17 @@ class Rule:
     def plain(self) -> dict[str, Any]:
         """Return the hyper-parameters as plain values."""
         return {key: value for key, value in asdict(self).items() if value is not None and value != {}}
+
+
+def alone(rule: Rule, where: str) -> Rule:
+    """Return a rule, which learns from the first epoch on.
+
+    Raises:
+        ValueError: another would learn before it.
+    """
+    if rule.first(1_000_000) is not None:
+        raise ValueError(expected(f"rules.{rule.name}", f"without a rule that learns first in {where}", rule.plain()))
+    return rule
 
 
 RULES: dict[str, type[Rule]] = {}

@@ -24,7 +24,7 @@ from snntorch_binary.experiments.answers import answers
 from snntorch_binary.experiments.data import in_order
 from snntorch_binary.experiments.progress import RunsProgress
 from snntorch_binary.experiments.results_folder import check_output, write_settings
-from snntorch_binary.experiments.rules import make_rule
+from snntorch_binary.experiments.rules import alone, make_rule
 from snntorch_binary.experiments.split_mnist.settings import RULES, TASKS, SplitRecipe, SplitSettings
 from snntorch_binary.learning.continual import Coreset, posterior_to_prior_
 from snntorch_binary.learning.elastic_weight_consolidation import ElasticWeightConsolidation
@@ -199,7 +199,8 @@ def make_module(name: str, used: SplitRecipe) -> SpikingModule:
     learns_by = RULES[name].learns_by
     drive = used.drive if learns_by == "full-precision" else used.binary_drive
     net = SpikingMLP(784, (used.hidden_size,), 10, drive=drive)
-    return make_rule(learns_by, settings[learns_by]).module(net, 10, readout_scale=used.readout_scale)
+    rule = alone(make_rule(learns_by, settings[learns_by]), "tasks one after the other")
+    return rule.module(net, 10, readout_scale=used.readout_scale)
 
 
 def _learn(module: SpikingModule, examples: Examples, settings: SplitSettings, seed: int, callback: L.Callback) -> None:

@@ -11,6 +11,7 @@ from snntorch_binary._errors import expected
 from snntorch_binary.experiments.data import Source, data_of
 from snntorch_binary.experiments.experiment import Experiment, check_seeds, make_experiment
 from snntorch_binary.experiments.named import Named
+from snntorch_binary.experiments.rules import alone
 from snntorch_binary.experiments.tune.members import DataOf, ModelOf, ModuleOf, fit_has_words
 from snntorch_binary.tune.engine import Resources
 from snntorch_binary.tune.plan import Plan
@@ -139,6 +140,7 @@ def make_tuning(
         experiment = make_experiment(network, data, rules, name, plan.epochs, batch_size, folder=folder, **more)
         if len(experiment.rules) != 1:
             raise ValueError(expected("rule", "one rule", ", ".join(rules)))
+        alone(experiment.rules[0], "a search for hyper-parameters")
     source = experiment.data if experiment is not None else None if data is None else data_of(data, folder)
     label = "population" if source is None else source.label
     return Tuning(
