@@ -12,16 +12,20 @@ from snntorch_binary.nn.neurons.known import takes_one_step
 
 LIBRARIES = {"torch", "snntorch", "snntorch_binary", "norse", "spikingjelly", "sinabs"}
 """Packages whose modules are known; what happens inside them has no line of the user's."""
+_OTHERS = {"norse", "spikingjelly", "sinabs"}
 
 
 def is_whole(module: nn.Module) -> bool:
     """Say whether a module is one thing in the graph: a layer or neurons of a library, unless it holds neurons itself.
 
-    A module of the user's own, and a container, is what its parts do.
+    A module of the user's own, and a container, is what its parts do; so is what another library puts around a binary
+    layer, as Norse's ``Lift``.
     """
     if not _is_of_library(module) or type(module).forward in (nn.Sequential.forward, nn.Module.forward):
         return False
     inner = [part for part in module.modules() if part is not module]
+    if takes_one_step(module) is None and _origin(module) in _OTHERS and any(isinstance(i, BinaryLayer) for i in inner):
+        return False
     return all(_is_of_library(part) and takes_one_step(part) is None for part in inner)
 
 
@@ -29,8 +33,13 @@ def _is_of_library(module: nn.Module) -> bool:
     """Say whether a library wrote what a module does when it is called."""
     if isinstance(module, BinaryLayer):
         return True
+    return _origin(module) in LIBRARIES
+
+
+def _origin(module: nn.Module) -> str:
+    """Return the package that wrote what a module does when it is called."""
     origin = type(module).forward.__module__ or ""  # generated code, such as of a step of a graph, is of no module
-    return origin.partition(".")[0] in LIBRARIES
+    return origin.partition(".")[0]
 
 
 def differs_at_every_step(event: Event) -> bool:
