@@ -235,7 +235,7 @@ assert sb.predict(net, torch.rand(6, 2, 4)).probs.shape == (2, 3)
 def test_layers_inside_lift_are_packed():
     torch.manual_seed(0)
     net = norse.SequentialState(norse.Lift(nn.Linear(6, 8)), norse.LIF(), norse.Lift(nn.Linear(8, 3)), norse.LIF())
-    sb.binarize_(net, sb.Sign())
+    sb.binarize_(net, sb.Sign(), scale=4.0)
     packed = sb.pack(net.eval(), (torch.rand(5, 2, 6) < 0.5).float())
     assert len(packed.report) == 2
     assert all(what.startswith("1 bit a weight") for what in packed.report.values())
