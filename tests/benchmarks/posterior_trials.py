@@ -2,10 +2,12 @@
 
     python -m tests.benchmarks.posterior_trials
     python -m tests.benchmarks.posterior_trials --config nmnist --data-dir D --classes 6,7,8,9 --seeds 0,1,2
+    python -m tests.benchmarks.posterior_trials --tenths --lines "ST,ST at 0.003,as shipped"
 
-The network, constants and epochs are those of `compare` on the same set; all lines cost one training but those that say
-so. Beside ST stands what the ST networks of all seeds are together. On digits a line takes about half a minute of one
-core for each seed.
+The network and epochs are those of `compare` on the same set; all lines cost one training but those that say so.
+Constants are those that digits had before a posterior began at ST, but for those lines that begin at it and for what is
+shipped. Beside ST stands what the ST networks of all seeds are together. With `--tenths` each seed is validated on
+another tenth of the training part. On digits a line takes about half a minute of one core for each seed.
 """
 
 import argparse
@@ -17,12 +19,17 @@ from dataclasses import replace
 import torch
 
 import snntorch_binary as sb
+from snntorch_binary.data import SpikeDataset
+from snntorch_binary.data.splits import permutation
 from snntorch_binary.experiments.answers import answers
 from snntorch_binary.experiments.config import find, read_experiment
+from snntorch_binary.experiments.data import of_splits
+from snntorch_binary.experiments.rules.real_and_binary import FromST
 from snntorch_binary.metrics import apply_temperature, evaluate, example_scores, fit_temperature
 from snntorch_binary.weights import binary_layers
 
 MEMBERS = 10
+BEFORE = {"from_st": FromST(), "base_lr": 1e-3, "init_scale": 3.0}
 
 
 def fit(module, data, experiment, seed, epochs, cosine=True):
@@ -81,52 +88,89 @@ def draws(net, count, seed=0, sharpness=1.0, antithetic=False):
     return nets
 
 
+def another_tenth(data, number):
+    """Return data of which another tenth of the training and validation part is held out."""
+    splits = data.splits
+    inputs, labels = (
+        torch.cat([getattr(part, name) for part in (splits.train, splits.validation)]) for name in ("inputs", "labels")
+    )
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    for label in labels.unique():
+        members = (labels == label).nonzero().squeeze(1)
+        held[members[permutation(len(members), f"tenths {int(label)}")][number::10]] = True
+    parts = {
+        name: SpikeDataset(
+            inputs[chosen],
+            labels[chosen],
+            num_steps=splits.num_steps,
+            encoder=splits.train.encoder,
+            seed=splits.train.seed,
+            fixed=name == "validation",
+        )
+        for name, chosen in (("train", ~held), ("validation", held))
+    }
+    return of_splits(replace(splits, **parts))
+
+
 class Trials:
     """The lines of the table, for one seed.
 
     Args:
         experiment: the experiment.
         seed: the seed.
+        tenths: whether another tenth is held out for each seed.
     """
 
-    def __init__(self, experiment, seed):
-        self.experiment, self.seed = experiment, seed
-        self.data = experiment.load(seed)
-        self._shipped = None
+    def __init__(self, experiment, seed, tenths=False):
+        self.experiment, self.seed, self.tenths = experiment, seed, tenths
+        self.data = another_tenth(experiment.load(seed), seed) if tenths else experiment.load(seed)
+        self._before = None
 
     def module(self, rule="bayes", epochs=None, cosine=True, seed=None, change=None, **constants):
         """Return a trained module, with some constants of its rule changed."""
-        own = replace(self.experiment.rule(rule), **constants)
+        own = replace(self.experiment.rule(rule), **(BEFORE | constants if rule == "bayes" else constants))
         seed = self.seed if seed is None else seed
         module = self.experiment.make_module(own, self.data, seed)
+        epochs = epochs or self.experiment.epochs
         if change is not None:
             change(module)
-        return fit(module, self.data, self.experiment, seed, epochs or self.experiment.epochs, cosine)
+        if own.first(epochs) is not None:
+            before, count = own.first(epochs)
+            earlier = fit(
+                self.experiment.make_module(before, self.data, seed), self.data, self.experiment, seed, count, cosine
+            )
+            module.net.load_state_dict(sb.freeze(earlier.net).state_dict())
+            epochs -= count
+        return fit(module, self.data, self.experiment, seed, epochs, cosine)
 
     @property
-    def shipped(self):
-        if self._shipped is None:
-            self._shipped = self.module()
-        return self._shipped
+    def before(self):
+        if self._before is None:
+            self._before = self.module()
+        return self._before
 
     def members(self, module, **how):
         return probabilities(module, draws(module.net, MEMBERS, **how), self.data)[0]
 
-    def st(self):
-        module = self.module("st")
+    def st(self, lr=1e-3):
+        module = self.module("st", lr=lr)
         return probabilities(module, [module.net], self.data)[0]
 
+    def as_it_was(self):
+        return self.members(self.before)
+
     def as_shipped(self):
-        return self.members(self.shipped)
+        own = self.experiment.rule("bayes")
+        return self.other(**{name: getattr(own, name) for name in BEFORE})
 
     def antithetic(self):
-        return self.members(self.shipped, antithetic=True)
+        return self.members(self.before, antithetic=True)
 
     def forty_members(self):
-        return probabilities(self.shipped, draws(self.shipped.net, 40), self.data)[0]
+        return probabilities(self.before, draws(self.before.net, 40), self.data)[0]
 
     def sharper(self, sharpness):
-        return self.members(self.shipped, sharpness=sharpness)
+        return self.members(self.before, sharpness=sharpness)
 
     def two_draws_a_step(self):
         return self.members(self.module(change=lambda module: setattr(module, "num_train_samples", 2)))
@@ -139,24 +183,14 @@ class Trials:
 
     def wider(self):
         wide = self.experiment.network.with_arguments({"hidden_sizes": [512]})
-        return Trials(replace(self.experiment, network=wide), self.seed).as_shipped()
+        return Trials(replace(self.experiment, network=wide), self.seed, self.tenths).as_it_was()
 
     def longer(self):
         return self.members(self.module(epochs=self.experiment.epochs + 20))
 
-    def from_st(self):
-        """Half of the epochs by ST, then a posterior that begins at its signs."""
-        half = self.experiment.epochs // 2
-        start = self.module("st", epochs=half)
-
-        def begin(module):
-            signs = {name: layer.latent.detach().sign() for name, layer in binary_layers(start.net).items()}
-            state = {name: value for name, value in start.net.state_dict().items() if "latent" not in name}
-            module.net.load_state_dict(state, strict=False)
-            for name, layer in binary_layers(module.net).items():
-                layer.latent.data.copy_(3 * signs[name])
-
-        return self.members(self.module(epochs=self.experiment.epochs - half, change=begin))
+    def from_st(self, share, **constants):
+        """A share of the epochs by ST, then a posterior that begins at its network."""
+        return self.other(from_st=FromST(share, latent_lr=self.experiment.rule("st").latent_lr), **constants)
 
     def snapshots(self, cycles):
         """One training along a schedule of several cosines; draws of the posterior at the end of each by turns."""
@@ -182,6 +216,9 @@ class Trials:
 
 LINES = {
     "ST": Trials.st,
+    "ST at 0.003": lambda of: of.st(lr=3e-3),
+    "ST at 0.006": lambda of: of.st(lr=6e-3),
+    "as it was": Trials.as_it_was,
     "as shipped": Trials.as_shipped,
     "antithetic members": Trials.antithetic,
     "40 members": Trials.forty_members,
@@ -197,7 +234,12 @@ LINES = {
     "bound of 6": lambda of: of.other(limit=6.0),
     "gains": lambda of: of.other(scale="channel"),
     "no gains": lambda of: of.other(scale="fan_in"),
-    "from ST after half of the epochs": Trials.from_st,
+    "gains at 0.003": lambda of: of.other(base_lr=3e-3),
+    "gains at 0.006": lambda of: of.other(base_lr=6e-3),
+    "from ST after half of the epochs": lambda of: of.from_st(0.5),
+    "from ST after a quarter": lambda of: of.from_st(0.25),
+    "from ST after an eighth": lambda of: of.from_st(0.125),
+    "from ST after an eighth and gains at 0.006": lambda of: of.from_st(0.125, base_lr=6e-3),
     "snapshots of two cosines": lambda of: of.snapshots(2),
     "snapshots of three cosines": lambda of: of.snapshots(3),
     "two posteriors of half of the epochs": lambda of: of.several(2),
@@ -220,6 +262,7 @@ def main():
     parser.add_argument("--data-dir")
     parser.add_argument("--classes", type=lambda text: tuple(map(int, text.split(","))))
     parser.add_argument("--seeds", default="0,1,2,3,4")
+    parser.add_argument("--tenths", action="store_true", help="each seed is validated on another tenth")
     parser.add_argument("--lines", default=",".join(LINES))
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -228,14 +271,14 @@ def main():
     if given.classes:
         experiment = replace(experiment, num_folds=None)
     seeds = [int(seed) for seed in given.seeds.split(",")]
-    trials = [Trials(experiment, seed) for seed in seeds]
-    labels = torch.cat([labels for _, labels in trials[0].data.validation()])
+    trials = [Trials(experiment, seed, given.tenths) for seed in seeds]
+    labels = [torch.cat([labels for _, labels in of.data.validation()]) for of in trials]
     print(f"{'':42} accuracy        NLL            scaled  ECE (%)")
     for line in given.lines.split(","):
         members = [LINES[line](of) for of in trials]
-        show(line, [scores(of.mean(0), labels) for of in members])
-        if line == "ST":
-            show(f"ST x {len(seeds)}", [scores(torch.cat(members).mean(0), labels)])
+        show(line, [scores(of.mean(0), known) for of, known in zip(members, labels, strict=True)])
+        if line == "ST" and not given.tenths:
+            show(f"ST x {len(seeds)}", [scores(torch.cat(members).mean(0), labels[0])])
 
 
 def show(line, found):
