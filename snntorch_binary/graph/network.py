@@ -95,7 +95,7 @@ class GraphNetwork(nn.Module):
 
     def takes(self, x: Tensor) -> bool:
         """Say whether an input has the sizes that it must have."""
-        return has_sizes(x, self.held_sizes[0])
+        return wrong_size(x, self.held_sizes[0]) is None
 
     def graph_answer(self, *tensors: Tensor) -> Any:
         """Run the graph on the tensors among the arguments."""
@@ -175,9 +175,10 @@ def _compiled(graph: fx.Graph) -> Callable[..., Any]:
     return found["forward"]
 
 
-def has_sizes(x: Tensor, sizes: dict[int, int]) -> bool:
-    """Say whether a tensor has some sizes, by dimension; those of dimensions that it lacks are not asked for."""
-    return all(x.shape[dim] == size for dim, size in sizes.items() if dim < x.dim())
+def wrong_size(x: Tensor, sizes: dict[int, int]) -> tuple[int, int] | None:
+    """Return a dimension in which a tensor has not the size that it must have, and that size, if there is one."""
+    wrong = ((dim, size) for dim, size in sizes.items() if dim < x.dim() and x.shape[dim] != size)
+    return next(wrong, None)
 
 
 def check_sizes(x: Tensor, sizes: dict[int, int]) -> None:
@@ -186,9 +187,9 @@ def check_sizes(x: Tensor, sizes: dict[int, int]) -> None:
     Raises:
         ValueError: it has another.
     """
-    if not has_sizes(x, sizes):
-        dim, size = next((dim, size) for dim, size in sizes.items() if x.shape[dim] != size)
-        what = f"of size {size} in dimension {dim}, as in the sample; give it one of the size that you need"
+    wrong = wrong_size(x, sizes)
+    if wrong is not None:
+        what = f"of size {wrong[1]} in dimension {wrong[0]}, as in the sample; make it of a sample of the size you need"
         raise ValueError(expected("args", what, f"shape {tuple(x.shape)}"))
 
 

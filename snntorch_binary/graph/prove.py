@@ -16,7 +16,7 @@ from snntorch_binary.graph.build import Built
 from snntorch_binary.graph.errors import LaterStepError, NotAGraphError
 from snntorch_binary.graph.events import Recording
 from snntorch_binary.graph.network import GraphNetwork
-from snntorch_binary.graph.runs import calling, put_to_rest
+from snntorch_binary.graph.runs import calling, put_to_rest, recorded
 from snntorch_binary.graph.samples import fresh, resized, sizes_of, with_size
 from snntorch_binary.graph.tree import filled, leaves, mapped
 from snntorch_binary.graph.writer import DRAWN
@@ -114,33 +114,62 @@ def _longer(built: Built) -> Iterator[Any]:
 def held_sizes(built: Built) -> list[dict[int, int]]:
     """Return which sizes the inputs must have as in the sample, by dimension: of another the graph answers otherwise.
 
-    The recordings have other numbers in the first two dimensions. Time may be in a later one, ``[B, C, T]``, or be made
-    of one by a layer: a graph holds as many steps as there were then. It is run beside the network on a larger and a
-    smaller size.
+    The recordings have other numbers in the first two dimensions of the first input and those like it. Time may be in
+    another, as in ``[B, C, T]``, or be made of one by a layer: a graph holds as many steps as there were then. So the
+    network is run on a smaller and a larger size, alone or together with equal ones, and the graph beside it.
     """
     generator = torch.Generator().manual_seed(3)
     base = resized(built.args, built.sizes[0], generator)
+    real = not all(_is_whole(leaf) for leaf in leaves(built.args))
+    count = len(_recorded(built, base).events)
+    varied = [len({sizes[dim] for sizes in built.sizes}) > 1 for dim in range(len(built.sizes[0]))]
+    own = sizes_of(built.args)
     tensors = [leaf for leaf in leaves(built.args) if isinstance(leaf, Tensor)]
     found: list[dict[int, int]] = [{} for _ in tensors]
+
+    def follows(place: int, dims: list[int], size: int) -> bool | None:
+        others = (size // 2, 2 * size) if size > 1 else (2,)
+        inputs = (with_size(base, place, dims, other, generator) for other in others)
+        return _follows(built, (fresh(args, not real, generator) for args in inputs), count)
+
     for place, tensor in enumerate(tensors):
-        for dim in range(2, tensor.dim()):
-            size = tensor.shape[dim]
-            others = [size + min(size, _LENGTH), size // 2] if size > 1 else [2]
-            if not _follows(built, [with_size(base, place, dim, other, generator) for other in others]):
+        for dim, size in enumerate(tensor.shape):
+            if size == 0 or (dim < len(varied) and varied[dim] and size == own[dim]):
+                continue
+            right = follows(place, [dim], size)
+            if right is None:
+                equal = [other for other in range(2, tensor.dim()) if tensor.shape[other] == size]
+                right = follows(place, equal, size) if len(equal) > 1 else None
+            if not right:
                 found[place][dim] = size
     return found
 
 
-def _follows(built: Built, inputs: list[Any]) -> bool:
-    """Say whether the graph answers as the network does, on one of some inputs at least and on all that it takes."""
-    try:
-        found = [each for each in (_at_length(built, built.twin, args) for args in inputs) if each is not None]
-        if not all(difference.close for difference in found):
-            exact = _without_rounding(built.twin)
-            found = [each for each in (_at_length(built, exact, _coarse(args)) for args in inputs) if each is not None]
-    except (LaterStepError, NotAGraphError):
-        return False
-    return bool(found) and all(difference.close for difference in found)
+def _recorded(built: Built, args: Any) -> Recording:
+    return recorded(built.twin, args, built.step, False, whole=built.whole)
+
+
+def _follows(built: Built, inputs: Iterator[Any], count: int) -> bool | None:
+    """Say whether the graph is that of the network on some inputs, as far as it takes them; ``None`` if it takes none.
+
+    Answers of neurons that are silent tell nothing, and so the network has to do as many things as it did before.
+    """
+    taken = None
+    for args in inputs:
+        try:
+            if len(_recorded(built, args).events) != count:
+                return False
+            difference = _at_length(built, built.twin, args)
+            if difference is not None and not difference.close:
+                difference = _at_length(built, _without_rounding(built.twin), _coarse(args))
+        except (LaterStepError, NotAGraphError):
+            return False
+        except Exception:  # of the network, which does not take this size
+            continue
+        if difference is not None and not difference.close:
+            return False
+        taken = True
+    return taken
 
 
 def _at_length(built: Built, twin: nn.Module, args: Any) -> Difference | None:

@@ -39,14 +39,14 @@ def resized(args: Any, sizes: tuple[int, ...], generator: torch.Generator) -> An
     return mapped(args, change)
 
 
-def with_size(args: Any, place: int, dim: int, size: int, generator: torch.Generator) -> Any:
-    """Return a sample one of whose tensors has another size in a dimension, its entries drawn from those there are.
+def with_size(args: Any, place: int, dims: list[int], size: int, generator: torch.Generator) -> Any:
+    """Return a sample one of whose tensors has another size in some dimensions, its entries drawn from those there are.
 
     Args:
         args: a tree of tensors.
         place: of the tensor, among the tensors.
-        dim: the dimension.
-        size: its new size.
+        dims: the dimensions.
+        size: their new size.
         generator: where the draws come from.
     """
     count = iter(range(len(leaves(args))))
@@ -54,8 +54,10 @@ def with_size(args: Any, place: int, dim: int, size: int, generator: torch.Gener
     def change(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor) or next(count) != place:
             return leaf
-        shape = (*leaf.shape[:dim], size, *leaf.shape[dim + 1 :])
+        shape = tuple(size if dim in dims else old for dim, old in enumerate(leaf.shape))
         flat = leaf.detach().flatten()
+        if flat.numel() == 0:
+            return leaf.detach()
         return flat[torch.randint(flat.numel(), shape, generator=generator).to(flat.device)]
 
     return mapped(args, change)

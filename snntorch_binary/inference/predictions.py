@@ -171,7 +171,7 @@ def prediction_of(
 
 def _warn_of_probabilities(scores: Tensor) -> None:
     """Say so where a network ends in a softmax, and its outputs are no scores."""
-    sums_to_one = bool((scores >= 0).all() and ((scores.sum(-1) - 1).abs() < 1e-4).all())
+    sums_to_one = bool((scores >= 0).all() and ((scores.float().sum(-1) - 1).abs() < 1e-3).all())
     if scores.shape[-1] > 1 and sums_to_one and bool((scores != scores.round()).any()):
         warnings.warn(
             "The outputs of this network sum to one, as those of a Softmax do, and predict takes the softmax of them "

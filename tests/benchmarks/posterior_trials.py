@@ -29,7 +29,7 @@ from snntorch_binary.metrics import apply_temperature, evaluate, example_scores,
 from snntorch_binary.weights import binary_layers
 
 MEMBERS = 10
-BEFORE = {"from_st": FromST(), "base_lr": 1e-3, "init_scale": 3.0}
+BEFORE = {"from_st": None, "base_lr": 1e-3, "init_scale": 3.0}
 
 
 def fit(module, data, experiment, seed, epochs, cosine=True):
@@ -97,7 +97,7 @@ def another_tenth(data, number):
     held = torch.zeros(len(labels), dtype=torch.bool)
     for label in labels.unique():
         members = (labels == label).nonzero().squeeze(1)
-        held[members[permutation(len(members), f"tenths {int(label)}")][number::10]] = True
+        held[members[permutation(len(members), f"tenths {int(label)}")][number % 10 :: 10]] = True
     parts = {
         name: SpikeDataset(
             inputs[chosen],

@@ -152,10 +152,8 @@ def test_the_page_says_every_default():
         for name, rule in RULES.items()
         if not name.startswith("softlif")
         for field in fields(rule)
-        if field.name not in ("network", "spiking", "from_st")
+        if field.name not in ("network", "spiking")
     }
-    first = said.pop(("bayes", "from_st"))
-    assert yaml.safe_load(first) == Bayes().plain()["from_st"]
     assert said == there
     assert yaml.safe_load(re.search(r"``(\{tau_syn.*?\})``", PAGE)[1]) == make_rule("softlif").plain()["spiking"]
 

@@ -43,7 +43,7 @@ class EndedError(Exception):
     pass
 
 
-@pytest.mark.parametrize("after", [1, 3])
+@pytest.mark.parametrize("after", [1, 2, 3])
 def test_a_training_that_was_interrupted_goes_on_in_either_part(after, tmp_path, monkeypatch):
     run(tmp_path / "whole")
     ended, count = train._History.on_validation_epoch_end, []
@@ -58,7 +58,7 @@ def test_a_training_that_was_interrupted_goes_on_in_either_part(after, tmp_path,
         patched.setattr(train._History, "on_validation_epoch_end", end)
         with pytest.raises(EndedError):
             run(tmp_path / "parts")
-    assert (tmp_path / "parts" / "runs" / "bayes-seed0" / "last.ckpt").exists() == (after > 1)
+    assert (tmp_path / "parts" / "runs" / "bayes-seed0" / "last.ckpt").exists() == (after > 2)
     again = run(tmp_path / "parts")
     whole = run(tmp_path / "whole")
     assert again.history == whole.history
@@ -75,10 +75,14 @@ def test_shares_of_epochs():
 
 
 def test_bad_input():
-    for share in (-0.1, 1.0, 2):
-        with pytest.raises(ValueError, match=r"`from_st\.share` to be a float in \[0, 1\)"):
+    for share in (-0.1, 0, 1.0, 2):
+        with pytest.raises(ValueError, match=r"from_st\.share` to be between 0 and 1, both excluded"):
             make_rule("bayes", {"from_st": {"share": share}})
-    with pytest.raises(ValueError, match=r"`rules\.bayes` to be without a rule that learns first in a federation"):
+    for given in (0.5, "st", [0.5]):
+        with pytest.raises(ValueError, match=r"`rules\.bayes\.from_st` to be share, latent_lr and lr by name, or null"):
+            make_rule("bayes", {"from_st": given})
+    assert make_rule("bayes", {"from_st": None}) == Bayes()
+    with pytest.raises(ValueError, match=r"`rules\.bayes\.from_st` to be left out in a federation"):
         alone(make_rule("bayes", {"from_st": {"share": 0.1}}), "a federation")
     assert alone(Bayes(), "a federation") == Bayes()
 

@@ -210,7 +210,6 @@ def test_arguments_beside_the_input():
         fused(x, 8)
 
 
-@pytest.mark.slow
 class OneStep(nn.Module):
     """Takes an image a call, which neurons keep their state of; a sequence of images it does not take."""
 
@@ -238,6 +237,7 @@ def test_a_network_of_single_steps_is_found_to_be_one():
             assert float(expected.sum()) > 0
 
 
+@pytest.mark.slow
 def test_a_graph_module_of_torch():
     net, x = made("residual blocks")
     fused = sb.fuse(net, x).eval()

@@ -1,5 +1,7 @@
 """Inputs of another size than the sample where time is a later dimension than the second: right, or refused."""
 
+import copy
+
 import pytest
 import snntorch as snn
 import torch
@@ -86,9 +88,109 @@ def test_another_number_of_steps_is_refused(over_time, make, shape):
 def test_images_of_another_size_are_taken_where_the_graph_does():
     net = binary(Clips)
     found = sb.fuse(net, torch.rand(4, 2, LENGTH, 8, 8))
-    assert found.held_sizes == [{2: LENGTH}]
+    assert found.held_sizes == [{1: 2, 2: LENGTH}]
     larger = torch.rand(3, 2, LENGTH, 11, 9)
     assert torch.equal(found(larger), net(larger))
+
+
+def test_a_network_that_is_silent_when_it_is_fused_is_held_too():
+    net = binary(Clips)
+    net.lif.threshold.fill_(50.0)
+    found = sb.fuse(net, torch.rand(4, 2, LENGTH, 8, 8))
+    net.lif.threshold.fill_(0.2)
+    with pytest.raises(ValueError, match=f"of size {LENGTH} in dimension 2"):
+        found(torch.rand(2, 2, 30, 8, 8))
+
+
+class Windows(nn.Module):
+    """[B, L], cut into windows, which are the steps."""
+
+    def __init__(self, length=None):
+        super().__init__()
+        self.fc, self.lif, self.length = nn.Linear(16, 5), snn.Leaky(beta=0.9, threshold=0.2), length
+
+    def forward(self, x):
+        if self.length is not None and x.shape[1] != self.length:
+            raise ValueError(f"it takes {self.length}")
+        mem, spikes = self.lif.init_leaky(), []
+        for window in x.view(len(x), -1, 16).unbind(1):
+            spk, mem = self.lif(self.fc(window), mem)
+            spikes.append(spk)
+        return torch.stack(spikes)
+
+
+@pytest.mark.parametrize("length", [None, 160], ids=["any", "one"])
+def test_steps_that_are_made_of_the_second_dimension(length):
+    net = binary(Windows, length)
+    found = sb.fuse(net, torch.rand(4, 160))
+    x = torch.rand(3, 160)
+    assert torch.equal(found(x), net(x))
+    with pytest.raises(ValueError, match="of size 160 in dimension 1, as in the sample"):
+        found(torch.rand(3, 320))
+
+
+class Delays(nn.Module):
+    """A step for each number of a second argument."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.lif = nn.Linear(6, 5), snn.Leaky(beta=0.9, threshold=0.2)
+
+    def forward(self, x, delays):
+        mem, spikes = self.lif.init_leaky(), []
+        for delay in delays:
+            spk, mem = self.lif(self.fc(x) * delay, mem)
+            spikes.append(spk)
+        return torch.stack(spikes)
+
+
+def test_steps_of_another_input():
+    net = binary(Delays)
+    found = sb.fuse(net, (torch.rand(4, 6), torch.rand(7)))
+    x, delays = torch.rand(3, 6), torch.rand(7)
+    assert torch.equal(found(x, delays), net(x, delays))
+    with pytest.raises(ValueError, match="of size 7 in dimension 0, as in the sample"):
+        found(x, torch.rand(20))
+
+
+class Squares(nn.Module):
+    """Images as high as wide."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.lif = nn.Linear(2, 5), snn.Leaky(beta=0.9, threshold=0.2)
+
+    def forward(self, x):
+        mem, spikes = self.lif.init_leaky(), []
+        for x_t in x:
+            both = (x_t + x_t.transpose(-1, -2)).mean((-1, -2))
+            spk, mem = self.lif(self.fc(both), mem)
+            spikes.append(spk)
+        return torch.stack(spikes)
+
+
+def test_sizes_that_have_to_be_equal_may_change_together():
+    net = binary(Squares)
+    found = sb.fuse(net, torch.rand(5, 4, 2, 8, 8))
+    x = torch.rand(9, 3, 2, 13, 13)
+    assert torch.equal(found(x), net(x))
+
+
+def test_an_input_that_is_empty():
+    class Net(Squares):
+        def forward(self, x, nothing):
+            return super().forward(x)
+
+    net = binary(Net)
+    nothing = torch.zeros(0, 2, 3)
+    found = sb.fuse(net, (torch.rand(5, 4, 2, 8, 8), nothing))
+    x = torch.rand(6, 3, 2, 8, 8)
+    assert torch.equal(found(x, nothing), net(x, nothing))
+
+
+def test_copies_know_the_size():
+    found = sb.fuse(binary(OverLength), torch.rand(4, 2, LENGTH))
+    assert copy.deepcopy(found).held_sizes == found.held_sizes == [{1: 2, 2: LENGTH}]
 
 
 def test_steps_that_a_network_does_not_take_may_be_there():

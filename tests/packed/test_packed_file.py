@@ -160,6 +160,29 @@ def test_weights_that_are_computed_are_held_as_they_are(engine, wrap, path):
     assert torch.equal(sb.load_packed(path)(x), net(x))
 
 
+class Half(prune.BasePruningMethod):
+    PRUNING_TYPE = "unstructured"
+
+    def compute_mask(self, t, default_mask):
+        mask = default_mask.clone()
+        mask.view(-1)[::2] = 0
+        return mask
+
+
+def test_pruning_of_a_class_of_yours_and_other_hooks(path):
+    net = nn.Sequential(nn.Linear(8, 8), nn.Flatten(1), sb.nn.BinaryLinear(16, 3))
+    Half.apply(net[0], "weight")
+    x = torch.rand(4, 2, 8)
+    net(x)
+    with torch.no_grad():
+        net[0].weight_orig.mul_(1.5)
+    sb.save_packed(sb.pack(net.eval(), x), path)
+    assert torch.equal(sb.load_packed(path)(x), net(x))
+    net[0].register_forward_pre_hook(lambda module, inputs: (inputs[0] * 2,))
+    with pytest.raises(TypeError, match=r"cannot hold hooks of a Linear"):
+        sb.save_packed(sb.pack(net, x), path)
+
+
 def test_what_no_file_holds(path):
     with pytest.raises(TypeError, match=r"`packed` to be what snntorch_binary\.pack returned, but got Linear"):
         sb.save_packed(nn.Linear(2, 2), path)

@@ -7,6 +7,7 @@ from typing import Any
 
 from snntorch_binary._errors import expected, misspelt
 from snntorch_binary.experiments.named import typed
+from snntorch_binary.experiments.rules.real_and_binary import FromST
 from snntorch_binary.experiments.rules.rule import RULES, Rule
 
 DEFAULT_RULES = ("full-precision", "st", "bayes")
@@ -54,4 +55,10 @@ def make_rule(name: Any, settings: Any = None) -> Rule:
     network = given.pop("network", None) or {}  # its arguments are looked at where it is made
     if not isinstance(network, Mapping):
         raise ValueError(expected(f"rules.{name}.network", "arguments of the network by name", repr(network)))
-    return RULES[name](**{**typed(f"rules.{name}", RULES[name], given), "network": dict(network)})
+    first = given.pop("from_st", None) if "from_st" in RULES[name].__dataclass_fields__ else None
+    if first is not None and not isinstance(first, Mapping):
+        raise ValueError(expected(f"rules.{name}.from_st", "share, latent_lr and lr by name, or null", repr(first)))
+    found = {**typed(f"rules.{name}", RULES[name], given), "network": dict(network)}
+    if first is not None:
+        found["from_st"] = FromST(**typed(f"rules.{name}.from_st", FromST, dict(first)))
+    return RULES[name](**found)

@@ -67,18 +67,18 @@ class FromST:
     """What ST-BiSNN learns before a posterior begins at its network.
 
     Attributes:
-        share: of all epochs, in [0, 1), rounded to whole ones.
+        share: of all epochs, between 0 and 1, rounded to whole ones.
         latent_lr: Adam's learning rate of the latents.
         lr: that of real parameters.
     """
 
-    share: float = 0.0
+    share: float
     latent_lr: float = StraightThrough.latent_lr
     lr: float = StraightThrough.lr
 
     def __post_init__(self) -> None:
-        if not 0 <= self.share < 1:
-            raise ValueError(expected("from_st.share", "a float in [0, 1)", self.share))
+        if not 0 < self.share < 1:
+            raise ValueError(expected("from_st.share", "between 0 and 1, both excluded", self.share))
 
 
 @register_rule
@@ -87,8 +87,8 @@ class Bayes(Rule):
     """Bayes-BiSNN.
 
     Attributes:
-        from_st: what ST-BiSNN learns in the first epochs. The posterior takes over the signs, at ``init_scale``, and
-            all real parameters.
+        from_st: what ST-BiSNN learns in the first epochs, or ``None``. The posterior takes over the signs, at
+            ``init_scale``, and all real parameters.
         lr: step of the Adam-normalised natural gradient.
         base_lr: Adam's learning rate of real parameters.
         rho: weight of the KL term; ``None`` is 1 / (number of training examples).
@@ -103,7 +103,7 @@ class Bayes(Rule):
     predictions: ClassVar[tuple[str, ...]] = ("mode", "draw", "ensemble")
     bayesian: ClassVar[bool] = True
 
-    from_st: FromST = FromST()
+    from_st: FromST | None = None
     lr: float = DEFAULT_LR
     base_lr: float = 1e-3
     rho: float | None = 0.0
@@ -127,10 +127,15 @@ class Bayes(Rule):
             **options,
         )
 
+    @property
+    def learns_alone(self) -> bool:
+        """Whether no other rule learns before it."""
+        return self.from_st is None
+
     def first(self, epochs: int) -> tuple[Rule, int] | None:
         """Return ST-BiSNN and its share of the epochs, where the posterior begins at its network."""
-        count = min(round(self.from_st.share * epochs), epochs - 1)
-        if count < 1:
+        count = 0 if self.from_st is None else min(round(self.from_st.share * epochs), epochs - 1)
+        if self.from_st is None or count < 1:
             return None
         rule = StraightThrough(
             network=self.network, latent_lr=self.from_st.latent_lr, lr=self.from_st.lr, scale=self.scale

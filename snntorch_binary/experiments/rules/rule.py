@@ -73,6 +73,11 @@ class Rule:
         """
         raise NotImplementedError
 
+    @property
+    def learns_alone(self) -> bool:
+        """Whether no other rule learns before it, whatever the number of epochs."""
+        return True
+
     def first(self, epochs: int) -> tuple[Rule, int] | None:
         """Return the rule that learns first, from whose network this one goes on, and for how many of all epochs."""
         return None
@@ -101,8 +106,9 @@ def alone(rule: Rule, where: str) -> Rule:
     Raises:
         ValueError: another would learn before it.
     """
-    if rule.first(1_000_000) is not None:
-        raise ValueError(expected(f"rules.{rule.name}", f"without a rule that learns first in {where}", rule.plain()))
+    if not rule.learns_alone:
+        first = rule.plain().get("from_st")
+        raise ValueError(expected(f"rules.{rule.name}.from_st", f"left out in {where}", first))
     return rule
 
 

@@ -141,7 +141,7 @@ def _per_output(entry: Entry, name: str, members: int, outputs: int) -> Tensor:
 
 
 def _linear_to_entry(layer: nn.Linear, path: str, tensors: Tensors) -> dict[str, Any]:
-    compute_weights_(layer)
+    compute_weights_(layer, path)
     tensors[f"{path}.weight"] = layer.weight.detach().clone()
     if layer.bias is not None:
         tensors[f"{path}.bias"] = layer.bias.detach().clone()

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils.prune import BasePruningMethod
 
-from snntorch_binary.packed.file.entry import Entry, Kinds, PackedFileError, Tensors
+from snntorch_binary.packed.file.entry import Entry, Kinds, NoFormError, PackedFileError, Tensors
 
 _LARGEST = 2**24
 _CONV = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "padding_mode")
@@ -58,7 +59,7 @@ def _to_record(module: nn.Module, path: str, tensors: Tensors) -> dict[str, Any]
     arguments = {name: getattr(module, name) for name in names}
     with torch.device("meta"):
         plain = kind(**arguments)
-    compute_weights_(module)
+    compute_weights_(module, path)
     state = {name: getattr(module, name) for name in (*plain._parameters, *plain._buffers)}
     held = {name: value for name, value in state.items() if value is not None and value.is_floating_point()}
     for name, value in held.items():
@@ -66,11 +67,22 @@ def _to_record(module: nn.Module, path: str, tensors: Tensors) -> dict[str, Any]
     return {"arguments": [_listed(value) for value in arguments.values()], "tensors": list(held)}
 
 
-def compute_weights_(module: nn.Module) -> None:
-    """Let a layer's weight be what `weight_norm` and pruning make of its parameters, as they do before a call."""
-    for hook in module._forward_pre_hooks.values():
-        if type(hook).__module__.startswith("torch.nn.utils."):
-            hook(module, ())
+def compute_weights_(module: nn.Module, path: str) -> None:
+    """Let a layer's weight be what `weight_norm` and pruning make of its parameters, as they do before a call.
+
+    Raises:
+        NoFormError: it has other hooks, which no file can hold.
+    """
+    hooks = [*module._forward_pre_hooks.values()]
+    of_weights = [isinstance(hook, BasePruningMethod) or _is_of_torch(hook) for hook in hooks]
+    if not all(of_weights) or module._forward_hooks:
+        raise NoFormError(f"A packed file cannot hold hooks of a {type(module).__name__} ({path or 'the network'})")
+    for hook in hooks:
+        hook(module, ())
+
+
+def _is_of_torch(hook: Any) -> bool:
+    return type(hook).__module__.startswith("torch.nn.utils.")
 
 
 def _listed(value: Any) -> Any:
