@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snntorch_binary.export.c.errors import CExportError
+from snntorch_binary.export.c.errors import CExportError, no_form
 from snntorch_binary.export.c.program import Const, Gather, Kind, Map, Node, Program, scalar
 
 MOST_ELEMENTS = 2**24
@@ -18,15 +18,30 @@ class Builder:
     """Makes the nodes of one network.
 
     Args:
-        steps: time steps of the sample with which its shapes are followed.
+        steps: time steps of the sample with which its shapes are followed; ``None`` of a network that makes time steps
+            of one input.
         examples: of that sample.
     """
 
-    def __init__(self, steps: int, examples: int) -> None:
-        self.steps, self.examples = steps, examples
+    def __init__(self, steps: int | None, examples: int) -> None:
+        self.steps, self.examples = steps or 1, examples
+        self.is_shown_once = steps is None
+        self._made: int | None = None
         self.program = Program()
         self._number: dict[Node, int] = {}
         self._known: dict[Any, Node] = {}
+
+    def make_steps(self, steps: int) -> None:
+        """Take note of how many time steps the network makes of what it is shown once.
+
+        Raises:
+            CExportError: it is shown a sequence, of which this would be one step, or it makes several numbers of steps.
+        """
+        if not self.is_shown_once:
+            raise no_form("one time step of the input that is seen at every step", "let each step see its own input")
+        if self._made not in (None, steps):
+            raise no_form(f"loops of {self._made} and of {steps} time steps", "make as many steps in each of them")
+        self._made = self.steps = steps
 
     def add(self, node: Node) -> Node:
         """Add a node."""

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary.export.c.builder import Builder
-from snntorch_binary.export.c.errors import CExportError
+from snntorch_binary.export.c.errors import CExportError, no_form
 from snntorch_binary.export.c.members import together
 from snntorch_binary.export.c.network import Reader, Skipped, input_value, value_of
 from snntorch_binary.export.c.operations import ReadOut, is_last_step
 from snntorch_binary.export.c.pooling import pooled_first
-from snntorch_binary.export.c.program import Const, Delay, Node, Program, Reading
-from snntorch_binary.export.c.value import MOST_EXAMPLES, MOST_STEPS, Places, Value
+from snntorch_binary.export.c.program import Delay, Node, Program, Reading
+from snntorch_binary.export.c.value import MOST_EXAMPLES, MOST_STEPS, Value, node_of
 from snntorch_binary.inference.structure import tensors_in_order
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.ensemble import PackedEnsemble
@@ -61,7 +61,7 @@ def describe(
     are_bits, sample = _sample(nets[0], sample, time_dim)
     programs = []
     for member, net in enumerate(nets):
-        steps = 1 if time_dim is None else sample.shape[time_dim]  # else the graph says how many
+        steps = None if time_dim is None else sample.shape[time_dim]
         builder = Builder(steps, sample.shape[1 if time_dim == 0 else 0])
         x = input_value(builder, sample, time_dim, are_bits)
         output = Reader(member, densities).module(net, x)
@@ -161,24 +161,21 @@ def _reading(output: Any, readout: str, scale: float | None) -> Reading:
         return read.reading if scale is None else read.times(scale).reading
     assert isinstance(read, Value)
     if read.index.dim() == 2 and is_last_step(read):
-        places = Places([read])
-        return Reading(_node(places), "last", 1.0 if scale is None else scale)
+        return Reading(node_of(read), "last", 1.0 if scale is None else scale)
     if read.index.dim() != 3:
         what = f"an output of shape {[*read.shape]}, which is neither [T, B, C] nor [B, C] of all time steps"
         raise CExportError(f"C cannot express {what}.")
-    node = _node(Places([read]))
+    left_out = next((found for dim in range(3) if (found := read.steps_left_out(dim)) is not None), None)
+    if left_out is None:
+        what = "outputs of some time steps that are not all behind a burn-in"
+        raise no_form(what, "return those of all steps")
+    skipped, node = skipped + left_out, node_of(read)
     if node.kind == "bit" and readout == "membrane":
         what = "'rate', as the last output of the network is spikes"
         raise ValueError(expected("readout", what, repr(readout)))
     if node.kind == "bit":
         return Reading(node, "mean", scale, skipped)
     return Reading(node, "mean", (None if readout == "rate" else 1.0) if scale is None else scale, skipped)
-
-
-def _node(places: Places) -> Node:
-    (node,) = places.operands
-    assert not isinstance(node, Const)
-    return node
 
 
 def _in_order(output: Any) -> list[Any]:

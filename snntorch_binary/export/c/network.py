@@ -122,7 +122,7 @@ class Reader:
 
     def _scan(self, neuron: Any, x: Any, initial: tuple[Any, ...], steps: int | None = None) -> Any:
         if steps is not None:
-            x = x.at_all_steps(steps)
+            x = x.at_every_step(steps)
         spikes, states, potential = neurons(neuron, x, initial)
         if getattr(neuron, "resumes", False):
             return (spikes, *states)
@@ -152,7 +152,7 @@ class Reader:
             "step_by_step": self._step_by_step,
             "all_steps_at_once": self._all_steps_at_once,
             "norm_over_time": lambda layer, x, steps=None: norm(
-                layer, x if steps is None else x.at_all_steps(steps), 2
+                layer, x if steps is None else x.at_every_step(steps), 2
             ),
             "call": lambda module, *given, **named: self.module(module, *given, *named.values()),
             _AT_REST: lambda module, *given, **named: self.module(module, *given, *named.values()),
@@ -161,14 +161,14 @@ class Reader:
         if own is not None:
             return own(*args, **kwargs)
         if any(isinstance(leaf, (Value, ReadOut)) for leaf in leaves((args, kwargs))):
-            plain = name in ("getitem", "__getitem__") and not isinstance(args[0], Value)
+            plain = name in ("getitem", "__getitem__") and not isinstance(args[0], (Value, ReadOut))
             return args[0][args[1]] if plain else operation(name, args, kwargs)
         if kind == "method":
             return getattr(args[0], name)(*args[1:], **kwargs)
         return FUNCTIONS[name](*args, **kwargs)
 
     def _all_steps_at_once(self, step: PackedGraph, sequences: Any, others: Any) -> Any:
-        given = self.graph(step, (*_first(sequences), *others))[0]
+        given = self.graph(step, (*_first(sequences), *_same_at_every_step(others)))[0]
         return mapped(given, lambda leaf: leaf.at_all_steps() if isinstance(leaf, Value) else leaf)
 
     def _step_by_step(
@@ -178,10 +178,12 @@ class Reader:
             raise no_form("neurons that keep their state inside a loop", "give their state to them")
         if any(not isinstance(each, (Tensor, int, float)) for each in carried):
             raise no_form("a state that begins with what the network computes", "let it begin with zeros")
-        now = _first(sequences)
+        now, others = _first(sequences), _same_at_every_step(others)
         like = next((leaf for leaf in leaves((now, inputs_of(others))) if isinstance(leaf, Value)), None)
         if like is None:
             raise no_form("a loop that no input has a part in", "leave it out of the network")
+        if like.builder.is_shown_once:
+            like.builder.make_steps(steps)
         shapes = self._shapes_of_states(step, like, (*now, *others), carried)
         kinds = ["bit"] * len(carried)  # until it is seen that they are not
         while True:
@@ -219,6 +221,17 @@ def _is_empty(state: Any) -> bool:
 def inputs_of(tree: Any) -> Any:
     """Return the values in a tree of arguments, and nothing for modules."""
     return [leaf for leaf in leaves(tree) if isinstance(leaf, Value)]
+
+
+def _same_at_every_step(others: Any) -> Any:
+    """Return what a loop takes that is no sequence, which depends on what a network is shown only if that is one input.
+
+    Raises:
+        CExportError: it is one step of a sequence.
+    """
+    if any(not value.builder.is_shown_once for value in inputs_of(others)):
+        raise no_form("one time step of the input that is seen at every step", "let each step see its own input")
+    return others
 
 
 def _first(sequences: Any) -> tuple[Any, ...]:

@@ -73,7 +73,9 @@ void {self.name}_result(const {self.name}_state *s, {self.name}_answer *answer);
         over = {"sum": "the sum over time", "mean": "the mean over time", "last": "what is there now"}
         scale = "the number of steps" if self.reading.scale is None else f"{self.reading.scale:g}"
         unit = f", with {self.numbers.point} binary places" if isinstance(self.numbers, Fixed) else ""
-        return f"{over[self.reading.over_time]} times {scale}{unit}"
+        skipped = self.reading.skipped
+        later = f" of all but the first {skipped} of them" if skipped else ""
+        return f"{over[self.reading.over_time]}{later} times {scale}{unit}"
 
     def _score(self) -> str:
         """Return the expression of one score, rounded as torch does it."""

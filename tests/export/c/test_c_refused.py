@@ -51,6 +51,10 @@ def test_modules_without_a_form(net, said, tmp_path):
         (lambda x: x.mean(2), "a sum or mean over anything but all time steps"),
         (lambda x: x + x.flip(1), "joins several time steps or examples"),
         (lambda x: x * float("inf"), "infinite or NaN"),
+        (lambda x: (4 * x).to(torch.int32).float(), "numbers that are made torch.int32"),
+        (lambda x: x.to(torch.float16).float(), "numbers that are made torch.float16"),
+        (lambda x: x.to(dtype=torch.bool).float(), "numbers that are made torch.bool"),
+        (lambda x: x.type_as(torch.zeros(1, dtype=torch.int8)).float(), "numbers that are made torch.int8"),
     ],
 )
 def test_operations_without_a_form(behind, said, tmp_path):
