@@ -73,6 +73,25 @@ def _from_currents(net, currents):
     return torch.stack(found)
 
 
+def _of_the_step_before(kept):
+    def run(net, x):
+        mem1, mem2, found = net.lif1.init_leaky(), torch.zeros(x.shape[1], 4), []
+        spk2, trace = torch.zeros(x.shape[1], 4), torch.zeros(x.shape[1], 4)
+        for x_t in x:
+            found.append({"spikes": spk2, "potentials": mem2, "trace": trace, "both": trace + spk2}[kept])
+            spk1, mem1 = net.lif1(net.fc1(x_t), mem1)
+            spk2, mem2 = net.lif2(net.fc2(spk1), mem2)
+            trace = 0.9 * trace + spk2
+        return torch.stack(found)
+
+    return run
+
+
+@pytest.mark.parametrize("kept", ["spikes", "potentials", "trace", "both"])
+def test_outputs_of_the_step_before(kept, tmp_path):
+    loops.check(_of_the_step_before(kept), loops.sequence(), tmp_path)
+
+
 def _own_neurons(net, x):
     mem1, mem2, found = torch.zeros(len(x), 9), torch.zeros(len(x), 4), []
     for _ in range(6):
