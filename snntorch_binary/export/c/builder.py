@@ -99,6 +99,8 @@ class Builder:
         return self._known[key]
 
     def _mul(self, size: int, a: Operand, b: Operand) -> Operand:
+        if all(isinstance(each, Node) and each.kind == "bit" for each in (a, b)):
+            return self._map("and", "bit", size, a, b)
         for bit, other in ((a, b), (b, a)):
             if is_constant(other, 1.0):
                 return bit
@@ -115,6 +117,14 @@ class Builder:
             bit, subtracted, _ = b.operands
             return self._map("select", "real", size, bit, self._map("sub", "real", size, a, subtracted), a)
         return self._map("sub", "real", size, a, b)
+
+    def _select(self, size: int, bit: Operand, a: Operand, b: Operand) -> Operand:
+        if isinstance(bit, Node) and bit.kind == "bit":
+            if is_constant(a, 1.0) and is_constant(b, 0.0):
+                return bit
+            if is_constant(a, 0.0) and is_constant(b, 1.0):
+                return self._map("not", "bit", size, bit)
+        return self._map("select", "real", size, bit, a, b)
 
     def _gt(self, size: int, a: Operand, b: Operand) -> Operand:
         return self._map("gt", "bit", size, a, b)

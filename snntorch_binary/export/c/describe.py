@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from snntorch_binary.export.c.operations import ReadOut, is_last_step
 from snntorch_binary.export.c.pooling import pooled_first
 from snntorch_binary.export.c.program import Delay, Node, Program, Reading
 from snntorch_binary.export.c.value import MOST_EXAMPLES, MOST_STEPS, Value, node_of
+from snntorch_binary.inference.readout import are_spikes
 from snntorch_binary.inference.structure import tensors_in_order
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.ensemble import PackedEnsemble
@@ -58,6 +61,7 @@ def describe(
     nets = _members(packed)
     _check_sample(sample, time_dim)
     densities = {} if sample is None else _densities(packed, sample)
+    shown = sample
     are_bits, sample = _sample(nets[0], sample, time_dim)
     programs = []
     for member, net in enumerate(nets):
@@ -65,7 +69,8 @@ def describe(
         builder = Builder(steps, sample.shape[1 if time_dim == 0 else 0])
         x = input_value(builder, sample, time_dim, are_bits)
         output = Reader(member, densities).module(net, x)
-        builder.program.reading = _reading(output, readout, readout_scale)
+        were_spikes = partial(_were_spikes, net, shown)
+        builder.program.reading = _reading(output, readout, readout_scale, were_spikes)
         builder.program.own_steps = builder.steps if time_dim is None else None
         programs.append(_alive(builder.program))
     program = together(programs)
@@ -148,7 +153,12 @@ def _shown_numbers(net: nn.Module) -> bool:
     return False
 
 
-def _reading(output: Any, readout: str, scale: float | None) -> Reading:
+def _were_spikes(net: nn.Module, x: Tensor | None) -> bool:
+    """Say whether what a network returns first was nothing but spikes, for which it is read by counts in Python."""
+    return isinstance(net, PackedGraph) and x is not None and are_spikes(tensors_in_order(net(x))[0])
+
+
+def _reading(output: Any, readout: str, scale: float | None, were_spikes: Callable[[], bool]) -> Reading:
     """Return how outputs are read, as :func:`snntorch_binary.inference.logits` does it."""
     skipped = 0
     if isinstance(output, Skipped):
@@ -175,6 +185,9 @@ def _reading(output: Any, readout: str, scale: float | None) -> Reading:
         raise ValueError(expected("readout", what, repr(readout)))
     if node.kind == "bit":
         return Reading(node, "mean", scale, skipped)
+    if readout == "auto" and scale is None and were_spikes():
+        what = "'rate', or `readout_scale` a number, for outputs that were spikes and may be other numbers"
+        raise ValueError(expected("readout", what, repr(readout)))
     return Reading(node, "mean", (None if readout == "rate" else 1.0) if scale is None else scale, skipped)
 
 

@@ -111,6 +111,8 @@ class Simulation:
         raw = [values[each] if isinstance(each, Node) else self._constant(each) for each in node.operands]
         if node.name == "not":
             return 1 - raw[0]
+        if node.name == "and":
+            return raw[0] * raw[1]
         by_constant = any(isinstance(each, Const) for each in node.operands[:2])
         if node.name == "mul" and "sum" in kinds and by_constant and isinstance(self.numbers, Fixed):
             count = kinds.index("sum")

@@ -126,6 +126,8 @@ class Steps:
             return f"{real[0]} {'>' if node.name == 'max' else '<'} {real[1]} ? {real[0]} : {real[1]}"
         if node.name == "not":
             return f"{operands[0][0]} ^ (uint32_t)1"
+        if node.name == "and":
+            return f"{operands[0][0]} & {operands[1][0]}"
         assert node.name == "select"
         return f"{operands[0][0]} ? {real[1]} : {real[2]}"
 

@@ -13,14 +13,14 @@ from snntorch_binary.inference import logits
 class Loop(nn.Module):
     """Two layers of neurons; `run(net, x)` is its forward pass."""
 
-    def __init__(self, run):
+    def __init__(self, run, rule=None):
         super().__init__()
-        self.run = run
-        self.fc1, self.lif1 = sb.nn.BinaryLinear(12, 9), snn.Leaky(beta=0.8, threshold=0.3)
-        self.fc2, self.lif2 = sb.nn.BinaryLinear(9, 4), snn.Leaky(beta=0.9, threshold=0.3)
+        self.run, options = run, {"weight": rule or sb.Sign()}
+        self.fc1, self.lif1 = sb.nn.BinaryLinear(12, 9, **options), snn.Leaky(beta=0.8, threshold=0.3)
+        self.fc2, self.lif2 = sb.nn.BinaryLinear(9, 4, **options), snn.Leaky(beta=0.9, threshold=0.3)
         self.norm = nn.BatchNorm1d(9)
         self.norm.running_mean.uniform_(-0.3, 0.3)
-        self.back = sb.nn.BinaryLinear(4, 9)
+        self.back = sb.nn.BinaryLinear(4, 9, **options)
 
     def forward(self, x):
         return self.run(self, x)
