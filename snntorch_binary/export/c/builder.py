@@ -21,9 +21,11 @@ class Builder:
         steps: time steps of the sample with which its shapes are followed; ``None`` of a network that makes time steps
             of one input.
         examples: of that sample.
+        uses_constants: whether what is made may depend on which number a constant is, as a product with one.
     """
 
-    def __init__(self, steps: int | None, examples: int) -> None:
+    def __init__(self, steps: int | None, examples: int, uses_constants: bool = True) -> None:
+        self._uses_constants = uses_constants
         self.steps, self.examples = steps or 1, examples
         self.is_shown_once = steps is None
         self._made: int | None = None
@@ -93,7 +95,11 @@ class Builder:
 
     def _map(self, name: str, kind: Kind, size: int, *operands: Operand) -> Node:
         parts = [self._number[each] if isinstance(each, Node) else _values(each) for each in operands]
-        key = (name, *parts)
+        key = (
+            (name, *parts)
+            if self._uses_constants or not any(isinstance(each, Const) for each in operands)
+            else object()
+        )
         if key not in self._known:
             self._known[key] = self.add(Map(size, kind, name, operands))
         return self._known[key]
@@ -102,7 +108,7 @@ class Builder:
         if all(isinstance(each, Node) and each.kind == "bit" for each in (a, b)):
             return self._map("and", "bit", size, a, b)
         for bit, other in ((a, b), (b, a)):
-            if is_constant(other, 1.0):
+            if self._uses_constants and is_constant(other, 1.0):
                 return bit
             if isinstance(bit, Node) and bit.kind == "bit":
                 if isinstance(bit, Map) and bit.name == "not":

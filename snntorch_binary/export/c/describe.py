@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary.export.c.builder import Builder
 from snntorch_binary.export.c.errors import CExportError, no_form
-from snntorch_binary.export.c.members import together
+from snntorch_binary.export.c.members import are_alike, together
 from snntorch_binary.export.c.network import Reader, Skipped, input_value, value_of
 from snntorch_binary.export.c.operations import ReadOut, is_last_step
 from snntorch_binary.export.c.pooling import pooled_first
@@ -63,16 +63,20 @@ def describe(
     densities = {} if sample is None else _densities(packed, sample)
     shown = sample
     are_bits, sample = _sample(nets[0], sample, time_dim)
-    programs = []
-    for member, net in enumerate(nets):
-        steps = None if time_dim is None else sample.shape[time_dim]
-        builder = Builder(steps, sample.shape[1 if time_dim == 0 else 0])
+    steps = None if time_dim is None else sample.shape[time_dim]
+
+    def program_of(member: int, uses_constants: bool) -> Program:
+        builder = Builder(steps, sample.shape[1 if time_dim == 0 else 0], uses_constants)
         x = input_value(builder, sample, time_dim, are_bits)
-        output = Reader(member, densities).module(net, x)
-        were_spikes = partial(_were_spikes, net, shown)
+        output = Reader(member, densities).module(nets[member], x)
+        were_spikes = partial(_were_spikes, nets[member], shown)
         builder.program.reading = _reading(output, readout, readout_scale, were_spikes)
         builder.program.own_steps = builder.steps if time_dim is None else None
-        programs.append(_alive(builder.program))
+        return _alive(builder.program)
+
+    programs = [program_of(member, True) for member in range(len(nets))]
+    if not are_alike(programs):
+        programs = [program_of(member, False) for member in range(len(nets))]
     program = together(programs)
     pooled_first(program)
     return program

@@ -184,7 +184,7 @@ class Reader:
             raise no_form("a loop that no input has a part in", "leave it out of the network")
         if like.builder.is_shown_once:
             like.builder.make_steps(steps)
-        shapes = self._shapes_of_states(step, like, (*now, *others), carried)
+        shapes = _shapes_of_states(step, (*now, *others), carried)
         kinds = ["bit"] * len(carried)  # until it is seen that they are not
         while True:
             pairs = [_delay(like, *each) for each in zip(carried, kinds, shapes, strict=True)]
@@ -194,18 +194,14 @@ class Reader:
                 return tuple(each.at_all_steps() for each in given)
             kinds = [kind if same else "real" for kind, same in zip(kinds, held, strict=True)]
 
-    def _shapes_of_states(
-        self, step: PackedGraph, like: Value, given: tuple[Any, ...], carried: Sequence[Any]
-    ) -> list[torch.Size]:
-        """Return the shapes of the states of a loop; of those that begin as a number, the shape after a step."""
-        if not any(_is_number(each) for each in carried):
-            return [each.shape for each in carried]
-        zeros = [torch.zeros(()) if _is_number(each) else _delay(like, each, "real", each.shape)[0] for each in carried]
-        try:
-            _, after = self.graph(step, (*given, *zeros))
-        except (RuntimeError, ValueError, TypeError, AttributeError):  # what needs a state that is no number
-            after = [like] * len(carried)
-        return [one.shape if _is_number(each) else each.shape for each, one in zip(carried, after, strict=True)]
+
+def _shapes_of_states(step: PackedGraph, given: Any, carried: Sequence[Any]) -> list[torch.Size]:
+    """Return the shapes of the states of a loop; of those that begin as a number or empty, the shape after a step."""
+    after = carried
+    if any(_is_number(each) for each in carried):
+        shown = mapped(given, lambda leaf: torch.zeros(leaf.shape) if isinstance(leaf, Value) else leaf)
+        _, after = step(*shown, *carried)
+    return [torch.as_tensor(one if _is_number(each) else each).shape for each, one in zip(carried, after, strict=True)]
 
 
 def _is_number(state: Any) -> bool:
