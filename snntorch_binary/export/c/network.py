@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from snntorch_binary._errors import expected
 from snntorch_binary.export.c.builder import Builder
 from snntorch_binary.export.c.errors import CExportError, no_form
-from snntorch_binary.export.c.layers import delay, fired, keep, neurons, norm, packed_layer, pool, updated
+from snntorch_binary.export.c.layers import delay, fired, keep, max_pool, neurons, norm, packed_layer, pool, updated
 from snntorch_binary.export.c.operations import ReadOut, operation
 from snntorch_binary.export.c.program import Input
 from snntorch_binary.export.c.value import Value, at, numbered
 from snntorch_binary.graph.tree import leaves, mapped
 from snntorch_binary.nn.neurons.base import Neuron
 from snntorch_binary.nn.time_first import TimeFirst
-from snntorch_binary.packed.float_layers import NORM, POOL, geometry_of
+from snntorch_binary.packed.float_layers import NORM, POOL
 from snntorch_binary.packed.graph import PackedGraph
 from snntorch_binary.packed.graph_modules import Scan, StepAtZero
 from snntorch_binary.packed.instructions import Ref
@@ -88,10 +88,7 @@ class Reader:
         if isinstance(module, PackedFlatten):
             return operation("flatten", (x, 2), {})
         if type(module) in POOL:
-            geometry = geometry_of(module)
-            if geometry is None or not geometry.can_pool:
-                raise no_form("a max pooling with ceil_mode or indices", "use ceil_mode=False, return_indices=False")
-            return pool(geometry, x)
+            return max_pool(module, x)
         if type(module) in NORM:
             return norm(module, x, 1)
         if type(module) is nn.Flatten:

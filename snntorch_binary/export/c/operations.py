@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from snntorch_binary._errors import in_one_line
 from snntorch_binary.export.c.builder import Builder
 from snntorch_binary.export.c.errors import no_form
-from snntorch_binary.export.c.layers import delay, keep
+from snntorch_binary.export.c.layers import delay, keep, max_pool
 from snntorch_binary.export.c.program import Reading
 from snntorch_binary.export.c.value import Value, apply, node_of
 from snntorch_binary.graph.tree import leaves, mapped
@@ -176,6 +176,15 @@ def _running_sum(x: Value, initial: Any) -> Any:
     return total.at_all_steps()
 
 
+def _max_pool(kind: type[nn.Module]) -> Callable[..., Any]:
+    def pooled(x: Any, *args: Any, **kwargs: Any) -> Any:
+        names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
+        given = dict(zip(names, args, strict=False)) | kwargs
+        return max_pool(kind(**{**given, "stride": given.get("stride") or None}), x)
+
+    return pooled
+
+
 def _over_time(what: Any) -> Callable[..., Any]:
     def read(x: Any, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
         axis = dim[0] if isinstance(dim, (tuple, list)) and len(dim) == 1 else dim
@@ -232,6 +241,8 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     "one_step_later": _one_step_later,
     "running_sum": _running_sum,
     "at_every_step": lambda x, steps: x.at_every_step(steps),
+    "max_pool1d": _max_pool(nn.MaxPool1d),
+    "max_pool2d": _max_pool(nn.MaxPool2d),
     "sum": _over_time("sum"),
     "mean": _over_time("mean"),
 }
