@@ -201,7 +201,7 @@ def _in_order(output: Any) -> list[Any]:
         for each in output:
             found += _in_order(each)
         return found
-    return [output] if isinstance(output, (Value, ReadOut)) else tensors_in_order(output)
+    return [output] if isinstance(output, (Value, ReadOut, CExportError)) else tensors_in_order(output)
 
 
 def _alive(program: Program) -> Program:

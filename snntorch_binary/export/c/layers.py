@@ -225,6 +225,8 @@ def delay(like: Value, initial: Any, kind: Any = None) -> tuple[Value, Delay]:
 
 def keep(node: Delay, value: Any) -> bool:
     """Say what a delay is at the next time step; return whether that is of the kind that was taken for granted."""
+    if isinstance(value, CExportError):
+        raise value
     if not isinstance(value, Value):
         raise no_form("a state that stays as it is", "leave it out of the network")
     places = Places([value])

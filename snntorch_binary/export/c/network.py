@@ -57,6 +57,8 @@ class Reader:
             return self.graph(module, (x, *args))
         if isinstance(module, Scan):
             return self._scan(module.neuron, x, *args)
+        if isinstance(x, CExportError):
+            raise x
         if not isinstance(x, Value):
             raise no_form(f"{type(module).__name__} of what no input has a part in", "leave it out of the network")
         if isinstance(module, Neuron):
@@ -128,12 +130,16 @@ class Reader:
     # ---- graphs ------------------------------------------------------------------------------------
 
     def graph(self, graph: PackedGraph, inputs: tuple[Any, ...]) -> Any:
-        """Return what a graph gives."""
+        """Return what a graph gives, with the error in place of what has no form: not all of it may be read."""
         values: list[Any] = []
         for each in graph.instructions:
             args = mapped(each.args, lambda leaf: values[leaf.index] if isinstance(leaf, Ref) else leaf)
             kwargs = mapped(each.kwargs, lambda leaf: values[leaf.index] if isinstance(leaf, Ref) else leaf)
-            values.append(self._done(graph, each.kind, each.name, inputs, args, kwargs))
+            refused = next((leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, CExportError)), None)
+            try:
+                values.append(refused or self._done(graph, each.kind, each.name, inputs, args, kwargs))
+            except CExportError as error:
+                values.append(error)
         return mapped(graph.output, lambda leaf: values[leaf.index] if isinstance(leaf, Ref) else leaf)
 
     def _done(self, graph: PackedGraph, kind: str, name: str, inputs: Any, args: Any, kwargs: Any) -> Any:
@@ -188,7 +194,7 @@ class Reader:
             given, after = self.graph(step, (*now, *others, *(value for value, _ in pairs)))
             held = [keep(node, value) for (_, node), value in zip(pairs, after, strict=True)]
             if all(held):
-                return tuple(each.at_all_steps() for each in given)
+                return tuple(each.at_all_steps() if isinstance(each, Value) else each for each in given)
             kinds = [kind if same else "real" for kind, same in zip(kinds, held, strict=True)]
 
 
@@ -268,6 +274,8 @@ def value_of(output: Any) -> Value | ReadOut | Skipped:
     Raises:
         CExportError: it is none.
     """
+    if isinstance(output, CExportError):
+        raise output
     if not isinstance(output, (Value, ReadOut, Skipped)):
         raise CExportError(expected("packed", "a network whose outputs its input has a part in", type(output).__name__))
     return output

@@ -39,6 +39,27 @@ def test_products_and_choices_of_spikes_are_spikes(run, tmp_path):
     loops.check(run, loops.sequence(), tmp_path)
 
 
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda net, x: (net.spikes(x), net.spikes(x).sum(2), net.potentials(x).exp()),
+        lambda net, x: (net.spikes(x), net.potentials(x[:3])),
+        lambda net, x: (net.spikes(x), [net.spikes(x[1:2].flip(0)), torch.sigmoid(net.fc1(x))]),
+    ],
+)
+def test_what_is_not_read_needs_no_form(run, tmp_path):
+    x = loops.sequence()
+    torch.manual_seed(0)
+    net = loops.Loop(run).eval()
+    packed = sb.pack(net, x)
+    device, counts = host.Device(packed, tmp_path, sample=x), net(x)[0].sum(0)
+    assert bool(counts.any())
+    for example in range(x.shape[1]):
+        torch.testing.assert_close(device.run(x[:, example])[0], counts[example])
+    with pytest.raises(sb.export.CExportError, match="C cannot express"):
+        sb.export.to_c(packed, tmp_path / "c", sample=x, readout="membrane")
+
+
 def test_an_ensemble_of_refractory_neurons_answers_alike(tmp_path):
     torch.manual_seed(0)
     net = loops.Loop(_refractory, sb.Bernoulli(init_scale=0.4)).eval()
