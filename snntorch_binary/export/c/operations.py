@@ -13,7 +13,7 @@ from snntorch_binary._errors import in_one_line
 from snntorch_binary.export.c.builder import Builder
 from snntorch_binary.export.c.errors import no_form
 from snntorch_binary.export.c.layers import delay, keep, max_pool
-from snntorch_binary.export.c.program import Reading
+from snntorch_binary.export.c.program import Kind, Reading
 from snntorch_binary.export.c.value import Value, apply, node_of
 from snntorch_binary.graph.tree import leaves, mapped
 from snntorch_binary.packed.operations import FUNCTIONS
@@ -55,10 +55,14 @@ class ReadOut:
         reading: of them.
     """
 
-    kind = "real"
-
     def __init__(self, value: Value, reading: Reading) -> None:
         self.value, self.reading = value, reading
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the scores: counts, or real numbers."""
+        counts = self.reading.node.kind != "real" and self.reading.over_time == "sum" and self.reading.scale == 1.0
+        return "sum" if counts else "real"
 
     def times(self, factor: float) -> ReadOut:
         """Return them times a number."""
@@ -115,14 +119,15 @@ def _shaped(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def _same(x: Any, *args: Any, **kwargs: Any) -> Any:
-    """Return what keeps all its numbers; of another type spikes do.
+    """Return what keeps all its numbers; of another type spikes do, and counts of one of whole numbers.
 
     Raises:
         CExportError: numbers are rounded or cut off.
     """
     given = [leaf.dtype if isinstance(leaf, Tensor) else leaf for leaf in leaves((args, kwargs))]
+    exact = {torch.float32, torch.float64} | ({torch.int32, torch.int64} if x.kind == "sum" else set())
     for kind in given:
-        if isinstance(kind, torch.dtype) and kind not in (torch.float32, torch.float64) and x.kind != "bit":
+        if isinstance(kind, torch.dtype) and kind not in exact and x.kind != "bit":
             raise no_form(f"numbers that are made {kind}", "leave them float32")
     return x
 

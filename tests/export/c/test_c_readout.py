@@ -101,6 +101,8 @@ def test_numbers_that_were_spikes_need_a_readout(tmp_path):
         lambda out: out.sum(0).squeeze(),
         lambda out: out.sum(0)[:, [3, 0, 2]],
         lambda out: out.sum(0).flip(1).to(torch.float32),
+        lambda out: out.sum(0).to(torch.int64).float(),
+        lambda out: out.to(torch.float16).float().sum(0) / out.shape[2],
     ],
 )
 def test_class_scores(readout, tmp_path):
