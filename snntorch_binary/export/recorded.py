@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
+from snntorch_binary.export.behind import Behind, between
 from snntorch_binary.export.errors import NIRExportError
 from snntorch_binary.export.graph import GraphWriter, Value
 from snntorch_binary.export.place import SILENT, Place, as_ours, takes_sequences, without_wrapper
@@ -31,7 +32,8 @@ _ADAPTIVE: dict[str, Any] = {"adaptive_avg_pool2d": nn.AdaptiveAvgPool2d, "adapt
 def write_recorded(writer: GraphWriter, network: GraphNetwork, sample: Tensor) -> None:
     """Write a network that is a graph over time; see :func:`snntorch_binary.export.to_nir`.
 
-    What comes behind one of the last neurons, such as a sum over time, is left out: a NIR graph gives spikes.
+    What comes behind one of the last neurons, such as a sum over time, is left out: a NIR graph gives spikes. Other
+    classes than those of the neurons are refused.
 
     Raises:
         NIRExportError: NIR has no nodes that do the same.
@@ -42,6 +44,7 @@ def write_recorded(writer: GraphWriter, network: GraphNetwork, sample: Tensor) -
     for node in network.graph.nodes:
         reader.read(node)
     reader.write_outputs()
+    reader.check_classes(sample)
 
 
 class _Reader:
@@ -87,6 +90,24 @@ class _Reader:
                 raise NIRExportError.of("the membrane potential as the output", name, kind, way_out)
         if not ends:
             raise NIRExportError("NIR cannot express the network: what it returns is not from neurons or layers.")
+
+    def check_classes(self, sample: Tensor) -> None:
+        """Check that what comes behind the last neurons leaves the classes in their places, at each step its own.
+
+        Raises:
+            NIRExportError: it does not.
+        """
+        output = next(node for node in self.network.graph.nodes if node.op == "output")
+        changed = [leaf for leaf in leaves(output.args[0]) if isinstance(leaf, fx.Node) and self._ends(leaf) - {leaf}]
+        behind = Behind(self.network, self.network.graph, sample) if changed else None
+        for leaf in changed:
+            ends = self._ends(leaf) - self.inputs
+            if any(node.target is running.one_step_later for node in between(ends, leaf)):
+                raise NIRExportError("NIR cannot express outputs of the step before: return those of each step.")
+            lead = max((self.lead[self.states.get(node, node)] for node in ends), default=0)
+            if behind is not None and ends and not behind.keeps_classes(ends, leaf, lead):
+                what = "outputs that are not one class for each of the last neurons in their order"
+                raise NIRExportError(f"NIR cannot express {what}: return the spikes of all of them as they are.")
 
     def _ends(self, value: Any) -> set[fx.Node]:
         """Return what a returned value is made of: the last thing in the NIR graph, or a membrane potential.

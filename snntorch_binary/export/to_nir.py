@@ -57,7 +57,8 @@ def to_nir(
         net: an ``nn.Sequential``, time-first or one step at a time, or layers and neurons in their order; or a network
             of any form that :func:`snntorch_binary.fuse` takes, whose branches, sums and outputs become edges. It
             has to read whole steps of its input from the first on, in their order. What stands behind one of its
-            outputs, such as a sum over time, is left out; what makes one of several, such as a product, is refused.
+            outputs, such as a sum over time, is left out; what makes one of several, such as a product, is refused, and
+            what makes other classes, such as another order of them.
         sample: an input of the network, [T, B, ...] time-first or [B, ...] for one time step; its shape counts. Of a
             network of any form an input as its ``forward`` takes it.
         weights: ``"mode"``, ``"mean"`` (which is not two-valued), or the seed of a posterior draw.

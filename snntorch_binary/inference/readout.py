@@ -129,11 +129,11 @@ def scale_of(form: Form, output: Any, readout: Readout) -> float | None:
     if not isinstance(readout, str) or (form.scored and readout == "auto") or form.time_dim is None:
         return None
     read = _read(output, readout, form.time_dim)
-    return float(read.shape[form.time_dim]) if readout == "rate" or _are_spikes(read) else None
+    return float(read.shape[form.time_dim]) if readout == "rate" or are_spikes(read) else None
 
 
 def _default_scale(read: Tensor, readout: ReadoutName, time_dim: int) -> float:
-    return float(read.shape[time_dim]) if readout == "rate" or _are_spikes(read) else 1.0
+    return float(read.shape[time_dim]) if readout == "rate" or are_spikes(read) else 1.0
 
 
 def _read(output: Any, readout: ReadoutName, time_dim: int) -> Tensor:
@@ -147,12 +147,12 @@ def _read(output: Any, readout: ReadoutName, time_dim: int) -> Tensor:
         form.insert(time_dim, "T")
         what = f"of shape [{', '.join(form)}] with T >= 1, or `readout` a function of it"
         raise ValueError(expected("output", what, tuple(read.shape)))
-    if readout == "membrane" and _are_spikes(read):
+    if readout == "membrane" and are_spikes(read):
         what = "'rate' or a function of the network's output, whose last tensor holds nothing but spikes"
         raise ValueError(expected("readout", what, repr(readout)))
     return read
 
 
-def _are_spikes(values: Tensor) -> bool:
+def are_spikes(values: Tensor) -> bool:
     """Say whether values are 0 or 1, and some 1: of zeros all scores are 0, whatever they are."""
     return bool(((values == 0) | (values == 1)).all() & (values == 1).any())

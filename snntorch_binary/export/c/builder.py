@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snntorch_binary.export.c.errors import CExportError
+from snntorch_binary.export.c.errors import CExportError, no_form
 from snntorch_binary.export.c.program import Const, Gather, Kind, Map, Node, Program, scalar
 
 MOST_ELEMENTS = 2**24
@@ -18,15 +18,32 @@ class Builder:
     """Makes the nodes of one network.
 
     Args:
-        steps: time steps of the sample with which its shapes are followed.
+        steps: time steps of the sample with which its shapes are followed; ``None`` of a network that makes time steps
+            of one input.
         examples: of that sample.
+        uses_constants: whether what is made may depend on which number a constant is, as a product with one.
     """
 
-    def __init__(self, steps: int, examples: int) -> None:
-        self.steps, self.examples = steps, examples
+    def __init__(self, steps: int | None, examples: int, uses_constants: bool = True) -> None:
+        self._uses_constants = uses_constants
+        self.steps, self.examples = steps or 1, examples
+        self.is_shown_once = steps is None
+        self._made: int | None = None
         self.program = Program()
         self._number: dict[Node, int] = {}
         self._known: dict[Any, Node] = {}
+
+    def make_steps(self, steps: int) -> None:
+        """Take note of how many time steps the network makes of what it is shown once.
+
+        Raises:
+            CExportError: it is shown a sequence, of which this would be one step, or it makes several numbers of steps.
+        """
+        if not self.is_shown_once:
+            raise no_form("one time step of the input that is seen at every step", "let each step see its own input")
+        if self._made not in (None, steps):
+            raise no_form(f"loops of {self._made} and of {steps} time steps", "make as many steps in each of them")
+        self._made = self.steps = steps
 
     def add(self, node: Node) -> Node:
         """Add a node."""
@@ -78,14 +95,20 @@ class Builder:
 
     def _map(self, name: str, kind: Kind, size: int, *operands: Operand) -> Node:
         parts = [self._number[each] if isinstance(each, Node) else _values(each) for each in operands]
-        key = (name, *parts)
+        key = (
+            (name, *parts)
+            if self._uses_constants or not any(isinstance(each, Const) for each in operands)
+            else object()
+        )
         if key not in self._known:
             self._known[key] = self.add(Map(size, kind, name, operands))
         return self._known[key]
 
     def _mul(self, size: int, a: Operand, b: Operand) -> Operand:
+        if all(isinstance(each, Node) and each.kind == "bit" for each in (a, b)):
+            return self._map("and", "bit", size, a, b)
         for bit, other in ((a, b), (b, a)):
-            if is_constant(other, 1.0):
+            if self._uses_constants and is_constant(other, 1.0):
                 return bit
             if isinstance(bit, Node) and bit.kind == "bit":
                 if isinstance(bit, Map) and bit.name == "not":
@@ -100,6 +123,14 @@ class Builder:
             bit, subtracted, _ = b.operands
             return self._map("select", "real", size, bit, self._map("sub", "real", size, a, subtracted), a)
         return self._map("sub", "real", size, a, b)
+
+    def _select(self, size: int, bit: Operand, a: Operand, b: Operand) -> Operand:
+        if isinstance(bit, Node) and bit.kind == "bit":
+            if is_constant(a, 1.0) and is_constant(b, 0.0):
+                return bit
+            if is_constant(a, 0.0) and is_constant(b, 1.0):
+                return self._map("not", "bit", size, bit)
+        return self._map("select", "real", size, bit, a, b)
 
     def _gt(self, size: int, a: Operand, b: Operand) -> Operand:
         return self._map("gt", "bit", size, a, b)

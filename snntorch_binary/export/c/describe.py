@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,13 +11,14 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary.export.c.builder import Builder
-from snntorch_binary.export.c.errors import CExportError
-from snntorch_binary.export.c.members import together
+from snntorch_binary.export.c.errors import CExportError, no_form
+from snntorch_binary.export.c.members import are_alike, together
 from snntorch_binary.export.c.network import Reader, Skipped, input_value, value_of
 from snntorch_binary.export.c.operations import ReadOut, is_last_step
 from snntorch_binary.export.c.pooling import pooled_first
-from snntorch_binary.export.c.program import Const, Delay, Node, Program, Reading
-from snntorch_binary.export.c.value import MOST_EXAMPLES, MOST_STEPS, Places, Value
+from snntorch_binary.export.c.program import Delay, Node, Program, Reading
+from snntorch_binary.export.c.value import MOST_EXAMPLES, MOST_STEPS, Value, node_of
+from snntorch_binary.inference.readout import are_spikes
 from snntorch_binary.inference.structure import tensors_in_order
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.ensemble import PackedEnsemble
@@ -58,16 +61,22 @@ def describe(
     nets = _members(packed)
     _check_sample(sample, time_dim)
     densities = {} if sample is None else _densities(packed, sample)
+    shown = sample
     are_bits, sample = _sample(nets[0], sample, time_dim)
-    programs = []
-    for member, net in enumerate(nets):
-        steps = 1 if time_dim is None else sample.shape[time_dim]  # else the graph says how many
-        builder = Builder(steps, sample.shape[1 if time_dim == 0 else 0])
+    steps = None if time_dim is None else sample.shape[time_dim]
+
+    def program_of(member: int, uses_constants: bool) -> Program:
+        builder = Builder(steps, sample.shape[1 if time_dim == 0 else 0], uses_constants)
         x = input_value(builder, sample, time_dim, are_bits)
-        output = Reader(member, densities).module(net, x)
-        builder.program.reading = _reading(output, readout, readout_scale)
+        output = Reader(member, densities).module(nets[member], x)
+        were_spikes = partial(_were_spikes, nets[member], shown)
+        builder.program.reading = _reading(output, readout, readout_scale, were_spikes)
         builder.program.own_steps = builder.steps if time_dim is None else None
-        programs.append(_alive(builder.program))
+        return _alive(builder.program)
+
+    programs = [program_of(member, True) for member in range(len(nets))]
+    if not are_alike(programs):
+        programs = [program_of(member, False) for member in range(len(nets))]
     program = together(programs)
     pooled_first(program)
     return program
@@ -148,7 +157,12 @@ def _shown_numbers(net: nn.Module) -> bool:
     return False
 
 
-def _reading(output: Any, readout: str, scale: float | None) -> Reading:
+def _were_spikes(net: nn.Module, x: Tensor | None) -> bool:
+    """Say whether what a network returns first was nothing but spikes, for which it is read by counts in Python."""
+    return isinstance(net, PackedGraph) and x is not None and are_spikes(tensors_in_order(net(x))[0])
+
+
+def _reading(output: Any, readout: str, scale: float | None, were_spikes: Callable[[], bool]) -> Reading:
     """Return how outputs are read, as :func:`snntorch_binary.inference.logits` does it."""
     skipped = 0
     if isinstance(output, Skipped):
@@ -161,24 +175,24 @@ def _reading(output: Any, readout: str, scale: float | None) -> Reading:
         return read.reading if scale is None else read.times(scale).reading
     assert isinstance(read, Value)
     if read.index.dim() == 2 and is_last_step(read):
-        places = Places([read])
-        return Reading(_node(places), "last", 1.0 if scale is None else scale)
+        return Reading(node_of(read), "last", 1.0 if scale is None else scale)
     if read.index.dim() != 3:
         what = f"an output of shape {[*read.shape]}, which is neither [T, B, C] nor [B, C] of all time steps"
         raise CExportError(f"C cannot express {what}.")
-    node = _node(Places([read]))
+    left_out = next((found for dim in range(3) if (found := read.steps_left_out(dim)) is not None), None)
+    if left_out is None:
+        what = "outputs of some time steps that are not all behind a burn-in"
+        raise no_form(what, "return those of all steps")
+    skipped, node = skipped + left_out, node_of(read)
     if node.kind == "bit" and readout == "membrane":
         what = "'rate', as the last output of the network is spikes"
         raise ValueError(expected("readout", what, repr(readout)))
     if node.kind == "bit":
         return Reading(node, "mean", scale, skipped)
+    if readout == "auto" and scale is None and were_spikes():
+        what = "'rate', or `readout_scale` a number, for outputs that were spikes and may be other numbers"
+        raise ValueError(expected("readout", what, repr(readout)))
     return Reading(node, "mean", (None if readout == "rate" else 1.0) if scale is None else scale, skipped)
-
-
-def _node(places: Places) -> Node:
-    (node,) = places.operands
-    assert not isinstance(node, Const)
-    return node
 
 
 def _in_order(output: Any) -> list[Any]:
@@ -187,7 +201,7 @@ def _in_order(output: Any) -> list[Any]:
         for each in output:
             found += _in_order(each)
         return found
-    return [output] if isinstance(output, (Value, ReadOut)) else tensors_in_order(output)
+    return [output] if isinstance(output, (Value, ReadOut, CExportError)) else tensors_in_order(output)
 
 
 def _alive(program: Program) -> Program:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from snntorch_binary.export.c.errors import CExportError, no_form
 from snntorch_binary.export.c.program import Const, Delay, Pool, Weighted, Window
 from snntorch_binary.export.c.value import Places, Value, apply
 from snntorch_binary.nn.neurons.description import NeuronDescription, description_of
-from snntorch_binary.packed.float_layers import norm_of
+from snntorch_binary.packed.float_layers import geometry_of, norm_of
 from snntorch_binary.packed.geometry import Geometry
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.rounding import addcmul_is_fused
@@ -106,6 +106,14 @@ def pool(geometry: Geometry, x: Value) -> Value:
     source = places.builder.real(source) if source.kind == "sum" else source
     node = places.builder.add(Pool(size, source.kind, source, Window(geometry, before, after)))
     return places.behind(node, geometry.spatial + 1, (channels, *after))
+
+
+def max_pool(module: nn.Module, x: Value) -> Value:
+    """Return what a max pooling of torch gives."""
+    geometry = geometry_of(module)
+    if geometry is None or not geometry.can_pool:
+        raise no_form("a max pooling with ceil_mode or indices", "use ceil_mode=False, return_indices=False")
+    return pool(geometry, x)
 
 
 # ---- neurons -------------------------------------------------------------------------------------
@@ -217,6 +225,8 @@ def delay(like: Value, initial: Any, kind: Any = None) -> tuple[Value, Delay]:
 
 def keep(node: Delay, value: Any) -> bool:
     """Say what a delay is at the next time step; return whether that is of the kind that was taken for granted."""
+    if isinstance(value, CExportError):
+        raise value
     if not isinstance(value, Value):
         raise no_form("a state that stays as it is", "leave it out of the network")
     places = Places([value])

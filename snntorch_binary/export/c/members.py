@@ -19,8 +19,7 @@ def together(programs: Sequence[Program]) -> Program:
     """
     first = programs[0]
     first.members = len(programs)
-    shapes = [_shape_of(program) for program in programs]
-    if any(shape != shapes[0] for shape in shapes):
+    if not are_alike(programs):
         raise CExportError("C cannot express an ensemble whose members differ in more than their constants.")
     for nodes in zip(*(program.nodes for program in programs), strict=True):
         node: Any = nodes[0]
@@ -32,6 +31,12 @@ def together(programs: Sequence[Program]) -> Program:
             operands = zip(*(each.operands for each in nodes), strict=True)
             node.operands = tuple(each[0] if isinstance(each[0], Node) else _joined(each) for each in operands)
     return first
+
+
+def are_alike(programs: Sequence[Program]) -> bool:
+    """Say whether programs differ in nothing but constants."""
+    shapes = [_shape_of(program) for program in programs]
+    return all(shape == shapes[0] for shape in shapes)
 
 
 def _joined(constants: Sequence[Const]) -> Const:

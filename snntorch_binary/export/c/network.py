@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from snntorch_binary._errors import expected
 from snntorch_binary.export.c.builder import Builder
 from snntorch_binary.export.c.errors import CExportError, no_form
-from snntorch_binary.export.c.layers import delay, fired, keep, neurons, norm, packed_layer, pool, updated
+from snntorch_binary.export.c.layers import delay, fired, keep, max_pool, neurons, norm, packed_layer, pool, updated
 from snntorch_binary.export.c.operations import ReadOut, operation
 from snntorch_binary.export.c.program import Input
 from snntorch_binary.export.c.value import Value, at, numbered
 from snntorch_binary.graph.tree import leaves, mapped
 from snntorch_binary.nn.neurons.base import Neuron
 from snntorch_binary.nn.time_first import TimeFirst
-from snntorch_binary.packed.float_layers import NORM, POOL, geometry_of
+from snntorch_binary.packed.float_layers import NORM, POOL
 from snntorch_binary.packed.graph import PackedGraph
 from snntorch_binary.packed.graph_modules import Scan, StepAtZero
 from snntorch_binary.packed.instructions import Ref
@@ -57,6 +57,8 @@ class Reader:
             return self.graph(module, (x, *args))
         if isinstance(module, Scan):
             return self._scan(module.neuron, x, *args)
+        if isinstance(x, CExportError):
+            raise x
         if not isinstance(x, Value):
             raise no_form(f"{type(module).__name__} of what no input has a part in", "leave it out of the network")
         if isinstance(module, Neuron):
@@ -88,10 +90,7 @@ class Reader:
         if isinstance(module, PackedFlatten):
             return operation("flatten", (x, 2), {})
         if type(module) in POOL:
-            geometry = geometry_of(module)
-            if geometry is None or not geometry.can_pool:
-                raise no_form("a max pooling with ceil_mode or indices", "use ceil_mode=False, return_indices=False")
-            return pool(geometry, x)
+            return max_pool(module, x)
         if type(module) in NORM:
             return norm(module, x, 1)
         if type(module) is nn.Flatten:
@@ -122,7 +121,7 @@ class Reader:
 
     def _scan(self, neuron: Any, x: Any, initial: tuple[Any, ...], steps: int | None = None) -> Any:
         if steps is not None:
-            x = x.at_all_steps(steps)
+            x = x.at_every_step(steps)
         spikes, states, potential = neurons(neuron, x, initial)
         if getattr(neuron, "resumes", False):
             return (spikes, *states)
@@ -131,12 +130,16 @@ class Reader:
     # ---- graphs ------------------------------------------------------------------------------------
 
     def graph(self, graph: PackedGraph, inputs: tuple[Any, ...]) -> Any:
-        """Return what a graph gives."""
+        """Return what a graph gives, with the error in place of what has no form: not all of it may be read."""
         values: list[Any] = []
         for each in graph.instructions:
             args = mapped(each.args, lambda leaf: values[leaf.index] if isinstance(leaf, Ref) else leaf)
             kwargs = mapped(each.kwargs, lambda leaf: values[leaf.index] if isinstance(leaf, Ref) else leaf)
-            values.append(self._done(graph, each.kind, each.name, inputs, args, kwargs))
+            refused = next((leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, CExportError)), None)
+            try:
+                values.append(refused or self._done(graph, each.kind, each.name, inputs, args, kwargs))
+            except CExportError as error:
+                values.append(error)
         return mapped(graph.output, lambda leaf: values[leaf.index] if isinstance(leaf, Ref) else leaf)
 
     def _done(self, graph: PackedGraph, kind: str, name: str, inputs: Any, args: Any, kwargs: Any) -> Any:
@@ -152,7 +155,7 @@ class Reader:
             "step_by_step": self._step_by_step,
             "all_steps_at_once": self._all_steps_at_once,
             "norm_over_time": lambda layer, x, steps=None: norm(
-                layer, x if steps is None else x.at_all_steps(steps), 2
+                layer, x if steps is None else x.at_every_step(steps), 2
             ),
             "call": lambda module, *given, **named: self.module(module, *given, *named.values()),
             _AT_REST: lambda module, *given, **named: self.module(module, *given, *named.values()),
@@ -161,14 +164,14 @@ class Reader:
         if own is not None:
             return own(*args, **kwargs)
         if any(isinstance(leaf, (Value, ReadOut)) for leaf in leaves((args, kwargs))):
-            plain = name in ("getitem", "__getitem__") and not isinstance(args[0], Value)
+            plain = name in ("getitem", "__getitem__") and not isinstance(args[0], (Value, ReadOut))
             return args[0][args[1]] if plain else operation(name, args, kwargs)
         if kind == "method":
             return getattr(args[0], name)(*args[1:], **kwargs)
         return FUNCTIONS[name](*args, **kwargs)
 
     def _all_steps_at_once(self, step: PackedGraph, sequences: Any, others: Any) -> Any:
-        given = self.graph(step, (*_first(sequences), *others))[0]
+        given = self.graph(step, (*_first(sequences), *_same_at_every_step(others)))[0]
         return mapped(given, lambda leaf: leaf.at_all_steps() if isinstance(leaf, Value) else leaf)
 
     def _step_by_step(
@@ -178,32 +181,30 @@ class Reader:
             raise no_form("neurons that keep their state inside a loop", "give their state to them")
         if any(not isinstance(each, (Tensor, int, float)) for each in carried):
             raise no_form("a state that begins with what the network computes", "let it begin with zeros")
-        now = _first(sequences)
+        now, others = _first(sequences), _same_at_every_step(others)
         like = next((leaf for leaf in leaves((now, inputs_of(others))) if isinstance(leaf, Value)), None)
         if like is None:
             raise no_form("a loop that no input has a part in", "leave it out of the network")
-        shapes = self._shapes_of_states(step, like, (*now, *others), carried)
+        if like.builder.is_shown_once:
+            like.builder.make_steps(steps)
+        shapes = _shapes_of_states(step, (*now, *others), carried)
         kinds = ["bit"] * len(carried)  # until it is seen that they are not
         while True:
             pairs = [_delay(like, *each) for each in zip(carried, kinds, shapes, strict=True)]
             given, after = self.graph(step, (*now, *others, *(value for value, _ in pairs)))
             held = [keep(node, value) for (_, node), value in zip(pairs, after, strict=True)]
             if all(held):
-                return tuple(each.at_all_steps() for each in given)
+                return tuple(each.at_all_steps() if isinstance(each, Value) else each for each in given)
             kinds = [kind if same else "real" for kind, same in zip(kinds, held, strict=True)]
 
-    def _shapes_of_states(
-        self, step: PackedGraph, like: Value, given: tuple[Any, ...], carried: Sequence[Any]
-    ) -> list[torch.Size]:
-        """Return the shapes of the states of a loop; of those that begin as a number, the shape after a step."""
-        if not any(_is_number(each) for each in carried):
-            return [each.shape for each in carried]
-        zeros = [torch.zeros(()) if _is_number(each) else _delay(like, each, "real", each.shape)[0] for each in carried]
-        try:
-            _, after = self.graph(step, (*given, *zeros))
-        except (RuntimeError, ValueError, TypeError, AttributeError):  # what needs a state that is no number
-            after = [like] * len(carried)
-        return [one.shape if _is_number(each) else each.shape for each, one in zip(carried, after, strict=True)]
+
+def _shapes_of_states(step: PackedGraph, given: Any, carried: Sequence[Any]) -> list[torch.Size]:
+    """Return the shapes of the states of a loop; of those that begin as a number or empty, the shape after a step."""
+    after = carried
+    if any(_is_number(each) for each in carried):
+        shown = mapped(given, lambda leaf: torch.zeros(leaf.shape) if isinstance(leaf, Value) else leaf)
+        _, after = step(*shown, *carried)
+    return [torch.as_tensor(one if _is_number(each) else each).shape for each, one in zip(carried, after, strict=True)]
 
 
 def _is_number(state: Any) -> bool:
@@ -219,6 +220,17 @@ def _is_empty(state: Any) -> bool:
 def inputs_of(tree: Any) -> Any:
     """Return the values in a tree of arguments, and nothing for modules."""
     return [leaf for leaf in leaves(tree) if isinstance(leaf, Value)]
+
+
+def _same_at_every_step(others: Any) -> Any:
+    """Return what a loop takes that is no sequence, which depends on what a network is shown only if that is one input.
+
+    Raises:
+        CExportError: it is one step of a sequence.
+    """
+    if any(not value.builder.is_shown_once for value in inputs_of(others)):
+        raise no_form("one time step of the input that is seen at every step", "let each step see its own input")
+    return others
 
 
 def _first(sequences: Any) -> tuple[Any, ...]:
@@ -262,6 +274,8 @@ def value_of(output: Any) -> Value | ReadOut | Skipped:
     Raises:
         CExportError: it is none.
     """
+    if isinstance(output, CExportError):
+        raise output
     if not isinstance(output, (Value, ReadOut, Skipped)):
         raise CExportError(expected("packed", "a network whose outputs its input has a part in", type(output).__name__))
     return output

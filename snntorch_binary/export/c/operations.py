@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from snntorch_binary._errors import in_one_line
 from snntorch_binary.export.c.builder import Builder
 from snntorch_binary.export.c.errors import no_form
-from snntorch_binary.export.c.layers import delay, keep
-from snntorch_binary.export.c.program import Reading
-from snntorch_binary.export.c.value import Places, Value, apply
+from snntorch_binary.export.c.layers import delay, keep, max_pool
+from snntorch_binary.export.c.program import Kind, Reading
+from snntorch_binary.export.c.value import Value, apply, node_of
 from snntorch_binary.graph.tree import leaves, mapped
 from snntorch_binary.packed.operations import FUNCTIONS
 from snntorch_binary.packed.rounding import addcmul_is_fused
@@ -46,16 +48,30 @@ _SWAPPED = {"rsub": "sub", "__rsub__": "sub", "lt": "gt", "le": "ge", "__lt__": 
 
 
 class ReadOut:
-    """Class scores [B, C]: what is read of the outputs over time, times a number."""
+    """Class scores [B, C]: what is read of the outputs over time, times a number.
+
+    Attributes:
+        value: the outputs at one time step.
+        reading: of them.
+    """
 
     def __init__(self, value: Value, reading: Reading) -> None:
         self.value, self.reading = value, reading
 
+    @property
+    def kind(self) -> Kind:
+        """The kind of the scores: counts, or real numbers."""
+        counts = self.reading.node.kind != "real" and self.reading.over_time == "sum" and self.reading.scale == 1.0
+        return "sum" if counts else "real"
+
     def times(self, factor: float) -> ReadOut:
         """Return them times a number."""
         scale = 1.0 if self.reading.scale is None else self.reading.scale
-        made = Reading(self.reading.node, self.reading.over_time, scale * factor, self.reading.skipped)
-        return ReadOut(self.value, made)
+        return ReadOut(self.value, replace(self.reading, scale=scale * factor))
+
+    def of(self, value: Value) -> ReadOut:
+        """Return those of outputs in another order, or of some of them."""
+        return ReadOut(value, replace(self.reading, node=node_of(value)))
 
 
 def operation(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -65,12 +81,14 @@ def operation(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         CExportError: it has no form in C.
     """
     name = name.removesuffix("_") if name.endswith("_") and not name.endswith("__") else name
+    if name in _SAME:
+        return _same(*args, **kwargs)
+    if any(isinstance(leaf, ReadOut) for leaf in leaves((args, kwargs))):
+        return _of_readout(name, args, kwargs)
     if name in _SHAPING:
         return _shaped(name, args, kwargs)
-    if name in _SAME:
-        return args[0]
     if name in _TWO and len(args) == 2 and set(kwargs) <= {"alpha"} and kwargs.get("alpha", 1) == 1:
-        return _of_readout(name, *args) or apply(_TWO[name], *args)
+        return apply(_TWO[name], *args)
     if name in _SWAPPED and len(args) == 2 and not kwargs:
         return apply(_SWAPPED[name], args[1], args[0])
     done = _OTHERS.get(name)
@@ -89,11 +107,29 @@ def _shaped(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     parts = leaves(plain)
     if name in ("cat", "stack") and any(isinstance(p, Tensor) and p.dtype != torch.int64 for p in parts):
         raise no_form("constants that are joined to what the network computes", "leave them out of the network")
-    if name == "getitem":
-        found = plain[0][0][plain[0][1]]
-    else:
-        found = (getattr(torch.Tensor, name, None) or FUNCTIONS[name])(*plain[0], **plain[1])
+    try:
+        if name == "getitem":
+            found = plain[0][0][plain[0][1]]
+        else:
+            found = (getattr(torch.Tensor, name, None) or FUNCTIONS[name])(*plain[0], **plain[1])
+    except (RuntimeError, IndexError) as error:  # of fewer examples or steps than those that it holds for
+        what = f"the operation {name!r} for any number of examples ({in_one_line(error)})"
+        raise no_form(what, "leave it out of the network") from None
     return mapped(found, lambda leaf: Value(leaf, builder) if isinstance(leaf, Tensor) else leaf)
+
+
+def _same(x: Any, *args: Any, **kwargs: Any) -> Any:
+    """Return what keeps all its numbers; of another type spikes do, and counts of one of whole numbers.
+
+    Raises:
+        CExportError: numbers are rounded or cut off.
+    """
+    given = [leaf.dtype if isinstance(leaf, Tensor) else leaf for leaf in leaves((args, kwargs))]
+    exact = {torch.float32, torch.float64} | ({torch.int32, torch.int64} if x.kind == "sum" else set())
+    for kind in given:
+        if isinstance(kind, torch.dtype) and kind not in exact and x.kind != "bit":
+            raise no_form(f"numbers that are made {kind}", "leave them float32")
+    return x
 
 
 def _size(x: Value, dim: int | None = None) -> Any:
@@ -145,24 +181,25 @@ def _running_sum(x: Value, initial: Any) -> Any:
     return total.at_all_steps()
 
 
+def _max_pool(kind: type[nn.Module]) -> Callable[..., Any]:
+    def pooled(x: Any, *args: Any, **kwargs: Any) -> Any:
+        names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
+        given = dict(zip(names, args, strict=False)) | kwargs
+        return max_pool(kind(**{**given, "stride": given.get("stride") or None}), x)
+
+    return pooled
+
+
 def _over_time(what: Any) -> Callable[..., Any]:
     def read(x: Any, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
         axis = dim[0] if isinstance(dim, (tuple, list)) and len(dim) == 1 else dim
-        if not isinstance(x, Value) or not isinstance(axis, int) or keepdim or not _is_time(x, axis):
+        skipped = x.steps_left_out(axis) if isinstance(x, Value) and isinstance(axis, int) else None
+        if skipped is None or keepdim:
             raise no_form("a sum or mean over anything but all time steps", "leave it out of the network")
-        first = Value(x.index.select(axis, 0), x.builder)
-        places = Places([first])
-        (node,) = places.operands
-        return ReadOut(first, Reading(node, what))  # type: ignore[arg-type]  # a node
+        at_one_step = Value(x.index.select(axis, 0), x.builder)
+        return ReadOut(at_one_step, Reading(node_of(x), what, skipped=skipped))
 
     return read
-
-
-def _is_time(x: Value, axis: int) -> bool:
-    """Say whether a dimension is all time steps in their order, alike."""
-    times = x.times().movedim(axis, 0).flatten(1)
-    steps = torch.arange(x.builder.steps)[:, None]
-    return times.shape[0] == x.builder.steps and bool((times == steps).all())
 
 
 def is_last_step(x: Value) -> bool:
@@ -170,18 +207,22 @@ def is_last_step(x: Value) -> bool:
     return bool((x.times() == x.builder.steps - 1).all()) and x.builder.steps > 1
 
 
-def _of_readout(name: str, a: Any, b: Any) -> Any:
-    """Return class scores that are multiplied by or divided through a number; ``None`` of others."""
-    for read, number in ((a, b), (b, a)):
-        if isinstance(read, ReadOut):
-            if (
-                not isinstance(number, (int, float))
-                or _TWO[name] not in ("mul", "div")
-                or (name == "div" and read is b)
-            ):
-                raise no_form("what is computed of outputs over all time steps", "read the outputs out by their mean")
-            return read.times(number if _TWO[name] == "mul" else 1 / number)
-    return None
+def _of_readout(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return class scores that are multiplied by or divided through a number, or stand in another order."""
+    first, *others = args
+    if isinstance(first, ReadOut) and name in _SHAPING:
+        found = _shaped(name, (first.value, *others), kwargs)
+        return mapped(found, lambda leaf: first.of(leaf) if isinstance(leaf, Value) else leaf)
+    if isinstance(first, ReadOut) and name == "neg":
+        return first.times(-1.0)
+    done = _TWO.get(name)
+    if done == "mul" and len(args) == 2 and isinstance(first, (int, float)):
+        first, others = others[0], [first]
+    if isinstance(first, ReadOut) and done in ("mul", "div") and len(others) == 1 and not kwargs:
+        (number,) = others
+        if isinstance(number, (int, float)) and (number or done == "mul"):
+            return first.times(number if done == "mul" else 1 / number)
+    raise no_form("what is computed of outputs over all time steps", "read the outputs out by their sum or mean")
 
 
 _OTHERS: dict[str, Callable[..., Any]] = {
@@ -204,7 +245,9 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     "fill_like": lambda x, value, **_: torch.full(x.shape, float(value)),
     "one_step_later": _one_step_later,
     "running_sum": _running_sum,
-    "at_every_step": lambda x, steps: x.at_all_steps(steps),
+    "at_every_step": lambda x, steps: x.at_every_step(steps),
+    "max_pool1d": _max_pool(nn.MaxPool1d),
+    "max_pool2d": _max_pool(nn.MaxPool2d),
     "sum": _over_time("sum"),
     "mean": _over_time("mean"),
 }

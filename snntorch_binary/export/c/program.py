@@ -148,7 +148,8 @@ class Map(Node):
 
     Attributes:
         name: ``add sub mul div max min`` of two numbers, ``neg``, ``real`` the same as a real number, ``fma`` a · b + c
-            in one rounding, ``gt ge`` of two numbers, ``not`` of a bit, ``select`` of a bit and two numbers.
+            in one rounding, ``gt ge`` of two numbers, ``not`` of a bit, ``and`` of two, ``select`` of a bit and two
+            numbers.
         operands: as many nodes of this size, or constants.
     """
 

@@ -34,11 +34,7 @@ class Readout:
         return 4 * self.outputs
 
     def step(self, steps: Steps) -> list[str]:
-        """Return the lines that read the outputs at a time step."""
-        for group in steps.plan.groups:  # so that it is known what stands in the place of a delay
-            for node in group.nodes:
-                for delay in steps.plan.in_place.get(node, []):
-                    steps._now[node] = steps.array(delay)
+        """Return the lines that read the outputs at a time step, behind what is computed at it."""
         node, skipped = self.reading.node, self.reading.skipped
         element = steps.element(node)
         if self.reading.over_time == "last":
@@ -73,7 +69,9 @@ void {self.name}_result(const {self.name}_state *s, {self.name}_answer *answer);
         over = {"sum": "the sum over time", "mean": "the mean over time", "last": "what is there now"}
         scale = "the number of steps" if self.reading.scale is None else f"{self.reading.scale:g}"
         unit = f", with {self.numbers.point} binary places" if isinstance(self.numbers, Fixed) else ""
-        return f"{over[self.reading.over_time]} times {scale}{unit}"
+        skipped = self.reading.skipped
+        later = f" of all but the first {skipped} of them" if skipped else ""
+        return f"{over[self.reading.over_time]}{later} times {scale}{unit}"
 
     def _score(self) -> str:
         """Return the expression of one score, rounded as torch does it."""
@@ -85,22 +83,23 @@ void {self.name}_result(const {self.name}_state *s, {self.name}_answer *answer);
             scale = "(float)steps" if self.reading.scale is None else self.numbers.literal(self.reading.scale)
             return value if self.reading.scale == 1.0 else f"{value} * {scale}"
         assert isinstance(self.numbers, Fixed)
-        if self.reading.node.kind != "real":
-            total = f"{total} * {self.numbers.literal(1.0)}"
-        if self.reading.scale is None and self.reading.over_time == "mean":
-            return total
-        value = f"({total}) / (int32_t)steps" if self.reading.over_time == "mean" else total
-        if self.reading.scale in (None, 1.0):
+        factor = 1.0 if self.reading.scale is None else self.reading.scale
+        is_mean = self.reading.over_time == "mean" and self.reading.scale is not None
+        if self.reading.node.kind != "real":  # a count may be larger than what 32 bits with a point hold
+            total = f"(int64_t){total} * {self.numbers.literal(factor)}"
+            return f"{total} / (int64_t)steps" if is_mean else total
+        value = f"{total} / (int32_t)steps" if is_mean else total
+        if factor == 1.0:
             return value
-        return (
-            f"snnb_fixed_mul({value}, {self.numbers.literal(float(self.reading.scale or 1.0))}, {self.numbers.point}u)"
-        )
+        return f"snnb_fixed_mul({value}, {self.numbers.literal(factor)}, {self.numbers.point}u)"
 
     def code(self) -> str:
         """Return the functions of class scores and answers."""
         name, kind, skipped = self.name, self.numbers.type, self.reading.skipped
+        floats = isinstance(self.numbers, Floats)
+        of_score, score = (kind, "score_of(s, k, i)") if floats else ("int64_t", "snnb_fixed_held(score_of(s, k, i))")
         scores = f"""/* Score i of a member. */
-static {kind} score_of(const {name}_state *s, uint32_t k, uint32_t i) {{
+static {of_score} score_of(const {name}_state *s, uint32_t k, uint32_t i) {{
     const {name}_member *const m = &s->member[k];
     const uint32_t steps = {f"s->steps - {skipped}u" if skipped else "s->steps"};
     (void)steps;
@@ -110,7 +109,7 @@ static {kind} score_of(const {name}_state *s, uint32_t k, uint32_t i) {{
 void {name}_scores(const {name}_state *s, {kind} *scores) {{
     uint32_t k, i;
     for (k = 0; k < {name.upper()}_MEMBERS; k++)
-        for (i = 0; i < {self.outputs}u; i++) *scores++ = score_of(s, k, i);
+        for (i = 0; i < {self.outputs}u; i++) *scores++ = {score};
 }}
 """
         return scores + "\n" + (self._with_probabilities() if self.probabilities else self._label())

@@ -33,13 +33,15 @@ class Simulation:
     def scores(self, x: Tensor) -> Tensor:
         """Return class scores [B, C] for inputs [T, B, N]; they start at rest."""
         reading, total = self.program.reading, torch.zeros(())
+        counts = reading.node.kind != "real"
         self._kept = {}
         for step, x_t in enumerate(x):
-            outputs = self.real(self._step(x_t)[reading.node], reading.node)
+            outputs = self._step(x_t)[reading.node]
             if step >= reading.skipped:
-                total = outputs if reading.over_time == "last" else self._held(total + outputs)
+                total = outputs if reading.over_time == "last" else total + outputs
+                total = total if counts else self._held(total)
         steps = len(x) - reading.skipped
-        scores = self._as_floats(total)
+        scores = total.float() if counts else self._as_floats(total)
         scores = scores / steps if reading.over_time == "mean" else scores
         return scores * (steps if reading.scale is None else reading.scale)
 
@@ -109,7 +111,10 @@ class Simulation:
         raw = [values[each] if isinstance(each, Node) else self._constant(each) for each in node.operands]
         if node.name == "not":
             return 1 - raw[0]
-        if node.name == "mul" and "sum" in kinds and isinstance(self.numbers, Fixed):
+        if node.name == "and":
+            return raw[0] * raw[1]
+        by_constant = any(isinstance(each, Const) for each in node.operands[:2])
+        if node.name == "mul" and "sum" in kinds and by_constant and isinstance(self.numbers, Fixed):
             count = kinds.index("sum")
             return raw[count].long() * self.real(raw[1 - count], _like(node.operands[1 - count]))
         a, *rest = (self.real(value, _like(each)) for value, each in zip(raw, node.operands, strict=True))
@@ -129,7 +134,7 @@ class Simulation:
             return a * rest[0] if node.name == "mul" else a / rest[0]
         if node.name == "div":
             return self._held(torch.div(a << self.numbers.point, rest[0], rounding_mode="trunc"))
-        exact = node.name == "fma" and "sum" in kinds[:2]
+        exact = node.name == "fma" and "sum" in kinds[:2] and by_constant
         if exact:
             count = kinds.index("sum")
             product = raw[count].long() * (rest[0] if count == 0 else a)

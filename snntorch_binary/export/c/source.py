@@ -40,9 +40,9 @@ def source(program: Program, name: str, numbers: Numbers, probabilities: bool, n
     """
     planned = plan(program)
     constants = Constants(name, numbers)
-    steps = Steps(planned, numbers, constants).lines()
+    steps = Steps(planned, numbers, constants)
     readout = Readout(program.reading, name, numbers, program.members, probabilities)
-    read = readout.step(Steps(planned, numbers, constants))
+    lines = [*steps.lines(), *readout.step(steps), *steps.end()]
     reset = _reset(planned, numbers, constants)
     sizes = sizes_of(planned, constants, readout)
     code = _CODE.format(
@@ -51,7 +51,7 @@ def source(program: Program, name: str, numbers: Numbers, probabilities: bool, n
         constants="\n".join(constants.declarations()),
         NAME=name.upper(),
         input=_input(program, numbers),
-        steps="\n".join([*steps, *read]),
+        steps="\n".join(lines),
         reset="\n".join(reset),
         result=readout.code(),
         entry=_entry(program, name, numbers),

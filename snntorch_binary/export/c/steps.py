@@ -25,13 +25,16 @@ class Steps:
         self._now: dict[Node, str] = {}  # nodes that stand in a delay's place already
 
     def lines(self) -> list[str]:
-        """Return the lines of a time step."""
-        lines: list[str] = []
-        for group in self.plan.groups:
-            lines += self._loop(group) if group.is_loop else self._call(group.nodes[0])
-        for delay in self.plan.copied:
-            lines += self._copied(delay)
-        return lines
+        """Return the lines of what is computed at a time step."""
+        return [
+            line
+            for group in self.plan.groups
+            for line in (self._loop(group) if group.is_loop else self._call(group.nodes[0]))
+        ]
+
+    def end(self) -> list[str]:
+        """Return the lines that write what is kept for the next step, behind all that reads what was kept."""
+        return [line for delay in self.plan.copied for line in self._copied(delay)]
 
     # ---- where things are --------------------------------------------------------------------------
 
@@ -107,6 +110,8 @@ class Steps:
     def _expression(self, node: Map) -> str:
         operands = [self._operand(each) for each in node.operands]
         real = [self.numbers.of(*each) for each in operands]
+        if node.name in ("mul", "fma") and not any(isinstance(each, Const) for each in node.operands[:2]):
+            operands = [(text, "real") for text in real]  # as nothing bounds what a count times a number makes
         if node.name in ("add", "sub", "mul", "div"):
             return self.numbers.binary(node.name, operands[0], operands[1])
         if node.name == "real":
@@ -121,6 +126,8 @@ class Steps:
             return f"{real[0]} {'>' if node.name == 'max' else '<'} {real[1]} ? {real[0]} : {real[1]}"
         if node.name == "not":
             return f"{operands[0][0]} ^ (uint32_t)1"
+        if node.name == "and":
+            return f"{operands[0][0]} & {operands[1][0]}"
         assert node.name == "select"
         return f"{operands[0][0]} ? {real[1]} : {real[2]}"
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from snntorch_binary.export.c.builder import MOST_ELEMENTS, Builder, Operand
-from snntorch_binary.export.c.errors import CExportError
+from snntorch_binary.export.c.errors import CExportError, no_form
 from snntorch_binary.export.c.program import Const, Kind, Node
 
 _ELEMENT, _EXAMPLE, _TIME = 24, 6, 12  # bits of each in a number; the rest is the node's
@@ -84,12 +84,26 @@ class Value:
     __radd__, __rmul__ = __add__, __mul__
 
     def at_first_step(self) -> Value:
-        """Return a sequence [T, ...] at its first step."""
-        return Value(self.index[0], self.builder)
+        """Return a sequence [T, ...] at its first step.
 
-    def at_all_steps(self, steps: int | None = None) -> Value:
-        """Return what is computed at one step as a sequence [T, ...]; a network that is shown one image says T."""
-        self.builder.steps = self.builder.steps if steps is None else steps
+        Raises:
+            CExportError: it is not all time steps in their order, as a device sees them.
+        """
+        first = Value(self.index[0], self.builder)
+        if self.builder.is_shown_once and torch.equal(self.index, first.index.expand_as(self.index)):
+            self.builder.make_steps(len(self.index))
+        elif not torch.equal(self.index, first.at_all_steps().index):
+            what = "a loop over anything but all time steps from the first to the last"
+            raise no_form(what, "let it see each of them when it comes")
+        return first
+
+    def at_every_step(self, steps: int) -> Value:
+        """Return what is the same at every time step, which a network makes of one input, as a sequence [T, ...]."""
+        self.builder.make_steps(steps)
+        return self.at_all_steps()
+
+    def at_all_steps(self) -> Value:
+        """Return what is computed at one step as a sequence [T, ...]."""
         times = torch.arange(self.builder.steps) << (_ELEMENT + _EXAMPLE)
         at = self.index & ~(((1 << _TIME) - 1) << (_ELEMENT + _EXAMPLE))
         return Value(at[None] + times.view(-1, *(1,) * self.index.dim()), self.builder)
@@ -97,6 +111,13 @@ class Value:
     def times(self) -> Tensor:
         """Return the time step of each element."""
         return (self.index >> (_ELEMENT + _EXAMPLE)) & ((1 << _TIME) - 1)
+
+    def steps_left_out(self, axis: int) -> int | None:
+        """Return how many steps at the beginning a dimension of time lacks; ``None`` if it lacks others, or is none."""
+        times = self.times().movedim(axis, 0).flatten(1).sort(0).values
+        left_out = self.builder.steps - len(times)
+        is_rest = left_out >= 0 and bool((times == torch.arange(left_out, self.builder.steps)[:, None]).all())
+        return left_out if is_rest else None
 
 
 def apply(name: str, *operands: Any) -> Any:
@@ -106,6 +127,13 @@ def apply(name: str, *operands: Any) -> Any:
         raise CExportError("C cannot express an output that no input has a part in.")
     found = places.builder.map(name, places.size, *places.operands)
     return places.value(found)
+
+
+def node_of(value: Value) -> Node:
+    """Return the node that has the elements of a value at every time step."""
+    (node,) = Places([value]).operands
+    assert not isinstance(node, Const)
+    return node
 
 
 class Places:

@@ -1,5 +1,7 @@
 """Fixed arithmetic: the C does what its simulation does, flips are counted, and too much loss is refused."""
 
+import re
+
 import host
 import networks
 import pytest
@@ -58,6 +60,31 @@ def test_c_computes_what_the_simulation_does(make, tmp_path):
     header = (device.folder / "net.h").read_text()
     assert f"int32 with {report.point} binary places" in header
     assert f"{report.flips:,} of {report.spikes:,}" in header
+
+
+@pytest.mark.parametrize("probabilities", [True, False])
+@pytest.mark.parametrize("scale", [None, 0.25])
+def test_counts_of_many_more_steps_than_the_data_have(probabilities, scale, tmp_path):
+    torch.manual_seed(0)
+    net = _always_firing()
+    x = networks.spikes(9, 3, 12)
+    options = {"arithmetic": "fixed", "data": (x, net(x).mean(0).argmax(-1)), "max_accuracy_loss": 1}
+    device = host.Device(net, tmp_path, sample=x, probabilities=probabilities, readout_scale=scale, **options)
+    (point,) = re.findall(r"int32 with (\d+) binary places", (device.folder / "net.h").read_text())
+    many = networks.spikes(700, 1, 12, density=0.9)
+    counts = net(many).sum(0)[0]
+    assert float(counts.max()) * 2 ** int(point) > 2**31
+    scores = device.run(many[:, 0])[0].double()
+    expected = counts.double() * (1 if scale is None else scale / 700)
+    torch.testing.assert_close(scores, (expected * 2 ** int(point)).clamp(max=2**31 - 1), rtol=0, atol=2)
+    label = (host.ctypes.c_uint32 * 9)()
+    device.call("result", label)
+    assert label[0] == int(counts.argmax())
+
+
+def _always_firing():
+    front = [sb.nn.BinaryLinear(12, 9), sb.nn.Leaky(beta=0.9, threshold=0.2), sb.nn.BinaryLinear(9, 4)]
+    return sb.pack(nn.Sequential(*front, sb.nn.Leaky(beta=0.9, threshold=0.05)).eval())
 
 
 def test_few_binary_places_flip_spikes(monkeypatch):

@@ -110,6 +110,23 @@ def test_batch_first(tmp_path):
         assert torch.equal(device.run(x[example])[:, :], counts[:, example])
 
 
+@pytest.mark.parametrize("scales", [(1.0, 0.5), (0.5, 1.0), (0.7, 0.5)])
+def test_members_whose_constants_differ(scales, tmp_path):
+    torch.manual_seed(0)
+    rule = sb.Bernoulli()
+    nets = [
+        _spiking(
+            sb.nn.BinaryLinear(20, 30, weight=rule, scale=scale),
+            sb.nn.Leaky(beta=0.9, threshold=2 * scale),
+            sb.nn.BinaryLinear(30, 4, weight=rule),
+        )
+        for scale in scales
+    ]
+    packed, x = sb.pack(sb.Ensemble.of(nets, num_members=2)), networks.spikes(9, 3, 20)
+    device = host.Device(packed, tmp_path, sample=x)
+    _equal(device, x, networks.scores_by_step(networks.Case(packed, x)))
+
+
 def test_one_image(tmp_path):
     torch.manual_seed(0)
     net, x = OneImage().eval(), networks.spikes(3, 20)

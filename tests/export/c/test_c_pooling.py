@@ -7,8 +7,10 @@ from pathlib import Path
 import host
 import networks
 import pytest
+import snntorch as snn
 import torch
 from torch import nn
+from torch.nn import functional
 
 import snntorch_binary as sb
 from snntorch_binary.export import c
@@ -52,6 +54,55 @@ def test_counts_are_pooled_where_scales_are_positive(outputs, convolution, pooli
         for step in range(len(case.x)):
             device.step(case.x[step, example].flatten())
             assert torch.equal(device.scores(), expected[step, :, example])
+
+
+class Pools(nn.Module):
+    """A loop whose step pools currents, or the spikes, by a function of torch."""
+
+    def __init__(self, pool, of_spikes):
+        super().__init__()
+        self.pool, self.of_spikes = pool, of_spikes
+        self.conv, self.lif1 = sb.nn.BinaryConv2d(1, 4, 3, padding=1), snn.Leaky(beta=0.8, threshold=0.3)
+        self.fc, self.lif2 = sb.nn.BinaryLinear(36, 4), snn.Leaky(beta=0.9, threshold=0.3)
+
+    def forward(self, x):
+        mem1, mem2, found = self.lif1.init_leaky(), self.lif2.init_leaky(), []
+        for x_t in x:
+            current = self.conv(x_t)
+            spikes, mem1 = self.lif1(current if self.of_spikes else self.pool(current), mem1)
+            spikes = self.pool(spikes) if self.of_spikes else spikes
+            spikes, mem2 = self.lif2(self.fc(spikes.flatten(1)), mem2)
+            found.append(spikes)
+        return torch.stack(found)
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        nn.MaxPool2d(2),
+        lambda maps: functional.max_pool2d(maps, 2),
+        lambda maps: functional.max_pool2d(maps, 3, stride=2, padding=1),
+        lambda maps: torch.max_pool2d(maps, (2, 2), (2, 2)),
+    ],
+)
+@pytest.mark.parametrize("of_spikes", [False, True])
+def test_functions_of_torch_pool_as_modules_do(pool, of_spikes, tmp_path):
+    torch.manual_seed(0)
+    net, x = Pools(pool, of_spikes).eval(), networks.spikes(5, 3, 1, 6, 6)
+    packed = sb.pack(net, x)
+    device, counts = host.Device(packed, tmp_path, sample=x), net(x).sum(0)
+    assert bool(counts.any())
+    for example in range(3):
+        torch.testing.assert_close(device.run(x[:, example])[0], counts[example], rtol=0, atol=0)
+
+
+def test_functions_of_torch_that_pool_in_another_way(tmp_path):
+    net, x = (
+        Pools(lambda maps: functional.max_pool2d(maps, 2, ceil_mode=True), True).eval(),
+        networks.spikes(5, 3, 1, 6, 6),
+    )
+    with pytest.raises(sb.export.CExportError, match="a max pooling with ceil_mode or indices"):
+        sb.export.to_c(sb.pack(net, x), tmp_path / "c", sample=x)
 
 
 def test_a_tap_that_sees_nothing_but_the_border_writes_nothing(tmp_path):

@@ -1,6 +1,7 @@
 """What has no form in C, and mistakes: one sentence, and nothing is written."""
 
 import pytest
+import snntorch as snn
 import torch
 from torch import nn
 
@@ -51,6 +52,10 @@ def test_modules_without_a_form(net, said, tmp_path):
         (lambda x: x.mean(2), "a sum or mean over anything but all time steps"),
         (lambda x: x + x.flip(1), "joins several time steps or examples"),
         (lambda x: x * float("inf"), "infinite or NaN"),
+        (lambda x: (4 * x).to(torch.int32).float(), "numbers that are made torch.int32"),
+        (lambda x: x.to(torch.float16).float(), "numbers that are made torch.float16"),
+        (lambda x: x.to(dtype=torch.bool).float(), "numbers that are made torch.bool"),
+        (lambda x: x.type_as(torch.zeros(1, dtype=torch.int8)).float(), "numbers that are made torch.int8"),
     ],
 )
 def test_operations_without_a_form(behind, said, tmp_path):
@@ -58,6 +63,39 @@ def test_operations_without_a_form(behind, said, tmp_path):
     packed = sb.pack(Parts(behind), x)
     with pytest.raises(sb.export.CExportError, match=said):
         sb.export.to_c(packed, tmp_path / "out", sample=x)
+    assert not list(tmp_path.iterdir())
+
+
+def test_examples_of_a_number_of_its_own(tmp_path):
+    layers = [nn.Flatten(0, 1), sb.nn.BinaryConv2d(1, 3, 3), nn.Flatten(1), nn.Unflatten(0, (-1, 3))]
+    packed = sb.pack(nn.Sequential(*layers, sb.nn.Leaky(beta=0.9), sb.nn.BinaryLinear(48, 4)).eval())
+    with pytest.raises(sb.export.CExportError, match="the operation 'unflatten' for any number of examples"):
+        sb.export.to_c(packed, tmp_path / "out", sample=_spikes(6, 3, 1, 6, 6))
+
+
+class FeedsBackIntoOtherWidths(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.lif1 = sb.nn.BinaryLinear(12, 8), snn.Leaky(beta=0.8)
+        self.last, self.lif2 = sb.nn.BinaryLinear(8, 3), snn.RLeaky(beta=0.9, linear_features=3)
+        self.back = sb.nn.BinaryLinear(3, 8)
+
+    def forward(self, x):
+        mem1, (spk2, mem2) = self.lif1.init_leaky(), self.lif2.init_rleaky()
+        before, found = torch.zeros(x.shape[1], 3), []
+        for x_t in x:
+            spk1, mem1 = self.lif1(self.first(x_t) + self.back(before), mem1)
+            spk2, mem2 = self.lif2(self.last(spk1), spk2, mem2)
+            before = spk2
+            found.append(spk2)
+        return torch.stack(found)
+
+
+def test_recurrent_neurons_of_snntorch_in_a_loop_with_feedback(tmp_path):
+    net = FeedsBackIntoOtherWidths()
+    x = _spikes(6, 3, 12)
+    with pytest.raises(sb.export.CExportError, match="RLeaky with more than an input"):
+        sb.export.to_c(sb.pack(net.eval(), x), tmp_path / "out", sample=x)
     assert not list(tmp_path.iterdir())
 
 

@@ -404,7 +404,7 @@ float snnb_fma(float a, float b, float c) {
 #endif
 }
 
-static int32_t held(int64_t x) {
+int32_t snnb_fixed_held(int64_t x) {
     if (x > INT32_MAX) return INT32_MAX;
     return x < -(int64_t)INT32_MAX ? -INT32_MAX : (int32_t)x;
 }
@@ -412,10 +412,12 @@ static int32_t held(int64_t x) {
 int32_t snnb_fixed_mul(int32_t a, int32_t b, unsigned point) {
     const int64_t product = (int64_t)a * b, half = (int64_t)1 << (point - 1u);
     /* Divided with rounding to the nearest, alike on both sides of zero; a shift of negative numbers is not portable. */
-    return held(product < 0 ? -(int64_t)((uint64_t)(half - product) >> point) : (product + half) >> point);
+    return snnb_fixed_held(product < 0 ? -(int64_t)((uint64_t)(half - product) >> point) : (product + half) >> point);
 }
 
-int32_t snnb_fixed_div(int32_t a, int32_t b, unsigned point) { return held((int64_t)a * ((int64_t)1 << point) / b); }
+int32_t snnb_fixed_div(int32_t a, int32_t b, unsigned point) {
+    return snnb_fixed_held((int64_t)a * ((int64_t)1 << point) / b);
+}
 
-int32_t snnb_fixed_add(int32_t a, int32_t b) { return held((int64_t)a + b); }
-int32_t snnb_fixed_sub(int32_t a, int32_t b) { return held((int64_t)a - b); }
+int32_t snnb_fixed_add(int32_t a, int32_t b) { return snnb_fixed_held((int64_t)a + b); }
+int32_t snnb_fixed_sub(int32_t a, int32_t b) { return snnb_fixed_held((int64_t)a - b); }

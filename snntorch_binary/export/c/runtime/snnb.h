@@ -58,6 +58,8 @@ int32_t snnb_fixed_mul(int32_t a, int32_t b, unsigned point);
 int32_t snnb_fixed_div(int32_t a, int32_t b, unsigned point);
 int32_t snnb_fixed_add(int32_t a, int32_t b);
 int32_t snnb_fixed_sub(int32_t a, int32_t b);
+/* The nearest number that 32 bits hold. */
+int32_t snnb_fixed_held(int64_t x);
 
 #ifdef __cplusplus
 }
