@@ -140,7 +140,7 @@ def test_nir_of_a_network_with_hard_resets(runs, spikes, capsys):
     again = sb.export.from_nir("net.nir")
     assert torch.equal(again(spikes), load_trained(runs["fit"])[0](spikes))
     assert again[1].reset_mechanism == "zero"
-    assert again[0].rule == sb.Bernoulli()
+    assert again[0].rule == sb.Bernoulli(init_scale=6.0)
     code, _, _ = run("export", "--to", "nir", runs["fit"], "net.nir", "--weights", "3", capsys=capsys)
     assert code == 0
     assert nir.read("net.nir").metadata["weights"] == "seed 3"
