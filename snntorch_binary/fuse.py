@@ -90,7 +90,8 @@ def fuse(net: nn.Module | Iterable[nn.Module], sample: Any = None, *, step: bool
             (``nn.ModuleList``). Neurons then have ``init_hidden=True`` or are of the kinds above.
         sample: an input as the network takes it, or a tuple of its arguments; of a network that takes one time step a
             call the sequence [T, B, ...]. A few steps and examples are enough, unless its loop does something at a
-            later step, such as to count from the tenth on: then as many steps as it is shown.
+            later step, such as to count from the tenth on: then as many steps as it is shown. Where it makes its time
+            steps of another dimension than the first two, or of windows, inputs have to be as long as the sample.
         step: whether a call is one time step; found out by default.
 
     Returns:

@@ -2,13 +2,27 @@
 
 import ast
 import re
+import subprocess
 from pathlib import Path
+from shutil import which
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "snntorch_binary"
 REFERENCE = ROOT / "docs" / "reference"
+
+
+AT_THE_TOP = {".ci", ".gitignore", "CHANGELOG.md", "CITATION.cff", "LICENSE", "README.md", "docs", "pyproject.toml"}
+AT_THE_TOP |= {"snntorch_binary", "tests", "tutorials"}
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists() or which("git") is None, reason="no repository")
+def test_nothing_else_stands_at_the_top():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip(f"git does not read it: {listed.stderr}")  # such as that of another user
+    assert {name.partition("/")[0] for name in listed.stdout.split("\0") if name} == AT_THE_TOP
 
 
 def public_names(init):

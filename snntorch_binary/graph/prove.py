@@ -166,7 +166,9 @@ def _follows(built: Built, inputs: Iterator[Any], count: int) -> bool | None:
             return False
         except Exception:  # of the network, which does not take this size
             continue
-        if difference is not None and not difference.close:
+        if difference is None:
+            continue
+        if not difference.close:
             return False
         taken = True
     return taken

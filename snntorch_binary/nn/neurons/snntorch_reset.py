@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import threading
 import weakref
 from typing import Any
 
@@ -19,6 +20,7 @@ from snntorch_binary.nn.neurons.known import is_of_library
 _COPIED = "_copied_by_snntorch_binary"
 _COPIES: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 _REACHED: set[type[nn.Module]] = set()
+_one_at_a_time = threading.RLock()  # the list that snnTorch goes through is one for all threads
 
 
 def let_reset_find_copies(twin: nn.Module) -> None:
@@ -26,7 +28,8 @@ def let_reset_find_copies(twin: nn.Module) -> None:
     for module in twin.modules():
         if is_of_library(module, "snntorch") and hasattr(module, "reset_mem"):
             module.__dict__[_COPIED] = True
-            _COPIES.add(module)
+            with _one_at_a_time:
+                _COPIES.add(module)
             reach_neurons()
             for owner in type(module).__mro__:
                 for name in ("reset_hidden", "detach_hidden"):
@@ -42,15 +45,16 @@ def _let_find_copies(owner: Any, name: str) -> None:
 
     @functools.wraps(original)
     def with_copies(cls: Any, *args: Any, **kwargs: Any) -> Any:
-        instances: list[Any] = cls.instances
-        count = len(instances)
-        instances.extend(_COPIES)
-        try:
-            return original(cls, *args, **kwargs)
-        finally:
-            del instances[count:]
+        with _one_at_a_time:
+            instances: list[Any] = cls.instances
+            count = len(instances)
+            instances.extend(_COPIES)
+            try:
+                return original(cls, *args, **kwargs)
+            finally:
+                del instances[count:]
 
-    with_copies.finds_copies = True  # type: ignore[attr-defined]
+    with_copies.finds_copies = True  # type: ignore[attr-defined]  # a mark on a function
     setattr(owner, name, classmethod(with_copies))
 
 
@@ -68,8 +72,9 @@ def reach_neurons(*kinds: type[nn.Module]) -> None:
             if isinstance(module, tuple(_REACHED)):
                 module.reset_mem()  # type: ignore[operator]
             elif _COPIED in module.__dict__:
-                _COPIES.add(module)  # a copy of a copy
+                with _one_at_a_time:
+                    _COPIES.add(module)  # a copy of a copy
         return look(net)
 
-    look_further.reaches_neurons = True  # type: ignore[attr-defined]
+    look_further.reaches_neurons = True  # type: ignore[attr-defined]  # a mark on a function
     utils._layer_check = look_further
