@@ -391,6 +391,19 @@ def test_a_delta_leaky_anywhere():
     assert not net[1].mem.any()
 
 
+@pytest.mark.skipif(not hasattr(snn, "DeltaLeaky"), reason="since snnTorch 1.0")
+def test_a_copy_of_a_delta_leaky_at_rest_breaks_no_reset():
+    delta = nn.Sequential(nn.Linear(FEATURES, 4), snn.DeltaLeaky(beta=0.9, init_hidden=True))
+    net = nn.Sequential(nn.Linear(FEATURES, 4), snn.Leaky(beta=0.9, init_hidden=True))
+    snn.SpikingNeuron.instances.remove(delta[1])  # snnTorch's reset fails on this one itself
+    sb.binarize_(delta, sb.Sign())
+    twin = sb.freeze(delta)
+    assert twin[1].mem is None
+    used(net, data()[0])
+    utils.reset(net)
+    assert not net[1].mem.any()
+
+
 def test_the_merged_reset_finds_our_neurons():
     """After 1.0.0 it calls the `reset_mem` of every module; ours have one."""
     net = nn.Sequential(nn.Sequential(sb.nn.BinaryLinear(FEATURES, 4), sb.nn.Leaky(beta=0.9, init_hidden=True)))

@@ -13,7 +13,7 @@ import threading
 import weakref
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from snntorch_binary.nn.neurons.known import is_of_library
 
@@ -48,7 +48,8 @@ def _let_find_copies(owner: Any, name: str) -> None:
         with _one_at_a_time:
             instances: list[Any] = cls.instances
             count = len(instances)
-            instances.extend(_COPIES)
+            # A DeltaLeaky at rest has no membrane potential, on which snnTorch's methods fail.
+            instances.extend(copy for copy in list(_COPIES) if isinstance(getattr(copy, "mem", None), Tensor))
             try:
                 return original(cls, *args, **kwargs)
             finally:
