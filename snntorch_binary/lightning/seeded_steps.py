@@ -41,4 +41,9 @@ class SeededSteps(L.Callback):
         place = [trainer.fit_loop.total_batch_idx]  # not the number of the step, which several batches may make
         if trainer.global_rank:
             place.append(trainer.global_rank)
-        torch.manual_seed(mix(self._seed, self._fold, *place) >> 1)
+        seed = mix(self._seed, self._fold, *place) >> 1
+        if trainer.strategy.root_device.type == "cpu":
+            # torch.manual_seed keeps a note for each kind of device that is not in use yet, at every call.
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
