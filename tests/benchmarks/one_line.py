@@ -5,12 +5,14 @@
 
 Each network is trained by its own loop at its own learning rate and epochs: as it is (float), with the line
 `sb.binarize_(net, sb.Sign())` (ST) or `sb.BalancedSign()` in it (balanced), with `sb.Bernoulli()` and
-`sb.optim.BayesBiSNN` in place of Adam, or with `sb.BalancedBernoulli()` alone (mode, and an ensemble of ten); networks
-of three layers and more also with "all but first and last". Where there are batch norms, the binary networks answer
-twice: as they are, and after `sb.refit_norms_` (of an ensemble each member). All go with all time steps at once
-(`sb.fuse`), which changes nothing but the time. Accuracy (of real targets root mean squared error) and negative
-log-likelihood, mean and spread over seeds. With `--tuning` a fifth of the training part stands for the test part.
-Some rules of it: `--rules float,balanced`. About an hour and a half on one core.
+`sb.optim.BayesBiSNN` in place of Adam, or with `sb.BalancedBernoulli()` alone (mode, an ensemble of ten, and one of 32,
+which has the bits of the float network); networks of three layers and more also with "all but first and last". Where
+there are batch norms, the binary networks answer twice: as they are, and after `sb.refit_norms_` (of an ensemble each
+member). All go with all time steps at once (`sb.fuse`), which changes nothing but the time. Accuracy (of real targets
+root mean squared error) and negative log-likelihood, mean and spread over seeds. With `--tuning` a fifth of the
+training part stands for the test part, with `--tuning last` the last one, of digits other writers. Some rules of it:
+`--rules float,balanced`. With `--latent-lr 5e-3` latents that are real weights learn at that rate, by a second line,
+`sb.optim.parameter_groups(net, 5e-3)` in place of `net.parameters()`. About two hours on one core.
 """
 
 import argparse
@@ -29,7 +31,7 @@ from snntorch_binary.experiments.provenance import provenance
 from snntorch_binary.inference.norms import NormsOfDraws, norms_of
 from tests.benchmarks.one_line_tasks import TASKS
 
-MEMBERS, NORMED = 10, 1000
+MEMBERS, NORMED = (10, 32), 1000
 ANSWERS = {
     "float": ("float",),
     "st": ("st",),
@@ -47,8 +49,16 @@ ENDS_REAL = " ends-real"
 RULES = ("float", *WEIGHTS, *(rule + ENDS_REAL for rule in WEIGHTS))
 
 
-def train(task, learns_by, train_part, seed):
-    """Return a network that was trained by the recipe, with one line or two changed."""
+def train(task, learns_by, train_part, seed, latent_lr=None):
+    """Return a network that was trained by the recipe, with one line or two changed.
+
+    Args:
+        task: the recipe.
+        learns_by: float, or the rule of its weights.
+        train_part: inputs and targets.
+        seed: of weights, draws and order.
+        latent_lr: rate of latents that are real weights, in place of the recipe's.
+    """
     torch.manual_seed(seed)
     net = task.make()
     rule = learns_by.removesuffix(ENDS_REAL)
@@ -57,7 +67,8 @@ def train(task, learns_by, train_part, seed):
     if rule == "bayes":
         optimizer = sb.optim.BayesBiSNN(net.parameters(), base_lr=task.lr)
     else:
-        optimizer = torch.optim.Adam(net.parameters(), lr=task.lr)
+        groups = net.parameters() if latent_lr is None else sb.optim.parameter_groups(net, latent_lr)
+        optimizer = torch.optim.Adam(groups, lr=task.lr)
     model = sb.fuse(net, batch(task, train_part[0][:3]))
     learn(task, model, optimizer, train_part, seed)
     return model.eval()
@@ -105,10 +116,11 @@ def answers(task, model, x, rule, norms=None):
     found = {ANSWERS[rule][0]: scores("mode")[None]}
     if len(ANSWERS[rule]) > 1:
         generator, members = torch.Generator().manual_seed(0), []
-        for member in range(MEMBERS):
+        for member in range(max(MEMBERS)):
             with sb.sampled(model, "binary", generator):
                 members.append(scores(member))
-        found[ANSWERS[rule][1]] = torch.stack(members)
+        for count in MEMBERS:
+            found[f"{ANSWERS[rule][1]} of {count}"] = torch.stack(members[:count])
     return found
 
 
@@ -130,7 +142,10 @@ def main():
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--rules", default=",".join(RULES))
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--tuning", action="store_true", help="test on a fifth of the training part")
+    parser.add_argument(
+        "--tuning", nargs="?", const="random", choices=("random", "last"), help="test on a fifth of the training part"
+    )
+    parser.add_argument("--latent-lr", type=float, help="rate of latents that are real weights, by a second line")
     parser.add_argument("--csv", type=Path, help="where rows are added")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -142,22 +157,25 @@ def main():
         for rule in options.rules.split(","):
             if rule.endswith(ENDS_REAL) and len(layers) < 3:
                 continue
+            real_latents = rule.removesuffix(ENDS_REAL) not in ("float", "bayes")
+            latent_lr = options.latent_lr if real_latents else None
             found, begin = {}, time.perf_counter()
             for seed in map(int, options.seeds.split(",")):
-                model = train(task, rule, learned_from, seed)
+                model = train(task, rule, learned_from, seed, latent_lr)
                 ways = {"": None}
                 if norms_of(model) and rule != "float":
                     data = [batch(task, part) for part in learned_from[0][:NORMED].split(100)]
                     ways[", norms refitted"] = NormsOfDraws(data)
                 for way, norms in ways.items():
                     ends = ENDS_REAL if rule.endswith(ENDS_REAL) else ""
+                    rates = "" if latent_lr is None else f", latents at {latent_lr:g}"
                     for answer, members in answers(task, model, tested[0], rule.removesuffix(ends), norms).items():
-                        found.setdefault(answer + ends + way, []).append(measure(task, members, tested[1]))
+                        found.setdefault(answer + ends + rates + way, []).append(measure(task, members, tested[1]))
             seconds = (time.perf_counter() - begin) / len(options.seeds.split(","))
             for answer, scores in found.items():
                 (score, spread), (nll, nll_spread) = (mean_and_spread(values) for values in zip(*scores, strict=True))
                 print(
-                    f"{name:14} {answer:41} {'RMSE' if task.real else 'accuracy':8} {score:.4f} ± {spread:.4f}  "
+                    f"{name:14} {answer:64} {'RMSE' if task.real else 'accuracy':8} {score:.4f} ± {spread:.4f}  "
                     f"NLL {nll:.3f} ± {nll_spread:.3f}  {seconds:.0f} s",
                     flush=True,
                 )

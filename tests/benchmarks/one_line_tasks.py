@@ -59,12 +59,19 @@ class Task:
     real: bool = False
     cosine: bool = False
 
-    def split(self, data_dir: str, tuning: bool) -> tuple[Part, Part]:
-        """Return training and test part; while tuning, a fifth of the training part stands for the test part."""
+    def split(self, data_dir: str, tuning: str | None) -> tuple[Part, Part]:
+        """Return training and test part; while tuning, a fifth of the training part stands for the test part.
+
+        Args:
+            data_dir: the folder of data.
+            tuning: ``"random"``, or ``"last"`` for the last fifth: of digits other writers, as in the test part.
+        """
         train, test = self.parts(data_dir)
-        if not tuning:
+        if tuning is None:
             return train, test
-        order = torch.randperm(len(train[0]), generator=torch.Generator().manual_seed(_VALIDATION_SEED))
+        order = torch.arange(len(train[0]))
+        if tuning == "random":
+            order = torch.randperm(len(order), generator=torch.Generator().manual_seed(_VALIDATION_SEED))
         cut = len(order) * 4 // 5
         return tuple(part[order[:cut]] for part in train), tuple(part[order[cut:]] for part in train)  # type: ignore[return-value]
 

@@ -80,7 +80,7 @@ def main():
     torch.set_num_threads(1)
     for name in options.tasks.split(","):
         task = TASKS[name]
-        learned_from, (x, y) = task.split(options.data_dir, True)
+        learned_from, (x, y) = task.split(options.data_dir, "random")
         for parts in options.parts.split(","):
             found = []
             for seed in map(int, options.seeds.split(",")):
