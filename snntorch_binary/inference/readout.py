@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -38,6 +39,18 @@ def check_readout(readout: Readout) -> Readout:
         what = "'auto', 'rate', 'membrane' or a function of the network's output"
         raise ValueError(expected("readout", what, repr(readout)))
     return readout
+
+
+def check_readout_scale(scale: float | None, name: str = "readout_scale") -> float | None:
+    """Return the scale of scores, or say what one can be.
+
+    Raises:
+        ValueError: it is no positive number.
+    """
+    number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
+    if scale is not None and not (number and 0 < scale < math.inf):
+        raise ValueError(expected(name, "a positive float, or None for that of the readout", scale))
+    return scale
 
 
 def check_time_dim(time_dim: int | None, step: bool | None) -> int | None:
@@ -118,6 +131,7 @@ def logits(output: Any, readout: Readout = DEFAULT_READOUT, scale: float | None 
         (torch.Size([2, 10]), 25.0)
     """
     check_readout(readout)
+    check_readout_scale(scale, "scale")
     if not isinstance(readout, str):
         return readout(output)
     read = _read(output, readout, time_dim)

@@ -100,7 +100,7 @@ class BayesBiSNN(AnswersWithDraws):
             raise ValueError(expected("num_train_samples", "1 with credit 'online'", num_train_samples))
         self.rho = rho
         self.base_lr = base_lr
-        self.betas: Betas = (betas[0], betas[1]) if isinstance(betas, (list, tuple)) else betas
+        self.betas: Betas = tuple(betas) if isinstance(betas, list) else betas  # the optimizer says how many
         self.momentum = momentum
         self.limit = limit
         self.paper_exact = paper_exact

@@ -24,6 +24,7 @@ from snntorch_binary.inference.readout import (
     DEFAULT_READOUT,
     Readout,
     check_readout,
+    check_readout_scale,
     check_time_dim,
     read_as,
     scale_of,
@@ -36,6 +37,7 @@ from snntorch_binary.lightning.over_time import OverTime
 from snntorch_binary.lightning.plain_checkpoints import LoadsPlainly, make_plain_
 from snntorch_binary.lightning.processes import check_processes, share_draws_
 from snntorch_binary.lightning.tasks import Classification, Regression, Task
+from snntorch_binary.nn.saved_latent import marks_of
 from snntorch_binary.weights import binary_layers
 
 
@@ -114,9 +116,10 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         if credit != "through-time" and not isinstance(net, LocalNetwork):
             what = f"'through-time' for a {type(net).__name__}, which is no LocalNetwork"
             raise ValueError(expected("credit", what, repr(credit)))
-        if not lr > 0:
+        if not isinstance(lr, (int, float)) or not lr > 0:
             raise ValueError(expected("lr", "a positive float", lr))
         check_readout(readout)
+        check_readout_scale(readout_scale)
         check_time_dim(time_dim, step)
         self.save_hyperparameters(ignore=["net", "rule", *(["readout"] if callable(readout) else [])])
         self.net = net
@@ -133,7 +136,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         self.time_dim = time_dim
         self.over_time = OverTime(net, step, time_dim) if fuse and credit == "through-time" else None
         self.cosine = cosine
-        self.norms: NormsOfDraws | None = None
+        self._norms: tuple[NormsOfDraws, list[int]] | None = None
         refits = norms_of(net) and binary_layers(net)
         self._recent: deque[Tensor] = deque(maxlen=NORM_BATCHES if refits else 0)
         self.validation_metrics = nn.ModuleDict({name: self.task.metrics(f"val_{name}_") for name in self.predictions})
@@ -200,9 +203,19 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
             return
         norms = NormsOfDraws(data, self.step)
         if any(layer.rule.is_drawn for layer in layers):
-            self.norms = norms
+            self._norms = (norms, self._weights_now())
         else:
             refit_norms_(self.answering(norms.inputs[0])[0], norms.inputs, step=self.step)
+
+    @property
+    def norms(self) -> NormsOfDraws | None:
+        """Statistics of batch norms for each network that answers, as long as the weights are those they are of."""
+        if self._norms is not None and self._norms[1] != self._weights_now():
+            self._norms = None  # a step, a checkpoint that was loaded
+        return None if self._norms is None else self._norms[0]
+
+    def _weights_now(self) -> list[int]:
+        return [marks_of(parameter)[0] for parameter in self.net.parameters()]
 
     def _refit_on_recent(self) -> None:
         if self._recent and self.norms is None:
@@ -249,6 +262,12 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
             raise ValueError(expected("credit", "'through-time' or 'local' on more than one device", "'online'"))
         check_processes(self.trainer, self.net)
 
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Keep the last inputs, for batch norms; here, as a ``training_step`` may be a user's own."""
+        x = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
+        if isinstance(x, Tensor):
+            self._recent.append(x)
+
     def on_train_start(self) -> None:
         """Let all processes of a distributed run go on from the same draws; their ranks tell these apart."""
         share_draws_(self.trainer, self.net)
@@ -258,10 +277,9 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
 
         Raises:
             NonFiniteLossError: the loss is NaN or infinite.
+            TypeError: the batch is no pair of inputs and targets.
         """
-        x, labels = batch
-        self.norms = None
-        self._recent.append(x)
+        x, labels = _pair(batch)
         if self.over_time is not None and self.over_time.measure(x):
             rank_zero_info(self.over_time.said)
         loss = self._learn_online(x, self.task.targets(labels)) if self.credit == "online" else self.loss(x, labels)
@@ -317,9 +335,10 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
 
         Raises:
             ValueError: it is of an earlier version, and its weights had another rule; or its network was read by a
-                function, and this one is not.
+                function, and this one is not; or something in its state is no number.
         """
         make_plain_(checkpoint)
+        self._check_state(checkpoint.get("state_dict"))
         said = checkpoint.get("snntorch_binary")
         if isinstance(said, dict) and said.get("readout") == _A_FUNCTION and isinstance(self.readout, str):
             raise ValueError(expected("readout", "the function that it was trained with, as in the file", self.readout))
@@ -333,6 +352,15 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         for name, value in rules[0].to_json().items() if rules else ():
             if before.get(name, value) != value:  # it was an argument of the module
                 raise ValueError(expected("rule", f"one with {name}={before[name]!r}, as in the file", repr(rules[0])))
+
+    def _check_state(self, state: Any) -> None:
+        parameters = {name for name, _ in self.named_parameters()}
+        for name, value in state.items() if isinstance(state, dict) else ():
+            if not isinstance(value, Tensor):
+                raise ValueError(expected("checkpoint", "one whose state is made of tensors", f"{name}: {value!r:.40}"))
+            wrong = value.isnan() if name not in parameters else ~value.isfinite()  # a threshold may be infinite
+            if value.is_floating_point() and bool(wrong.any()):
+                raise ValueError(expected("checkpoint", "one of numbers", f"NaN or infinite values in {name}"))
 
     def take_scale(self, checkpoint: dict[str, Any]) -> None:
         """Read outputs as in the training that a checkpoint is of, where no ``readout_scale`` was given."""
@@ -353,7 +381,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         reset(self.net)
 
     def _evaluate(self, batch: tuple[Tensor, Tensor], metrics: nn.ModuleDict, final: bool) -> None:
-        x, targets = batch
+        x, targets = _pair(batch)
         for name, answer in self.answers(x, final).items():
             collection = metrics[name]
             assert isinstance(collection, MetricCollection)
@@ -371,6 +399,27 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         self._evaluate(batch, self.test_metrics, final=True)
 
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
-        """Return the answer of every prediction by name, for ``x`` or ``(x, targets)``."""
-        x = batch[0] if isinstance(batch, (tuple, list)) else batch
+        """Return the answer of every prediction by name, for ``x`` or ``(x, ...)``.
+
+        Raises:
+            TypeError: the batch is neither.
+        """
+        x = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
+        if not isinstance(x, Tensor):
+            raise TypeError(expected("batch", "inputs x, or (x, ...)", described(batch)))
         return self.answers(x, final=True)
+
+
+def _pair(batch: Any) -> tuple[Tensor, Tensor]:
+    """Return the inputs and targets of a batch, or say what a batch is."""
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not all(isinstance(part, Tensor) for part in batch):
+        what = "a pair (x, targets) of tensors; make it of what the loader gives in a `collate_fn`"
+        raise TypeError(expected("batch", what, described(batch)))
+    return batch[0], batch[1]
+
+
+def described(batch: Any) -> str:
+    """Return what a batch is made of."""
+    if isinstance(batch, (tuple, list)):
+        return f"a {type(batch).__name__} of {', '.join(type(part).__name__ for part in batch) or 'nothing'}"
+    return f"a {type(batch).__name__}"

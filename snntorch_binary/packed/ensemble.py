@@ -11,7 +11,14 @@ from snntorch_binary.convert import reset
 from snntorch_binary.inference.find_form import form_of
 from snntorch_binary.inference.form import Form
 from snntorch_binary.inference.predictions import Task, prediction_of
-from snntorch_binary.inference.readout import DEFAULT_READOUT, Readout, check_readout, logits, scores_as
+from snntorch_binary.inference.readout import (
+    DEFAULT_READOUT,
+    Readout,
+    check_readout,
+    check_readout_scale,
+    logits,
+    scores_as,
+)
 from snntorch_binary.packed.spikes import SpikeBits
 
 
@@ -60,7 +67,7 @@ class PackedEnsemble(nn.Module):
         self.net = net
         self.num_members = num_members
         self.readout = check_readout(readout)
-        self.readout_scale = readout_scale
+        self.readout_scale = check_readout_scale(readout_scale)
         self.step = step
         self.time_dim = time_dim
         self.seed = seed

@@ -350,3 +350,68 @@ def test_mixed_precision_keeps_parameters_in_float32(rule):
     for name, value in mixed.items():
         assert value.dtype == state[name].dtype, name
         assert torch.isfinite(value).all(), name
+
+
+NO_PAIRS = {
+    "a dictionary": ({"x": torch.ones(5, 4, 64), "y": torch.arange(4)}, "a dict"),
+    "a triple": ((torch.ones(5, 4, 64), torch.arange(4), torch.arange(4)), "a tuple of Tensor, Tensor, Tensor"),
+    "inputs alone": ([torch.ones(5, 4, 64)], "a list of Tensor"),
+    "a tensor of two": (torch.ones(2, 4, 64), "a Tensor"),
+    "labels that are no tensor": ((torch.ones(5, 4, 64), "4"), "a tuple of Tensor, str"),
+}
+
+
+@pytest.mark.parametrize("step", ["training_step", "validation_step", "test_step"])
+@pytest.mark.parametrize(("batch", "said"), NO_PAIRS.values(), ids=NO_PAIRS)
+def test_batches_that_are_no_pairs(batch, said, step):
+    module = RULES["st"](SpikingMLP(64, [8], 10))
+    with pytest.raises(
+        TypeError, match=rf"^Expected argument `batch` to be a pair \(x, targets\) .* but got {said}\.$"
+    ):
+        getattr(module, step)(batch, 0)
+
+
+def test_what_cannot_be_predicted():
+    module = RULES["st"](SpikingMLP(64, [8], 10)).eval()
+    assert module.predict_step((torch.ones(5, 4, 64), 1, 2), 0)["single"].shape == (4, 10)
+    for batch in ({"x": torch.ones(5, 4, 64)}, [], ["x"]):
+        with pytest.raises(TypeError, match=r"^Expected argument `batch` to be inputs x, or \(x, \.\.\.\), but got a "):
+            module.predict_step(batch, 0)
+
+
+@pytest.mark.parametrize("scale", [-1.0, 0.0, float("nan"), float("inf"), "x", True])
+def test_scales_of_scores_that_are_none(scale):
+    net = SpikingMLP(64, [8], 10)
+    binary = SpikingMLP(64, [8], 10)
+    sb.binarize_(binary, sb.Bernoulli())
+    for answer in (
+        lambda: RULES["full-precision"](net, readout_scale=scale),
+        lambda: sb.predict(binary, torch.ones(5, 4, 64), readout_scale=scale),
+        lambda: sb.Ensemble(binary, readout_scale=scale),
+        lambda: logits(torch.ones(5, 4, 10), scale=scale),
+    ):
+        with pytest.raises(ValueError, match=r"^Expected argument `\w*scale` to be a positive float"):
+            answer()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("net.layers.0.weight", float("nan")),
+        ("net.layers.0.bias", float("inf")),
+        ("net.layers.1.threshold", float("nan")),
+        ("net.layers.0.weight", "x"),
+    ],
+)
+def test_checkpoints_of_no_numbers(name, value, tmp_path):
+    module = RULES["st"](SpikingMLP(64, [8], 10))
+    trainer = make_trainer(1, default_root_dir=tmp_path)
+    trainer.fit(module, loader())
+    trainer.save_checkpoint(tmp_path / "good.ckpt")
+    content = torch.load(tmp_path / "good.ckpt", weights_only=True)
+    names = [key for key in content["state_dict"] if key.endswith(name.rsplit(".", 1)[1])]
+    kept = content["state_dict"][names[0]]
+    content["state_dict"][names[0]] = value if isinstance(value, str) else torch.full_like(kept, value)
+    torch.save(content, tmp_path / "planted.ckpt")
+    with pytest.raises(ValueError, match=r"^Expected argument `checkpoint` to be one (of numbers|whose state is made)"):
+        STBiSNN.load_from_checkpoint(tmp_path / "planted.ckpt", net=SpikingMLP(64, [8], 10))

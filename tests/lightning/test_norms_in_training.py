@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 from training import RULES, make_trainer
 
 import snntorch_binary as sb
+from snntorch_binary.lightning import BayesBiSNN
 from snntorch_binary.lightning.quiet import quiet
 
 
@@ -60,7 +61,7 @@ def test_the_functions_answer_as_the_module_does():
     generator = torch.Generator().manual_seed(0)
     torch.testing.assert_close(sb.predict(module, x, generator=generator).samples, expected)
     torch.testing.assert_close(sb.Ensemble(module, seed=0).predict(x).samples, expected)
-    module.norms = None
+    module._norms = None
     plain = sb.predict(module, x, generator=torch.Generator().manual_seed(0)).samples
     assert not torch.allclose(plain, expected, atol=1e-3)
 
@@ -88,3 +89,54 @@ def test_a_float_network_keeps_what_it_had():
     module.refit_norms(data)
     for name, value in module.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+def answers_of_new_norms(module, data):
+    x = next(iter(data))[0]
+    generator = torch.Generator().manual_seed(0)
+    return sb.predict(module.net, x, module.num_test_samples, generator=generator, data=inputs_of(data)).samples
+
+
+@pytest.mark.slow
+def test_weights_of_a_checkpoint_get_norms_of_their_own(tmp_path):
+    """As ``trainer.test(ckpt_path="best")`` behind ``fit`` does, and ``load_state_dict`` by hand."""
+    module, data = trained("bayes", validate=True)
+    earlier = copy.deepcopy(module.state_dict())
+    with quiet():
+        make_trainer(2).fit(module, data, data)
+    x = next(iter(data))[0]
+    assert module.norms is not None
+    module.load_state_dict(earlier)
+    assert module.norms is None
+    module.eval().on_test_start()
+    found = module.scores(x, final=True)["ensemble"].softmax(-1)
+    torch.testing.assert_close(found, answers_of_new_norms(module, data), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_training_step_of_a_users_own():
+    class Own(BayesBiSNN):
+        def training_step(self, batch, batch_idx):
+            x, y = batch
+            return torch.nn.functional.cross_entropy(self(x), y, torch.arange(1.0, 11.0))
+
+    torch.manual_seed(0)
+    data = batches((2, 12, 12), 10)
+    module = Own(Residual(), 10, rho=0.0)
+    with quiet():
+        make_trainer(2).fit(module, data, data)
+    module.eval()
+    x = next(iter(data))[0]
+    assert module.norms is not None
+    found = module.scores(x, final=True)["ensemble"].softmax(-1)
+    torch.testing.assert_close(found, answers_of_new_norms(module, data), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_copies_keep_theirs():
+    module, data = trained("bayes", validate=True)
+    x = next(iter(data))[0]
+    twin = copy.deepcopy(module)
+    assert twin.norms is not None
+    for name, scores in module.scores(x, final=True).items():
+        assert torch.equal(twin.scores(x, final=True)[name], scores)

@@ -9,8 +9,10 @@ import numpy as np
 from numba import njit
 
 from snntorch_binary.kernels.compiled.float_vectors import load, plus, plus_times, store, zeros
+from snntorch_binary.kernels.compiled.widths import compiled_for
 from snntorch_binary.kernels.engine import announced
 
+# widths.py: 9a19cbcc
 # float_vectors.py: 543b46e6
 _inner = {"nogil": True, "error_model": "numpy"}
 _options = {**_inner, "cache": True}
@@ -33,7 +35,7 @@ def first_of_pixels(index, start, channels, first):
 
 
 def _summing(lanes):
-    @njit(**_inner)
+    @compiled_for(lanes, **_inner)
     def sum_windows(index, first, n, size, table, left, kernel, stride, padding, outputs, out):
         height, width, channels = size
         rows, columns, features = outputs
@@ -179,7 +181,7 @@ def correlate(index, start, size, rows, columns, grad, kernel, stride, outputs, 
 
 
 def _collecting(lanes):
-    @njit(**_inner)
+    @compiled_for(lanes, **_inner)
     def collect(source, places, begin, end, shift, table, at):
         total = load(table, at, lanes)
         for k in range(begin, end):
@@ -260,7 +262,7 @@ def correlate_by_channel(index, start, size, grad, kernel, padding, outputs, tab
 
 
 def _spreading(lanes):
-    @njit(**_inner)
+    @compiled_for(lanes, **_inner)
     def spread_lanes(target, to, table, tap, factors, places, count):
         total = load(target, to, lanes)
         for q in range(count):

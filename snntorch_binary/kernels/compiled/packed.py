@@ -5,7 +5,7 @@ what becomes of these (``packed_neurons``).
 """
 
 # packed_rows.py: 2d0b4d77
-# packed_products.py: f84eb3df
+# packed_products.py: e1cf35f5
 # packed_neurons.py: 3d8855aa
 from __future__ import annotations
 

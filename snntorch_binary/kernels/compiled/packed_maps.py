@@ -6,7 +6,7 @@ Some lines of outputs at a time, so that nothing but bits, or the currents that 
 # packed_rows.py: 2d0b4d77
 # packed_pairs.py: 0e59e061
 # packed_lines.py: 1d13b8dc
-# packed_products.py: f84eb3df
+# packed_products.py: e1cf35f5
 # packed_neurons.py: 3d8855aa
 # vectors.py: 08204e43
 # packed_firing.py: fda0982d

@@ -10,6 +10,7 @@ spike are touched: their rows are added up in bit planes, a carry-save adder ove
 one instruction adds to hundreds of outputs.
 """
 
+# widths.py: 9a19cbcc
 # vectors.py: 08204e43
 from __future__ import annotations
 
@@ -34,6 +35,7 @@ from snntorch_binary.kernels.compiled.vectors import (
     store_difference,
     zeros,
 )
+from snntorch_binary.kernels.compiled.widths import compiled_for
 
 _u = np.uint64
 _LANES = 8
@@ -113,7 +115,7 @@ def _spikes_of(rows, r, active):
 def _adder(lanes: int) -> Any:
     """Return the kernel that adds up ``lanes`` words of the active rows."""
 
-    @njit(nogil=True, error_model="numpy", forceinline=True)
+    @compiled_for(lanes, nogil=True, error_model="numpy", forceinline=True)
     def eight_rows(weights, at, stride, active, j, p1, p2, p4):
         a = load(weights, at + active[j] * stride, lanes)
         b = load(weights, at + active[j + 1] * stride, lanes)
@@ -131,7 +133,7 @@ def _adder(lanes: int) -> Any:
         four_b, p2 = majority(p2, two_a, two_b), parity(p2, two_a, two_b)
         return p1, p2, parity(p4, four_a, four_b), majority(p4, four_a, four_b)
 
-    @njit(nogil=True, error_model="numpy")
+    @compiled_for(lanes, nogil=True, error_model="numpy")
     def add(weights, at, stride, active, n, padded, planes, sums, begin):
         p1, p2, p4, p8 = zeros(lanes), zeros(lanes), zeros(lanes), zeros(lanes)
         high = 0  # planes of 16 and more, in memory

@@ -15,8 +15,10 @@ from snntorch_binary.kernels.compiled.float_vectors import (
     where_larger,
     zeros,
 )
+from snntorch_binary.kernels.compiled.widths import compiled_for
 from snntorch_binary.kernels.engine import announced
 
+# widths.py: 9a19cbcc
 # float_vectors.py: 543b46e6
 _inner = {"nogil": True, "error_model": "numpy"}
 _options = {**_inner, "cache": True}
@@ -24,7 +26,7 @@ _f = np.float32
 
 
 def _pooling(lanes):
-    @njit(**_inner)
+    @compiled_for(lanes, **_inner)
     def pool_lanes(maps, corner, width, window, features, pooled, chosen, target):
         best, place = load(maps, corner, lanes), zeros(lanes)
         for i in range(window[0]):
@@ -81,7 +83,7 @@ def pool(maps, size, window, stride, pooled_size, pooled, chosen):
 
 
 def _unpooling(lanes):
-    @njit(**_inner)
+    @compiled_for(lanes, **_inner)
     def unpool_lanes(grad, chosen, source, maps, corner, width, window, features):
         numbers, places = load(grad, source, lanes), load_bytes(chosen, source, lanes)
         for i in range(window[0]):
