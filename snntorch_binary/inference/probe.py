@@ -71,11 +71,13 @@ class Probe:
         self.net, self.args = net, args
         self.x: Tensor = args[0]
         self.resets: tuple[str, ...] = ()
+        self.whole = _Run()
+        self._more: dict[int, tuple[_Run, Arguments]] = {}
 
     def form(self, step: bool | None) -> Form:
         """Return the form; ``step`` where it is known."""
         with evaluated(self.net), torch.no_grad():
-            whole = self.run(self.args)
+            whole = self.whole = self.run(self.args)
             self._find_resets(whole)
             if step is None:
                 step = self._step(whole)
@@ -107,9 +109,16 @@ class Probe:
                 break
         return found, args
 
-    def more(self, dim: int) -> _Run:
-        """Call the network on an input with one more entry along a dimension."""
-        return self.first_taken(_one_more(self.args, dim))[0]
+    def more(self, dim: int) -> tuple[_Run, Arguments]:
+        """Call the network on an input with one more entry along a dimension; return what that did, and the arguments.
+
+        Of several ways in which other arguments may grow with it, one by which modules are called more often is taken.
+        """
+        if dim not in self._more:
+            runs = [(self.run(args), args) for args in _one_more(self.args, dim)]
+            taken = [each for each in runs if each[0].error is None] or runs
+            self._more[dim] = next((each for each in taken if self.whole.grown(each[0])), taken[0])
+        return self._more[dim]
 
     def rest(self) -> None:
         """Put all to rest."""
@@ -155,7 +164,7 @@ class Probe:
         if whole.error is not None:
             return self._step_of_first(whole.error)
         carries = bool(self._unknown(whole)) and self._carries(self.args)
-        if any(whole.grown(self.more(dim)) for dim in _first(self.x)):
+        if any(whole.grown(self.more(dim)[0]) for dim in _first(self.x)):
             return False
         counts = self._counts(whole)
         if not counts:
@@ -218,7 +227,7 @@ class Probe:
 
     def _with_another_first(self, dim: int) -> tuple[_Run, _Run]:
         """Run on the input with one more entry along a dimension, and on the same with another first entry."""
-        one, (x, *others) = self.first_taken(_one_more(self.args, dim))  # so that there are others
+        one, (x, *others) = self.more(dim)  # so that there are other entries
         louder, flipped = x.clone(), x.clone()
         louder.select(dim, 0).add_(x.abs().max() + 1)
         flipped.select(dim, 0).neg_().add_(1)
@@ -233,7 +242,7 @@ class Probe:
         sequences = [index for index, output in enumerate(whole.outputs) if output.dim() == 3]
         if not sequences:
             return 0  # what reads scores over time refuses such outputs
-        grown = [self.more(dim) for dim in _first(self.x)]
+        grown = [self.more(dim)[0] for dim in _first(self.x)]
         time_in = next((dim for dim, more in enumerate(grown) if more.error is None and whole.grown(more)), None)
         steps = set(whole.calls.values())
         found = {
@@ -270,7 +279,7 @@ class Probe:
         if not whole.outputs or whole.outputs[0].dim() != 2:
             return False
         for dim in _first(self.x):
-            more = self.more(dim)
+            more, _ = self.more(dim)
             output = _output(more, 0)
             if output is not None and 0 in _grown_dims(whole.outputs[0], output):
                 return not whole.grown(more) and self._rows_apart(dim)
@@ -295,8 +304,8 @@ def _one_more(args: Arguments, dim: int) -> Iterator[Arguments]:
     """Yield arguments with one more entry along a dimension of the first, in each way in which others may grow with it.
 
     A tensor may belong to the first one by the same dimension, by another of that size, or not at all. That it does not
-    comes last, as a network can leave out what is too much, as ``zip`` does; but of a single entry first, as it can
-    repeat that.
+    comes last, as ``zip`` leaves out what one has too much; of a single entry it comes first, as that is repeated for
+    others.
     """
     x, *others = args
     size = x.shape[dim]

@@ -108,9 +108,12 @@ CASES = {
     "a context as wide as the batch": (Context, lambda: (sequence(T, M, IN), torch.rand(M, M)), 0),
     "two sequences": (TwoSequences, lambda: (sequence(T, B, IN), torch.rand(T, B, M)), 0),
     "two square sequences": (TwoSequences, lambda: (sequence(M, M, IN), torch.rand(M, M, M)), 0),
+    "one step of two sequences": (TwoSequences, lambda: (sequence(1, B, IN), torch.rand(1, B, M)), 0),
+    "one step of one example": (TwoSequences, lambda: (sequence(1, 1, IN), torch.rand(1, 1, M)), 0),
     "batch first": (BatchFirst, lambda: (sequence(B, T, IN), torch.rand(B, T, M)), 1),
     "time in the second only": (ContextOverTime, lambda: (sequence(B, T, IN), torch.rand(T, B, M)), 1),
     "an image and a number of steps": (Image, lambda: (sequence(B, IN), 5), 0),
+    "an image for one step": (Image, lambda: (sequence(B, IN), 1), 0),
     "flags": (Flagged, lambda: (sequence(B, IN), 5, True, 1.5), 0),
     "batch first by a flag": (Flagged, lambda: (sequence(B, IN), 5, False, 0.5, None), 1),
     "a flag and a context": (Flagged, lambda: (sequence(B, IN), 5, False, 0.5, torch.rand(B, M)), 1),
@@ -204,6 +207,17 @@ def test_another_number_of_steps_and_another_flag_have_forms_of_their_own():
     assert form_of(net, (x, 5, True, 1.0)).time_dim == 0
     assert form_of(net, (x, 5, False, 1.0)).time_dim == 1
     assert form_of(net, (x, 6, True, 1.0)).step is False
+
+
+def test_the_form_is_found_out_once_whatever_the_size():
+    net, calls = Context(), []
+    net.register_forward_pre_hook(lambda *_: calls.append(1))
+    sb.binarize_(net, sb.Bernoulli())
+    sb.predict(net, (sequence(T, B, IN), torch.rand(B, M)), 2)
+    for steps, size in ((T, B), (T + 2, B + 2)):
+        calls.clear()
+        sb.predict(net, (sequence(steps, size, IN), torch.rand(size, M)), 2)
+        assert len(calls) == 3
 
 
 def test_run_takes_arguments_too():
