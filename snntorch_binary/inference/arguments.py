@@ -29,13 +29,9 @@ def check_input(x: Any) -> None:
         what = "a floating-point tensor"
         if not isinstance(x, Tensor):
             what += ", or a tuple of arguments that begins with one"
-        got = (
-            _kind(x)
-            if not isinstance(x, tuple)
-            else f"a tuple that begins with {_kind(first)}"
-            if x
-            else "an empty one"
-        )
+        got = _kind(x)
+        if isinstance(x, tuple):
+            got = f"a tuple that begins with {_kind(first)}" if x else "an empty one"
         raise TypeError(expected("x", what, got))
     for place, value in enumerate(args):
         name = f"x[{place}]" if len(args) > 1 else "x"

@@ -235,6 +235,8 @@ def test_a_fused_network():
         for each in (net, fused)
     ]
     torch.testing.assert_close(*answers)
+    with pytest.raises(ValueError, match="`time_dim` to be the dimension of time"):  # it takes the sample's batch only
+        sb.predict(fused, (x, context))
     image = Image()
     sb.binarize_(image, sb.Bernoulli(init_scale=0.8))
     fused = sb.fuse(image.eval(), (x[0], 5))
