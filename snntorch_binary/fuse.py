@@ -20,6 +20,7 @@ from snntorch_binary.graph.sequential import flattened as flattened
 from snntorch_binary.graph.sequential import is_chain as is_chain
 from snntorch_binary.graph.states import longest
 from snntorch_binary.graph.whole import is_whole
+from snntorch_binary.inference.arguments import arguments_of, check_single
 from snntorch_binary.inference.find_form import form_of, known_step
 from snntorch_binary.kernels.surrogates import Surrogate
 from snntorch_binary.nn.binary import BinaryLayer
@@ -164,11 +165,10 @@ def as_graph(
     """
     if not isinstance(net, nn.Module):
         raise TypeError(expected("net", "a module", type(net).__name__))
-    args = sample if isinstance(sample, tuple) else (sample,)
-    if not args or not isinstance(args[0], Tensor):
-        raise TypeError(expected("sample", "a tensor, or a tuple of arguments that begins with one", sample))
-    if args[0].numel() == 0:
-        raise ValueError(expected("sample", "an input with a time step and an example", list(args[0].shape)))
+    check_sample(sample)
+    args = arguments_of(sample)
+    if step:
+        check_single(args, "sample")
     devices = [args[0].device.index] if args[0].device.type == "cuda" else []
     with torch.random.fork_rng(devices):  # what it draws while it is recorded
         if step is None:
@@ -182,6 +182,20 @@ def as_graph(
                 raise
             said = in_one_line(error, 200)
             raise NotAGraphError(f"to follow it ends in a {type(error).__name__} ({said})") from error
+
+
+def check_sample(sample: Any) -> None:
+    """Refuse a sample that no network can be recorded with.
+
+    Raises:
+        TypeError: it does not begin with a tensor.
+        ValueError: that is empty.
+    """
+    args = arguments_of(sample)
+    if not args or not isinstance(args[0], Tensor):
+        raise TypeError(expected("sample", "a tensor, or a tuple of arguments that begins with one", sample))
+    if args[0].numel() == 0:
+        raise ValueError(expected("sample", "an input with a time step and an example", list(args[0].shape)))
 
 
 def _proved(

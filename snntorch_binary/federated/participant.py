@@ -43,8 +43,9 @@ class PlainModule(SpikingModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return scores [B, C]."""
-        form = form_of(self.net, x, self.step, self.time_dim)
-        output = run_as(form, self.net, x)
+        args = (x,)  # one, whatever a loader makes
+        form = form_of(self.net, args, self.step, self.time_dim)
+        output = run_as(form, self.net, args)
         if isinstance(output, Tensor) and output.dim() == 2:
             return output
         return logits(output, self.readout, self.readout_scale, form.time_dim or 0)

@@ -85,9 +85,10 @@ class GraphNetwork(nn.Module):
             raise ValueError(expected("args", "of the form of the sample that the network was fused with", "another"))
         values = leaves(given)
         for value, fixed, tensor in zip(values, self._fixed, self._tensors, strict=True):
-            if isinstance(value, Tensor) != tensor or (not tensor and value != fixed):
-                what = "a tensor, as in the sample" if tensor else f"{fixed!r}, as in the sample"
-                raise ValueError(expected("args", what, value if not isinstance(value, Tensor) else "a tensor"))
+            if not tensor:
+                check_fixed(value, fixed)
+            elif not isinstance(value, Tensor):
+                raise ValueError(expected("args", "a tensor, as in the sample", value))
         given_tensors = [value for value, tensor in zip(values, self._tensors, strict=True) if tensor]
         for value, sizes in zip(given_tensors, self.held_sizes, strict=True):
             check_sizes(value, sizes)
@@ -96,6 +97,11 @@ class GraphNetwork(nn.Module):
     def takes(self, x: Tensor) -> bool:
         """Say whether an input has the sizes that it must have."""
         return wrong_size(x, self.held_sizes[0]) is None
+
+    def fixed_arguments(self) -> dict[int, Any]:
+        """Return the arguments that are no tensors, by their places among all, of those in lists and others, too."""
+        pairs = enumerate(zip(self._fixed, self._tensors, strict=True))
+        return {place: value for place, (value, tensor) in pairs if not tensor}
 
     def graph_answer(self, *tensors: Tensor) -> Any:
         """Run the graph on the tensors among the arguments."""
@@ -173,6 +179,17 @@ def _compiled(graph: fx.Graph) -> Callable[..., Any]:
     found: dict[str, Any] = dict(code.globals)
     exec(compile(code.src, "<graph over time>", "exec"), found)
     return found["forward"]
+
+
+def check_fixed(value: Any, fixed: Any) -> None:
+    """Raise unless an argument is what it was in the sample, where that is no tensor: the graph is made of it.
+
+    Raises:
+        ValueError: it is another.
+    """
+    if isinstance(value, Tensor) or value != fixed:
+        got = "a tensor" if isinstance(value, Tensor) else value
+        raise ValueError(expected("args", f"{fixed!r}, as in the sample", got))
 
 
 def wrong_size(x: Tensor, sizes: dict[int, int]) -> tuple[int, int] | None:

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary.convert import freeze, reset
+from snntorch_binary.inference.arguments import check_input
 from snntorch_binary.inference.find_form import form_of, known_step
 from snntorch_binary.inference.mixture import members_of, networks_of
 from snntorch_binary.inference.norms import refit_norms_
 from snntorch_binary.inference.predictions import Task, prediction_of
 from snntorch_binary.inference.readout import Readout, scores_as
-from snntorch_binary.inference.run import check_input
 from snntorch_binary.inference.turns import taking_turns
 from snntorch_binary.inference.wrapped import Answering, answering
 
@@ -37,7 +37,7 @@ class Ensemble(nn.Module):
             see :func:`snntorch_binary.refit_norms_`.
 
     Shape:
-        the network's input -> class scores of the members [K, B, C].
+        the network's input, or a tuple of its arguments -> class scores of the members [K, B, C].
 
     Raises:
         ValueError: an argument is out of its range, or the network has no binary layer.
@@ -133,23 +133,24 @@ class Ensemble(nn.Module):
         self.time_dim = own.time_dim
         self.task: Task | None = own.task
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor | tuple[Any, ...]) -> Tensor:
         """Return the class scores of each member, [K, B, C]."""
         form = form_of(self.members[0], x, self.step, self.time_dim)
         return torch.stack([scores_as(form, member, x, self.readout, self.readout_scale) for member in self.members])
 
     @torch.no_grad()
-    def predict(self, x: Tensor, task: Task | None = None, noise: float | Tensor = 0.0) -> Any:
+    def predict(self, x: Tensor | tuple[Any, ...], task: Task | None = None, noise: float | Tensor = 0.0) -> Any:
         """Return the ensemble's answer and its uncertainty: a :class:`Prediction`, unless another task is given.
 
         Args:
-            x: the input.
+            x: the input, or a tuple of the network's arguments; see there.
             task: as in :func:`snntorch_binary.predict`.
             noise: as there.
 
         Raises:
-            TypeError: x is not a floating-point tensor.
-            ValueError: x is not finite, or the task is unknown or has to be given.
+            TypeError: x is no floating-point tensor and no tuple of arguments that begins with one.
+            ValueError: x is not finite or has several arguments for one time step, or the task is unknown or has to be
+                given.
         """
         check_input(x)
         with taking_turns(self):

@@ -15,6 +15,7 @@ from snntorch_binary.convert import SpikingNetwork
 from snntorch_binary.convert.foreign import load_adapters
 from snntorch_binary.graph.each_step import EachStep
 from snntorch_binary.graph.sequential import flattened, is_chain
+from snntorch_binary.inference.arguments import arguments_of
 from snntorch_binary.inference.form import Form, unsure_resets
 from snntorch_binary.inference.probe import Probe
 from snntorch_binary.nn.neurons.known import takes_one_step
@@ -25,7 +26,7 @@ def form_of(net: nn.Module, x: Any, step: bool | None = None, time_dim: int | No
 
     Args:
         net: the network.
-        x: its input.
+        x: its input, or a tuple of its arguments.
         step: whether a call is one time step.
         time_dim: dimension of time in the network's outputs.
 
@@ -42,19 +43,35 @@ def form_of(net: nn.Module, x: Any, step: bool | None = None, time_dim: int | No
     elif known is not None:
         step = known if step is None else step
         return Form(step, 0 if time_dim is None else time_dim)
-    if not isinstance(x, Tensor) or x.dim() == 0 or 0 in x.shape:
+    args = arguments_of(x)
+    first = args[0] if args else None
+    if not isinstance(first, Tensor) or first.dim() == 0 or 0 in first.shape:
         return Form(bool(step), 0 if time_dim is None else time_dim)
     if step is not None and (step or time_dim is not None) and not unsure_resets(net):
         return Form(step, 0 if time_dim is None else time_dim)
-    key = (x.dim(), step, state)
+    key = (_kinds(args), step, state)
     if key not in found:
-        found[key] = Probe(net, x).form(step)
+        found[key] = Probe(net, args).form(step)
     form = found[key]
     return form if time_dim is None else Form(form.step, time_dim, form.resets, form.scored)
 
 
 _FOUND: WeakKeyDictionary[nn.Module, dict[Any, Any]] = WeakKeyDictionary()
 """What was found out about networks, by what it may depend on."""
+
+
+def _kinds(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return what the form of a network may depend on of what it is called with.
+
+    Of several tensors that is which of their dimensions are equal, by which a run tells those that belong together.
+    """
+    if len(args) == 1:
+        return (args[0].dim(),)
+    sizes: dict[int, int] = {1: 0}
+    return tuple(
+        tuple(sizes.setdefault(size, len(sizes)) for size in arg.shape) if isinstance(arg, Tensor) else repr(arg)
+        for arg in args
+    )
 
 
 def known_step(net: nn.Module) -> bool | None:

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from snntorch_binary._errors import expected
+from snntorch_binary.inference.arguments import check_input
 from snntorch_binary.inference.evaluated import evaluated
 from snntorch_binary.inference.kept_state import state_put_back
-from snntorch_binary.inference.run import check_input, run
+from snntorch_binary.inference.run import run
 
 MOST_BATCHES = 50
 """So many batches of data are used: statistics of a few thousand examples are as good as those of all."""
@@ -33,11 +34,13 @@ def refit_norms_(net: nn.Module, data: Tensor | Iterable[Any], *, step: bool | N
     Args:
         net: a network. Of a :class:`snntorch_binary.Ensemble` every member gets statistics of its own.
         data: inputs as the network takes them, in one tensor or batch by batch; of a batch ``(x, ...)`` the first is
-            taken, so that a loader of training data will do, of which the first 50 batches are used.
+            taken, so that a loader of training data will do, of which the first 50 batches are used. Where the network
+            takes several arguments, that is a tuple of them, or a list, as loaders make of tuples: ``((x, context),
+            labels)``, or ``((x, context),)`` without labels.
         step: whether a call is one time step; see :func:`snntorch_binary.predict`.
 
     Raises:
-        TypeError: an input is no tensor of floating-point numbers.
+        TypeError: an input is no tensor of floating-point numbers and no tuple of arguments that begins with one.
         ValueError: there is no input, or one holds NaN or infinite values.
 
     Example:
@@ -52,8 +55,20 @@ def refit_norms_(net: nn.Module, data: Tensor | Iterable[Any], *, step: bool | N
         Izmailov et al., *Averaging Weights Leads to Wider Optima and Better Generalization*, arXiv 1803.05407, do the
         same for averaged weights.
     """
+    if norms_of(net):
+        refit_on(net, _inputs(data), step)
+
+
+@torch.no_grad()
+def refit_on(net: nn.Module, inputs: list[Any], step: bool | None) -> None:
+    """Take the running statistics of all batch norms again, as :func:`refit_norms_`, on what :class:`NormsOfDraws` has.
+
+    Args:
+        net: the network.
+        inputs: each as the network takes it.
+        step: whether a call is one time step.
+    """
     members = getattr(net, "members", None)
-    inputs = _inputs(data) if norms_of(net) else []
     for one in members if isinstance(members, nn.ModuleList) else [net]:
         if not norms_of(one):
             continue
@@ -76,7 +91,7 @@ class NormsOfDraws:
         step: whether a call is one time step.
 
     Attributes:
-        inputs: batch by batch; none of a file.
+        inputs: batch by batch, a tensor or a tuple of arguments each; none of a file.
 
     Raises:
         ValueError: there are data, and no input in them.
@@ -101,7 +116,7 @@ class NormsOfDraws:
         before = [value.clone() for value in _statistics(net)]
         try:
             if str(key) not in self._known and self.inputs:
-                refit_norms_(net, self.inputs, step=self.step)
+                refit_on(net, self.inputs, self.step)
                 self._known[str(key)] = [value.clone() for value in _statistics(net)]
             self.put_(net, key)
             yield
@@ -183,4 +198,4 @@ def _inputs(data: Tensor | Iterable[Any]) -> list[Any]:
     found = [batch[0] if isinstance(batch, (tuple, list)) else batch for batch in batches]
     if not found:
         raise ValueError(expected("data", "at least one input", "none"))
-    return found
+    return [tuple(x) if isinstance(x, list) else x for x in found]  # torch's loaders make lists of tuples

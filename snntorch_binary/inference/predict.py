@@ -8,6 +8,8 @@ from typing import Any, Literal, overload
 import torch
 from torch import Tensor, nn
 
+from snntorch_binary._errors import expected
+from snntorch_binary.inference.arguments import arguments_of
 from snntorch_binary.inference.norms import NormsOfDraws
 from snntorch_binary.inference.predictions import (
     AnyPrediction,
@@ -25,7 +27,7 @@ from snntorch_binary.inference.wrapped import answering
 @overload
 def predict(
     net: nn.Module,
-    x: Tensor,
+    x: Tensor | tuple[Any, ...],
     num_samples: int | None = None,
     *,
     readout: Readout | None = None,
@@ -41,7 +43,7 @@ def predict(
 @overload
 def predict(
     net: nn.Module,
-    x: Tensor,
+    x: Tensor | tuple[Any, ...],
     num_samples: int | None = None,
     *,
     readout: Readout | None = None,
@@ -57,7 +59,7 @@ def predict(
 @overload
 def predict(
     net: nn.Module,
-    x: Tensor,
+    x: Tensor | tuple[Any, ...],
     num_samples: int | None = None,
     *,
     readout: Readout | None = None,
@@ -73,7 +75,7 @@ def predict(
 
 def predict(
     net: nn.Module,
-    x: Tensor,
+    x: Tensor | tuple[Any, ...],
     num_samples: int | None = None,
     *,
     readout: Readout | None = None,
@@ -97,7 +99,10 @@ def predict(
         net: a network with binary layers: snnTorch style with a loop inside ``forward`` and ``(spk, mem)`` outputs, an
             ``nn.Sequential`` of neurons with ``init_hidden=True``, or our time-first layers. Of a LightningModule of
             this package it is the network inside, and what is not given here is the module's.
-        x: its input; [T, B, ...] where the network takes one step at a time or is time-first.
+        x: its input; [T, B, ...] where the network takes one step at a time or is time-first. A tuple holds the
+            arguments of a ``forward`` that takes several: first such an input, then further tensors, each of the shape
+            and on the device that the network wants it, and numbers, words or ``None``, which are handed on as they
+            are. A network of one time step a call takes one argument.
         num_samples: networks drawn, at least 1 (10 by default). Where no weight is random (:class:`Sign`) one is
             enough and is used.
         readout: see :func:`snntorch_binary.inference.logits`; by default spike counts where the network returns spikes
@@ -108,8 +113,8 @@ def predict(
         time_dim: dimension of time in the network's outputs, 0 in [T, B, C] and 1 in [B, T, C]; found in the same way.
         generator: where the draws come from; torch's global generator by default.
         data: inputs like those it learned from, from which the batch norms of each network take statistics of its own;
-            see :func:`snntorch_binary.refit_norms_`. A network with batch norms answers far better with them.
-
+            see :func:`snntorch_binary.refit_norms_`. A network with batch norms answers far better with them. Each has
+            as many arguments as x.
         task: what the outputs say: ``"classes"``, one of C (of a network with one output one of two, by its sign);
             ``"labels"``, each yes or no by itself; or ``"real"``, values as they are. By default what the
             LightningModule says, else classes; for a network with one output it has to be given.
@@ -121,9 +126,9 @@ def predict(
         ``std`` and ``interval()`` are values.
 
     Raises:
-        TypeError: x is not a floating-point tensor.
-        ValueError: an argument is out of its range or has to be given, x is not finite, or the network has no binary
-            layer.
+        TypeError: x is no floating-point tensor and no tuple of arguments that begins with one.
+        ValueError: an argument is out of its range or has to be given, x is not finite or has several arguments for one
+            time step, data have another number of arguments, or the network has no binary layer.
 
     Example:
         >>> import torch, snntorch as snn, snntorch_binary as sb
@@ -132,10 +137,24 @@ def predict(
         >>> prediction = sb.predict(net, torch.rand(25, 8, 16), num_samples=5)
         >>> prediction.probs.shape, prediction.entropy.shape
         (torch.Size([8, 3]), torch.Size([8]))
+
+        Of a network with two inputs, ``forward(self, spikes, context)``:
+
+        >>> class Net(torch.nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.fc, self.context = sb.nn.BinaryLinear(16, 3, weight=sb.Bernoulli()), torch.nn.Linear(4, 3)
+        ...         self.lif = sb.nn.Leaky(beta=0.9)
+        ...     def forward(self, spikes, context):
+        ...         return self.lif(self.fc(spikes) + self.context(context))
+        >>> sb.predict(Net(), (torch.rand(25, 8, 16), torch.rand(8, 4)))
+        Prediction(10 members, 8 examples, 3 classes)
     """
     own = answering(net)
     task = own.task if task is None else task
     data = own.data if data is None else data
+    norms = None if data is None else NormsOfDraws(data, own.step if step is None else step)
+    _check_same_count(x, norms)
     mode, samples = sample_scores(
         net,
         x,
@@ -145,6 +164,22 @@ def predict(
         step=step,
         time_dim=time_dim,
         generator=generator,
-        norms=None if data is None else NormsOfDraws(data, own.step if step is None else step),
+        norms=norms,
     )
     return prediction_of(task, samples, mode, noise)
+
+
+def _check_same_count(x: Any, norms: NormsOfDraws | None) -> None:
+    """Refuse data of which it would be guessed what the network's other arguments are.
+
+    Raises:
+        ValueError: inputs among the data have not as many arguments as x.
+    """
+    count = len(arguments_of(x))
+    for data in () if norms is None else norms.inputs:
+        found = len(arguments_of(data))
+        if found != count:
+            what = f"batches ((x, ...), ...) whose first is a tuple of {count} arguments, as `x` is"
+            raise ValueError(
+                expected("data", what if count > 1 else "batches of one input, as `x` is", f"one of {found}")
+            )

@@ -2,15 +2,17 @@
 
 It is run a few times on its input, in evaluation mode, and once with one more entry in each of the input's first three
 dimensions. A loop over time then calls its layers more often, and the dimensions of the output grow with the dimension
-of the input that they stem from.
+of the input that they stem from. Where there are several arguments the input is the first of them, and others grow with
+it where they have to.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice, product
 from typing import Any
 
 import torch
@@ -22,6 +24,11 @@ from snntorch_binary.inference.evaluated import evaluated
 from snntorch_binary.inference.form import Form, begin, unsure_resets
 from snntorch_binary.inference.kept_state import KeptState, tensors_of
 from snntorch_binary.nn.neurons.known import takes_one_step, to_rest
+
+Arguments = tuple[Any, ...]
+
+_MOST_WAYS = 32
+"""So many ways are tried in which arguments may belong together; what then cannot be told is asked for."""
 
 
 @dataclass
@@ -53,38 +60,65 @@ class _Run:
 
 
 class Probe:
-    """Runs of a network that tell its form."""
+    """Runs of a network that tell its form.
 
-    def __init__(self, net: nn.Module, x: Tensor) -> None:
-        self.net, self.x = net, x
+    Args:
+        net: the network.
+        args: what it is called with; the first is a tensor.
+    """
+
+    def __init__(self, net: nn.Module, args: Arguments) -> None:
+        self.net, self.args = net, args
+        self.x: Tensor = args[0]
         self.resets: tuple[str, ...] = ()
+        self.whole = _Run()
+        self._more: dict[int, tuple[_Run, Arguments]] = {}
 
     def form(self, step: bool | None) -> Form:
         """Return the form; ``step`` where it is known."""
         with evaluated(self.net), torch.no_grad():
-            whole = self.run(self.x)
+            whole = self.whole = self.run(self.args)
             self._find_resets(whole)
             if step is None:
                 step = self._step(whole)
             return Form(step, 0 if step else self._time_dim(whole), self.resets, not step and self._scored(whole))
 
-    def run(self, x: Tensor, again: Callable[[], None] | None = None) -> _Run:
+    def run(self, args: Arguments, again: Callable[[], None] | None = None) -> _Run:
         """Call the network on an input from rest, and once more after what is given; return what the last call did."""
         found = _Run()
-        devices = [x.device.index] if x.device.type == "cuda" else []
+        devices = {arg.device.index for arg in args if isinstance(arg, Tensor) and arg.device.type == "cuda"}
         state = KeptState(self.net)
         try:
             for prepare in (self.rest, again) if again else (self.rest,):
                 with torch.random.fork_rng(devices), _counted(self.net, found.calls):  # every call draws the same
                     prepare()
                     before = KeptState(self.net)
-                    found.outputs = tensors_of(self.net(x))
+                    found.outputs = tensors_of(self.net(*args))
                     found.kept = before.changed()
         except Exception as error:  # whatever a network makes of an input that is not its
             found.error = error
         finally:
             state.put_back()
         return found
+
+    def first_taken(self, ways: Iterable[Arguments]) -> tuple[_Run, Arguments]:
+        """Call the network in the first of some ways that it takes; return what that did, and the arguments."""
+        for args in ways:
+            found = self.run(args)
+            if found.error is None:
+                break
+        return found, args
+
+    def more(self, dim: int) -> tuple[_Run, Arguments]:
+        """Call the network on an input with one more entry along a dimension; return what that did, and the arguments.
+
+        Of several ways in which other arguments may grow with it, one by which modules are called more often is taken.
+        """
+        if dim not in self._more:
+            runs = [(self.run(args), args) for args in _one_more(self.args, dim)]
+            taken = [each for each in runs if each[0].error is None] or runs
+            self._more[dim] = next((each for each in taken if self.whole.grown(each[0])), taken[0])
+        return self._more[dim]
 
     def rest(self) -> None:
         """Put all to rest."""
@@ -101,23 +135,25 @@ class Probe:
 
     def _find_resets(self, whole: _Run) -> None:
         unsure = unsure_resets(self.net)
-        kept = whole.kept if whole.error is None or self.x.dim() < 2 else self.run(self.x[0]).kept
+        kept = whole.kept
+        if whole.error is not None and self.x.dim() > 1:
+            kept = self.first_taken(_first_steps(self.args))[0].kept
         self.resets = tuple(name for name in unsure if name in kept and _keeps_parameters(self.net.get_submodule(name)))
 
-    def _carries(self, x: Tensor) -> bool:
+    def _carries(self, args: Arguments) -> bool:
         """Say whether a call goes on from where modules that we do not know were left by the one before.
 
         Raises:
             ValueError: it does so even after everything was put to rest.
         """
-        once, rested = self.run(x), self.run(x, again=self.rest)
+        once, rested = self.run(args), self.run(args, again=self.rest)
         if once.error is None and rested.error is None and not all(map(_equal, once.outputs, rested.outputs)):
             unknown = [name for name in self._unknown(rested) if name not in self.resets]
             name = (unknown or [""])[-1]
             what = "one whose modules are put to rest by reset_mem(), reset_states(), reset_state() or reset()"
             kind = type(self.net.get_submodule(name)).__name__
             raise ValueError(expected("net", what, f"a {kind}{f' in {name!r}' if name else ''} that keeps a state"))
-        return not once.same_values(self.run(x, again=self.rest_known))
+        return not once.same_values(self.run(args, again=self.rest_known))
 
     def _unknown(self, found: _Run) -> list[str]:
         return [name for name in found.kept if takes_one_step(self.net.get_submodule(name)) is None]
@@ -127,8 +163,8 @@ class Probe:
     def _step(self, whole: _Run) -> bool:
         if whole.error is not None:
             return self._step_of_first(whole.error)
-        carries = bool(self._unknown(whole)) and self._carries(self.x)
-        if any(whole.grown(self.run(_one_more(self.x, dim))) for dim in _first(self.x)):
+        carries = bool(self._unknown(whole)) and self._carries(self.args)
+        if any(whole.grown(self.more(dim)[0]) for dim in _first(self.x)):
             return False
         counts = self._counts(whole)
         if not counts:
@@ -143,10 +179,10 @@ class Probe:
     def _step_of_first(self, error: Exception) -> bool:
         """Say that a network takes one step a call which refuses a whole sequence, or raise what it raised."""
         if self.x.dim() > 1:
-            first = self.run(self.x[0])
+            first, args = self.first_taken(_first_steps(self.args))
             if first.error is None and (set(self._counts(first)) == {1}):
                 return True
-            if first.error is None and not self._counts(first) and self._unknown(first) and self._carries(self.x[0]):
+            if first.error is None and not self._counts(first) and self._unknown(first) and self._carries(args):
                 return True
         raise error
 
@@ -158,7 +194,8 @@ class Probe:
         """Say whether one time step of the input gives one answer for each example of the batch, if it can be told."""
         if self.x.dim() < 2:
             return False
-        first, more = self.run(self.x[0]), self.run(_one_more(self.x, 1)[0])
+        first, _ = self.first_taken(_first_steps(self.args))
+        more, _ = self.first_taken(step for args in _one_more(self.args, 1) for step in _first_steps(args))
         if first.error is not None or more.error is not None:
             return False
         return True if any(0 in _grown_dims(a, b) for a, b in zip(first.outputs, more.outputs, strict=False)) else None
@@ -190,13 +227,12 @@ class Probe:
 
     def _with_another_first(self, dim: int) -> tuple[_Run, _Run]:
         """Run on the input with one more entry along a dimension, and on the same with another first entry."""
-        x = _one_more(self.x, dim)  # so that there are others
+        one, (x, *others) = self.more(dim)  # so that there are other entries
         louder, flipped = x.clone(), x.clone()
         louder.select(dim, 0).add_(x.abs().max() + 1)
         flipped.select(dim, 0).neg_().add_(1)
-        other = self.run(louder)
-        # Packed layers take nothing but spikes.
-        return self.run(x), other if other.error is None else self.run(flipped)
+        other, _ = self.first_taken([(louder, *others), (flipped, *others)])  # packed layers take nothing but spikes
+        return one, other
 
     # ---- where time is in the outputs ------------------------------------------------------------------------
 
@@ -206,7 +242,7 @@ class Probe:
         sequences = [index for index, output in enumerate(whole.outputs) if output.dim() == 3]
         if not sequences:
             return 0  # what reads scores over time refuses such outputs
-        grown = [self.run(_one_more(self.x, dim)) for dim in _first(self.x)]
+        grown = [self.more(dim)[0] for dim in _first(self.x)]
         time_in = next((dim for dim, more in enumerate(grown) if more.error is None and whole.grown(more)), None)
         steps = set(whole.calls.values())
         found = {
@@ -243,7 +279,7 @@ class Probe:
         if not whole.outputs or whole.outputs[0].dim() != 2:
             return False
         for dim in _first(self.x):
-            more = self.run(_one_more(self.x, dim))
+            more, _ = self.more(dim)
             output = _output(more, 0)
             if output is not None and 0 in _grown_dims(whole.outputs[0], output):
                 return not whole.grown(more) and self._rows_apart(dim)
@@ -264,8 +300,36 @@ def _first(x: Tensor) -> range:
     return range(min(3, x.dim()))
 
 
-def _one_more(x: Tensor, dim: int) -> Tensor:
+def _one_more(args: Arguments, dim: int) -> Iterator[Arguments]:
+    """Yield arguments with one more entry along a dimension of the first, in each way in which others may grow with it.
+
+    A tensor may belong to the first one by the same dimension, by another of that size, or not at all. That it does not
+    comes last, as ``zip`` leaves out what one has too much; of a single entry it comes first, as that is repeated for
+    others.
+    """
+    x, *others = args
+    size = x.shape[dim]
+
+    def ways(other: Any) -> list[Any]:
+        dims = [each for each in range(other.dim()) if other.shape[each] == size] if isinstance(other, Tensor) else []
+        grown = [_longer(other, each) for each in sorted(dims, key=lambda each: each != dim)]
+        return [other, *grown] if size == 1 else [*grown, other]
+
+    for chosen in islice(product(*map(ways, others)), _MOST_WAYS):
+        yield (_longer(x, dim), *chosen)
+
+
+def _longer(x: Tensor, dim: int) -> Tensor:
     return torch.cat([x, x.narrow(dim, x.shape[dim] - 1, 1)], dim)
+
+
+def _first_steps(args: Arguments) -> Iterator[Arguments]:
+    """Yield the first entries of a sequence: of the first argument and all that are as long, or of that alone."""
+    x, *others = args
+    along = [isinstance(other, Tensor) and other.dim() > 0 and len(other) == len(x) for other in others]
+    if any(along):
+        yield (x[0], *(other[0] if goes else other for other, goes in zip(others, along, strict=True)))
+    yield (x[0], *others)
 
 
 def _grown_dims(one: Tensor, more: Tensor) -> tuple[int, ...]:

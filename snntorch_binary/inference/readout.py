@@ -68,7 +68,7 @@ def check_time_dim(time_dim: int | None, step: bool | None) -> int | None:
 
 def class_scores(
     net: nn.Module,
-    x: Tensor,
+    x: Tensor | tuple[Any, ...],
     readout: Readout = DEFAULT_READOUT,
     scale: float | None = None,
     step: bool | None = None,
@@ -80,7 +80,7 @@ def class_scores(
 
     Args:
         net: the network, as :func:`run` takes it.
-        x: its input.
+        x: its input, or a tuple of its arguments.
         readout: see :func:`logits`.
         scale: see :func:`logits`.
         step: whether a call is one time step; see :func:`run`.
@@ -93,7 +93,7 @@ def class_scores(
     return scores_as(form_of(net, x, step, time_dim), net, x, readout, scale)
 
 
-def scores_as(form: Form, net: nn.Module, x: Tensor, readout: Readout, scale: float | None) -> Tensor:
+def scores_as(form: Form, net: nn.Module, x: Any, readout: Readout, scale: float | None) -> Tensor:
     """Return class scores [B, C] of a network for a new sequence, as :func:`class_scores`, where its form is known."""
     return read_as(form, run_as(form, net, x), readout, scale)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.convert import SpikingNetwork
 from snntorch_binary.convert.foreign import load_adapters
 from snntorch_binary.graph.each_step import EachStep
+from snntorch_binary.inference.arguments import arguments_of, check_single
 from snntorch_binary.inference.find_form import form_of
 from snntorch_binary.inference.form import Form, begin
 from snntorch_binary.inference.kept_state import state_put_back as state_put_back
@@ -33,47 +33,34 @@ def _keeps_state(net: nn.Module) -> bool:
     return bool(getattr(net, "init_hidden", False)) or any(map(_keeps_state, net.children()))
 
 
-def check_input(x: Tensor) -> None:
-    """Refuse input that no network can answer.
-
-    Raises:
-        TypeError: the input is no tensor of floating-point numbers.
-        ValueError: it holds NaN or infinite values.
-    """
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        raise TypeError(
-            expected("x", "a floating-point tensor", x.dtype if isinstance(x, Tensor) else type(x).__name__)
-        )
-    if not bool(torch.isfinite(x).all()):
-        raise ValueError(expected("x", "finite", "NaN or infinite values"))
-
-
-def run(net: nn.Module, x: Tensor, step: bool | None = None) -> Any:
+def run(net: nn.Module, x: Any, step: bool | None = None) -> Any:
     """Return a network's output for a new sequence: its state is reset before, never after.
 
     Args:
         net: a network that takes a whole input at once (a loop inside ``forward``, or our time-first layers), or one
             time step at a time.
-        x: the input; [T, B, ...] for a stepwise network.
+        x: the input, or a tuple of arguments; [T, B, ...] for a stepwise network, which takes one.
         step: whether the network takes one time step at a time. By default what its layers are says so, or a few
             short runs (see ``snntorch_binary.inference.find_form``).
 
     Returns:
-        What ``net(x)`` returns; of a stepwise network the outputs stacked over time, [T, ...] each, in the structure in
-        which it returns them, without the state where that is an argument.
+        What ``net(x)`` returns, or ``net(*x)`` of a tuple; of a stepwise network the outputs stacked over time,
+        [T, ...] each, in the structure in which it returns them, without the state where that is an argument.
 
     Raises:
-        ValueError: a stepwise network got no time step, it cannot be told whether the network is one, or a module keeps
-            a state that nothing puts to rest.
+        ValueError: a stepwise network got no time step or several arguments, it cannot be told whether the network is
+            one, or a module keeps a state that nothing puts to rest.
     """
     return run_as(form_of(net, x, step, None if step is None else 0), net, x)  # time in the output does not matter
 
 
-def run_as(form: Form, net: nn.Module, x: Tensor) -> Any:
+def run_as(form: Form, net: nn.Module, x: Any) -> Any:
     """Return a network's output for a new sequence, as :func:`run`, where its form is known."""
     begin(net, form.resets)
     if not form.step:
-        return net(x)
+        return net(*arguments_of(x))
+    check_single(x)
+    (x,) = arguments_of(x)
     if x.dim() < 2 or x.shape[0] == 0:
         raise ValueError(expected("x", "of shape [T, B, ...] with T >= 1", tuple(x.shape)))
     if passes_state(net):

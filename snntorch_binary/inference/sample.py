@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from snntorch_binary.inference.arguments import check_input
 from snntorch_binary.inference.evaluated import evaluated
 from snntorch_binary.inference.kept_state import state_put_back
 from snntorch_binary.inference.norms import NormsOfDraws
 from snntorch_binary.inference.readout import Readout, class_scores
-from snntorch_binary.inference.run import check_input
 from snntorch_binary.inference.turns import taking_turns
 from snntorch_binary.inference.wrapped import answering
 from snntorch_binary.weights import require_binary_layers, sampled
@@ -20,7 +21,7 @@ from snntorch_binary.weights import require_binary_layers, sampled
 @torch.no_grad()
 def sample_scores(
     net: nn.Module,
-    x: Tensor,
+    x: Tensor | tuple[Any, ...],
     num_samples: int | None = None,
     *,
     readout: Readout | None = None,
@@ -37,7 +38,7 @@ def sample_scores(
 
     Args:
         net: a network with binary layers, as :func:`snntorch_binary.predict` takes it.
-        x: its input.
+        x: its input, or a tuple of its arguments, as there.
         num_samples: as in :func:`snntorch_binary.predict`.
         readout: as there.
         readout_scale: as there.
@@ -48,7 +49,7 @@ def sample_scores(
             has to give the same draws.
 
     Raises:
-        TypeError: x is not a floating-point tensor.
+        TypeError: x is no floating-point tensor and no tuple of arguments that begins with one.
         ValueError: an argument is out of its range, x is not finite, or the network has no binary layer.
 
     Example:

@@ -19,7 +19,7 @@ from snntorch_binary._errors import expected
 from snntorch_binary.checkpoint import FORMAT
 from snntorch_binary.convert import reset
 from snntorch_binary.inference.find_form import form_of
-from snntorch_binary.inference.norms import NormsOfDraws, norms_of, refit_norms_
+from snntorch_binary.inference.norms import NormsOfDraws, norms_of, refit_on
 from snntorch_binary.inference.readout import (
     DEFAULT_READOUT,
     Readout,
@@ -205,7 +205,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         if any(layer.rule.is_drawn for layer in layers):
             self._norms = (norms, self._weights_now())
         else:
-            refit_norms_(self.answering(norms.inputs[0])[0], norms.inputs, step=self.step)
+            refit_on(self.answering(norms.inputs[0])[0], norms.inputs, self.step)
 
     @property
     def norms(self) -> NormsOfDraws | None:
@@ -224,8 +224,9 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
     def forward(self, x: Tensor) -> Tensor:
         """Return scores [B, C] for a new sequence, with the weights in force."""
         net, step, time_dim = self.answering(x)
-        form = form_of(net, x, step, time_dim)
-        output = run_as(form, net, x)
+        args = (x,)  # one, whatever a loader makes
+        form = form_of(net, args, step, time_dim)
+        output = run_as(form, net, args)
         scale = self.readout_scale
         if self.training and self._learns_scale:
             self.readout_scale = self._scales.one_of(scale_of(form, output, self.readout))

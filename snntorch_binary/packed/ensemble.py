@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary.convert import reset
+from snntorch_binary.inference.arguments import arguments_of
 from snntorch_binary.inference.find_form import form_of
 from snntorch_binary.inference.form import Form
 from snntorch_binary.inference.predictions import Task, prediction_of
@@ -39,7 +40,8 @@ class PackedEnsemble(nn.Module):
             they were made of; ``None`` to find it out.
 
     Shape:
-        spikes, or :class:`SpikeBits` where the first layer takes them, -> class scores of the members [K, B, C].
+        spikes, or :class:`SpikeBits` where the first layer takes them, or a tuple of the network's arguments, as in the
+        sample that it was packed with -> class scores of the members [K, B, C].
 
     Example:
         >>> import torch, snntorch_binary as sb
@@ -75,22 +77,24 @@ class PackedEnsemble(nn.Module):
         self.scored = scored
 
     @torch.no_grad()
-    def forward(self, x: Tensor | SpikeBits) -> Tensor:
+    def forward(self, x: Tensor | SpikeBits | tuple[Any, ...]) -> Tensor:
         """Return the class scores of each member, [K, B, C]."""
         if not isinstance(self.net, nn.ModuleList):
-            outputs = self.net(x).unbind(0)
+            outputs = self.net(*arguments_of(x)).unbind(0)
             return torch.stack([logits(output, self.readout, self.readout_scale) for output in outputs])
         form = self._form(x)
-        return torch.stack([scores_as(form, member, x, self.readout, self.readout_scale) for member in self.net])  # type: ignore[arg-type]
+        return torch.stack([scores_as(form, member, x, self.readout, self.readout_scale) for member in self.net])
 
-    def _form(self, x: Tensor | SpikeBits) -> Form:
+    def _form(self, x: Tensor | SpikeBits | tuple[Any, ...]) -> Form:
         """Return the form of the members."""
         if self.scored is not None:
             return Form(False, self.time_dim, scored=self.scored)
         return form_of(self.net[0], x, self.step, self.time_dim)
 
     @torch.no_grad()
-    def predict(self, x: Tensor | SpikeBits, task: Task | None = None, noise: float | Tensor = 0.0) -> Any:
+    def predict(
+        self, x: Tensor | SpikeBits | tuple[Any, ...], task: Task | None = None, noise: float | Tensor = 0.0
+    ) -> Any:
         """Return the ensemble's answer and its uncertainty; see :meth:`snntorch_binary.Ensemble.predict`."""
         prediction = prediction_of(self.task if task is None else task, self(x), noise=noise)
         reset(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.graph.network import check_sizes
+from snntorch_binary.graph.network import check_fixed, check_sizes
 from snntorch_binary.graph.tree import mapped
 from snntorch_binary.kernels.engine import compiled
 from snntorch_binary.packed.chains import CHAIN, Chain, chains_of, instruction_of, run_plainly
@@ -30,6 +31,7 @@ class PackedGraph(nn.Module):
 
     Attributes:
         report: what has become of each binary layer, by its name in the network before.
+        fixed_arguments: arguments that are no tensors, by place: it is called with them, equal to those of the sample.
     """
 
     as_recorded = True
@@ -41,6 +43,7 @@ class PackedGraph(nn.Module):
         super().__init__()
         self.instructions, self.output = instructions, output
         self.report: dict[str, str] = {}
+        self.fixed_arguments: dict[int, Any] = {}
         for name, module in modules.items():
             self.add_module(name, module)
         for name, tensor in tensors.items():
@@ -48,10 +51,13 @@ class PackedGraph(nn.Module):
         self._kept_plan: _Plan | None = None
 
     @torch.no_grad()
-    def forward(self, *inputs: Any) -> Any:  # noqa: D102  # the class says it
-        wanted = sum(instruction.kind == "input" for instruction in self.instructions)
-        if len(inputs) != wanted:
-            raise ValueError(expected("inputs", f"{wanted} of them", len(inputs)))
+    def forward(self, *args: Any) -> Any:  # noqa: D102  # the class says it
+        wanted = sum(instruction.kind == "input" for instruction in self.instructions) + len(self.fixed_arguments)
+        if len(args) != wanted:
+            raise ValueError(expected("inputs", f"{wanted} of them", len(args)))
+        for place, fixed in self.fixed_arguments.items():
+            check_fixed(args[place], fixed)
+        inputs = tuple(value for place, value in enumerate(args) if place not in self.fixed_arguments)
         plan = self._plan(chained=compiled("packed_maps") is not None)
         values: dict[int, Any] = {}
         for index, instruction in plan.instructions.items():
@@ -136,6 +142,14 @@ class _Plan:
         plan = {index: each for index, each in enumerate(graph.instructions) if index in chains or index not in inside}
         plan |= {index: instruction_of(chain) for index, chain in chains.items()}
         return _Plan(plan, chains, last_uses(plan, graph.output), modules)
+
+
+def with_fixed(graph: PackedGraph, tensors: Iterable[Any]) -> tuple[Any, ...]:
+    """Return what a graph is called with that gets some tensors."""
+    args = list(tensors)
+    for place, value in sorted(graph.fixed_arguments.items()):
+        args.insert(place, value)
+    return tuple(args)
 
 
 def is_reserved(name: str) -> bool:

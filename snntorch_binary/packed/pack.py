@@ -8,13 +8,14 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.convert.copies import copy_model
-from snntorch_binary.fuse import fuse, takes_steps
+from snntorch_binary.fuse import check_sample, fuse, takes_steps
 from snntorch_binary.graph.network import GraphNetwork
 from snntorch_binary.graph.samples import are_spikes
+from snntorch_binary.inference.arguments import check_single
 from snntorch_binary.inference.ensemble import Ensemble
 from snntorch_binary.inference.find_form import form_of
 from snntorch_binary.inference.run import is_stepwise
@@ -57,7 +58,8 @@ def pack(net: nn.Module, sample: Any = None, *, real_input: Collection[str] = ()
             for a draw; a :class:`snntorch_binary.learning.LocalNetwork`, whose last readout becomes a packed layer; or
             an :class:`snntorch_binary.Ensemble`, whose members are computed together where they are sequences of such
             layers and neurons.
-        sample: an input as ``fuse`` takes it, to pack a network of any form, or an ensemble of such.
+        sample: an input as ``fuse`` takes it, or a tuple of arguments, to pack a network of any form, or an ensemble of
+            such. What is packed is called with as many; those that are no tensors must equal the sample's.
         real_input: names of layers that get real numbers where nothing in the network says so: a first layer that is
             shown pixels. They hold one bit per weight and multiply.
 
@@ -177,9 +179,10 @@ def _pack_ensemble(ensemble: Ensemble, real_input: Collection[str]) -> PackedEns
 
 def _pack_as_graphs(ensemble: Ensemble, sample: Any, real_input: Collection[str]) -> PackedEnsemble:
     """Pack members of any form, each as its graph over time."""
-    if not isinstance(sample, Tensor):
-        raise TypeError(expected("sample", "a tensor, as the ensemble takes it", type(sample).__name__))
+    check_sample(sample)
     form = form_of(ensemble.members[0], sample, ensemble.step, ensemble.time_dim)
+    if form.step:
+        check_single(sample, "sample")
     first, *others = graphs_of(ensemble.members, sample, form)
     graphs = [_packed(first, sample, real_input)]
     graphs += [_packed_graph(graph, are_spikes(sample), real_input) for graph in others]

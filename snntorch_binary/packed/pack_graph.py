@@ -57,7 +57,7 @@ def pack_graph(network: GraphNetwork, spiking_inputs: list[bool], real_input: se
     if not any(isinstance(module, PackedLayer) for module in packed.modules()):
         what = "a network with a binary Linear or Conv layer that can be packed"
         raise ValueError(expected("net", what, f"a {network.name}"))
-    packed.report = writer.report
+    packed.report, packed.fixed_arguments = writer.report, network.fixed_arguments()
     return packed.eval()
 
 

@@ -29,7 +29,7 @@ def graph_of(net: nn.Module, sample: Any, step: bool | None = None) -> GraphNetw
         return as_graph(net, sample, step, learns=False)
 
 
-def graphs_of(members: Iterable[nn.Module], sample: Tensor, form: Form) -> list[GraphNetwork]:
+def graphs_of(members: Iterable[nn.Module], sample: Any, form: Form) -> list[GraphNetwork]:
     """Return the graph of each member: that of the first with other weights, where it is that of the member, too."""
     first, *others = members
     graph = graph_of(first, sample, form.step)
@@ -44,12 +44,13 @@ def graphs_of(members: Iterable[nn.Module], sample: Tensor, form: Form) -> list[
 
 
 @torch.no_grad()
-def _answers_as(graph: GraphNetwork, member: nn.Module, sample: Tensor, form: Form) -> bool:
+def _answers_as(graph: GraphNetwork, member: nn.Module, sample: Any, form: Form) -> bool:
     """Say whether a graph is that of a member: a number that is read off a tensor is part of the graph, too."""
-    devices = [sample.device.index] if sample.device.type == "cuda" else []
+    tensors = [leaf for leaf in leaves(sample) if isinstance(leaf, Tensor)]
+    devices = {tensor.device.index for tensor in tensors if tensor.device.type == "cuda"}
     with torch.random.fork_rng(devices):
         before = leaves(run_as(form, copy_model(member), sample))
-        answer = leaves(copy_model(graph).graph_answer(sample))
+        answer = leaves(copy_model(graph).graph_answer(*tensors))
     return len(answer) == len(before) and all(map(_close, answer, before))
 
 

@@ -133,7 +133,9 @@ def test_bad_data():
     before = copy.deepcopy(net.state_dict())
     with pytest.raises(ValueError, match=r"^Expected argument `data` to be at least one input, but got none\.$"):
         refit_norms_(net, [])
-    with pytest.raises(TypeError, match=r"^Expected argument `x` to be a floating-point tensor, but got str\.$"):
+    with pytest.raises(
+        TypeError, match=r"^Expected argument `x` to be a floating-point tensor, or a tuple .*, but got str\.$"
+    ):
         refit_norms_(net, ["a"])
     with pytest.raises(ValueError, match=r"^Expected argument `x` to be finite"):
         refit_norms_(net, [x, x / 0])

@@ -254,7 +254,11 @@ def test_input_that_is_not_finite(value, net, x):
             TypeError,
             "`x` to be a floating-point tensor, but got torch.int64",
         ),
-        ({"x": [[1.0]]}, TypeError, "`x` to be a floating-point tensor, but got list"),
+        (
+            {"x": [[1.0]]},
+            TypeError,
+            "`x` to be a floating-point tensor, or a tuple of arguments that begins with one, but got list",
+        ),
     ],
 )
 def test_bad_arguments(arguments, error, message, net, x):

@@ -102,8 +102,8 @@ def test_other_arguments(path):
     assert {member.report["fc1"] for member in packed.net} == {"1 bit a weight, multiplies real numbers"}
     sb.save_packed(packed, path)
     assert torch.equal(sb.load_packed(path)(x), ensemble(x))
-    with pytest.raises(TypeError, match="`sample` to be a tensor, as the ensemble takes it, but got tuple"):
-        sb.pack(ensemble, (x, x))
+    with pytest.raises(TypeError, match="`sample` to be a tensor, or a tuple of arguments that begins with one"):
+        sb.pack(ensemble, [x, x])
     with pytest.raises(ValueError, match="names of binary layers, of fc1, fc2"):
         sb.pack(ensemble, x, real_input=["lif1"])
 

@@ -271,7 +271,7 @@ def test_versions(path):
     sb.save_packed(sb.pack(ensemble_of()), path)
     tensors, metadata = parts(path)
     for version, error, message in (
-        ("4", PackedFileVersionError, "has version 4 of the format, and this package reads up to 3: update it"),
+        ("5", PackedFileVersionError, "has version 5 of the format, and this package reads up to 4: update it"),
         ("0", PackedFileError, "no version 0"),
         ("-1", PackedFileError, "version is no number"),
         ("1e9", PackedFileError, "version is no number"),

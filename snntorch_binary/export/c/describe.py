@@ -22,7 +22,7 @@ from snntorch_binary.inference.readout import are_spikes
 from snntorch_binary.inference.structure import tensors_in_order
 from snntorch_binary.nn.time_first import TimeFirst
 from snntorch_binary.packed.ensemble import PackedEnsemble
-from snntorch_binary.packed.graph import PackedGraph
+from snntorch_binary.packed.graph import PackedGraph, with_fixed
 from snntorch_binary.packed.layer import PackedLayer
 from snntorch_binary.packed.spikes import SpikeBits
 
@@ -94,7 +94,7 @@ def _densities(packed: nn.Module, sample: Tensor) -> dict[PackedLayer, float]:
     layers = [module for module in packed.modules() if isinstance(module, PackedLayer)]
     hooks = [layer.register_forward_pre_hook(look) for layer in layers]
     try:
-        packed(sample)
+        _answer(packed, sample)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise ValueError(
             f"{expected('sample', 'an input as the network takes it', [*sample.shape])} ({in_one_line(error)})"
@@ -103,6 +103,13 @@ def _densities(packed: nn.Module, sample: Tensor) -> dict[PackedLayer, float]:
         for hook in hooks:
             hook.remove()
     return found
+
+
+def _answer(packed: nn.Module, x: Tensor) -> Any:
+    """Return what a packed network answers to an input, its other arguments as when it was packed."""
+    first = packed.net[0] if isinstance(packed, PackedEnsemble) else packed
+    args = with_fixed(first, [x]) if isinstance(first, PackedGraph) else (x,)
+    return packed(args) if isinstance(packed, PackedEnsemble) else packed(*args)
 
 
 def _members(packed: nn.Module) -> list[nn.Module]:
@@ -159,7 +166,7 @@ def _shown_numbers(net: nn.Module) -> bool:
 
 def _were_spikes(net: nn.Module, x: Tensor | None) -> bool:
     """Say whether what a network returns first was nothing but spikes, for which it is read by counts in Python."""
-    return isinstance(net, PackedGraph) and x is not None and are_spikes(tensors_in_order(net(x))[0])
+    return isinstance(net, PackedGraph) and x is not None and are_spikes(tensors_in_order(_answer(net, x))[0])
 
 
 def _reading(output: Any, readout: str, scale: float | None, were_spikes: Callable[[], bool]) -> Reading:

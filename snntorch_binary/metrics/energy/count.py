@@ -70,7 +70,7 @@ def energy(net: nn.Module, x: Tensor | SpikeBits, *, step: bool | None = None, b
     step = _step(net, x, step)
     meter = Meter(net)
     with _evaluated(net), state_put_back(net), meter.attached(), torch.no_grad():
-        output = run(net, x, step)  # type: ignore[arg-type]
+        output = run(net, x, step)
     if not any(tally.weights for tally in meter.tallies.values()):
         raise ValueError(expected("net", "a network that calls Linear or Conv layers", type(net).__name__))
     size = _batch_size(x, output, batch_size)

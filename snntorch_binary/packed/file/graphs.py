@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -31,13 +32,24 @@ def graph_to_entry(graph: PackedGraph, path: str, tensors: Tensors, write: Write
         if not tensor.is_floating_point() and tensor.dim() > 0:  # one number counts as a real one
             raise TypeError(f"A packed file cannot hold a tensor of {tensor.dtype} ({inside}{name}).")
         tensors[f"{inside}{name}"] = tensor.detach().to(torch.float32).clone()
-    return {
+    values = {
         "instructions": [[each.kind, each.name, _plain(each.args), _plain(each.kwargs)] for each in graph.instructions],
         "output": _plain(graph.output),
         "tensors": [name for name, _ in graph.named_buffers(recurse=False)],
         "modules": [[name, write(child, inside + name, tensors)] for name, child in graph.named_children()],
         "report": graph.report,
     }
+    if graph.fixed_arguments:
+        values["fixed_arguments"] = [[place, _checked(value)] for place, value in graph.fixed_arguments.items()]
+    return values
+
+
+def _checked(value: Any) -> Any:
+    """Return an argument of a network as it is, which has to be plain."""
+    if not _is_fixed(value) or (isinstance(value, float) and not math.isfinite(value)):
+        got = repr(value) if isinstance(value, float) else f"a {type(value).__name__}"
+        raise TypeError(f"A packed file cannot hold {got} among the arguments of a network.")
+    return value
 
 
 def graph_of(entry: Entry, read: Read) -> PackedGraph:
@@ -68,10 +80,27 @@ def graph_of(entry: Entry, read: Read) -> PackedGraph:
     instructions, output = made[id(items)]
     _check_bits(entry, instructions, output, modules)
     graph = PackedGraph(instructions, output, modules, tensors)
+    graph.fixed_arguments = _fixed_arguments(entry, sum(each.kind == "input" for each in instructions))
     report = entry.values.get("report")
     if isinstance(report, dict) and all(isinstance(text, str) for pair in report.items() for text in pair):
         graph.report = report
     return graph
+
+
+def _fixed_arguments(entry: Entry, num_inputs: int) -> dict[int, Any]:
+    pairs = entry.values.get("fixed_arguments", [])
+    found: dict[int, Any] = {}
+    for pair in pairs if isinstance(pairs, list) else [None]:
+        place, value = pair if isinstance(pair, list) and len(pair) == 2 else (-1, None)
+        among = type(place) is int and 0 <= place < num_inputs + len(pairs or ())
+        if not among or place in found or not _is_fixed(value):
+            raise entry.error("fixed_arguments", "a list of pairs of a place of its own and a plain value")
+        found[place] = value
+    return found
+
+
+def _is_fixed(value: Any) -> bool:
+    return value is None or type(value) in (bool, int, float, str)
 
 
 def _program(entry: Entry, items: list[Any], modules: Any, tensors: Any) -> tuple[list[Instruction], Any]:

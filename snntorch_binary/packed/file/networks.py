@@ -41,6 +41,8 @@ def read(entry: Entry) -> nn.Module:
 
 def version_of(network: nn.Module) -> int:
     """Return the first version of the format that has all modules of a network."""
+    if any(isinstance(module, PackedGraph) and module.fixed_arguments for module in network.modules()):
+        return 4
     later = (PackedGraph, *(kind for kind, *_ in STOCK.values()))
     if any(type(module) in later for module in network.modules()):
         return 3

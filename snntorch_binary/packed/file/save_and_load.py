@@ -19,10 +19,11 @@ from snntorch_binary.packed.graph import PackedGraph
 from snntorch_binary.packed.layer import PackedLayer
 
 FORMAT = "snntorch_binary.packed"
-VERSION = 3
+VERSION = 4
 """Version 2 has layers of real numbers, ``Refractory``, ``SynapticTrace`` and ``SkipSteps`` beside version 1.
 
-Version 3 has networks of any form: graphs over time, and torch's layers in them.
+Version 3 has networks of any form: graphs over time, and torch's layers in them. Version 4 has arguments of such that
+are no tensors.
 """
 
 _TYPES = {"U8": torch.uint8, "F32": torch.float32}
