@@ -17,6 +17,7 @@ from snntorch_binary.inference.evaluated import evaluated
 from snntorch_binary.inference.kept_state import state_put_back
 from snntorch_binary.inference.run import run
 
+_DATA = "inputs, or batches of them or of (inputs, ...)"
 MOST_BATCHES = 50
 """So many batches of data are used: statistics of a few thousand examples are as good as those of all."""
 
@@ -194,8 +195,13 @@ def _from_nothing(net: nn.Module) -> Iterator[None]:
 
 
 def _inputs(data: Tensor | Iterable[Any]) -> list[Any]:
+    if not isinstance(data, (Tensor, Iterable)) or isinstance(data, (str, bytes, Mapping)):
+        raise TypeError(expected("data", _DATA, type(data).__name__))
     batches = [data] if isinstance(data, Tensor) else islice(data, MOST_BATCHES)
-    found = [batch[0] if isinstance(batch, (tuple, list)) else batch for batch in batches]
+    found = [batch[0] if isinstance(batch, (tuple, list)) and batch else batch for batch in batches]
     if not found:
         raise ValueError(expected("data", "at least one input", "none"))
+    for x in found:
+        if not isinstance(x, (Tensor, tuple, list)):
+            raise TypeError(expected("data", _DATA, f"batches of a {type(x).__name__}"))
     return [tuple(x) if isinstance(x, list) else x for x in found]  # torch's loaders make lists of tuples

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -154,19 +154,36 @@ def prediction_of(
 
     Raises:
         ValueError: the task is unknown, or has to be given: a network with one output says a class by its sign, a label
-            or a real value.
+            or a real value; or the noise is out of its range, or given where values are not real.
     """
     if task is None and samples.shape[-1] == 1:
         what = "'real' (a value), 'labels' (yes or no) or 'classes' (two, by its sign) for a network with one output"
         raise ValueError(expected("task", what, None))
     if task not in (None, *TASKS):
         raise ValueError(expected("task", f"one of {', '.join(TASKS)}", repr(task)))
+    _check_noise(task, noise, samples.shape[2:])
     if task == "real":
         return RealPrediction(samples, mode, noise)
     if task == "labels":
         return LabelPrediction(samples.sigmoid(), None if mode is None else mode.sigmoid())
     _warn_of_probabilities(samples)
     return Prediction(class_probabilities(samples), None if mode is None else class_probabilities(mode))
+
+
+def _check_noise(task: Task | None, noise: Any, form: torch.Size) -> None:
+    """Refuse a noise that is no standard deviation of values [..., *form]."""
+    number = isinstance(noise, (int, float)) and not isinstance(noise, bool)
+    if not (number or isinstance(noise, Tensor)):
+        raise ValueError(expected("noise", "a number or a tensor", type(noise).__name__))
+    deviation = torch.as_tensor(noise)
+    if not bool((deviation >= 0).all() & deviation.isfinite().all()):
+        raise ValueError(expected("noise", "finite numbers of at least 0", noise))
+    trailing = form[len(form) - deviation.dim() :] if deviation.dim() <= len(form) else None
+    if trailing is None or any(own not in (1, size) for own, size in zip(deviation.shape, trailing, strict=True)):
+        what = f"one number, or of shape {tuple(form)} as a value"
+        raise ValueError(expected("noise", what, f"shape {tuple(deviation.shape)}"))
+    if task != "real" and bool(deviation.any()):
+        raise ValueError(expected("noise", "0 where the task is not 'real'", noise))
 
 
 def _warn_of_probabilities(scores: Tensor) -> None:

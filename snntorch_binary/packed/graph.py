@@ -17,7 +17,7 @@ from snntorch_binary.packed.chains import CHAIN, Chain, chains_of, instruction_o
 from snntorch_binary.packed.firing import Firing
 from snntorch_binary.packed.instructions import Instruction, Ref, last_uses
 from snntorch_binary.packed.lazy_spikes import LazySpikes, on_bits
-from snntorch_binary.packed.operations import FUNCTIONS
+from snntorch_binary.packed.operations import FUNCTIONS, check_cost
 
 
 class PackedGraph(nn.Module):
@@ -111,6 +111,7 @@ class PackedGraph(nn.Module):
             return self._modules[name]
         if kind == "invoke":
             return self._modules[name](*args, **kwargs)  # type: ignore[misc]  # a module
+        check_cost(name, args, kwargs)
         if kind == "method":
             # Of a packed convolution's currents the channels are last in memory, which no view puts in another shape.
             as_torch = name == "view" and isinstance(args[0], Tensor) and not args[0].is_contiguous()

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from snntorch_binary.graph import operations, running
 from snntorch_binary.graph.over_time import KNOWN_OPERATIONS
+from snntorch_binary.graph.tree import leaves
 
 MOST_NUMBERS = 2**28
 """The largest tensor that an operation may make of nothing, such as the zeros that a loop begins with."""
@@ -74,6 +76,32 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "getattr": _attribute,
 }
 """Functions by name."""
+
+_REPEATING = ("repeat", "tile", "expand", "broadcast_to", "repeat_interleave")
+_LARGEST_NUMBER, _LARGEST_POWER, _LONGEST_LIST = 2**53, 64, 2**16
+
+
+def check_cost(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Refuse to make of a tensor, of whole numbers or of a list what has no end: a file may ask for it.
+
+    Raises:
+        ValueError: it would be too much.
+    """
+    first, others = (args[0] if args else None), leaves((args[1:], kwargs))
+    numbers = [abs(number) for number in others if isinstance(number, int)]
+    if isinstance(first, Tensor):
+        made = math.prod(max(number, 1) for number in numbers) if name in _REPEATING else 0
+        too_much = made * (1 if name in ("expand", "broadcast_to") else max(first.numel(), 1)) > MOST_NUMBERS
+    elif isinstance(first, int) and "pow" in name:
+        too_much = abs(first) > _LARGEST_NUMBER or any(number > _LARGEST_POWER for number in numbers)
+    elif any(isinstance(each, (list, tuple, str)) for each in (first, *args[1:])) and "mul" in name:
+        lengths = [len(each) for each in args if isinstance(each, (list, tuple, str))]
+        too_much = max(lengths) * max([abs(each) for each in args if isinstance(each, int)], default=1) > _LONGEST_LIST
+    else:
+        too_much = isinstance(first, int) and max(abs(first), *numbers, 0) > _LARGEST_NUMBER
+    if too_much:
+        raise ValueError(f"{name} asks for more than {MOST_NUMBERS} numbers, or for a number too large to count.")
+
 
 METHODS = {name for name in KNOWN_OPERATIONS if hasattr(torch.Tensor, name)} | {"size", "dim", "__getitem__", "flip"}
 """Methods of tensors that may be called."""

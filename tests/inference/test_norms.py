@@ -133,10 +133,16 @@ def test_bad_data():
     before = copy.deepcopy(net.state_dict())
     with pytest.raises(ValueError, match=r"^Expected argument `data` to be at least one input, but got none\.$"):
         refit_norms_(net, [])
-    with pytest.raises(
-        TypeError, match=r"^Expected argument `x` to be a floating-point tensor, or a tuple .*, but got str\.$"
+    for data, said in (
+        (["a"], "batches of a str"),
+        ([{"x": x}], "batches of a dict"),
+        (None, "NoneType"),
+        ("ab", "str"),
     ):
-        refit_norms_(net, ["a"])
+        with pytest.raises(
+            TypeError, match=rf"^Expected argument `data` to be inputs, or batches .*, but got {said}\.$"
+        ):
+            refit_norms_(net, data)
     with pytest.raises(ValueError, match=r"^Expected argument `x` to be finite"):
         refit_norms_(net, [x, x / 0])
     for name, value in net.state_dict().items():

@@ -8,6 +8,7 @@ from torch import nn
 
 import snntorch_binary as sb
 from snntorch_binary.inference import Prediction, RealPrediction
+from snntorch_binary.inference.predictions import prediction_of
 
 T, B, IN, C = 6, 4, 12, 3
 
@@ -104,3 +105,30 @@ def test_a_module_knows_its_task():
         ensemble = sb.Ensemble(module)
         assert type(ensemble.predict(x)) is kind
         assert type(sb.pack(ensemble, real_input=["0"]).predict(x)) is kind
+
+
+@pytest.mark.parametrize(
+    ("noise", "said"),
+    [
+        (-1.0, "finite numbers of at least 0"),
+        (float("nan"), "finite numbers of at least 0"),
+        (torch.tensor([0.1, -0.1, 0.1]), "finite numbers of at least 0"),
+        (torch.ones(2), r"one number, or of shape \(3,\) as a value, but got shape \(2,\)"),
+        (torch.ones(4, 3), r"one number, or of shape \(3,\) as a value"),
+        ("0.1", "a number or a tensor, but got str"),
+        (True, "a number or a tensor, but got bool"),
+    ],
+)
+def test_noise_that_is_no_deviation(noise, said):
+    with pytest.raises(ValueError, match=rf"^Expected argument `noise` to be {said}"):
+        prediction_of("real", torch.rand(5, 4, 3), noise=noise)
+
+
+def test_noise_of_each_value_and_of_none():
+    noise = torch.tensor([0.1, 0.2, 0.3])
+    found = prediction_of("real", torch.zeros(5, 4, 3), noise=noise)
+    assert torch.allclose(found.std, noise.expand(4, 3))
+    for task in ("classes", "labels", None):
+        prediction_of(task, torch.rand(5, 4, 3), noise=0.0)
+        with pytest.raises(ValueError, match=r"^Expected argument `noise` to be 0 where the task is not 'real'"):
+            prediction_of(task, torch.rand(5, 4, 3), noise=0.3)

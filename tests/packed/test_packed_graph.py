@@ -454,9 +454,29 @@ def test_damaged_graphs_are_refused(file, change, message):
         sb.load_packed(path)
 
 
-def test_a_graph_that_asks_for_much_is_refused_when_it_runs(file):
+ASKING_FOR_MUCH = {
+    "zeros": [["function", "zeros", {"tuple": [2**24, 2**24]}, {"dict": []}]],
+    "a power": [["method", "__pow__", {"tuple": [7, 2**24]}, {"dict": []}]],
+    "a power of a large number": [
+        ["function", "mul", {"tuple": [2**23, 2**23]}, {"dict": []}],
+        ["function", "mul", {"tuple": [{"ref": -1}, 2**23]}, {"dict": []}],
+        ["function", "mul", {"tuple": [{"ref": -1}, 2**23]}, {"dict": []}],
+    ],
+    "a long list": [["function", "mul", {"tuple": [[0, 0], 2**24]}, {"dict": []}]],
+    "a long list, the other way round": [["function", "mul", {"tuple": [2**24, [0, 0]]}, {"dict": []}]],
+    "repeats": [["method", "repeat", {"tuple": [{"ref": 0}, 2**12, 2**12, 2**12]}, {"dict": []}]],
+    "an expansion": [["method", "expand", {"tuple": [{"ref": 0}, 2**20, 2, 2, 2**20]}, {"dict": []}]],
+    "tiles": [["function", "tile", {"tuple": [{"ref": 0}]}, {"dict": [["dims", [2**20, 2**20]]]}]],
+}
+
+
+@pytest.mark.parametrize("asked", ASKING_FOR_MUCH.values(), ids=ASKING_FOR_MUCH)
+def test_a_graph_that_asks_for_much_is_refused_when_it_runs(file, asked):
     def change(structure):
-        structure["instructions"].append(["function", "zeros", {"tuple": [2**24, 2**24]}, {"dict": []}])
+        for kind, name, args, kwargs in asked:
+            last = {"ref": len(structure["instructions"]) - 1}
+            numbers = [last if number == {"ref": -1} else number for number in args["tuple"]]
+            structure["instructions"].append([kind, name, {"tuple": numbers}, kwargs])
 
     loaded = sb.load_packed(file(change))
     with pytest.raises(ValueError, match="asks for more than"):
