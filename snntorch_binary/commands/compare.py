@@ -81,7 +81,9 @@ def add_to(commands: Any) -> None:
         metavar="K",
         help="cross-validate with K folds (default: 5 for poker-dvs and for all classes of nmnist)",
     )
-    parser.add_argument("--jobs", type=int, metavar="N", help="runs that are trained at once (default: half the cores)")
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="runs that are trained at once (default: half the cores, both of two)"
+    )
     parser.add_argument(
         "--no-fuse",
         action="store_true",

@@ -229,8 +229,9 @@ def _listen(queue: Any, progress: RunsProgress) -> None:
 
 
 def default_jobs() -> int:
-    """Return half the number of cores, at least one."""
-    return max(1, (os.cpu_count() or 1) // 2)
+    """Return half the number of cores, and both of two."""
+    cores = os.cpu_count() or 1
+    return max(min(cores, 2), cores // 2)
 
 
 def check_jobs(jobs: int, sent: object = None) -> None:

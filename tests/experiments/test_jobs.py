@@ -122,8 +122,10 @@ def test_a_killed_process_is_one_sentence_and_its_run_continues(here, capsys):
     assert_same(one, two)
 
 
-def test_how_many():
-    assert default_jobs() == 1  # as the conftest says; else half the cores
+def test_how_many(monkeypatch):
+    for cores, jobs in ((None, 1), (1, 1), (2, 2), (3, 2), (4, 2), (16, 8)):
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        assert default_jobs() == jobs
     for wrong in (0, -1, 1.5, True, "2"):
         with pytest.raises(ValueError, match="Expected argument `jobs` to be a positive integer"):
             check_jobs(wrong, None)
