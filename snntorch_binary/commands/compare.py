@@ -82,7 +82,7 @@ def add_to(commands: Any) -> None:
         help="cross-validate with K folds (default: 5 for poker-dvs and for all classes of nmnist)",
     )
     parser.add_argument(
-        "--jobs", type=int, metavar="N", help="runs that are trained at once (default: half the cores, both of two)"
+        "--jobs", type=int, metavar="N", help="runs that are trained at once (default: half the cores; 2 of 2)"
     )
     parser.add_argument(
         "--no-fuse",

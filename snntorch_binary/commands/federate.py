@@ -40,7 +40,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds in place of the file's")
     parser.add_argument("--engine", choices=("in-process", "ray"), help="what runs the clients (default: in-process)")
     parser.add_argument(
-        "--jobs", type=int, metavar="N", help="runs under way at once (default: half the cores, both of two)"
+        "--jobs", type=int, metavar="N", help="runs under way at once (default: half the cores; 2 of 2)"
     )
     parser.add_argument("--limit-per-class", type=int, metavar="N", help="at most N examples of each class and part")
     parser.set_defaults(run=run_command)
