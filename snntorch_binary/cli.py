@@ -132,7 +132,4 @@ def _run_lightning(arguments: list[str]) -> None:
     require_extras("lightning")
     from snntorch_binary.experiments.fit.command import run
 
-    given = {word.split("=")[0] for word in arguments}
-    if arguments[0] != "fit" and not given & {"--ckpt_path", "--help", "-h", "--print_config"}:
-        print("snntorch-binary: without --ckpt_path this is a network that has not been trained.", file=sys.stderr)
     run(arguments, _LIGHTNING_COMMANDS)

@@ -287,7 +287,7 @@ def test_scores_of_a_checkpoint(command, trained, capsys):
 def test_measuring_a_network_that_was_not_trained_is_said(capsys):
     code, _, error = run("test", "--config", "digits-bayes", capsys=capsys)
     assert code == 0
-    assert error.startswith("snntorch-binary: without --ckpt_path this is a network that has not been trained.")
+    assert error.startswith("snntorch-binary: note: without --ckpt_path this is a network that has not been trained.")
 
 
 def test_fit_goes_on_from_a_checkpoint(trained, capsys):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from snntorch_binary._errors import expected
@@ -21,7 +20,7 @@ def check_input(x: Any) -> None:
     Raises:
         TypeError: the input is no tensor of floating-point numbers, and no tuple of arguments that begins with one; or
             another argument is neither a tensor nor a number, a word or ``None``.
-        ValueError: there are NaN or infinite values in a tensor.
+        ValueError: there are NaN or infinite values in the first tensor, or NaN in another.
     """
     args = arguments_of(x)
     first = args[0] if args else None
@@ -36,7 +35,8 @@ def check_input(x: Any) -> None:
     for place, value in enumerate(args):
         name = f"x[{place}]" if len(args) > 1 else "x"
         if isinstance(value, Tensor):
-            if not bool(torch.isfinite(value).all()):
+            wrong = ~value.isfinite() if place == 0 else value.isnan()  # a mask of attention is infinite
+            if bool(wrong.any()):
                 raise ValueError(expected(name, "finite", "NaN or infinite values"))
         elif value is not None and not isinstance(value, (int, float, str)):
             raise TypeError(expected(name, "a tensor, a number, a word or None", _kind(value)))

@@ -69,9 +69,13 @@ def _kinds(args: tuple[Any, ...]) -> tuple[Any, ...]:
         return (args[0].dim(),)
     sizes: dict[int, int] = {1: 0}
     return tuple(
-        tuple(sizes.setdefault(size, len(sizes)) for size in arg.shape) if isinstance(arg, Tensor) else repr(arg)
+        tuple(sizes.setdefault(size, len(sizes)) for size in arg.shape) if isinstance(arg, Tensor) else _kind(arg)
         for arg in args
     )
+
+
+def _kind(value: Any) -> str:
+    return "float" if isinstance(value, float) else repr(value)  # whole numbers may be numbers of steps
 
 
 def known_step(net: nn.Module) -> bool | None:

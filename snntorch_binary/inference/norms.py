@@ -195,7 +195,8 @@ def _from_nothing(net: nn.Module) -> Iterator[None]:
 
 
 def _inputs(data: Tensor | Iterable[Any]) -> list[Any]:
-    if not isinstance(data, (Tensor, Iterable)) or isinstance(data, (str, bytes, Mapping)):
+    goes_through = isinstance(data, Iterable) or hasattr(data, "__getitem__")  # torch's data sets have that alone
+    if not goes_through or isinstance(data, (str, bytes, Mapping)):
         raise TypeError(expected("data", _DATA, type(data).__name__))
     batches = [data] if isinstance(data, Tensor) else islice(data, MOST_BATCHES)
     found = [batch[0] if isinstance(batch, (tuple, list)) and batch else batch for batch in batches]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from snntorch_binary._errors import expected
+from snntorch_binary._numbers import is_number
 
 Task = Literal["classes", "labels", "real"]
 """What a network is asked for."""
@@ -99,8 +100,8 @@ class RealPrediction:
     Attributes:
         samples: values of each member, [K, B, D].
         mode: those of the most probable network, [B, D], or ``None``.
-        noise: standard deviation of targets around the function that is learned, one number or [D]. The members cannot
-            tell it; the root mean squared error on validation data is a good guess.
+        noise: standard deviation of targets around the function that is learned, one number, [D] or [B, D]. The members
+            cannot tell it; the root mean squared error on validation data is a good guess.
     """
 
     samples: Tensor
@@ -161,7 +162,7 @@ def prediction_of(
         raise ValueError(expected("task", what, None))
     if task not in (None, *TASKS):
         raise ValueError(expected("task", f"one of {', '.join(TASKS)}", repr(task)))
-    _check_noise(task, noise, samples.shape[2:])
+    _check_noise(task, noise, samples.shape[1:])
     if task == "real":
         return RealPrediction(samples, mode, noise)
     if task == "labels":
@@ -171,16 +172,15 @@ def prediction_of(
 
 
 def _check_noise(task: Task | None, noise: Any, form: torch.Size) -> None:
-    """Refuse a noise that is no standard deviation of values [..., *form]."""
-    number = isinstance(noise, (int, float)) and not isinstance(noise, bool)
-    if not (number or isinstance(noise, Tensor)):
+    """Refuse a noise that is no standard deviation of values of some form, [B, D]."""
+    if not isinstance(noise, Tensor) and not is_number(noise):
         raise ValueError(expected("noise", "a number or a tensor", type(noise).__name__))
-    deviation = torch.as_tensor(noise)
+    deviation = torch.as_tensor(noise if isinstance(noise, Tensor) else float(noise))
     if not bool((deviation >= 0).all() & deviation.isfinite().all()):
         raise ValueError(expected("noise", "finite numbers of at least 0", noise))
     trailing = form[len(form) - deviation.dim() :] if deviation.dim() <= len(form) else None
     if trailing is None or any(own not in (1, size) for own, size in zip(deviation.shape, trailing, strict=True)):
-        what = f"one number, or of shape {tuple(form)} as a value"
+        what = f"one number, or of shape {tuple(form[1:])} or {tuple(form)}"
         raise ValueError(expected("noise", what, f"shape {tuple(deviation.shape)}"))
     if task != "real" and bool(deviation.any()):
         raise ValueError(expected("noise", "0 where the task is not 'real'", noise))

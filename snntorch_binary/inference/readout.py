@@ -9,6 +9,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
+from snntorch_binary._numbers import is_number
 from snntorch_binary.inference.find_form import form_of
 from snntorch_binary.inference.form import Form
 from snntorch_binary.inference.run import run_as
@@ -47,8 +48,7 @@ def check_readout_scale(scale: float | None, name: str = "readout_scale") -> flo
     Raises:
         ValueError: it is no positive number.
     """
-    number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
-    if scale is not None and not (number and 0 < scale < math.inf):
+    if scale is not None and not (is_number(scale) and 0 < scale < math.inf):
         raise ValueError(expected(name, "a positive float, or None for that of the readout", scale))
     return scale
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 import snntorch_binary
-from snntorch_binary._errors import expected
+from snntorch_binary._errors import expected, in_one_line
+from snntorch_binary._numbers import is_number
 from snntorch_binary.checkpoint import FORMAT
 from snntorch_binary.convert import reset
 from snntorch_binary.inference.find_form import form_of
@@ -33,11 +34,11 @@ from snntorch_binary.inference.run import run_as
 from snntorch_binary.inference.training_scale import TrainingScales, scale_in
 from snntorch_binary.learning import LocalNetwork, online_gradients
 from snntorch_binary.lightning.hyperparameters import Group, Hyperparameter, learning_rate, of_network
+from snntorch_binary.lightning.marks import Marks
 from snntorch_binary.lightning.over_time import OverTime
 from snntorch_binary.lightning.plain_checkpoints import LoadsPlainly, make_plain_
 from snntorch_binary.lightning.processes import check_processes, share_draws_
 from snntorch_binary.lightning.tasks import Classification, Regression, Task
-from snntorch_binary.nn.saved_latent import marks_of
 from snntorch_binary.weights import binary_layers
 
 
@@ -51,6 +52,8 @@ CREDITS: tuple[str, ...] = get_args(Credit)
 _A_FUNCTION = "a function"
 NORM_BATCHES = 20
 """Training batches that statistics of batch norms are taken from."""
+_CONSTANTS = ("alpha", "beta", "threshold", "prior_latent")
+"""Buffers without which a network answers, and wrongly."""
 
 
 class SpikingModule(LoadsPlainly, L.LightningModule):
@@ -116,7 +119,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         if credit != "through-time" and not isinstance(net, LocalNetwork):
             what = f"'through-time' for a {type(net).__name__}, which is no LocalNetwork"
             raise ValueError(expected("credit", what, repr(credit)))
-        if not isinstance(lr, (int, float)) or not lr > 0:
+        if not is_number(lr) or not lr > 0:
             raise ValueError(expected("lr", "a positive float", lr))
         check_readout(readout)
         check_readout_scale(readout_scale)
@@ -136,7 +139,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         self.time_dim = time_dim
         self.over_time = OverTime(net, step, time_dim) if fuse and credit == "through-time" else None
         self.cosine = cosine
-        self._norms: tuple[NormsOfDraws, list[int]] | None = None
+        self._norms: tuple[NormsOfDraws, Marks] | None = None
         refits = norms_of(net) and binary_layers(net)
         self._recent: deque[Tensor] = deque(maxlen=NORM_BATCHES if refits else 0)
         self.validation_metrics = nn.ModuleDict({name: self.task.metrics(f"val_{name}_") for name in self.predictions})
@@ -203,27 +206,35 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
             return
         norms = NormsOfDraws(data, self.step)
         if any(layer.rule.is_drawn for layer in layers):
-            self._norms = (norms, self._weights_now())
+            self._norms = (norms, Marks.of(self.net))
         else:
             refit_on(self.answering(norms.inputs[0])[0], norms.inputs, self.step)
 
     @property
     def norms(self) -> NormsOfDraws | None:
         """Statistics of batch norms for each network that answers, as long as the weights are those they are of."""
-        if self._norms is not None and self._norms[1] != self._weights_now():
+        if self._norms is not None and not self._norms[1].are_of(self.net):
             self._norms = None  # a step, a checkpoint that was loaded
         return None if self._norms is None else self._norms[0]
 
-    def _weights_now(self) -> list[int]:
-        return [marks_of(parameter)[0] for parameter in self.net.parameters()]
+    @norms.setter
+    def norms(self, norms: None) -> None:
+        self._norms = norms
 
     def _refit_on_recent(self) -> None:
         if self._recent and self.norms is None:
-            self.refit_norms(self._recent)
+            self.refit_norms([x.to(self.device) for x in self._recent])
+
+    def _remember(self, x: Tensor) -> None:
+        """Keep what the network is shown in training, which a user's own step may have made of a batch."""
+        if not self._recent or self._recent[-1] is not x:  # of several draws once
+            self._recent.append(x)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return scores [B, C] for a new sequence, with the weights in force."""
         net, step, time_dim = self.answering(x)
+        if self.training:
+            self._remember(x)
         args = (x,)  # one, whatever a loader makes
         form = form_of(net, args, step, time_dim)
         output = run_as(form, net, args)
@@ -263,12 +274,6 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
             raise ValueError(expected("credit", "'through-time' or 'local' on more than one device", "'online'"))
         check_processes(self.trainer, self.net)
 
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Keep the last inputs, for batch norms; here, as a ``training_step`` may be a user's own."""
-        x = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
-        if isinstance(x, Tensor):
-            self._recent.append(x)
-
     def on_train_start(self) -> None:
         """Let all processes of a distributed run go on from the same draws; their ranks tell these apart."""
         share_draws_(self.trainer, self.net)
@@ -281,6 +286,8 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
             TypeError: the batch is no pair of inputs and targets.
         """
         x, labels = _pair(batch)
+        if self.credit != "through-time":  # which does not call `forward`
+            self._remember(x)
         if self.over_time is not None and self.over_time.measure(x):
             rank_zero_info(self.over_time.said)
         loss = self._learn_online(x, self.task.targets(labels)) if self.credit == "online" else self.loss(x, labels)
@@ -355,13 +362,20 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
                 raise ValueError(expected("rule", f"one with {name}={before[name]!r}, as in the file", repr(rules[0])))
 
     def _check_state(self, state: Any) -> None:
-        parameters = {name for name, _ in self.named_parameters()}
-        for name, value in state.items() if isinstance(state, dict) else ():
+        """Refuse parameters that are no numbers, as they are refused when they are saved, and neurons' constants."""
+        names = [f"net.{name}" for name, _ in self.net.named_parameters()]
+        constants = [f"net.{name}" for name, _ in self.net.named_buffers() if name.rpartition(".")[2] in _CONSTANTS]
+        for name in (*names, *constants) if isinstance(state, dict) else ():
+            value = state.get(name, 0)
             if not isinstance(value, Tensor):
-                raise ValueError(expected("checkpoint", "one whose state is made of tensors", f"{name}: {value!r:.40}"))
-            wrong = value.isnan() if name not in parameters else ~value.isfinite()  # a threshold may be infinite
-            if value.is_floating_point() and bool(wrong.any()):
-                raise ValueError(expected("checkpoint", "one of numbers", f"NaN or infinite values in {name}"))
+                if value != 0:
+                    raise ValueError(
+                        expected("checkpoint", "one of tensors", f"{name}: {in_one_line(repr(value), 40)}")
+                    )
+            elif value.is_floating_point():
+                wrong = value.isnan() if name in constants else ~value.isfinite()  # a threshold may be infinite
+                if bool(wrong.any()):
+                    raise ValueError(expected("checkpoint", "one of numbers", f"NaN or infinite values in {name}"))
 
     def take_scale(self, checkpoint: dict[str, Any]) -> None:
         """Read outputs as in the training that a checkpoint is of, where no ``readout_scale`` was given."""

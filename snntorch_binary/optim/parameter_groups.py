@@ -1,4 +1,4 @@
-"""Latents at a learning rate of their own, with any optimizer of torch."""
+"""Latents at a learning rate of their own, with any optimizer of torch that takes groups."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from snntorch_binary._errors import expected
+from snntorch_binary._numbers import is_number
 from snntorch_binary.weights import require_binary_layers
 
 
@@ -21,8 +22,8 @@ def parameter_groups(net: nn.Module, latent_lr: float = 5e-3) -> list[dict[str, 
     Args:
         net: a network with binary weights whose latents are real weights, :class:`snntorch_binary.Sign`,
             :class:`snntorch_binary.BalancedSign` or :class:`snntorch_binary.BalancedBernoulli`.
-        latent_lr: learning rate of the latents, positive. Schedules change it by the factor by which they change the
-            rate of the others.
+        latent_lr: learning rate of the latents, positive. A schedule that multiplies rates keeps the proportion; one
+            that sets them wants one of each: ``OneCycleLR(optimizer, max_lr=[5e-3, 5e-4], ...)``.
 
     Returns:
         Two groups, the latents and the others, each parameter once; the second has no rate, and so the optimizer's.
@@ -39,8 +40,7 @@ def parameter_groups(net: nn.Module, latent_lr: float = 5e-3) -> list[dict[str, 
         >>> [group["lr"] for group in optimizer.param_groups]
         [0.005, 0.0005]
     """
-    number = isinstance(latent_lr, (int, float)) and not isinstance(latent_lr, bool)
-    if not (number and 0 < latent_lr < math.inf):
+    if not (is_number(latent_lr) and 0 < latent_lr < math.inf):
         raise ValueError(expected("latent_lr", "a positive float", latent_lr))
     layers = require_binary_layers(net)
     posterior = next((name for name, layer in layers.items() if layer.rule.has_posterior), None)

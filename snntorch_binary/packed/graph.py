@@ -111,7 +111,7 @@ class PackedGraph(nn.Module):
             return self._modules[name]
         if kind == "invoke":
             return self._modules[name](*args, **kwargs)  # type: ignore[misc]  # a module
-        check_cost(name, args, kwargs)
+        check_cost(name, args)
         if kind == "method":
             # Of a packed convolution's currents the channels are last in memory, which no view puts in another shape.
             as_torch = name == "view" and isinstance(args[0], Tensor) and not args[0].is_contiguous()

@@ -13,7 +13,6 @@ from torch.nn import functional as F
 
 from snntorch_binary.graph import operations, running
 from snntorch_binary.graph.over_time import KNOWN_OPERATIONS
-from snntorch_binary.graph.tree import leaves
 
 MOST_NUMBERS = 2**28
 """The largest tensor that an operation may make of nothing, such as the zeros that a loop begins with."""
@@ -33,11 +32,12 @@ def _made(name: str) -> Callable[..., Any]:
     make: Callable[..., Any] = getattr(torch, name)
 
     def made(*args: Any, **kwargs: Any) -> Any:
+        args = (kwargs["size"], *args) if "size" in kwargs else args
         sizes = args[0] if args and isinstance(args[0], (tuple, list)) else args
         numbers = [abs(size) for size in sizes if isinstance(size, (int, float))]
         if math.prod(max(number, 1) for number in numbers) > MOST_NUMBERS:
             raise ValueError(f"{name} asks for more than {MOST_NUMBERS} numbers.")
-        return make(*args, **kwargs)
+        return make(*args, **{key: value for key, value in kwargs.items() if key != "size"})
 
     return made
 
@@ -77,30 +77,28 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 """Functions by name."""
 
-_REPEATING = ("repeat", "tile", "expand", "broadcast_to", "repeat_interleave")
 _LARGEST_NUMBER, _LARGEST_POWER, _LONGEST_LIST = 2**53, 64, 2**16
 
 
-def check_cost(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Refuse to make of a tensor, of whole numbers or of a list what has no end: a file may ask for it.
+def check_cost(name: str, args: tuple[Any, ...]) -> None:
+    """Refuse whole numbers and lists without end, which a file may ask for.
 
     Raises:
-        ValueError: it would be too much.
+        ValueError: the result would be too large.
     """
-    first, others = (args[0] if args else None), leaves((args[1:], kwargs))
-    numbers = [abs(number) for number in others if isinstance(number, int)]
-    if isinstance(first, Tensor):
-        made = math.prod(max(number, 1) for number in numbers) if name in _REPEATING else 0
-        too_much = made * (1 if name in ("expand", "broadcast_to") else max(first.numel(), 1)) > MOST_NUMBERS
-    elif isinstance(first, int) and "pow" in name:
-        too_much = abs(first) > _LARGEST_NUMBER or any(number > _LARGEST_POWER for number in numbers)
-    elif any(isinstance(each, (list, tuple, str)) for each in (first, *args[1:])) and "mul" in name:
-        lengths = [len(each) for each in args if isinstance(each, (list, tuple, str))]
-        too_much = max(lengths) * max([abs(each) for each in args if isinstance(each, int)], default=1) > _LONGEST_LIST
+    if not args or isinstance(args[0], Tensor):
+        return
+    numbers = [abs(each) for each in args if isinstance(each, int)]
+    lengths = [len(each) for each in args if isinstance(each, (list, tuple, str))]
+    if lengths:
+        too_much = "mul" in name and max(lengths) * max(numbers, default=1) > _LONGEST_LIST
+        too_much |= "add" in name and sum(lengths) > _LONGEST_LIST
     else:
-        too_much = isinstance(first, int) and max(abs(first), *numbers, 0) > _LARGEST_NUMBER
+        too_much = max(numbers, default=0) > _LARGEST_NUMBER or (
+            "pow" in name and max(numbers[1:], default=0) > _LARGEST_POWER
+        )
     if too_much:
-        raise ValueError(f"{name} asks for more than {MOST_NUMBERS} numbers, or for a number too large to count.")
+        raise ValueError(f"{name} asks for a number or a list that is too large.")
 
 
 METHODS = {name for name in KNOWN_OPERATIONS if hasattr(torch.Tensor, name)} | {"size", "dim", "__getitem__", "flip"}

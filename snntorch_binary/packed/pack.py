@@ -59,7 +59,8 @@ def pack(net: nn.Module, sample: Any = None, *, real_input: Collection[str] = ()
             an :class:`snntorch_binary.Ensemble`, whose members are computed together where they are sequences of such
             layers and neurons.
         sample: an input as ``fuse`` takes it, or a tuple of arguments, to pack a network of any form, or an ensemble of
-            such. What is packed is called with as many; those that are no tensors must equal the sample's.
+            such. What is packed is called with as many (of lists and others within, with what is in them); those
+            that are no tensors must equal the sample's.
         real_input: names of layers that get real numbers where nothing in the network says so: a first layer that is
             shown pixels. They hold one bit per weight and multiply.
 

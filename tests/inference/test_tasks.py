@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -113,8 +114,8 @@ def test_a_module_knows_its_task():
         (-1.0, "finite numbers of at least 0"),
         (float("nan"), "finite numbers of at least 0"),
         (torch.tensor([0.1, -0.1, 0.1]), "finite numbers of at least 0"),
-        (torch.ones(2), r"one number, or of shape \(3,\) as a value, but got shape \(2,\)"),
-        (torch.ones(4, 3), r"one number, or of shape \(3,\) as a value"),
+        (torch.ones(2), r"one number, or of shape \(3,\) or \(4, 3\), but got shape \(2,\)"),
+        (torch.ones(5, 4, 3), r"one number, or of shape \(3,\) or \(4, 3\), but got shape"),
         ("0.1", "a number or a tensor, but got str"),
         (True, "a number or a tensor, but got bool"),
     ],
@@ -128,6 +129,9 @@ def test_noise_of_each_value_and_of_none():
     noise = torch.tensor([0.1, 0.2, 0.3])
     found = prediction_of("real", torch.zeros(5, 4, 3), noise=noise)
     assert torch.allclose(found.std, noise.expand(4, 3))
+    by_example = torch.rand(4, 1)
+    assert torch.allclose(prediction_of("real", torch.zeros(5, 4, 3), noise=by_example).std, by_example.expand(4, 3))
+    assert prediction_of("real", torch.zeros(5, 4, 3), noise=np.float32(0.5)).std.max() == 0.5
     for task in ("classes", "labels", None):
         prediction_of(task, torch.rand(5, 4, 3), noise=0.0)
         with pytest.raises(ValueError, match=r"^Expected argument `noise` to be 0 where the task is not 'real'"):

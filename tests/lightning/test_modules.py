@@ -413,5 +413,27 @@ def test_checkpoints_of_no_numbers(name, value, tmp_path):
     kept = content["state_dict"][names[0]]
     content["state_dict"][names[0]] = value if isinstance(value, str) else torch.full_like(kept, value)
     torch.save(content, tmp_path / "planted.ckpt")
-    with pytest.raises(ValueError, match=r"^Expected argument `checkpoint` to be one (of numbers|whose state is made)"):
+    with pytest.raises(ValueError, match=r"^Expected argument `checkpoint` to be one of (numbers|tensors), but got"):
         STBiSNN.load_from_checkpoint(tmp_path / "planted.ckpt", net=SpikingMLP(64, [8], 10))
+
+
+class Counts(SpikingMLP):
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.register_buffer("last", torch.full((2,), float("nan")))
+
+    def get_extra_state(self):
+        return {"count": 3}
+
+    def set_extra_state(self, state):
+        self.count = state["count"]
+
+
+def test_checkpoints_of_other_states_are_read(tmp_path):
+    module = RULES["st"](Counts(64, [8], 10))
+    trainer = make_trainer(1, default_root_dir=tmp_path)
+    trainer.fit(module, loader())
+    trainer.save_checkpoint(tmp_path / "own.ckpt")
+    found = STBiSNN.load_from_checkpoint(tmp_path / "own.ckpt", net=Counts(64, [8], 10))
+    assert found.net.count == 3
+    assert found.net.last.isnan().all()

@@ -9,7 +9,8 @@ from torch.utils.data import DataLoader
 from training import RULES, make_trainer
 
 import snntorch_binary as sb
-from snntorch_binary.lightning import BayesBiSNN
+from snntorch_binary.lightning import BayesBiSNN, STBiSNN
+from snntorch_binary.lightning.marks import Marks
 from snntorch_binary.lightning.quiet import quiet
 
 
@@ -61,7 +62,7 @@ def test_the_functions_answer_as_the_module_does():
     generator = torch.Generator().manual_seed(0)
     torch.testing.assert_close(sb.predict(module, x, generator=generator).samples, expected)
     torch.testing.assert_close(sb.Ensemble(module, seed=0).predict(x).samples, expected)
-    module._norms = None
+    module.norms = None
     plain = sb.predict(module, x, generator=torch.Generator().manual_seed(0)).samples
     assert not torch.allclose(plain, expected, atol=1e-3)
 
@@ -130,6 +131,77 @@ def test_a_training_step_of_a_users_own():
     assert module.norms is not None
     found = module.scores(x, final=True)["ensemble"].softmax(-1)
     torch.testing.assert_close(found, answers_of_new_norms(module, data), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", [BayesBiSNN, STBiSNN])
+def test_norms_go_by_what_a_users_own_step_makes_of_a_batch(rule):
+    class Own(rule):
+        def training_step(self, batch, batch_idx):
+            return super().training_step(((batch[1] - 128) / 64, batch[2]), batch_idx)
+
+        def validation_step(self, batch, batch_idx):
+            super().validation_step(((batch[1] - 128) / 64, batch[2]), batch_idx)
+
+    torch.manual_seed(0)
+    rows = [(torch.arange(len(y)), 128 + 64 * x, y) for x, y in batches((2, 12, 12), 10)]
+    loader = DataLoader(rows, batch_size=None)
+    module = Own(Residual(), 10, fuse=False)
+    with quiet():
+        make_trainer(2).fit(module, loader, loader)
+    module.eval()
+    data = [(pixels - 128) / 64 for _, pixels, _ in rows]
+    found = module.scores(data[0], final=True)
+    answer = found["ensemble"].softmax(-1) if rule is BayesBiSNN else found["single"].softmax(-1)
+    count = module.num_test_samples if rule is BayesBiSNN else 1
+    generator = torch.Generator().manual_seed(0)
+    expected = sb.predict(module.net, data[0], count, generator=generator, data=data).samples
+    torch.testing.assert_close(answer, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_network_that_a_users_step_calls_itself_keeps_its_norms():
+    class Own(STBiSNN):
+        def training_step(self, batch, batch_idx):
+            return torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+
+    torch.manual_seed(0)
+    data = batches((2, 12, 12), 4)
+    module = Own(Residual(), 10)
+    with quiet():
+        make_trainer(1).fit(module, data, data)
+    before = copy.deepcopy(module.net.state_dict())
+    module.on_test_start()
+    assert all(torch.equal(value, before[name]) for name, value in module.net.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda weight: weight.copy_(weight.flip(0)),
+        lambda weight: weight.view(-1)[:2].copy_(weight.view(-1)[:2].flip(0).clone()),
+        lambda weight: weight.view(-1)[3:4].neg_(),
+        lambda weight: weight.data.view(-1)[3:4].add_(1e-6),
+    ],
+)
+def test_marks_of_weights(change):
+    net = Residual()
+    sb.binarize_(net, sb.BalancedSign())
+    marks = Marks.of(net)
+    assert marks.are_of(net)
+    assert Marks(list(marks.writes), list(marks.sums)).are_of(copy.deepcopy(net))
+    with torch.no_grad():
+        change(net.conv1.latent)
+    assert not Marks([], list(marks.sums)).are_of(net)
+
+
+def test_marks_see_a_step_that_torch_does_not_count():
+    net = Residual()
+    sb.binarize_(net, sb.Bernoulli())
+    marks, optimizer = Marks.of(net), sb.optim.BayesBiSNN(net.parameters())
+    for parameter in net.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    assert not marks.are_of(net)
 
 
 @pytest.mark.slow

@@ -204,6 +204,9 @@ class _CommandLine(LightningCLI):
     def after_instantiate_classes(self) -> None:
         self.datamodule.setup()  # a set that cannot be read is found out before a folder for the run is made
         path = self._checkpoint_path()
+        if self.subcommand != "fit" and not self.config[self.subcommand].get("ckpt_path"):
+            note = "without --ckpt_path this is a network that has not been trained"
+            print(f"snntorch-binary: note: {note}.", file=sys.stderr)
         if path is not None and self.subcommand != "fit":
             different = differing_arguments(self._saved, self.model.hparams)
             if different:
