@@ -35,9 +35,10 @@ def check_input(x: Any) -> None:
     for place, value in enumerate(args):
         name = f"x[{place}]" if len(args) > 1 else "x"
         if isinstance(value, Tensor):
-            wrong = ~value.isfinite() if place == 0 else value.isnan()  # a mask of attention is infinite
-            if bool(wrong.any()):
+            if place == 0 and not bool(value.isfinite().all()):
                 raise ValueError(expected(name, "finite", "NaN or infinite values"))
+            if bool(value.isnan().any()):  # infinite a mask of attention may be
+                raise ValueError(expected(name, "numbers", "NaN"))
         elif value is not None and not isinstance(value, (int, float, str)):
             raise TypeError(expected(name, "a tensor, a number, a word or None", _kind(value)))
 

@@ -22,7 +22,6 @@ MOST_BATCHES = 50
 """So many batches of data are used: statistics of a few thousand examples are as good as those of all."""
 
 
-@torch.no_grad()
 def refit_norms_(net: nn.Module, data: Tensor | Iterable[Any], *, step: bool | None = None) -> None:
     """Take the running statistics of all batch norms of a network again, in place.
 

@@ -50,7 +50,7 @@ def check_readout_scale(scale: float | None, name: str = "readout_scale") -> flo
     """
     if scale is not None and not (is_number(scale) and 0 < scale < math.inf):
         raise ValueError(expected(name, "a positive float, or None for that of the readout", scale))
-    return scale
+    return None if scale is None else float(scale)
 
 
 def check_time_dim(time_dim: int | None, step: bool | None) -> int | None:

@@ -72,7 +72,7 @@ def answering(
         step = module.step if step is None else step  # type: ignore[assignment]
         time_dim = module.time_dim if time_dim is None else time_dim  # type: ignore[assignment]
     readout = check_readout(DEFAULT_READOUT if readout is None else readout)
-    check_readout_scale(readout_scale)
+    readout_scale = check_readout_scale(readout_scale)
     task: Task | None = None
     if module is not None and hasattr(module, "task"):
         task = "real" if module.task.score == "rmse" else "classes"  # type: ignore[union-attr]  # a module's task

@@ -23,6 +23,7 @@ from snntorch_binary._files import (
     tensor_bytes,
     write_bytes,
 )
+from snntorch_binary._numbers import is_number
 
 _OF_CONSTRUCTORS = ("hyper_parameters", "datamodule_hyper_parameters")
 _CHOOSE = ("hparams", "module_arguments", "hparams_name", "hparams_type", "datamodule_hparams_name")
@@ -44,6 +45,21 @@ def make_plain_(checkpoint: dict[str, Any]) -> None:
     for state in states.values() if isinstance(states, dict) else ():
         if isinstance(state, dict) and state.keys() & _PATHS.keys() and not _paths_in_its_folder(state):
             state.update(_PATHS)
+
+
+def with_plain_numbers_(checkpoint: dict[str, Any]) -> None:
+    """Let numbers that are NumPy's be Python's, in place: a file of plain values that has others cannot be read."""
+    for name in (*_OF_CONSTRUCTORS, "optimizer_states", "lr_schedulers"):
+        if name in checkpoint:
+            checkpoint[name] = _with_plain_numbers(checkpoint[name])
+
+
+def _with_plain_numbers(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _with_plain_numbers(value) for key, value in tree.items()}
+    if type(tree) in (list, tuple):
+        return type(tree)(map(_with_plain_numbers, tree))
+    return tree.item() if is_number(tree) and hasattr(tree, "item") else tree
 
 
 def plain_arguments(arguments: Any) -> dict[str, Any]:

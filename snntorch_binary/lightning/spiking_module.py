@@ -36,7 +36,7 @@ from snntorch_binary.learning import LocalNetwork, online_gradients
 from snntorch_binary.lightning.hyperparameters import Group, Hyperparameter, learning_rate, of_network
 from snntorch_binary.lightning.marks import Marks
 from snntorch_binary.lightning.over_time import OverTime
-from snntorch_binary.lightning.plain_checkpoints import LoadsPlainly, make_plain_
+from snntorch_binary.lightning.plain_checkpoints import LoadsPlainly, make_plain_, with_plain_numbers_
 from snntorch_binary.lightning.processes import check_processes, share_draws_
 from snntorch_binary.lightning.tasks import Classification, Regression, Task
 from snntorch_binary.weights import binary_layers
@@ -122,7 +122,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         if not is_number(lr) or not lr > 0:
             raise ValueError(expected("lr", "a positive float", lr))
         check_readout(readout)
-        check_readout_scale(readout_scale)
+        readout_scale = check_readout_scale(readout_scale)
         check_time_dim(time_dim, step)
         self.save_hyperparameters(ignore=["net", "rule", *(["readout"] if callable(readout) else [])])
         self.net = net
@@ -332,6 +332,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Stop before a network with NaN weights replaces the last good checkpoint; say who wrote this one."""
         self._check_parameters()
+        with_plain_numbers_(checkpoint)
         checkpoint["snntorch_binary"] = {"format": FORMAT, "version": snntorch_binary.__version__}
         if self._learns_scale:
             checkpoint["snntorch_binary"]["readout_scale"] = self.readout_scale
@@ -363,19 +364,17 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
 
     def _check_state(self, state: Any) -> None:
         """Refuse parameters that are no numbers, as they are refused when they are saved, and neurons' constants."""
-        names = [f"net.{name}" for name, _ in self.net.named_parameters()]
-        constants = [f"net.{name}" for name, _ in self.net.named_buffers() if name.rpartition(".")[2] in _CONSTANTS]
-        for name in (*names, *constants) if isinstance(state, dict) else ():
-            value = state.get(name, 0)
+        state = state if isinstance(state, dict) else {}
+        parameters = {f"net.{name}" for name, _ in self.net.named_parameters()}
+        constants = {f"net.{name}" for name, _ in self.net.named_buffers() if name.rpartition(".")[2] in _CONSTANTS}
+        for name in (parameters | constants) & state.keys():
+            value = state[name]
             if not isinstance(value, Tensor):
-                if value != 0:
-                    raise ValueError(
-                        expected("checkpoint", "one of tensors", f"{name}: {in_one_line(repr(value), 40)}")
-                    )
-            elif value.is_floating_point():
-                wrong = value.isnan() if name in constants else ~value.isfinite()  # a threshold may be infinite
-                if bool(wrong.any()):
-                    raise ValueError(expected("checkpoint", "one of numbers", f"NaN or infinite values in {name}"))
+                got = f"{name}: {in_one_line(repr(value), 40)}"
+                raise ValueError(expected("checkpoint", "one of tensors", got))
+            wrong = value.isnan() if name in constants else ~value.isfinite()  # a threshold may be infinite
+            if bool(wrong.any()):
+                raise ValueError(expected("checkpoint", "one of numbers", f"NaN or infinite values in {name}"))
 
     def take_scale(self, checkpoint: dict[str, Any]) -> None:
         """Read outputs as in the training that a checkpoint is of, where no ``readout_scale`` was given."""
@@ -421,7 +420,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         """
         x = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
         if not isinstance(x, Tensor):
-            raise TypeError(expected("batch", "inputs x, or (x, ...)", described(batch)))
+            raise TypeError(expected("batch", "inputs x, or (x, ...)", _described(batch)))
         return self.answers(x, final=True)
 
 
@@ -429,11 +428,11 @@ def _pair(batch: Any) -> tuple[Tensor, Tensor]:
     """Return the inputs and targets of a batch, or say what a batch is."""
     if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not all(isinstance(part, Tensor) for part in batch):
         what = "a pair (x, targets) of tensors; make it of what the loader gives in a `collate_fn`"
-        raise TypeError(expected("batch", what, described(batch)))
+        raise TypeError(expected("batch", what, _described(batch)))
     return batch[0], batch[1]
 
 
-def described(batch: Any) -> str:
+def _described(batch: Any) -> str:
     """Return what a batch is made of."""
     if isinstance(batch, (tuple, list)):
         return f"a {type(batch).__name__} of {', '.join(type(part).__name__ for part in batch) or 'nothing'}"

@@ -12,6 +12,7 @@ from snntorch_binary.inference.readout import DEFAULT_READOUT, Readout
 from snntorch_binary.lightning.hyperparameters import Group
 from snntorch_binary.lightning.rule_of_network import give_rule_, rule_of
 from snntorch_binary.lightning.spiking_module import Credit, SpikingModule
+from snntorch_binary.optim import parameter_groups
 from snntorch_binary.weights import Sign, WeightRule, binary_layers
 
 
@@ -81,13 +82,10 @@ class STBiSNN(SpikingModule):
 
     def configure_optimizer(self) -> torch.optim.Optimizer:
         """Return Adam (SGD, where ``paper_exact``), with the latents in a group of their own."""
-        latents = self._latents()
-        known = {id(latent) for latent in latents}
-        rest = [parameter for parameter in self.net.parameters() if id(parameter) not in known]
-        groups = [{"params": latents, "lr": self.latent_lr}, {"params": rest, "lr": self.lr}]
+        groups = parameter_groups(self.net, self.latent_lr)
         if self.paper_exact:
             return torch.optim.SGD(groups, lr=self.lr)
-        optimizer = torch.optim.Adam(groups)
+        optimizer = torch.optim.Adam(groups, lr=self.lr)
         optimizer.register_step_post_hook(self._keep_latents_small)
         return optimizer
 

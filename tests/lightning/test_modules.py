@@ -1,4 +1,5 @@
 import lightning as L
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -437,3 +438,18 @@ def test_checkpoints_of_other_states_are_read(tmp_path):
     found = STBiSNN.load_from_checkpoint(tmp_path / "own.ckpt", net=Counts(64, [8], 10))
     assert found.net.count == 3
     assert found.net.last.isnan().all()
+
+
+def test_numbers_of_numpy_are_pythons_in_a_checkpoint(tmp_path):
+    """A file of plain values that has others cannot be read, and the training is lost."""
+    given = {"lr": np.float32(0.25), "readout_scale": np.float64(2), "base_lr": np.float32(0.5)}
+    module = BayesBiSNN(SpikingMLP(64, [8], 10), 10, rho=np.float64(0), num_test_samples=2, **given)
+    trainer = make_trainer(1, default_root_dir=tmp_path)
+    trainer.fit(module, loader())
+    trainer.save_checkpoint(tmp_path / "numpy.ckpt")
+    found = BayesBiSNN.load_from_checkpoint(tmp_path / "numpy.ckpt", net=SpikingMLP(64, [8], 10))
+    assert {name: found.hparams[name] for name in given} == given
+    assert {type(found.hparams[name]) for name in given} == {float}
+    make_trainer(2).fit(found, loader(), ckpt_path=tmp_path / "numpy.ckpt", weights_only=True)
+    sb.save_packed(sb.pack(sb.Ensemble(module)), tmp_path / "numpy.safetensors")
+    assert sb.load_packed(tmp_path / "numpy.safetensors").readout_scale == 2

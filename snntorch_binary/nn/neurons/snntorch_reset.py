@@ -71,7 +71,7 @@ def reach_neurons(*kinds: type[nn.Module]) -> None:
     def look_further(net: nn.Module) -> Any:
         for module in net.modules():
             if isinstance(module, tuple(_REACHED)):
-                module.reset_mem()  # type: ignore[operator]
+                module.reset_mem()  # type: ignore[operator]  # each of these classes has it
             elif _COPIED in module.__dict__:
                 with _one_at_a_time:
                     _COPIES.add(module)  # a copy of a copy
