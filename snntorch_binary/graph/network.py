@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from snntorch_binary._errors import expected
+from snntorch_binary.graph.chunks import with_chunks
+from snntorch_binary.graph.compiled import function_of
 from snntorch_binary.graph.memory_order import with_free_order
 from snntorch_binary.graph.pooling import with_pooled_convolutions
 from snntorch_binary.graph.recurrence import with_recurrent_scans
@@ -70,7 +71,7 @@ class GraphNetwork(nn.Module):
         self._form = form(args)
         self._fixed = [None if isinstance(leaf, Tensor) else leaf for leaf in leaves(args)]
         self._tensors = [isinstance(leaf, Tensor) for leaf in leaves(args)]
-        self._run = _compiled(_for_running(graph, self))
+        self._run = function_of(_for_running(graph, self))
         self.training = network.training
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -143,7 +144,7 @@ class GraphNetwork(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._run = _compiled(_for_running(self.graph, self))
+        self._run = function_of(_for_running(self.graph, self))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> GraphNetwork:
         twin = type(self).__new__(type(self))
@@ -159,8 +160,9 @@ def _for_running(graph: fx.Graph, network: nn.Module) -> fx.Graph:
     with_pooled_convolutions(copied, network)
     with_free_order(copied, network)
     with_recurrent_scans(copied, network)
-    copied.lint()
-    return copied
+    found = with_chunks(copied, network)
+    found.lint()
+    return found
 
 
 def _names_in(network: nn.Module) -> set[str]:
@@ -171,14 +173,6 @@ def _other_tensors(network: nn.Module) -> dict[str, Tensor]:
     """Return tensors that are neither parameters nor buffers, such as a threshold that does not learn."""
     own = vars(nn.Module())
     return {name: value for name, value in vars(network).items() if name not in own and isinstance(value, Tensor)}
-
-
-def _compiled(graph: fx.Graph) -> Callable[..., Any]:
-    """Return the function that a graph is."""
-    code = graph.python_code("self")
-    found: dict[str, Any] = dict(code.globals)
-    exec(compile(code.src, "<graph over time>", "exec"), found)
-    return found["forward"]
 
 
 def check_fixed(value: Any, fixed: Any) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary.kernels.channels_last import dense
-from snntorch_binary.kernels.scan import exponential_filter, leaky_scan
+from snntorch_binary.kernels.scan import exponential_filter_and_last, leaky_scan_and_last
 from snntorch_binary.kernels.surrogates import Surrogate
 from snntorch_binary.nn.neurons.base import Neuron
 from snntorch_binary.nn.neurons.description import description_of
@@ -34,13 +34,21 @@ def scan_over_time(
         steps: number of steps.
         any_order: whether maps that lie channels-last in memory may stay so.
     """
+    return scan_and_last(neuron, x, initial, steps, any_order)[0]
+
+
+def scan_and_last(
+    neuron: Any, x: Tensor, initial: tuple[Tensor | None, ...], steps: int | None = None, any_order: bool = False
+) -> tuple[Any, tuple[Tensor, ...]]:
+    """Return the same, and the states to go on from, [B, ...]; none where :func:`goes_on_from_a_state` says no."""
     if steps is not None:
         x = x.unsqueeze(0).expand(steps, *x.shape)
     x = dense(x) if any_order else x.contiguous()
+    last: tuple[Tensor, ...] = ()
     if isinstance(neuron, Neuron):
-        found = _scan_of_ours(neuron, x, initial)
+        found, last = _scan_of_ours(neuron, x, initial)
     elif snntorch_kind(neuron) is not None:
-        found = _scan(neuron, x, initial)
+        found, last = _scan(neuron, x, initial)
     else:
         ours = _ours_over_time(neuron, True)
         ours = _ours_over_time(neuron, False) if isinstance(ours, str) else ours
@@ -48,33 +56,42 @@ def scan_over_time(
         found = ours(x)
     for key, hook in neuron._forward_hooks.items():  # such as of what counts operations
         hook(neuron, (x,), *([{}] if key in neuron._forward_hooks_with_kwargs else []), found)
-    return found
+    return found, last
 
 
-def _scan_of_ours(neuron: Neuron, x: Tensor, initial: tuple[Tensor | None, ...]) -> Any:
-    twin = neuron.over_time(output=True)
+def _scan_of_ours(neuron: Neuron, x: Tensor, initial: tuple[Tensor | None, ...]) -> tuple[Any, tuple[Tensor, ...]]:
+    twin: Any = neuron.over_time(output=True)
+    given = None
+    if any(state is not None for state in initial):
+        given = tuple(torch.zeros(0) if state is None else state for state in initial)
+    if twin.resumes:
+        spikes, states, last = twin._resumed(twin._checked(x), given)
+        return (spikes, *states), last
     twin.__dict__.update(_forward_hooks={}, _forward_pre_hooks={})
-    if all(state is None for state in initial):
-        return twin(x)
-    return twin(x, *(torch.zeros(0) if state is None else state for state in initial))
+    return twin(x, *(given or ())), ()
 
 
-def _scan(neuron: Any, x: Tensor, initial: tuple[Tensor | None, ...]) -> Any:
+def _scan(neuron: Any, x: Tensor, initial: tuple[Tensor | None, ...]) -> tuple[Any, tuple[Tensor, ...]]:
     rest = torch.zeros_like(x[0])
     *synapse, mem = (rest if state is None or state.shape != rest.shape else state for state in initial)
     surrogate = surrogate_of(neuron.spike_grad)
     assert isinstance(surrogate, Surrogate)
     currents = x
     if synapse:
-        currents = exponential_filter(x, neuron.alpha.to(x.dtype).clamp(0, 1), synapse[0])
+        currents, synapse[0] = exponential_filter_and_last(x, neuron.alpha.to(x.dtype).clamp(0, 1), synapse[0])
     beta, threshold = neuron.beta.to(x.dtype).clamp(0, 1), neuron.threshold.to(x.dtype)
     reset = _RESETS[neuron.state_function.__name__]
-    spikes, mem = leaky_scan(currents, mem, beta, threshold, reset, surrogate)
+    spikes, mem, last_mem = leaky_scan_and_last(currents, mem, beta, threshold, reset, surrogate)
     factor = neuron.graded_spikes_factor
     unknown = torch.compiler.is_compiling() or isinstance(factor, nn.Parameter) or factor.device.type != "cpu"
     if unknown or bool((factor != 1).any()):
         spikes = spikes * factor
-    return (spikes, currents, mem) if synapse else (spikes, mem)
+    return (spikes, currents, mem) if synapse else (spikes, mem), (*synapse, last_mem)
+
+
+def goes_on_from_a_state(neuron: nn.Module) -> bool:
+    """Say whether :func:`scan_over_time` takes the states that it returned before, in place of those at rest."""
+    return neuron.resumes if isinstance(neuron, Neuron) else snntorch_kind(neuron) is not None
 
 
 def states_of(neuron: nn.Module) -> tuple[str, ...]:

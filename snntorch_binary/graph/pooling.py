@@ -30,6 +30,7 @@ def with_pooled_convolutions(graph: fx.Graph, network: nn.Module) -> None:
                 modules = tuple(graph.get_attr(str(name)) for name in names)
                 geometry = None if len(modules) == 2 else _geometry_of_call(nodes[1])
                 pooled = graph.call_function(convolved_and_pooled, (*modules, node.args[0], geometry))
+                pooled.meta.update(last.meta)
             last.replace_all_uses_with(pooled)
             for each in (*nodes[::-1], node):
                 graph.erase_node(each)

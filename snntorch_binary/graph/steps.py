@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torch import fx, nn
 
 from snntorch_binary.graph import running
+from snntorch_binary.graph.chunks import LOCAL
 from snntorch_binary.graph.errors import NotAGraphError
 from snntorch_binary.graph.events import STATE, Constant, Given, Kept, Operation
 from snntorch_binary.graph.tree import leaves, mapped
@@ -122,6 +123,8 @@ class StepWriter:
         found: dict[Node, dict[tuple[Any, ...], fx.Node]] = {node: {} for node in self.group}
         for place, (node, path) in enumerate(wanted):
             found[node][path] = graph.call_function(operator.getitem, (made, place))
+            if mapped_over_time:
+                found[node][path].meta[LOCAL] = made.meta[LOCAL] = True
         return found
 
     def _outside(self, value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import torch
 from torch import fx, nn
 
 from snntorch_binary.graph import running
+from snntorch_binary.graph.chunks import ELEMENTS, LOCAL
 from snntorch_binary.graph.constants import Constants
 from snntorch_binary.graph.errors import NotAGraphError, Place
 from snntorch_binary.graph.events import STATE, Constant, Given, Kept, Operation, Result
@@ -83,7 +85,9 @@ class Writer:
         if not isinstance(value, (Value, Given, Kept, Constant)):
             return self.constants.next(value)
         if value not in self._values:
-            self._values[value] = self._written(value)
+            self._values[value] = found = self._written(value)
+            if is_sequence(value) and isinstance(found, fx.Node):
+                found.meta[ELEMENTS] = self._size(value)
         return self._values[value]
 
     def _written(self, value: Any) -> Any:
@@ -139,7 +143,11 @@ class Writer:
             return found[path]
         for key in path:
             found = self.graph.call_function(operator.getitem, (found, key))
-        return self.graph.call_method("detach", (found,)) if node.first.no_grad else found
+        if not node.first.no_grad:
+            return found
+        local = isinstance(found, fx.Node) and LOCAL in found.meta
+        found = self.graph.call_method("detach", (found,))
+        return _as_local(found) if local else found
 
     # ---- nodes -----------------------------------------------------------------------------------------------
 
@@ -255,9 +263,11 @@ class Writer:
         args: tuple[Any, ...] = (self.graph.get_attr(node.first.target), x, initial)
         if not is_sequence(node.args[0]):
             args += (self.constants.next(node.steps),)
-        scanned = self.graph.call_function(scan_over_time, args)
+        scanned = _as_local(self.graph.call_function(scan_over_time, args))
+        scanned.meta[ELEMENTS] = max(map(math.prod, node.first.shapes.values()))
         self._done[node] = {
-            path: self.graph.call_function(operator.getitem, (scanned, where[path])) for path in self.paths(node)
+            path: _as_local(self.graph.call_function(operator.getitem, (scanned, where[path])))
+            for path in self.paths(node)
         }
         self._say(node, "one scan")
 
@@ -299,14 +309,14 @@ class Writer:
             args: tuple[Any, ...] = (self.graph.get_attr(str(node.first.target)), self.value(x))
             if not is_sequence(x):
                 args += (self.constants.next(node.steps),)
-            self._done[node] = call(running.norm_over_time, args)
+            self._done[node] = _as_local(call(running.norm_over_time, args))
             self._say(node, "all steps at once, in training each step by itself")
         elif way == "batch":
             sequence = self._sequence(x, node)
             rest = tuple(mapped(arg, self.value) for arg in node.args[1:])
-            batch = call(running.as_batch, (sequence,))
-            made = self.operation(node.first.target, (batch, *rest), self._kwargs(node))
-            self._done[node] = call(running.as_steps, (made, sequence))
+            batch = _as_local(call(running.as_batch, (sequence,)))
+            made = _as_local(self.operation(node.first.target, (batch, *rest), self._kwargs(node)))
+            self._done[node] = _as_local(call(running.as_steps, (made, sequence)))
             self._drew(node, self._done[node])
             self._say(node, "all steps as one batch")
         elif way == "all":
@@ -319,11 +329,13 @@ class Writer:
                     found = self._sequence(value, node)
                     first[0] = False
                     missing = rank - own
-                    return call(running.aligned, (found, missing)) if missing and node.first.module is None else found
+                    if not missing or node.first.module is not None:
+                        return found
+                    return _as_local(call(running.aligned, (found, missing)), self._size(value))
                 return self.value(value)
 
             args = tuple(mapped(arg, operand) for arg in node.args)
-            self._done[node] = self.operation(node.first.target, args, mapped(node.kwargs, operand))
+            self._done[node] = _as_local(self.operation(node.first.target, args, mapped(node.kwargs, operand)))
             self._drew(node, self._done[node])
             self._say(node, "all steps at once")
         else:
@@ -333,16 +345,34 @@ class Writer:
 
     def _rank(self, value: Any) -> int | None:
         """Return the number of dimensions of a tensor, at one step; ``None`` of what is none."""
+        shape = self._shape(value)
+        return None if shape is None else len(shape)
+
+    def _shape(self, value: Any) -> tuple[int, ...] | None:
+        """Return the shape of a tensor in the recording, at one step; ``None`` of what is none."""
         recording = self.fold.recording
         if isinstance(value, Given):
-            return recording.inputs[value.index].dim()
+            return tuple(recording.inputs[value.index].shape)
         if isinstance(value, Constant):
-            return recording.constants[value.index].dim()
+            return tuple(recording.constants[value.index].shape)
         if isinstance(value, Kept):
-            return operator.attrgetter(value.name)(recording.network).dim()
-        return len(value.shape) if isinstance(value, Value) and not isinstance(value, Listed) else None
+            return tuple(operator.attrgetter(value.name)(recording.network).shape)
+        return value.shape if isinstance(value, Value) and not isinstance(value, Listed) else None
+
+    def _size(self, value: Any) -> int:
+        """Return how many elements a tensor has in the recording, at one step."""
+        return math.prod(self._shape(value) or ())
 
     def _sequence(self, value: Any, node: Node) -> Any:
         if is_sequence(value):
             return self.value(value)
-        return self.graph.call_function(running.at_every_step, (self.value(value), self.constants.next(node.steps)))
+        args = (self.value(value), self.constants.next(node.steps))
+        return _as_local(self.graph.call_function(running.at_every_step, args), self._size(value))
+
+
+def _as_local(node: fx.Node, elements: int | None = None) -> fx.Node:
+    """Say of a node that it takes each time step by itself, and of a sequence how many elements a step of it has."""
+    node.meta[LOCAL] = True
+    if elements is not None:
+        node.meta[ELEMENTS] = elements
+    return node

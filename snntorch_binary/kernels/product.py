@@ -20,6 +20,7 @@ from snntorch_binary.kernels.events import Events
 
 _MANY_ROWS = 256  # from here on, what is done once a weight is little beside the product
 _LEAST_OUTPUTS, _LEAST_WORK = 48, 1 << 20  # below, a list of spikes gains nothing
+_LARGE = 1 << 18  # inputs from here on take less memory as a list, which costs fewer outputs no time either
 
 
 class Spikes(Protocol):
@@ -44,7 +45,7 @@ def scaled_linear(x: Tensor, weight: Tensor, scale: float | Tensor, bias: Tensor
     if not _takes_many_rows(x, weight):
         return scaled(F.linear(x, weight), scale, bias)
     outputs = len(weight)
-    gains = outputs >= _LEAST_OUTPUTS and x.numel() * outputs >= _LEAST_WORK
+    gains = (outputs >= _LEAST_OUTPUTS or x.numel() >= _LARGE) and x.numel() * outputs >= _LEAST_WORK
     events = Events.of(x) if gains else None
     if events is None:
         return _ScaledLinear.apply(x, weight, scale, bias, None)

@@ -26,11 +26,17 @@ _RESETS = ("subtract", "zero", "none", "subtract_first")
 
 def exponential_filter(x: Tensor, decay: Tensor, initial: Tensor) -> Tensor:
     """y_t = decay y_{t-1} + x_t over the steps of ``x`` [T, B, ...], from y_{-1} = ``initial`` [B, ...]."""
+    return exponential_filter_and_last(x, decay, initial)[0]
+
+
+def exponential_filter_and_last(x: Tensor, decay: Tensor, initial: Tensor) -> tuple[Tensor, Tensor]:
+    """The same, and y of the last step [B, ...]: to go on from, it has a gradient that is no sequence."""
     if lie_channels_last(x):
         space = x.dim() - 3
         initial = channels_last(initial, space).contiguous()
-        return exponential_filter(x.movedim(2, -1), channels_last(decay, space), initial).movedim(-1, 2)
-    return _ExponentialFilter.apply(x, decay, initial)
+        y, last = _ExponentialFilter.apply(x.movedim(2, -1), channels_last(decay, space), initial)
+        return y.movedim(-1, 2), last.movedim(-1, 1)
+    return _ExponentialFilter.apply(x, decay, initial.contiguous())
 
 
 def leaky_scan(
@@ -40,12 +46,19 @@ def leaky_scan(
 
     ``"subtract_first"`` subtracts the threshold before the decay. It has no gradient for beta and threshold.
     """
+    return leaky_scan_and_last(x, mem, beta, threshold, reset_mechanism, surrogate)[:2]
+
+
+def leaky_scan_and_last(
+    x: Tensor, mem: Tensor, beta: Tensor, threshold: Tensor, reset_mechanism: str, surrogate: Surrogate
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same, and the potential of the last step [B, ...]: to go on from, it has a gradient that is no sequence."""
     if lie_channels_last(x):
         mem, beta, threshold = (channels_last(each, x.dim() - 3) for each in (mem, beta, threshold))
         of_neurons = (mem.contiguous(), beta, threshold, reset_mechanism, surrogate)
-        spikes, potentials = _Leaky.apply(x.movedim(2, -1), *of_neurons)
-        return spikes.movedim(-1, 2), potentials.movedim(-1, 2)
-    return _Leaky.apply(x, mem, beta, threshold, reset_mechanism, surrogate)
+        spikes, potentials, last = _Leaky.apply(x.movedim(2, -1), *of_neurons)
+        return spikes.movedim(-1, 2), potentials.movedim(-1, 2), last.movedim(-1, 1)
+    return _Leaky.apply(x, mem.contiguous(), beta, threshold, reset_mechanism, surrogate)
 
 
 def srm_scan(
@@ -90,6 +103,11 @@ def _of_each(value: Tensor, neurons: Tensor) -> Any:
     return flat(value.detach().expand_as(neurons).contiguous())
 
 
+def _carried(gradient: Tensor | None, like: Tensor) -> Tensor:
+    """Return where a kernel carries the gradient of a state through time: from that of the last one on, if any."""
+    return torch.zeros_like(like) if gradient is None else gradient.clone(memory_format=torch.contiguous_format)
+
+
 def _zeros_like_if(wanted: bool, like: Tensor) -> Tensor:
     return torch.zeros_like(like) if wanted else _NOTHING
 
@@ -98,36 +116,39 @@ class _ExponentialFilter(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, decay: Tensor, initial: Tensor) -> Tensor:
+    def forward(x: Tensor, decay: Tensor, initial: Tensor) -> tuple[Tensor, Tensor]:
         kernels = compiled("scan", x, initial) if decay.dtype == x.dtype else None
         if kernels is not None:
             filtered = torch.empty_like(x)
             kernels.filter_forward(_by_time(x), _of_each(decay, initial), flat(initial), _by_time(filtered))
-            return filtered
+            return filtered, filtered[-1].clone()
         y = initial
         ys = []
         for x_t in x.unbind(0):
             y = decay * y + x_t
             ys.append(y)
-        return torch.stack(ys)
+        return torch.stack(ys), y.clone()
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
         _, decay, initial = inputs
-        ctx.save_for_backward(decay, initial, output)
+        ctx.save_for_backward(decay, initial, output[0])
+        ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor | None, grad_last: Tensor | None) -> tuple[Tensor | None, ...]:
         decay, initial, y = ctx.saved_tensors
+        grad = torch.zeros_like(y) if grad is None else grad
         kernels = None if torch.is_grad_enabled() else compiled("scan", y, initial)
         if kernels is not None and decay.dtype == y.dtype:
-            dx, to_initial = torch.empty_like(y), torch.empty_like(initial)
+            dx, to_initial = torch.empty_like(y), _carried(grad_last, initial)
             by_decay = _zeros_like_if(ctx.needs_input_grad[1], initial)
             arrays = (_of_each(decay, initial), flat(initial), _by_time(y), _by_time(dx), flat(to_initial))
             kernels.filter_backward(_by_time(grad.contiguous()), *arrays, flat(by_decay))
             return dx, by_decay.sum_to_size(decay.shape) if ctx.needs_input_grad[1] else None, to_initial
         ys, grads = (initial, *y.unbind(0)), grad.unbind(0)
-        carry = to_decay = torch.zeros_like(initial)
+        to_decay = torch.zeros_like(initial)
+        carry = to_decay if grad_last is None else grad_last
         ds = []
         for t in reversed(range(len(grads))):
             d = carry + grads[t]
@@ -144,7 +165,7 @@ class _Leaky(torch.autograd.Function):
     @staticmethod
     def forward(
         x: Tensor, mem: Tensor, beta: Tensor, threshold: Tensor, reset_mechanism: str, surrogate: Surrogate
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         kernels = _kernels(x, mem, beta, threshold)
         if kernels is not None:
             spikes, potentials = torch.empty_like(x), torch.empty_like(x)
@@ -158,7 +179,7 @@ class _Leaky(torch.autograd.Function):
                 _by_time(spikes),
                 _by_time(potentials),
             )
-            return spikes, potentials
+            return spikes, potentials, potentials[-1].clone()
         spikes = surrogate.fire(mem - threshold)
         all_spikes, all_mem = [], []
         for x_t in x.unbind(0):
@@ -174,21 +195,23 @@ class _Leaky(torch.autograd.Function):
             spikes = surrogate.fire(mem - threshold)
             all_spikes.append(spikes)
             all_mem.append(mem)
-        return torch.stack(all_spikes), torch.stack(all_mem)
+        return torch.stack(all_spikes), torch.stack(all_mem), mem.clone()
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
         _, initial, beta, threshold, ctx.reset_mechanism, ctx.surrogate = inputs
         ctx.save_for_backward(initial, beta, threshold, output[1])
         ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx: Any, grad_spikes: Tensor | None, grad_mem: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(
+        ctx: Any, grad_spikes: Tensor | None, grad_mem: Tensor | None, grad_last: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
         initial, beta, threshold, mem = ctx.saved_tensors
         form = kernel_form(ctx.surrogate)
         kernels = None if form is None or torch.is_grad_enabled() else _kernels(mem, initial, beta, threshold)
         if kernels is not None:
-            dx, to_initial = torch.empty_like(mem), torch.empty_like(initial)
+            dx, to_initial = torch.empty_like(mem), _carried(grad_last, initial)
             learn = ctx.needs_input_grad[2:4]
             sums = [_zeros_like_if(wanted, initial) for wanted in learn]
             kernels.leaky_backward(
@@ -218,7 +241,8 @@ class _Leaky(torch.autograd.Function):
         grads_spikes = None if grad_spikes is None else grad_spikes.unbind(0)
         grads_mem = None if grad_mem is None else grad_mem.unbind(0)
 
-        d = to_beta = to_threshold = torch.zeros_like(initial)
+        to_beta = to_threshold = torch.zeros_like(initial)
+        d = to_beta if grad_last is None else grad_last
         ds = []
         for t in reversed(range(len(mems) - 1)):
             # On entry d is the gradient of the potential of this step (mems[t + 1]) from all later ones.

@@ -88,9 +88,8 @@ class TimeChunks(nn.Module):
         after: list[Any] = []
         for layer, state in zip(self.net, states, strict=True):
             if _resumes(layer):
-                spikes, potentials = layer._resumed(layer._checked(output), state)  # type: ignore[operator]
-                # Copies: a view would keep the whole chunk.
-                after.append(tuple(potential[-1].clone() for potential in potentials))
+                spikes, potentials, last = layer._resumed(layer._checked(output), state)  # type: ignore[operator]
+                after.append(last)
                 output = (spikes, *potentials) if layer.output and layer is self.net[-1] else spikes
             else:
                 output = layer(output)

@@ -142,12 +142,12 @@ def test_an_error_of_the_network_itself_is_the_users():
 def test_a_graph_that_answers_otherwise_is_refused(monkeypatch):
     from snntorch_binary.graph import neurons
 
-    scan = neurons.leaky_scan
+    scan = neurons.leaky_scan_and_last
 
     def wrong(x, mem, beta, threshold, *rest):
         return scan(x, mem, beta, threshold * 0.5, *rest)
 
-    monkeypatch.setattr(neurons, "leaky_scan", wrong)
+    monkeypatch.setattr(neurons, "leaky_scan_and_last", wrong)
     with pytest.raises(NotAGraphError, match="gives other answers than the network does"):
         sb.fuse(_Plain(), torch.rand(5, 2, 6))
 

@@ -55,12 +55,14 @@ def filter_forward(x, decay, initial, y, begin, end):
 @announced
 @njit(**_options)
 def filter_backward(grad, decay, initial, y, dx, to_initial, to_decay, begin, end):
-    """From the gradient of y to those of x, of the initial value and (if it is not empty) of the decay."""
+    """From the gradient of y to those of x, of the initial value and (if it is not empty) of the decay.
+
+    ``to_initial`` comes with the gradient of the last value that does not pass through y.
+    """
     learn = to_decay.shape[0] > 0
     for start in range(begin, end, _BLOCK):
         b = slice(start, min(start + _BLOCK, end))
         a, carry, by_decay = decay[b], to_initial[b], to_decay[b]
-        carry[:] = 0
         for t in range(grad.shape[0] - 1, -1, -1):
             grad_t, dx_t = grad[t, b], dx[t, b]
             for i in range(carry.shape[0]):
@@ -123,14 +125,14 @@ def leaky_backward(
 ):
     """From the gradients of spikes and potentials to those of x, of the initial potential, beta and threshold.
 
-    A gradient that there is not, or that nobody asks for, is an empty array.
+    A gradient that there is not, or that nobody asks for, is an empty array. ``carry``, which the one of the initial
+    potential is put into, comes with that of the last potential that does not pass through ``grad_mem``.
     """
     kind, size, height = surrogate
     for start in range(begin, end, _BLOCK):
         b = slice(start, min(start + _BLOCK, end))
         a, theta, d = beta[b], threshold[b], carry[b]
         by_beta, by_threshold = to_beta[b], to_threshold[b]
-        d[:] = 0
         for t in range(mem.shape[0] - 1, -1, -1):
             mem_t, dx_t = mem[t, b], dx[t, b]
             before = mem[t - 1, b] if t > 0 else initial[b]

@@ -41,7 +41,7 @@ def _filter_backward(grad, decay, initial, y, dx, to_initial, to_decay, steps, w
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = i < width
     a, first = tl.load(decay + i, inside), tl.load(initial + i, inside)
-    carry = tl.zeros((BLOCK,), tl.float32)
+    carry = tl.load(to_initial + i, inside)
     by_decay = tl.zeros((BLOCK,), tl.float32)
     grad += to_last
     y += to_last
@@ -61,7 +61,10 @@ def _filter_backward(grad, decay, initial, y, dx, to_initial, to_decay, steps, w
 
 
 def filter_backward(grad: Any, decay: Any, initial: Any, y: Any, dx: Any, to_initial: Any, to_decay: Any) -> None:
-    """From the gradient of y to those of x, of the initial value and (if it is not empty) of the decay."""
+    """From the gradient of y to those of x, of the initial value and (if it is not empty) of the decay.
+
+    ``to_initial`` comes with the gradient of the last value that does not pass through y.
+    """
     arrays = (grad, decay, initial, y, dx, to_initial, to_decay)
     launch(_filter_backward, y.shape[1], _BLOCK, arrays, *y.shape, _to_last(y))
 
@@ -133,7 +136,7 @@ def _leaky_backward(
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = i < width
     a, theta, first = tl.load(beta + i, inside), tl.load(threshold + i, inside), tl.load(initial + i, inside)
-    d = tl.zeros((BLOCK,), tl.float32)
+    d = tl.load(to_initial + i, inside)
     by_beta = tl.zeros((BLOCK,), tl.float32)
     by_threshold = tl.zeros((BLOCK,), tl.float32)
     mem += to_last
@@ -188,7 +191,8 @@ def leaky_backward(
 ) -> None:
     """From the gradients of spikes and potentials to those of x, of the initial potential, beta and threshold.
 
-    A gradient that there is not, or that nobody asks for, is an empty array.
+    A gradient that there is not, or that nobody asks for, is an empty array. ``to_initial`` comes with the gradient of
+    the last potential that does not pass through ``grad_mem``.
     """
     arrays = (mem, initial, beta, threshold, grad_spikes, grad_mem, dx, to_initial, to_beta, to_threshold)
     scalars = (*mem.shape, _to_last(mem), *factors(surrogate))

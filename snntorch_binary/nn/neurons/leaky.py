@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from snntorch_binary.kernels.scan import leaky_scan
+from snntorch_binary.kernels.scan import leaky_scan_and_last
 from snntorch_binary.kernels.surrogates import Surrogate
 from snntorch_binary.nn.neurons import lif
 from snntorch_binary.nn.neurons.description import DECAY, Constant, KernelForm, NeuronDescription, NIRForm, Operations
@@ -172,14 +172,14 @@ class Leaky(lif.LIF):
         """Spikes, and what else the form of this module returns (see the class)."""
         return self._from(x, mem)
 
-    def _resumed(self, x: Tensor, state: Any) -> tuple[Tensor, LeakyState]:
+    def _resumed(self, x: Tensor, state: Any) -> tuple[Tensor, LeakyState, LeakyState]:
         surrogate = self.spike_grad
         if x.shape[0] == 0 or not self.reset_delay or not isinstance(surrogate, Surrogate):
-            return self._loop(x, state)
+            return self._looped(x, state)
         (mem,) = self._at_hand(x[0], state)
         beta = self.beta.clamp(0, 1)
-        spikes, mem = leaky_scan(x, mem, beta, self.threshold, self.reset_mechanism, surrogate)
-        return lif.graded(spikes, self), LeakyState(mem)
+        spikes, mem, last = leaky_scan_and_last(x, mem, beta, self.threshold, self.reset_mechanism, surrogate)
+        return lif.graded(spikes, self), LeakyState(mem), LeakyState(last)
 
     def init_leaky(self) -> Tensor:
         """The membrane potential at rest, for the first step; also resets the kept state (``reset_mem``)."""

@@ -91,13 +91,18 @@ class LIF(Neuron):
         """Spikes, and what else the form returns, from a state that is there or not."""
         x = self._checked(x)
         given = None if all(part is None for part in state) else state
-        spikes, after = self._advance(x, given) if self.one_step else self._resumed(x, given)
+        spikes, after = self._advance(x, given) if self.one_step else self._resumed(x, given)[:2]
         explicit = self.one_step and not self.init_hidden
         return (spikes, *after) if self.output or explicit else spikes
 
-    def _resumed(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Spikes and states [T, B, ...] of a sequence, from a state or from rest."""
+    def _resumed(self, x: Tensor, state: Any) -> tuple[Tensor, Any, Any]:
+        """Spikes and states [T, B, ...] of a sequence, from a state or from rest; and the state to go on from."""
         raise NotImplementedError
+
+    def _looped(self, x: Tensor, state: Any) -> tuple[Tensor, Any, Any]:
+        """The same step by step."""
+        spikes, states = self._loop(x, state)
+        return spikes, states, self.State(*(each[-1] if len(each) else each for each in states))
 
     def _load_from_state_dict(self, *args: Any) -> None:
         super()._load_from_state_dict(*args)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from snntorch_binary.kernels.scan import exponential_filter, leaky_scan
+from snntorch_binary.kernels.scan import exponential_filter_and_last, leaky_scan_and_last
 from snntorch_binary.kernels.surrogates import Surrogate
 from snntorch_binary.nn.neurons import lif
 from snntorch_binary.nn.neurons.description import DECAY, Constant, KernelForm, NeuronDescription, NIRForm, Operations
@@ -181,16 +181,16 @@ class Synaptic(lif.LIF):
         """Spikes, and what else the form of this module returns (see the class)."""
         return self._from(x, syn, mem)
 
-    def _resumed(self, x: Tensor, state: Any) -> tuple[Tensor, SynapticState]:
+    def _resumed(self, x: Tensor, state: Any) -> tuple[Tensor, SynapticState, SynapticState]:
         surrogate = self.spike_grad
         slow = not self.reset_delay or self.reset_mechanism == "zero"
         if slow or x.shape[0] == 0 or not isinstance(surrogate, Surrogate):
-            return self._loop(x, state)
+            return self._looped(x, state)
         syn, mem = self._at_hand(x[0], state)
-        syn = exponential_filter(x, self.alpha.clamp(0, 1), syn)
+        syn, last = exponential_filter_and_last(x, self.alpha.clamp(0, 1), syn)
         beta = self.beta.clamp(0, 1)
-        spikes, mem = leaky_scan(syn, mem, beta, self.threshold, self.reset_mechanism, surrogate)
-        return lif.graded(spikes, self), SynapticState(syn, mem)
+        spikes, mem, last_mem = leaky_scan_and_last(syn, mem, beta, self.threshold, self.reset_mechanism, surrogate)
+        return lif.graded(spikes, self), SynapticState(syn, mem), SynapticState(last, last_mem)
 
     def init_synaptic(self) -> SynapticState:
         """The state at rest, for the first step; also resets the kept state (``reset_mem``)."""
