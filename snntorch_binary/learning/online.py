@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -124,7 +125,7 @@ def _explicit(
         for index, module in enumerate(net.blocks):
             parts = _parts(module)
             assert parts is not None
-            blocks.append(_Block(*parts, net.readout(index).to(x.dtype), net.readout_gain(index), x))
+            blocks.append(_Block(*parts, net.readout_gain(index) * net.readout(index).to(x.dtype), x))
     for t, x_t in enumerate(x.flatten(2).unbind(0)):
         # Not around the yield, which hands control to the caller.
         with torch.no_grad(), torch.autocast(device, enabled=False):
@@ -134,9 +135,9 @@ def _explicit(
                 x_t = block.spikes
                 if t < net.burn_in:
                     continue
-                readouts = (block.spikes @ block.readout.T) * block.readout_gain
+                readouts = block.spikes @ block.readout.T
                 total += value(readouts, targets)
-                learning_signal = (error(readouts, targets) * block.readout_gain) @ block.readout
+                learning_signal = error(readouts, targets) @ block.readout
                 if activity is not None:
                     total += activity(block.spikes)
                     learning_signal = learning_signal + activity.error(block.spikes)
@@ -146,27 +147,29 @@ def _explicit(
 
 
 class _Block:
-    """A block of the explicit path and the state of its neurons."""
+    """A block of the explicit path and the state of its neurons.
 
-    def __init__(
-        self,
-        trace: SynapticTrace,
-        layer: nn.Linear,
-        neuron: Refractory,
-        readout: Tensor,
-        readout_gain: float,
-        x: Tensor,
-    ) -> None:
-        self.trace, self.layer, self.neuron = trace, layer, neuron
-        self.readout, self.readout_gain = readout, readout_gain
+    Args:
+        trace: of its inputs.
+        layer: its weights.
+        neuron: its neurons.
+        readout: of its spikes [C, N], gain included.
+        x: the input of the network.
+    """
+
+    def __init__(self, trace: SynapticTrace, layer: nn.Linear, neuron: Refractory, readout: Tensor, x: Tensor) -> None:
+        self.trace, self.layer, self.neuron, self.readout = trace, layer, neuron, readout
         self.p, self.q = x.new_zeros(2, x.shape[1], layer.in_features)
-        self.refractory, self.spikes, self.slope = x.new_zeros(3, x.shape[1], layer.out_features)
+        self.product, self.refractory, self.spikes, self.slope = x.new_zeros(4, x.shape[1], layer.out_features)
+        self.scale: float | Tensor = 1.0
         self.form = kernel_form(neuron.surrogate)
         held = layer.latent if isinstance(layer, BinaryLinear) else layer.weight
         self.kernels = None if self.form is None else compiled("online", self.p, held)
         if self.kernels is not None:  # looked at once: a step takes less time than making arrays of its tensors
             self.traces = flat(self.p), flat(self.q)
             self.states = tuple(state.numpy() for state in (self.refractory, self.spikes, self.slope))
+            self.sums = self.product.numpy()
+            self.nothing, self.number = flat(x.new_empty(0)), flat(x.new_empty(1))
 
     def advance(self, x: Tensor) -> None:
         """Take traces and neurons one time step on."""
@@ -178,21 +181,18 @@ class _Block:
         else:
             self.p = torch.add(self.q, self.p, alpha=alpha)
             self.q = torch.add(self.trace.gain * x, self.q, alpha=beta)
-        scale: float | Tensor = 1.0
         if isinstance(layer, BinaryLinear):
             layer.refresh()
             assert layer.draw.value is not None
-            weight, scale = layer.draw.value, layer._scale()
+            weight, self.scale = layer.draw.value, layer._scale()
         else:
             weight = layer.weight
-        self.scale, self.product = scale, self.p @ weight.T
+        torch.mm(self.p, weight.T, out=self.product)
         if self.kernels is not None:
-            scales = scale if isinstance(scale, Tensor) else self.p.new_full((1,), scale)
-            bias = self.p.new_empty(0) if layer.bias is None else layer.bias
             self.kernels.fire(
-                self.product.numpy(),
-                flat(scales),
-                flat(bias),
+                self.sums,
+                self._scales(),
+                self.nothing if layer.bias is None else flat(layer.bias),
                 *self.states,
                 gamma,
                 neuron.threshold,
@@ -200,13 +200,19 @@ class _Block:
                 self.form,
             )
             return
-        current = self.product * scale
+        current = self.product * self.scale
         if layer.bias is not None:
             current += layer.bias
         self.refractory = torch.add(self.spikes, self.refractory, alpha=gamma)
         membrane = current.sub_(self.refractory).sub_(neuron.threshold)
         self.spikes = neuron.surrogate.fire(membrane)
         self.slope = neuron.surrogate.derivative(membrane)
+
+    def _scales(self) -> Any:
+        if isinstance(self.scale, Tensor):
+            return flat(self.scale)
+        self.number[0] = self.scale
+        return self.number
 
     def three_factors(self, learning_signal: Tensor) -> None:
         """Add the gradients of the block's parameters from its learning signal [B, N]."""

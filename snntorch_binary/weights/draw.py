@@ -108,7 +108,9 @@ class Draw:
 
     def kind(self, training: bool) -> Kind:
         """Return which weights are in force."""
-        forced = self.forced
+        return self._kind(self.forced, training)
+
+    def _kind(self, forced: Forced | None, training: bool) -> Kind:
         if forced is not None and forced.antithetic is not None:
             return "binary"
         if forced is not None and forced.kind is not None:
@@ -117,10 +119,14 @@ class Draw:
 
     def weight(self, latent: Tensor, training: bool) -> Tensor:
         """Return the weight in force, in [-1, +1] and of the latent's shape, as a node of the autograd graph."""
-        kind, needs_gradient, rank = self.kind(training), latent.requires_grad, _rank(self.rule)
-        held = self.held
+        return self._in_force(latent, training).node
+
+    def _in_force(self, latent: Tensor, training: bool) -> Held:
+        forced = self.forced
+        kind, needs_gradient, rank = self._kind(forced, training), latent.requires_grad, _rank(self.rule)
+        held = self._held if forced is None else forced.held
         if held is not None and held.key == (kind, needs_gradient, rank, self._looks) and self._knows(latent):
-            return held.node
+            return held
         with _lock:
             if self._latent is latent and not self._knows(latent):
                 self.counter += 1
@@ -134,7 +140,7 @@ class Draw:
             if held is None or held.key != key:
                 with torch.inference_mode(False):
                     held = self._hold(latent, key, kind, *self._drawn(latent.detach(), kind))
-            return held.node
+            return held
 
     def _knows(self, latent: Tensor) -> bool:
         """Say whether this latent has been looked at and not been written to since."""
@@ -170,23 +176,25 @@ class Draw:
         assert held.derivative is not None
         assert content is not None
         self.counter += 1
-        for changed in (latent, held.value, held.derivative, held.node):  # a graph that needs the old ones says so
-            torch.autograd.graph.increment_version(changed)
-        with torch.no_grad():
-            content.copy_(latent)
+        for changed in (latent, held.value, held.derivative, held.made):  # a graph that needs the old ones says so
+            if changed is not None:
+                torch.autograd.graph.increment_version(changed)
+        content.copy_(latent.detach())
         self._looks += 1
         self._hold(latent, (*held.key[:-1], self._looks), held.kind, held.value, held.derivative)
         self._renewed = True
 
-    def moved(self) -> None:
+    def moved(self) -> bool:
         """Take notice that an optimizer has stepped: the next look at the weight is a new draw, if this is not.
 
-        Whether the latent has changed since the kernel made this draw is seen at that look.
+        Returns:
+            Whether the weight has to be looked at anew. Where a kernel has made this draw it has not: whether the
+            latent has changed since is seen at the next look.
         """
-        if self._renewed:
-            self._renewed = False
-        else:
+        renewed, self._renewed = self._renewed, False
+        if not renewed:
             self.advance()
+        return not renewed
 
     def advance(self) -> None:
         """Let the next look at the weight be a new draw."""
@@ -278,12 +286,26 @@ class Draw:
         return _mix(seed, counter, _rank(self.rule))
 
     def _hold(self, latent: Tensor, key: tuple[Any, ...], kind: Kind, value: Tensor, derivative: Tensor | None) -> Held:
-        # Whoever looks first may be in no_grad or inference mode; those who come later need the graph.
-        holder: list[weakref.ref[Held]] = []  # weakly: the node is part of what is held
-        of = weakref.ref(latent)
+        of, forced = weakref.ref(latent), self.forced  # weakly: the node is part of what is held, and needs the latent
+
+        def make(held: Held) -> Tensor:
+            latent = of()
+            assert latent is not None  # who asks for the node has it
+            return self._node_for(weakref.ref(held), latent)
+
+        held = Held(key, kind, value, derivative, make)
+        if forced is None:
+            self._held = held
+        else:
+            forced.held = held
+        return held
+
+    def _node_for(self, of: weakref.ref[Held], latent: Tensor) -> Tensor:
+        held, learned = of(), weakref.ref(latent)
+        assert held is not None
 
         def heard(gradient: Tensor) -> None:
-            held, latent = holder[0](), of()
+            held, latent = of(), learned()
             if held is None or latent is None or not latent.is_leaf:
                 return
             before = None if latent.grad is None or not bool(latent.grad.any()) else held.gradient
@@ -292,20 +314,10 @@ class Draw:
         def node_of(value: Tensor, derivative: Tensor | None, latent: Tensor) -> Tensor:
             return held_node(value, derivative, latent, heard)
 
-        with torch.inference_mode(False), torch.enable_grad():
-            node = self._as_node(node_of, value, derivative, latent, kind)
-        held, forced = Held(key, kind, value, derivative, node), self.forced
-        holder.append(weakref.ref(held))
-        if forced is None:
-            self._held = held
-        else:
-            forced.held = held
-        return held
+        return self._as_node(node_of, held.value, held.derivative, latent, held.kind)
 
     def refresh(self, latent: Tensor, training: bool) -> None:
         """Have the weight in force ready, for compiled graphs, which only read it."""
-        self.weight(latent, training)
-        held, forced = self.held, self.forced
-        if held is not None:
-            self.graph_value, self.graph_derivative, self.graph_kind = held.value, held.derivative, held.kind
-            self.graph_constant = forced is not None and forced.antithetic is not None
+        held, forced = self._in_force(latent, training), self.forced
+        self.graph_value, self.graph_derivative, self.graph_kind = held.value, held.derivative, held.kind
+        self.graph_constant = forced is not None and forced.antithetic is not None

@@ -111,11 +111,16 @@ def transformed_uniform(latent: Tensor, seed: int) -> Tensor:
     return _TransformedUniform.apply(latent, seed)
 
 
-@dataclass
+@dataclass(eq=False)
 class Held:
     """A weight in force and its derivative, outside any graph, and the same as a node of the autograd graph.
 
     Attributes:
+        key: what it was made for.
+        kind: which weights it holds.
+        value: the weight.
+        derivative: of it by the latent; ``None`` stands for one.
+        make: makes the node.
         gradient: what has come to the weight, since the latent's gradient was last none or zero.
     """
 
@@ -123,8 +128,18 @@ class Held:
     kind: Kind
     value: Tensor
     derivative: Tensor | None
-    node: Tensor
+    make: Callable[[Held], Tensor]
     gradient: Tensor | None = None
+    made: Tensor | None = None
+
+    @property
+    def node(self) -> Tensor:
+        """The node, made when somebody asks for it first."""
+        if self.made is None:
+            # That may be in no_grad or inference mode; those who come later need the graph.
+            with torch.inference_mode(False), torch.enable_grad():
+                self.made = self.make(self)
+        return self.made
 
 
 @dataclass(eq=False)

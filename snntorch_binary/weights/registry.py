@@ -73,13 +73,14 @@ def announce_(parameters: Iterable[Tensor]) -> None:
     if not _layers:
         return
     moved = {id(parameter) for parameter in parameters}
-    renewed: set[int] = set()
+    stale: dict[int, bool] = {}
     for layer in list(_layers):
         if id(layer.latent) in moved:
-            if id(layer.draw) not in renewed:
-                renewed.add(id(layer.draw))
-                layer.draw.moved()
-            layer.refresh()
+            draw = layer.draw
+            if id(draw) not in stale:
+                stale[id(draw)] = draw.moved()
+            if stale[id(draw)]:
+                layer.refresh()
 
 
 def _after_step(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:

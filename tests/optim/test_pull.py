@@ -9,6 +9,7 @@ import torch
 from weights_alone import backward, weights_alone
 
 import snntorch_binary as sb
+from snntorch_binary.optim.pull import Pull
 
 
 def train_silently(optimizer, layer, c, steps):
@@ -66,3 +67,24 @@ def test_each_group_has_a_rho_of_its_own():
     groups = [{"params": [layer.latent], "rho": 1e-5}, {"params": [layer.bias]}]
     optimizer = sb.optim.BayesBiSNN(groups, lr=1e-3, rho=0.5)
     train_silently(optimizer, layer, c, 40)
+
+
+def test_of_many_weights_some_speak_for_all():
+    torch.manual_seed(0)
+    pull = Pull()
+    small, large = torch.full((16, 8), 0.5), 0.5 + torch.rand(512, 1024)
+    large[:, ::2] *= -1  # a look at every second input alone would see one sign
+    grads = [1e-3 * torch.randn_like(small), 1e-3 * torch.sign(large) * torch.rand_like(large)]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(30):
+            for latent, grad in zip((small, large), grads, strict=True):
+                pull.add(latent, grad, 1e-2)
+            pull.stepped(1e-2)
+    loss = sum(
+        float((grad * latent.cosh().square()).square().sum())
+        for latent, grad in zip((small, large), grads, strict=True)
+    )
+    prior = sum(float((1e-2 * latent).square().sum()) for latent in (small, large))
+    ratio = float(re.search(r"was ([\d.e+]+) times as strong", str(caught[0].message))[1])
+    assert ratio == pytest.approx((prior / loss) ** 0.5, rel=0.05)
