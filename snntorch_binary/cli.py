@@ -74,7 +74,7 @@ def _user_errors() -> tuple[type[BaseException], ...]:
     kinds: list[type[BaseException]] = [ValueError, TypeError, OSError]
     if "snntorch_binary.lightning" in sys.modules:
         from snntorch_binary._files import OutputError
-        from snntorch_binary.experiments.runs import ProcessEndedError
+        from snntorch_binary._processes import ProcessEndedError
         from snntorch_binary.lightning.spiking_module import NonFiniteLossError
 
         kinds += [OutputError, ProcessEndedError, NonFiniteLossError]

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from snntorch_binary import _processes
 from snntorch_binary._errors import expected, require_extras
 from snntorch_binary.commands.options import integers, labels, words
 
@@ -130,6 +131,9 @@ def run(options: argparse.Namespace) -> None:
         OutputError: the results cannot be written, or mixed with those already there.
         MissingPackageError: an optional package is not installed.
     """
+    jobs = _processes.default_jobs() if options.jobs is None else options.jobs
+    if options.name != _SPLIT_MNIST and not options.paper_exact:
+        _processes.warm_up(jobs)
     require_extras("lightning")
     if options.name is not None and options.config is not None:
         raise ValueError(expected("NAME", "left out with --config", repr(options.name)))
@@ -146,11 +150,9 @@ def run(options: argparse.Namespace) -> None:
     from snntorch_binary.experiments.compare import run as carry_out
     from snntorch_binary.experiments.compare import sizes
     from snntorch_binary.experiments.provenance import write_csv
-    from snntorch_binary.experiments.runs import default_jobs
 
     experiment = _experiment(options)
     out = options.out or Path("results") / experiment.name
-    jobs = default_jobs() if options.jobs is None else options.jobs
     console = Console()
     several = options.hidden or ()
     shift = False if options.shift is None else options.shift or True

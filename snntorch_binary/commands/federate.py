@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from snntorch_binary import _processes
 from snntorch_binary._errors import expected, require, require_extras
 from snntorch_binary.commands.options import integers, words
 
@@ -76,10 +77,9 @@ def _run(options: argparse.Namespace, given: dict[str, Any], out: Path) -> None:
     require("snntorch_binary.federated.flower", "federated")
     from snntorch_binary.experiments import federate
     from snntorch_binary.experiments.federate.config import read_federation
-    from snntorch_binary.experiments.runs import default_jobs
 
     federation = read_federation(options.config, **given, num_rounds=options.rounds, engine=options.engine)
     jobs = options.jobs
     if jobs is None:
-        jobs = 1 if federation.engine == "ray" else default_jobs()
+        jobs = 1 if federation.engine == "ray" else _processes.default_jobs()
     federate.run(federation, out, jobs=jobs)

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import multiprocessing.connection
-import os
 import pickle
-import signal
-import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain
-from multiprocessing.context import BaseContext
 from multiprocessing.managers import SyncManager
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from queue import Empty
 from typing import Any, Protocol
@@ -25,14 +15,11 @@ import torch
 
 from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary._files import RunFolder, digest
+from snntorch_binary._processes import context, end_with_parent, in_processes
 from snntorch_binary.experiments.progress import RunProgress, RunsProgress, Sender
 from snntorch_binary.experiments.results_folder import check_output, write_settings
 
 LAST = "last.ckpt"
-
-
-class ProcessEndedError(RuntimeError):
-    """A process that trained a run was ended by somebody else; what it had done is kept."""
 
 
 class Train(Protocol):
@@ -145,74 +132,25 @@ def _one(run: PlannedRun, folder: RunFolder, progress: RunProgress) -> dict[str,
 # ---- several at once -------------------------------------------------------------------------------------------------
 
 _queue: Any = None
-_IMPORTED = ["snntorch_binary.experiments.compare.train"]
-"""What all processes need, imported once for all of them."""
 
 
 def _several(todo: Sequence[PlannedRun], out: Path, progress: RunsProgress, jobs: int) -> Any:
     """Train runs in processes of their own; yield each with its result as it is done."""
-    context = _context()
-    manager = SyncManager(ctx=context)
-    manager.start(_end_with_parent)
+    manager = SyncManager(ctx=context())
+    manager.start(end_with_parent)
     queue = manager.Queue()
-    pool = ProcessPoolExecutor(jobs, context, _begin, (queue, list(sys.path), dict(os.environ)))
-    waiting: dict[Future[dict[str, Any]], PlannedRun] = {}
     try:
-        waiting = {pool.submit(_in_process, run, out): run for run in todo}
-        while waiting:
-            done, _ = wait(waiting, timeout=0.2, return_when="FIRST_COMPLETED")
-            _listen(queue, progress)
-            for future in done:
-                yield waiting.pop(future), future.result()
-            # The pool itself does not watch the process it started last until another has a result.
-            if waiting and not all(process.is_alive() for process in _processes(pool)):
-                raise BrokenProcessPool
-    except BrokenProcessPool:
-        what = "A process that trained a run was ended, perhaps for want of memory; the same again continues it"
-        raise ProcessEndedError(f"{what}, and fewer jobs need less.") from None
+        work = {run.name: (_in_process, run, out) for run in todo}
+        by_name = {run.name: run for run in todo}
+        for name, result in in_processes(work, jobs, _keep, (queue,), lambda: _listen(queue, progress)):
+            yield by_name[name], result
     finally:
-        for process in _processes(pool) if waiting else []:
-            process.terminate()
-        pool.shutdown(cancel_futures=True)
         manager.shutdown()
 
 
-def _context() -> BaseContext:
-    """Return how processes are begun: forked from one that has imported, not from this, whose threads can hang them."""
-    if sys.platform != "linux":  # elsewhere there is no fork, or it is unsafe once a library of the system is loaded
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_IMPORTED)
-    return context
-
-
-def _processes(pool: ProcessPoolExecutor) -> list[BaseProcess]:
-    return list((getattr(pool, "_processes", None) or {}).values())
-
-
-def _begin(queue: Any, path: list[str], environment: dict[str, str]) -> None:
+def _keep(queue: Any) -> None:
     global _queue
     _queue = queue
-    sys.path[:] = path
-    os.environ.clear()  # of the time when the first process was begun
-    os.environ.update(environment)
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that waits is interrupted, and ends the others
-    # Lightning's own handler, which it has in training, only notes the signal; it calls this one, too.
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
-    _end_with_parent()
-
-
-def _end_with_parent() -> None:
-    """Have this process end when the one that began it is killed: the same command is to be alone in its folder."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def wait() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def _in_process(run: PlannedRun, out: Path) -> dict[str, Any]:
@@ -226,12 +164,6 @@ def _listen(queue: Any, progress: RunsProgress) -> None:
             progress.take(*queue.get_nowait())
         except Empty:
             return
-
-
-def default_jobs() -> int:
-    """Return half the number of cores, and both of two."""
-    cores = os.cpu_count() or 1
-    return max(min(cores, 2), cores // 2)
 
 
 def check_jobs(jobs: int, sent: object = None) -> None:

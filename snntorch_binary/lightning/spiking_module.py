@@ -140,6 +140,8 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         self.over_time = OverTime(net, step, time_dim) if fuse and credit == "through-time" else None
         self.cosine = cosine
         self._norms: tuple[NormsOfDraws, Marks] | None = None
+        self._sum_of_losses: Tensor | float = 0.0  # of an epoch's examples
+        self._examples = 0
         refits = norms_of(net) and binary_layers(net)
         self._recent: deque[Tensor] = deque(maxlen=NORM_BATCHES if refits else 0)
         self.validation_metrics = nn.ModuleDict({name: self.task.metrics(f"val_{name}_") for name in self.predictions})
@@ -259,6 +261,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Tell data sets whose noise is a function of the epoch which one it is."""
+        self._sum_of_losses, self._examples = 0.0, 0
         set_epoch = getattr(getattr(self.trainer.train_dataloader, "dataset", None), "set_epoch", None)
         if callable(set_epoch):
             set_epoch(self.current_epoch)
@@ -296,8 +299,15 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
                 f"The loss became {loss.item()} at step {self.global_step} (epoch {self.current_epoch}, "
                 f"batch {batch_idx}); training stopped, the last checkpoint is kept."
             )
-        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(labels))
+        # Not logged at every step, which takes as long as a small network's forward pass.
+        self._sum_of_losses = self._sum_of_losses + loss.detach() * len(labels)
+        self._examples += len(labels)
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the mean loss of the examples of this epoch."""
+        if self._examples:
+            self.log("train_loss", self._sum_of_losses / self._examples)
 
     def _learn_online(self, x: Tensor, targets: Tensor) -> Tensor:
         """Update the parameters at every time step; return the mean loss of a step, summed over layers."""

@@ -1,14 +1,16 @@
 import commands
 import pytest
 
+from snntorch_binary import _processes
+
 
 @pytest.fixture(autouse=True, scope="session")
 def one_job():
     """On a machine of many cores, too, runs are trained in this process unless a test says otherwise."""
-    runs = pytest.importorskip("snntorch_binary.experiments.runs")
+    pytest.importorskip("snntorch_binary.experiments.runs")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "default_jobs", lambda: 1)
-        patch.setattr(runs, "_IMPORTED", commands.IMPORTED)  # the first that asks says so for the whole process
+        patch.setattr(_processes, "default_jobs", lambda: 1)
+        patch.setattr(_processes, "IMPORTED", commands.IMPORTED)  # the first that asks says so for the whole process
         yield
 
 

@@ -13,9 +13,10 @@ import pytest
 import torch
 from rich.console import Console
 
+from snntorch_binary._processes import default_jobs
 from snntorch_binary.cli import main
 from snntorch_binary.experiments import compare
-from snntorch_binary.experiments.runs import check_jobs, default_jobs
+from snntorch_binary.experiments.runs import check_jobs
 from snntorch_binary.lightning import NonFiniteLossError
 
 KILLING = """\

@@ -108,7 +108,7 @@ def run(
         said = f"{gone[0]} is gone: there are no pictures of a degraded test part."
         comparison.console.print(said, highlight=False, markup=False, soft_wrap=True)
     elif corruptions:
-        report_shift(comparison, corruptions)
+        report_shift(comparison, corruptions, jobs)
     return comparison
 
 

@@ -31,6 +31,8 @@ from snntorch_binary.lightning.spiking_module import NORM_BATCHES, SpikingModule
 
 FIRST = "first.ckpt"
 """The checkpoint of the rule that learns first, where there is one."""
+_EVERY = 0.1
+"""Seconds between two words on how far a training is: to another process each costs a part of a small step."""
 
 
 def train_one(
@@ -152,7 +154,7 @@ class _History(L.Callback):
         self._predictions = predictions
         self._progress = progress
         self._label = label
-        self._since = 0.0
+        self._since = self._said = 0.0
 
     def state_dict(self) -> dict[str, Any]:
         return {"accuracy": self.scores, "seconds": self.seconds + time.perf_counter() - self._since}
@@ -164,6 +166,9 @@ class _History(L.Callback):
         self._since = time.perf_counter()
 
     def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+        if time.perf_counter() < self._said + _EVERY:
+            return
+        self._said = time.perf_counter()
         batch = trainer.fit_loop.epoch_loop.batch_idx + 1
         self._progress.step(self.epochs_before + trainer.current_epoch + batch / trainer.num_training_batches)
 

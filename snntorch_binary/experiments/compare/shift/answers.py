@@ -10,44 +10,75 @@ import torch
 from torch import Tensor
 
 from snntorch_binary._files import RunFolder
+from snntorch_binary._processes import in_processes
 from snntorch_binary.data.corruptions import Corruption
 from snntorch_binary.experiments.answers import answers
 from snntorch_binary.experiments.compare.comparison import Comparison, Run, files_of
 from snntorch_binary.experiments.compare.predictors import Predictor, gather
 from snntorch_binary.experiments.compare.shift.inputs import DegradedTest, chosen
+from snntorch_binary.experiments.compare.train import load_module
 from snntorch_binary.experiments.data import ShippedData
+from snntorch_binary.experiments.experiment import Experiment
+from snntorch_binary.experiments.runs import run_files
 
 FORMAT = 1
 """Number of the corruptions as they are now: answers to others are not taken for these."""
 
 
-def answer_all(comparison: Comparison, corruptions: Sequence[Corruption]) -> None:
+def answer_all(comparison: Comparison, corruptions: Sequence[Corruption], jobs: int = 1) -> None:
     """Have each run answer the test part under each corruption, where it has not already.
+
+    Args:
+        comparison: the comparison.
+        corruptions: the corruptions.
+        jobs: how many runs answer at once, each in a process of its own.
 
     Raises:
         OSError: a file cannot be written.
+        ProcessEndedError: a process was ended.
     """
-    source = comparison.experiment.data
-    assert isinstance(source, ShippedData)
+    todo = []
+    for run in comparison.runs:
+        files = files_of(comparison, run)
+        missing = [one for one in corruptions if kept(files, run, one) is None]
+        if missing:
+            todo.append((comparison.experiment, run, missing))
     with comparison.console.status("") as status:
-        for number, run in enumerate(comparison.runs, 1):
-            files = files_of(comparison, run)
-            missing = [one for one in corruptions if kept(files, run, one) is None]
-            if not missing:
-                continue
-            module, data = comparison.load(run)
-            assert data.splits is not None
-            test = DegradedTest(source, data.splits.test, run.fold)
 
-            def answer(x: Tensor, of: Any = module) -> dict[str, Tensor]:
-                found: dict[str, Tensor] = of.answers(x.to(of.device), final=True)
-                return found
+        def say(done: int) -> None:
+            status.update(f"{done} of {len(todo)} networks have answered degraded inputs")
 
-            for one in missing:
-                status.update(f"{run.folder.name} ({number} of {len(comparison.runs)}) under {one.title}")
-                each = [answers(test.batches(one, strength), answer) for strength in one.strengths]
-                found = {name: torch.stack([of[name] for of in each]) for name in module.predictions}
-                files.write_tensors(_file(one), {**_about(run, one), "probabilities": found})
+        say(0)
+        if jobs == 1 or len(todo) < 2:
+            for number, given in enumerate(todo, 1):
+                _answer(*given)
+                say(number)
+        else:
+            work = {number: (_answer, *given) for number, given in enumerate(todo)}
+            for number, _ in enumerate(in_processes(work, min(jobs, len(todo))), 1):
+                say(number)
+
+
+def _answer(experiment: Experiment, run: Run, corruptions: Sequence[Corruption]) -> None:
+    """Have one run answer, and write what it does."""
+    source, files = experiment.data, run_files(run.folder, *experiment.run(run.rule, run.seed, run.fold))
+    assert isinstance(source, ShippedData)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the order of sums is then that of every number of jobs
+    try:
+        module, data = load_module(experiment, run.rule, run.seed, run.fold, run.folder)
+        assert data.splits is not None
+        test = DegradedTest(source, data.splits.test, run.fold)
+
+        def answer(x: Tensor) -> dict[str, Tensor]:
+            return module.answers(x.to(module.device), final=True)
+
+        for one in corruptions:
+            each = [answers(test.batches(one, strength), answer) for strength in one.strengths]
+            found = {name: torch.stack([of[name] for of in each]) for name in module.predictions}
+            files.write_tensors(_file(one), {**_about(run, one), "probabilities": found})
+    finally:
+        torch.set_num_threads(threads)
 
 
 def kept(files: RunFolder, run: Run, corruption: Corruption) -> dict[str, Tensor] | None:

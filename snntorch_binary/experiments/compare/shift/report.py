@@ -61,15 +61,21 @@ def _predictions(comparison: Comparison, run: Run) -> tuple[str, ...]:
     return tuple(name for name in comparison.experiment.rule(run.rule).predictions if name in run.probabilities)
 
 
-def report_shift(comparison: Comparison, corruptions: Sequence[Corruption]) -> None:
+def report_shift(comparison: Comparison, corruptions: Sequence[Corruption], jobs: int = 1) -> None:
     """Answer the degraded test part with the trained networks; print tables, write shift.json and pictures.
 
     Nothing is trained. What was answered before is kept in the folders of the runs.
 
+    Args:
+        comparison: the comparison.
+        corruptions: the corruptions.
+        jobs: how many networks answer at once.
+
     Raises:
         OSError: a file cannot be written.
+        ProcessEndedError: a process was ended.
     """
-    answer_all(comparison, corruptions)
+    answer_all(comparison, corruptions, jobs)
     of_fold = {run.fold: run.labels[chosen(len(run.labels))] for run in comparison.runs}
     labels = torch.cat([of_fold[fold] for fold in sorted(of_fold)])
     clean_answers = by_predictor(
