@@ -299,15 +299,22 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
                 f"The loss became {loss.item()} at step {self.global_step} (epoch {self.current_epoch}, "
                 f"batch {batch_idx}); training stopped, the last checkpoint is kept."
             )
-        # Not logged at every step, which takes as long as a small network's forward pass.
         self._sum_of_losses = self._sum_of_losses + loss.detach() * len(labels)
         self._examples += len(labels)
+        if self._trainer is not None and self.trainer.is_last_batch:
+            self._log_losses()
         return loss
 
     def on_train_epoch_end(self) -> None:
-        """Log the mean loss of the examples of this epoch."""
+        """Log the mean loss of an epoch that ends before its last batch."""
+        self._log_losses()
+
+    def _log_losses(self) -> None:
+        """Log once an epoch: at every step it would take as long as a small network's forward pass."""
         if self._examples:
-            self.log("train_loss", self._sum_of_losses / self._examples)
+            mean = self._sum_of_losses / self._examples
+            self.log("train_loss", mean, on_step=False, on_epoch=True, batch_size=self._examples)
+        self._sum_of_losses, self._examples = 0.0, 0
 
     def _learn_online(self, x: Tensor, targets: Tensor) -> Tensor:
         """Update the parameters at every time step; return the mean loss of a step, summed over layers."""
@@ -344,6 +351,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         self._check_parameters()
         with_plain_numbers_(checkpoint)
         checkpoint["snntorch_binary"] = {"format": FORMAT, "version": snntorch_binary.__version__}
+        checkpoint["snntorch_binary"]["losses"] = [float(self._sum_of_losses), self._examples]
         if self._learns_scale:
             checkpoint["snntorch_binary"]["readout_scale"] = self.readout_scale
         if not isinstance(self.readout, str):
@@ -362,6 +370,9 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         if isinstance(said, dict) and said.get("readout") == _A_FUNCTION and isinstance(self.readout, str):
             raise ValueError(expected("readout", "the function that it was trained with, as in the file", self.readout))
         self.take_scale(checkpoint)
+        losses = said.get("losses") if isinstance(said, dict) else None
+        if isinstance(losses, list) and len(losses) == 2 and all(map(is_number, losses)):  # in the middle of an epoch
+            self._sum_of_losses, self._examples = float(losses[0]), int(losses[1])
         rules = [layer.rule for layer in binary_layers(self.net).values()]
         before = checkpoint.get("hyper_parameters") or {}
         if isinstance(before.get("rule"), dict):

@@ -2,6 +2,7 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import EarlyStopping
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 from training import RULES, SnnTorchNet, checkpoint_in, init_hidden_net, make_trainer
@@ -68,6 +69,36 @@ def test_digits_are_learned_but_not_leaked(rule):
     for name in names:
         assert (0.75 if name == "draw" else 0.85) < tested[f"test_{name}_accuracy"] < 0.97
         assert 0 < tested[f"test_{name}_nll"] < 0.7
+
+
+@pytest.mark.parametrize(
+    ("limits", "seen"),
+    [
+        ({}, [(6, 6, 6, 3), (6, 6, 6, 3)]),
+        ({"limit_train_batches": 3}, [(6, 6, 6), (6, 6, 6)]),
+        ({"limit_train_batches": 1}, [(6,), (6,)]),
+        ({"max_steps": 6}, [(6, 6, 6, 3), (6, 6)]),
+    ],
+)
+def test_the_logged_loss_is_the_mean_of_the_examples_of_an_epoch(limits, seen):
+    torch.manual_seed(0)
+    module, losses, logged = RULES["st"](SpikingMLP(64, [16], 10)), [], []
+    step = module.training_step
+
+    def recorded(batch, batch_idx):
+        losses.append((found := step(batch, batch_idx)).detach())
+        return found
+
+    class Monitors(EarlyStopping):
+        def on_train_epoch_end(self, trainer, pl_module):
+            logged.append(float(trainer.callback_metrics["train_loss"]))
+
+    module.training_step = recorded
+    make_trainer(2, [Monitors("train_loss")], **limits).fit(module, loader(21, 6))
+    assert len(losses) == sum(map(len, seen))
+    for value, sizes in zip(logged, seen, strict=True):
+        expected = sum(size * float(losses.pop(0)) for size in sizes) / sum(sizes)
+        assert value == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("rule", RULES)
