@@ -119,21 +119,21 @@ class _RecurrentLeaky(torch.autograd.Function):
         assert kernels is not None
         all_spikes, potentials = torch.empty_like(x), torch.empty_like(x)
         arguments = (_of_each(beta, mem), _of_each(threshold, mem), _RESETS.index(how.reset_mechanism), how.joined)
-        now, before = spikes, mem
         few = scale is not None and _are_few_spikes(spikes)  # of ±1 every order of a sum is exact
-        table, sums = weight.detach().T.contiguous(), torch.empty_like(mem)
+        sums = torch.empty_like(mem)
         rows = (-1, x.shape[-1])
+        # Arrays of all steps are made once: to make one of a tensor takes as long as a small step.
+        xs, ss, us = (array(each.flatten(1)) for each in (x, all_spikes, potentials))
+        table, sums_of_rows = array(weight.detach().T.contiguous()), array(sums.view(rows))
+        now, before = flat(spikes), flat(mem)
         for t in range(len(x)):
             if few:
-                kernels.sum_of_spikes(array(now.view(rows)), array(table), array(sums.view(rows)))
+                kernels.sum_of_spikes(now.reshape(rows), table, sums_of_rows)
                 recurrent = flat(scaled(sums, scale, bias))
             else:
-                recurrent = flat(_product(now, weight, scale, bias))
-            outputs = (flat(all_spikes[t]), flat(potentials[t]))
-            kernels.step_forward(
-                flat(x[t]), recurrent, flat(before), *arguments, how.surrogate.fires_at_threshold, *outputs
-            )
-            now, before = all_spikes[t], potentials[t]
+                recurrent = flat(_product(all_spikes[t - 1] if t else spikes, weight, scale, bias))
+            kernels.step_forward(xs[t], recurrent, before, *arguments, how.surrogate.fires_at_threshold, ss[t], us[t])
+            now, before = ss[t], us[t]
         ctx.how, ctx.number = how, scale
         tensors = (x, spikes, mem, weight, scale if isinstance(scale, Tensor) else None, bias, beta, threshold)
         ctx.save_for_backward(*tensors, all_spikes, potentials)
@@ -160,13 +160,14 @@ class _RecurrentLeaky(torch.autograd.Function):
         of_neurons = (_of_each(beta, rest), _of_each(threshold, rest), _RESETS.index(ctx.how.reset_mechanism))
         surrogate = (ctx.how.surrogate.fires_at_threshold, kernel_form(ctx.how.surrogate))
         found = (flat(to_beta), flat(to_threshold))
-        given = [None if grad is None else grad.contiguous() for grad in (grad_spikes, grad_mem)]
+        given = [None if grad is None else array(grad.contiguous().flatten(1)) for grad in (grad_spikes, grad_mem)]
+        us, dxs = array(potentials.flatten(1)), array(dx.flatten(1))  # once, as forward
+        to_next, carried, by_rows = flat(by_next), flat(carry), by_next.view(-1, neurons)
         for t in reversed(range(len(x))):
-            before = flat(potentials[t - 1] if t else rest)
-            grads = (nothing if grad is None else flat(grad[t]) for grad in given)
-            now = (flat(potentials[t]), before, *of_neurons, *surrogate, *grads)
-            kernels.step_backward(*now, flat(by_next), flat(dx[t]), flat(carry), *found)
-            torch.mm(dx[t].view(-1, neurons), in_force, out=by_next.view(-1, neurons))
+            before = us[t - 1] if t else flat(rest)
+            grads = (nothing if grad is None else grad[t] for grad in given)
+            kernels.step_backward(us[t], before, *of_neurons, *surrogate, *grads, to_next, dxs[t], carried, *found)
+            torch.mm(dx[t].view(-1, neurons), in_force, out=by_rows)
         to_weight = to_scale = to_bias = None
         rows = dx.view(-1, neurons)
         if ctx.needs_input_grad[3] or ctx.needs_input_grad[4]:
