@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from snntorch_binary.graph.compiled import function_of
 from snntorch_binary.graph.memory_order import contiguous
 from snntorch_binary.graph.neurons import goes_on_from_a_state, scan_and_last, scan_over_time
 from snntorch_binary.nn.hooks import is_watched
+from snntorch_binary.nn.neurons.base import Neuron
 
 ELEMENTS = "elements"
 """Under which a node says that it is a sequence, and how many elements a time step of it had in the recording."""
@@ -36,6 +37,31 @@ calls of each chunk cost more than the cache gains. And one for each byte of wei
 
 # Where such a node has the number of time steps, which it takes where its input is the same at all of them.
 _PLACE_OF_STEPS: dict[Any, int] = {scan_over_time: 3, running.norm_over_time: 2, running.at_every_step: 1}
+
+
+def time_first_scan(neuron: Any, x: Tensor, initial: tuple[None, ...]) -> Any:
+    """Return what neurons in their time-first form do."""
+    return neuron(x)
+
+
+def _time_first_and_last(neuron: Any, x: Tensor, initial: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Return the same from a state on, and the state to go on from."""
+    if is_watched(neuron) or not _goes_on(time_first_scan, neuron):
+        return neuron(x), ()
+    given = None if all(state is None for state in initial) else initial
+    spikes, states, last = neuron._resumed(neuron._checked(x), given)
+    return ((spikes, *states) if neuron.output else spikes), last
+
+
+def _goes_on(scan: Any, neuron: nn.Module) -> bool:
+    """Say whether neurons that go through time by a scan can go on from where they were left."""
+    if scan is time_first_scan:
+        return isinstance(neuron, Neuron) and neuron.resumes and not neuron.one_step
+    return goes_on_from_a_state(neuron)
+
+
+_SCANS: dict[Any, Callable[..., Any]] = {scan_over_time: scan_and_last, time_first_scan: _time_first_and_last}
+"""What goes through time, and the same with the state to go on from: of neurons, currents and first states."""
 
 
 def with_chunks(graph: fx.Graph, network: nn.Module) -> fx.Graph:
@@ -110,7 +136,7 @@ class _Stretch:
         inside = set(nodes)
         self.nodes, self.network = nodes, network
         self.gives = [node for node in nodes if set(node.users) - inside]
-        self.scans = [node for node in nodes if node.target is scan_over_time]
+        self.scans = [node for node in nodes if node.target in _SCANS]
         self.repeating = [node for node in nodes if _place_of_steps(node) is not None]
         self.steps = {node.args[_place_of_steps(node)] for node in self.repeating}  # type: ignore[index]
         taken = (source for node in nodes for source in _inputs(node))
@@ -120,16 +146,17 @@ class _Stretch:
 
     def can_go_on(self) -> bool:
         """Say whether the stretch has neurons, all of them can go on from a state, and what it gives are sequences."""
-        neurons = [self.network.get_submodule(str(scan.args[0].target)) for scan in self.scans]  # type: ignore[union-attr]
-        known = bool(self.sequences or self.steps) and len(self.steps) <= 1
-        return (
-            bool(neurons) and known and all(map(goes_on_from_a_state, neurons)) and all(map(_is_sequence, self.gives))
-        )
+        names = [str(scan.args[0].target) for scan in self.scans]  # type: ignore[union-attr]  # that is a node
+        neurons = zip(self.scans, map(self.network.get_submodule, names), strict=True)
+        length_is_known = bool(self.sequences or self.steps) and len(self.steps) <= 1
+        gives_sequences = all(map(_is_sequence, self.gives))
+        return bool(names) and length_is_known and gives_sequences and all(_goes_on(s.target, n) for s, n in neurons)
 
     def write(self, graph: fx.Graph, copies: dict[fx.Node, fx.Node]) -> dict[fx.Node, fx.Node]:
         """Write a call that does what these nodes do, and return what stands for those that are used elsewhere."""
         names = list(dict.fromkeys(str(node.target) for node in self.nodes if node.op == "call_module"))
-        run = _function(function_of(self._program(names)), self._size())
+        neurons = [(scan.target, self.others.index(scan.args[0])) for scan in self.scans]  # type: ignore[arg-type]
+        run = _function(function_of(self._program(names)), self._size(), neurons)
         given = (self.sequences, self.others, list(self.steps), [scan.args[2] for scan in self.scans])
         sequences, others, steps, initial = fx.node.map_arg(given, copies.__getitem__)
         modules = map(graph.get_attr, names)
@@ -164,7 +191,7 @@ class _Stretch:
                 args[2] = states[node]
             args, kwargs = fx.node.map_arg((args, node.kwargs), lambda n: made.get(n, n))
             if node in states:
-                scanned = graph.call_function(scan_and_last, tuple(args), kwargs)
+                scanned = graph.call_function(_SCANS[node.target], tuple(args), kwargs)
                 made[node], after[node] = (graph.call_function(operator.getitem, (scanned, place)) for place in (0, 1))
             elif node.op == "call_module":
                 made[node] = graph.call_function(running.call, (modules[str(node.target)], *args), kwargs)
@@ -199,18 +226,19 @@ def _place_of_steps(node: fx.Node) -> int | None:
 
 def _inputs(node: fx.Node) -> list[fx.Node]:
     """Return what a node takes, but for numbers of steps and the states that neurons start from."""
-    left = [_place_of_steps(node), 2 if node.target is scan_over_time else None]
+    left = [_place_of_steps(node), 2 if node.target in _SCANS else None]
     found: list[fx.Node] = []
     fx.node.map_arg(([arg for place, arg in enumerate(node.args) if place not in left], node.kwargs), found.append)
     return found
 
 
-def _function(run: Callable[..., Any], size: _Size) -> Callable[..., Any]:
+def _function(run: Callable[..., Any], size: _Size, neurons: Sequence[tuple[Any, int]]) -> Callable[..., Any]:
     """Return the function that goes through time.
 
     Args:
         run: takes sequences, what is the same at all steps, the states of neurons and the number of steps.
         size: how much it gives.
+        neurons: how neurons go through time, and which of what is the same at all steps they are.
     """
 
     def in_chunks(
@@ -219,7 +247,8 @@ def _function(run: Callable[..., Any], size: _Size) -> Callable[..., Any]:
         total = len(sequences[0]) if sequences else steps
         assert total is not None
         at_once = total
-        if total >= 2 * _LEAST_STEPS and _may_be_cut(sequences, others, total):
+        go_on = all(_goes_on(scan, others[place]) for scan, place in neurons)  # other ones may stand there by now
+        if total >= 2 * _LEAST_STEPS and go_on and _may_be_cut(sequences, others, total):
             at_once = _steps_at_once(total, size.bytes_a_step(sequences, others), others)
         if at_once == total:
             return run(None, *sequences, *others, *initial, total)[0]

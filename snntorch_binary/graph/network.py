@@ -15,6 +15,7 @@ from snntorch_binary.graph.memory_order import with_free_order
 from snntorch_binary.graph.pooling import with_pooled_convolutions
 from snntorch_binary.graph.recurrence import with_recurrent_scans
 from snntorch_binary.graph.samples import are_spikes
+from snntorch_binary.graph.time_first import with_time_first_layers
 from snntorch_binary.graph.tree import form, leaves
 
 _OF_SAMPLE = ("report", "proof", "stepped", "spikes", "name", "held_sizes", "_form", "_fixed", "_tensors")
@@ -160,6 +161,7 @@ def _for_running(graph: fx.Graph, network: nn.Module) -> fx.Graph:
     with_pooled_convolutions(copied, network)
     with_free_order(copied, network)
     with_recurrent_scans(copied, network)
+    with_time_first_layers(copied, network)
     found = with_chunks(copied, network)
     found.lint()
     return found

@@ -22,6 +22,7 @@ from snntorch_binary.graph.neurons import scan_over_time, states_of, why_no_scan
 from snntorch_binary.graph.order import groups_of
 from snntorch_binary.graph.over_time import way_of_layer, way_of_operation
 from snntorch_binary.graph.steps import StepWriter
+from snntorch_binary.graph.time_first import SHAPE
 from snntorch_binary.graph.tree import leaves, mapped
 from snntorch_binary.graph.values import At, Backward, Each, Earlier, Joined, Listed, Node, Of, Part, Value, is_sequence
 
@@ -58,6 +59,8 @@ class Writer:
             index: self.graph.placeholder("x" if len(tensors) == 1 else f"x_{place}")
             for place, index in enumerate(tensors)
         }
+        for index, placeholder in self._inputs.items():
+            placeholder.meta[SHAPE] = tuple(inputs[index].shape)
         self.constants.begin(self.graph, [self._inputs[index] for index in tensors])
         for node in self._groups:
             for value in node.values():
@@ -163,6 +166,7 @@ class Writer:
             else:
                 self._done[node] = self.operation(node.first.target, args, kwargs)
                 self._done[node].meta[RANK] = self._rank(node.args[0]) if node.args else None
+                self._done[node].meta[SHAPE] = next(iter(node.first.shapes.values()), ())
             self._drew(node, self._done[node])
             self._say(node, "once")
         elif node.chained:

@@ -52,6 +52,8 @@ torch.set_num_threads(1)
 side, steps, width, batch = sys.argv[1], *map(int, sys.argv[2:5])
 sizes = (784, width, 10)
 net = SnnTorch(sizes) if side == "snnTorch" else time_first(sizes, sb.Sign())
+if side == "ST":
+    net = sb.fuse(net, torch.rand(2, 2, 784))
 if side == "ST, TimeChunks":
     net = sb.nn.TimeChunks(net, steps=20)
 x, labels = spikes(steps, batch, 784), torch.randint(10, (batch,))
@@ -68,7 +70,8 @@ def times(axis, steps, width, batch, density, members):
     torch.manual_seed(0)
     sizes = (784, width, 10)
     x, labels = spikes(steps, batch, 784, density=density), torch.randint(10, (batch,))
-    theirs, sign, bayes = SnnTorch(sizes), time_first(sizes, sb.Sign()), time_first(sizes, sb.Bernoulli())
+    theirs = SnnTorch(sizes)
+    sign, bayes = (sb.fuse(time_first(sizes, rule), x[:2]) for rule in (sb.Sign(), sb.Bernoulli()))
     optimizer = sb.optim.BayesBiSNN(bayes.parameters(), 1e-30, 0.0, base_lr=0.0, betas=None)
     packed, ensemble = sb.pack(sign, x[:2]), sb.pack(sb.Ensemble(bayes, members), x[:2])
     of_bits = x

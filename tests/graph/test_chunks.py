@@ -120,6 +120,61 @@ def test_nothing_is_there_as_a_whole_but_what_comes_out(cut):
     assert found == [40 * 8 * 64, 64 * 64]  # the weights
 
 
+def time_first(output, middle=()):
+    torch.manual_seed(0)
+    return nn.Sequential(
+        sb.nn.TimeFirst(nn.Conv2d(1, 4, 3)),
+        sb.nn.Leaky(beta=0.8, threshold=0.3, learn_beta=True),
+        sb.nn.Conv2d(4, 5, 3),
+        *middle,
+        sb.nn.TimeFirst(nn.MaxPool2d(2)),
+        nn.Flatten(2),
+        sb.nn.Linear(20, 6),
+        sb.nn.Synaptic(alpha=0.7, beta=0.9, threshold=0.2, output=output),
+    )
+
+
+@pytest.mark.parametrize("output", [False, True])
+@pytest.mark.parametrize("norm", [False, True])
+def test_networks_that_take_sequences_as_they_are(output, norm, cut):
+    net = time_first(output, [sb.nn.TimeFirst(nn.BatchNorm2d(5))] if norm else [])
+    x = (torch.rand(9, 3, 1, 8, 8) < 0.5).float()
+    fused = sb.fuse(net, x)
+    cut(0)
+    outputs, gradients, after = answered(fused, x)
+    counts = cut(2)
+    again, chunk_gradients, chunk_after = answered(fused, x)
+    assert counts == [9] * (1 + norm)  # statistics of a batch norm are of all steps together
+    for one, other in zip([*again, *chunk_gradients], [*outputs, *gradients], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    for key, value in after.items():
+        torch.testing.assert_close(chunk_after[key], value)
+    assert float(outputs[0].detach().sum()) > 0
+    with torch.no_grad():
+        expected = net(x)
+        for one, other in zip(again, expected if output else [expected], strict=True):
+            torch.testing.assert_close(one, other)
+
+
+def test_who_looks_on_at_neurons_that_take_sequences(cut):
+    net, x, seen = time_first(False), torch.rand(9, 3, 1, 8, 8), []
+    fused = sb.fuse(net, x)
+    net[1].register_forward_hook(lambda _, args, output: seen.append(tuple(output.shape)))
+    counts = cut(2)
+    fused(x)
+    assert (counts, seen) == ([], [(9, 3, 4, 6, 6)])
+
+
+def test_other_neurons_that_stand_there_by_now_are_not_cut(cut):
+    net, x = time_first(False), (torch.rand(9, 3, 1, 8, 8) < 0.5).float()
+    fused = sb.fuse(net, x)
+    net[1] = sb.nn.SRM()
+    setattr(fused, "1", net[1])
+    counts = cut(2)
+    assert torch.equal(fused(x), net(x))
+    assert counts == []
+
+
 class Attends(nn.Module):
     """Looks at all time steps between two layers of neurons, so that the second has to wait for all of the first."""
 
