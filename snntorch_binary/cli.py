@@ -18,7 +18,7 @@ _LIGHTNING_COMMANDS = {
 }
 _YOURS = "docs/guide/your_network.md"
 _EPILOG = """begin with:
-  snntorch-binary compare digits               no files needed, a few minutes
+  snntorch-binary compare digits               no files needed, about a minute
   snntorch-binary compare --config mine.yaml   your own network and data
   snntorch-binary COMMAND --help               its options and examples
 """
