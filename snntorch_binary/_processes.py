@@ -45,9 +45,15 @@ def context() -> BaseContext:
 def warm_up(jobs: int) -> None:
     """Begin the process that others are forked from, which imports while this one does so, too."""
     if jobs > 1 and context().get_start_method() == "forkserver":
-        from multiprocessing import forkserver
+        from multiprocessing import forkserver, resource_tracker
 
-        forkserver.ensure_running()
+        resource_tracker.ensure_running()  # which lets interrupts through when it has begun
+        # It ignores an interrupt once it has imported everything, and before that if none reaches it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def in_processes(
@@ -82,7 +88,7 @@ def in_processes(
             if waiting and not all(process.is_alive() for process in _processes(pool)):
                 raise BrokenProcessPool
     except BrokenProcessPool:
-        what = "A process that trained a run was ended, perhaps for want of memory; the same again continues it"
+        what = "A process of a run was ended, perhaps for want of memory; the same again continues it"
         raise ProcessEndedError(f"{what}, and fewer jobs need less.") from None
     finally:
         for process in _processes(pool) if waiting else []:

@@ -17,11 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.dropout import _DropoutNd
 
 from snntorch_binary.graph import running
-from snntorch_binary.graph.compiled import function_of
 from snntorch_binary.graph.memory_order import contiguous
 from snntorch_binary.graph.neurons import goes_on_from_a_state, scan_and_last, scan_over_time
+from snntorch_binary.graph.program import program_of
 from snntorch_binary.nn.hooks import is_watched
 from snntorch_binary.nn.neurons.base import Neuron
 
@@ -32,8 +33,8 @@ LOCAL = "local"
 
 _LEAST_STEPS = 8
 _LEAST_BYTES, _LEAST_BYTES_OF_MAPS = 4 << 20, 12 << 20
-"""Of the scans' results in a chunk, without convolutions and with them, whose calls cost more: measured, with fewer the
-calls of each chunk cost more than the cache gains. And one for each byte of weights, of which each has a gradient."""
+"""Of the scans' results in a chunk, without convolutions and with them, whose calls cost more. Measured: with fewer,
+what a chunk costs by itself, its calls and a gradient as large as the weights, is more than the cache gains."""
 
 # Where such a node has the number of time steps, which it takes where its input is the same at all of them.
 _PLACE_OF_STEPS: dict[Any, int] = {scan_over_time: 3, running.norm_over_time: 2, running.at_every_step: 1}
@@ -145,18 +146,20 @@ class _Stretch:
         self.others = [node for node in outside if not _is_sequence(node)]
 
     def can_go_on(self) -> bool:
-        """Say whether the stretch has neurons, all of them can go on from a state, and what it gives are sequences."""
+        """Say whether chunk by chunk it does the same: its neurons go on from a state, and nothing draws numbers."""
         names = [str(scan.args[0].target) for scan in self.scans]  # type: ignore[union-attr]  # that is a node
         neurons = zip(self.scans, map(self.network.get_submodule, names), strict=True)
-        length_is_known = bool(self.sequences or self.steps) and len(self.steps) <= 1
-        gives_sequences = all(map(_is_sequence, self.gives))
-        return bool(names) and length_is_known and gives_sequences and all(_goes_on(s.target, n) for s, n in neurons)
+        if not names or not all(_goes_on(scan.target, neuron) for scan, neuron in neurons):
+            return False
+        if any(_name(node) in _RANDOM for node in self.nodes):
+            return False
+        return bool(self.sequences or self.steps) and all(map(_is_sequence, self.gives))
 
     def write(self, graph: fx.Graph, copies: dict[fx.Node, fx.Node]) -> dict[fx.Node, fx.Node]:
         """Write a call that does what these nodes do, and return what stands for those that are used elsewhere."""
         names = list(dict.fromkeys(str(node.target) for node in self.nodes if node.op == "call_module"))
         neurons = [(scan.target, self.others.index(scan.args[0])) for scan in self.scans]  # type: ignore[arg-type]
-        run = _function(function_of(self._program(names)), self._size(), neurons)
+        run = _function(program_of(self._program(names)), self._size(), neurons)
         given = (self.sequences, self.others, list(self.steps), [scan.args[2] for scan in self.scans])
         sequences, others, steps, initial = fx.node.map_arg(given, copies.__getitem__)
         modules = map(graph.get_attr, names)
@@ -219,6 +222,16 @@ class _Size:
         return 4 * self.elements * given.numel()
 
 
+_RANDOM = {"dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout", "alpha_dropout", "bernoulli"} | {
+    f"{kind}_like" for kind in ("rand", "randn", "randint")
+}
+"""Operations that draw numbers, which would be others in chunks."""
+
+
+def _name(node: fx.Node) -> str:
+    return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "").removesuffix("_")
+
+
 def _place_of_steps(node: fx.Node) -> int | None:
     place = _PLACE_OF_STEPS.get(node.target)
     return place if place is not None and len(node.args) > place else None
@@ -252,11 +265,11 @@ def _function(run: Callable[..., Any], size: _Size, neurons: Sequence[tuple[Any,
             at_once = _steps_at_once(total, size.bytes_a_step(sequences, others), others)
         if at_once == total:
             return run(None, *sequences, *others, *initial, total)[0]
-        found = []
-        states = initial
-        for first in range(0, total, at_once):
-            count = min(at_once, total - first)
-            gave, states = run(None, *(each[first : first + count] for each in sequences), *others, *states, count)
+        found, states, firsts = [], initial, range(0, total, at_once)
+        # One node of autograd for all parts: each slice by itself would have a gradient of the whole.
+        parts = list(zip(*(each.split(at_once) for each in sequences), strict=True)) or [()] * len(firsts)
+        for first, given in zip(firsts, parts, strict=True):
+            gave, states = run(None, *given, *others, *states, min(at_once, total - first))
             found.append(gave)
         return tuple(map(torch.cat, zip(*found, strict=True)))
 
@@ -265,14 +278,17 @@ def _function(run: Callable[..., Any], size: _Size, neurons: Sequence[tuple[Any,
 
 
 def _may_be_cut(sequences: tuple[Tensor, ...], others: tuple[Any, ...], total: int) -> bool:
-    """Say whether nobody looks on, and it is worth it: on a GPU fewer calls count for more."""
+    """Say whether it changes nothing, as where nobody looks on, and is worth it: on a GPU fewer calls count for more.
+
+    Dropout would draw other numbers in chunks, which depend on the size of the batch and the number of threads.
+    """
     if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return False
     tensors = (*sequences, *(each for each in others if isinstance(each, Tensor)))
     if any(each.device.type != "cpu" for each in tensors) or any(len(each) != total for each in sequences):
         return False
-    modules = (each for each in others if isinstance(each, nn.Module))
-    return not any(is_watched(part) for module in modules for part in module.modules())
+    parts = (part for each in others if isinstance(each, nn.Module) for part in each.modules())
+    return not any(is_watched(part) or (isinstance(part, _DropoutNd) and part.training and part.p) for part in parts)
 
 
 def _steps_at_once(total: int, bytes_a_step: float, others: tuple[Any, ...]) -> int:

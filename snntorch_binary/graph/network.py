@@ -10,9 +10,9 @@ from torch import Tensor, fx, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.graph.chunks import with_chunks
-from snntorch_binary.graph.compiled import function_of
 from snntorch_binary.graph.memory_order import with_free_order
 from snntorch_binary.graph.pooling import with_pooled_convolutions
+from snntorch_binary.graph.program import program_of
 from snntorch_binary.graph.recurrence import with_recurrent_scans
 from snntorch_binary.graph.samples import are_spikes
 from snntorch_binary.graph.time_first import with_time_first_layers
@@ -72,7 +72,7 @@ class GraphNetwork(nn.Module):
         self._form = form(args)
         self._fixed = [None if isinstance(leaf, Tensor) else leaf for leaf in leaves(args)]
         self._tensors = [isinstance(leaf, Tensor) for leaf in leaves(args)]
-        self._run = function_of(_for_running(graph, self))
+        self._run = program_of(_for_running(graph, self))
         self.training = network.training
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -145,7 +145,7 @@ class GraphNetwork(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._run = function_of(_for_running(self.graph, self))
+        self._run = program_of(_for_running(self.graph, self))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> GraphNetwork:
         twin = type(self).__new__(type(self))

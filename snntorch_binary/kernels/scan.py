@@ -121,7 +121,7 @@ class _ExponentialFilter(torch.autograd.Function):
         if kernels is not None:
             filtered = torch.empty_like(x)
             kernels.filter_forward(_by_time(x), _of_each(decay, initial), flat(initial), _by_time(filtered))
-            return filtered, filtered[-1].clone()
+            return filtered, (filtered[-1] if len(filtered) else initial).clone()
         y = initial
         ys = []
         for x_t in x.unbind(0):
@@ -179,7 +179,7 @@ class _Leaky(torch.autograd.Function):
                 _by_time(spikes),
                 _by_time(potentials),
             )
-            return spikes, potentials, potentials[-1].clone()
+            return spikes, potentials, (potentials[-1] if len(potentials) else mem).clone()
         spikes = surrogate.fire(mem - threshold)
         all_spikes, all_mem = [], []
         for x_t in x.unbind(0):

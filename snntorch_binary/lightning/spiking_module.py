@@ -299,19 +299,26 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
                 f"The loss became {loss.item()} at step {self.global_step} (epoch {self.current_epoch}, "
                 f"batch {batch_idx}); training stopped, the last checkpoint is kept."
             )
-        self._sum_of_losses = self._sum_of_losses + loss.detach() * len(labels)
+        self._sum_of_losses = self._sum_of_losses + loss.detach().float() * len(labels)  # of half precision, too
         self._examples += len(labels)
-        if self._trainer is not None and self.trainer.is_last_batch:
-            self._log_losses()
         return loss
 
+    def on_train_batch_end(self, *args: Any) -> None:
+        """Log the mean loss of an epoch where it ends.
+
+        Not after every batch: that takes as long as a small network's forward pass.
+        """
+        trainer = self.trainer
+        at_most = -1 if trainer.max_steps is None else trainer.max_steps
+        if trainer.is_last_batch or trainer.should_stop or 0 <= at_most <= trainer.global_step:
+            self._log_losses()
+
     def on_train_epoch_end(self) -> None:
-        """Log the mean loss of an epoch that ends before its last batch."""
+        """Log it where the epoch has ended in another way."""
         self._log_losses()
 
     def _log_losses(self) -> None:
-        """Log once an epoch: at every step it would take as long as a small network's forward pass."""
-        if self._examples:
+        if self._examples:  # by which parts of an epoch count, where it goes on after all
             mean = self._sum_of_losses / self._examples
             self.log("train_loss", mean, on_step=False, on_epoch=True, batch_size=self._examples)
         self._sum_of_losses, self._examples = 0.0, 0

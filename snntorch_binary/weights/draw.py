@@ -119,7 +119,13 @@ class Draw:
 
     def weight(self, latent: Tensor, training: bool) -> Tensor:
         """Return the weight in force, in [-1, +1] and of the latent's shape, as a node of the autograd graph."""
-        return self._in_force(latent, training).node
+        held = self._in_force(latent, training)
+        if held.node is None:
+            # Whoever asks first may be in no_grad or inference mode; those who come later need the graph.
+            with _lock, torch.inference_mode(False), torch.enable_grad():
+                if held.node is None:
+                    held.node = self._node_for(held, latent)
+        return held.node
 
     def _in_force(self, latent: Tensor, training: bool) -> Held:
         forced = self.forced
@@ -139,7 +145,7 @@ class Draw:
             held = self.held
             if held is None or held.key != key:
                 with torch.inference_mode(False):
-                    held = self._hold(latent, key, kind, *self._drawn(latent.detach(), kind))
+                    held = self._hold(key, kind, *self._drawn(latent.detach(), kind))
             return held
 
     def _knows(self, latent: Tensor) -> bool:
@@ -176,12 +182,12 @@ class Draw:
         assert held.derivative is not None
         assert content is not None
         self.counter += 1
-        for changed in (latent, held.value, held.derivative, held.made):  # a graph that needs the old ones says so
+        for changed in (latent, held.value, held.derivative, held.node):  # a graph that needs the old ones says so
             if changed is not None:
                 torch.autograd.graph.increment_version(changed)
         content.copy_(latent.detach())
         self._looks += 1
-        self._hold(latent, (*held.key[:-1], self._looks), held.kind, held.value, held.derivative)
+        self._hold((*held.key[:-1], self._looks), held.kind, held.value, held.derivative)
         self._renewed = True
 
     def moved(self) -> bool:
@@ -285,24 +291,16 @@ class Draw:
             return _mix(forced.seed, counter - forced.start)
         return _mix(seed, counter, _rank(self.rule))
 
-    def _hold(self, latent: Tensor, key: tuple[Any, ...], kind: Kind, value: Tensor, derivative: Tensor | None) -> Held:
-        of, forced = weakref.ref(latent), self.forced  # weakly: the node is part of what is held, and needs the latent
-
-        def make(held: Held) -> Tensor:
-            latent = of()
-            assert latent is not None  # who asks for the node has it
-            return self._node_for(weakref.ref(held), latent)
-
-        held = Held(key, kind, value, derivative, make)
+    def _hold(self, key: tuple[Any, ...], kind: Kind, value: Tensor, derivative: Tensor | None) -> Held:
+        held, forced = Held(key, kind, value, derivative), self.forced
         if forced is None:
             self._held = held
         else:
             forced.held = held
         return held
 
-    def _node_for(self, of: weakref.ref[Held], latent: Tensor) -> Tensor:
-        held, learned = of(), weakref.ref(latent)
-        assert held is not None
+    def _node_for(self, held: Held, latent: Tensor) -> Tensor:
+        of, learned = weakref.ref(held), weakref.ref(latent)  # weakly: the node is part of what is held
 
         def heard(gradient: Tensor) -> None:
             held, latent = of(), learned()

@@ -120,7 +120,7 @@ class Held:
         kind: which weights it holds.
         value: the weight.
         derivative: of it by the latent; ``None`` stands for one.
-        make: makes the node.
+        node: the node, made when somebody asks for it first.
         gradient: what has come to the weight, since the latent's gradient was last none or zero.
     """
 
@@ -128,18 +128,8 @@ class Held:
     kind: Kind
     value: Tensor
     derivative: Tensor | None
-    make: Callable[[Held], Tensor]
+    node: Tensor | None = None
     gradient: Tensor | None = None
-    made: Tensor | None = None
-
-    @property
-    def node(self) -> Tensor:
-        """The node, made when somebody asks for it first."""
-        if self.made is None:
-            # That may be in no_grad or inference mode; those who come later need the graph.
-            with torch.inference_mode(False), torch.enable_grad():
-                self.made = self.make(self)
-        return self.made
 
 
 @dataclass(eq=False)

@@ -1,6 +1,8 @@
 """`compare --shift`: trained networks answer a degraded test part."""
 
+import io
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -13,8 +15,10 @@ from snntorch_binary.data import RateEncoder, SpikeDataset
 from snntorch_binary.data.corruptions import CORRUPTIONS, dead_pixels, gaussian_noise
 from snntorch_binary.data.dataset import keyed_generator
 from snntorch_binary.experiments import compare
+from snntorch_binary.experiments.compare.comparison import files_of
 from snntorch_binary.experiments.compare.predictors import Predictor
 from snntorch_binary.experiments.compare.shift import check_shift, inputs, report_shift
+from snntorch_binary.experiments.compare.shift.answers import answer_all, kept
 from snntorch_binary.experiments.compare.shift.inputs import DegradedTest, chosen, with_one_symbol
 from snntorch_binary.experiments.compare.shift.rows import leads, score
 from snntorch_binary.experiments.data import ShippedData
@@ -120,6 +124,22 @@ class TestAgain:
         comparison, _, values = done
         monkeypatch.setattr(SpikingModule, "answers", None)
         assert report_again(comparison, "dead_pixels", "gaussian_noise")[1] == values
+
+    def test_two_at_once_answer_the_same(self, done, tmp_path):
+        comparison, _, _ = done
+        corruptions = check_shift(comparison.experiment, ["dead_pixels"])
+        shutil.copytree(comparison.out / "runs", tmp_path / "runs")
+        runs = [replace(run, folder=tmp_path / "runs" / run.folder.name) for run in comparison.runs]
+        for run in runs:
+            (run.folder / "shift-dead_pixels.pt").unlink()
+        again = replace(comparison, out=tmp_path, runs=runs, console=Console(file=io.StringIO()))
+        answer_all(again, corruptions, jobs=2)
+        for one, other in zip(comparison.runs, runs, strict=True):
+            found = [kept(files_of(of, run), run, corruptions[0]) for of, run in ((comparison, one), (again, other))]
+            assert found[0].keys() == found[1].keys()
+            for name, value in found[0].items():
+                torch.testing.assert_close(found[1][name], value, rtol=1e-5, atol=1e-6)  # of another number of threads
+            assert not any(each.is_shared() for each in (other.labels, *other.probabilities.values()))
 
     def test_more_corruptions_are_answered_alone(self, done):
         comparison, _, _ = done

@@ -3,6 +3,7 @@
 import io
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -114,7 +115,7 @@ def test_a_killed_process_is_one_sentence_and_its_run_continues(here, capsys):
     command = ["compare", "--config", "mine.yaml", "--jobs", "2", "--out", "two"]
     assert main(command) == 1
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("snntorch-binary: error: A process that trained a run was ended")
+    assert error.startswith("snntorch-binary: error: A process of a run was ended")
     assert not (here / "kill").exists()
     assert not (here / "two" / "results.json").exists()
     assert list((here / "two").glob("runs/*/last.ckpt"))
@@ -191,3 +192,26 @@ def test_no_process_outlives_another(whom, how, tmp_path):
         running.kill()
         running.wait()
     wait_for(lambda: not any(Path("/proc", str(pid)).exists() for pid in started))
+
+
+INTERRUPTED = """
+import os, signal, sys, time
+from snntorch_binary import _processes
+
+_processes.warm_up(2)
+time.sleep(0.3)
+try:
+    os.killpg(os.getpgrp(), signal.SIGINT)
+    time.sleep(5)
+except KeyboardInterrupt:
+    time.sleep(float(sys.argv[1]))  # for the other process to say something
+    print("interrupted")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is begun early")
+def test_an_interrupt_of_the_first_seconds_is_no_traceback_of_another_process():
+    command = [sys.executable, "-c", INTERRUPTED, "6"]
+    run = subprocess.run(command, capture_output=True, text=True, start_new_session=True, timeout=120)
+    assert (run.stdout, run.stderr) == ("interrupted\n", "")

@@ -14,8 +14,8 @@ from snntorch_binary.graph import chunks
 from snntorch_binary.graph.tree import leaves
 
 SLOW = {"residual blocks", "autoencoder", "self-attention", "convolutions with batch norm"}
-WHOLE = {"Lapicque", "SLSTM", "LeakyParallel", "own neuron", "subclass and detach"}
-"""All of whose neurons go step by step, or have no other form."""
+WHOLE = {"Lapicque", "SLSTM", "LeakyParallel", "own neuron", "subclass and detach", "ModuleList"}
+"""All of whose neurons go step by step, or have no other form; the last one draws numbers."""
 
 
 @pytest.fixture
@@ -270,3 +270,53 @@ def test_by_default_a_long_sequence_is_cut_and_a_short_one_is_not(monkeypatch):
             found = fused(torch.rand(steps, 64, 40))
         assert parts == expected
         assert found.shape == (steps, 64, 5)
+
+
+class Drops(Loop):
+    def __init__(self, functional):
+        super().__init__((12, 8, 4))
+        self.drop = nn.Dropout(0.0 if functional else 0.5)
+        self.functional = functional
+
+    def forward(self, x):
+        mem1, mem2, out = self.neurons[0].init_leaky(), self.neurons[1].init_leaky(), []
+        for x_t in x:
+            spk, mem1 = self.neurons[0](self.layers[0](x_t), mem1)
+            spk = torch.dropout(spk, 0.5, self.training) if self.functional else self.drop(spk)
+            spk, mem2 = self.neurons[1](self.layers[1](spk), mem2)
+            out.append(mem2)
+        return torch.stack(out)
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_what_dropout_draws_does_not_depend_on_chunks(functional, cut):
+    net, x = Drops(functional), torch.rand(9, 3, 12)
+    fused, found = sb.fuse(net, x).train(), []
+    for steps in (0, 2):
+        counts = cut(steps)
+        torch.manual_seed(0)
+        found.append(fused(x))
+        assert counts == []
+    assert torch.equal(*found)
+    counts = cut(2)
+    fused.eval()(x)
+    assert counts == ([] if functional else [9])
+
+
+def test_the_gradient_of_the_input_takes_no_more_than_itself(cut):
+    """A slice of each chunk would have a gradient as large as the whole."""
+    net, x = Loop((40, 8, 5)), torch.rand(60, 8, 40, requires_grad=True)
+    fused = sb.fuse(net, x.detach()[:4])
+    cut(5)
+    sizes = []
+
+    class Sizes(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            found = func(*args, **(kwargs or {}))
+            sizes.extend(each.numel() for each in leaves(found) if isinstance(each, torch.Tensor))
+            return found
+
+    output = fused(x).sum()
+    with Sizes():
+        output.backward()
+    assert sum(size == x.numel() for size in sizes) <= 3

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snntorch_binary import nn
-from snntorch_binary.kernels import engine, use_engine
+from snntorch_binary.kernels import engine, scan, use_engine
 from snntorch_binary.nn import surrogate
 
 pytest.importorskip("numba")
@@ -133,3 +133,12 @@ def test_nan_is_treated_alike():
     for neuron in (nn.Leaky(0.9, output=True), nn.Leaky(0.9, spike_grad=surrogate.Boxcar(), output=True), nn.SRM()):
         first, second = both(lambda neuron=neuron: neuron(x))
         torch.testing.assert_close(first, second, rtol=0, atol=0, equal_nan=True)
+
+
+def test_of_no_step_at_all_the_first_state_is_the_last():
+    state, nothing, beta = torch.rand(2, 3), torch.zeros(0, 2, 3), torch.tensor(0.9)
+    *found, last = scan.leaky_scan_and_last(nothing, state, beta, torch.tensor(1.0), "zero", surrogate.ArcTan())
+    filtered, after = scan.exponential_filter_and_last(nothing, beta, state)
+    assert torch.equal(last, state)
+    assert torch.equal(after, state)
+    assert all(each.shape == (0, 2, 3) for each in (*found, filtered))

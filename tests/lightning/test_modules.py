@@ -78,6 +78,8 @@ def test_digits_are_learned_but_not_leaked(rule):
         ({"limit_train_batches": 3}, [(6, 6, 6), (6, 6, 6)]),
         ({"limit_train_batches": 1}, [(6,), (6,)]),
         ({"max_steps": 6}, [(6, 6, 6, 3), (6, 6)]),
+        ({"max_steps": 2}, [(6, 6)]),
+        ({"precision": "bf16-true"}, [(6, 6, 6, 3), (6, 6, 6, 3)]),
     ],
 )
 def test_the_logged_loss_is_the_mean_of_the_examples_of_an_epoch(limits, seen):
@@ -89,16 +91,51 @@ def test_the_logged_loss_is_the_mean_of_the_examples_of_an_epoch(limits, seen):
         losses.append((found := step(batch, batch_idx)).detach())
         return found
 
-    class Monitors(EarlyStopping):
+    class Looks(L.Callback):
         def on_train_epoch_end(self, trainer, pl_module):
             logged.append(float(trainer.callback_metrics["train_loss"]))
 
     module.training_step = recorded
-    make_trainer(2, [Monitors("train_loss")], **limits).fit(module, loader(21, 6))
+    make_trainer(2, [Looks(), EarlyStopping("train_loss")], **limits).fit(module, loader(21, 6))
     assert len(losses) == sum(map(len, seen))
     for value, sizes in zip(logged, seen, strict=True):
         expected = sum(size * float(losses.pop(0)) for size in sizes) / sum(sizes)
         assert value == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_logged_loss_of_an_epoch_that_is_left_early():
+    class Stops(L.Callback):
+        logged = None
+
+        def on_train_batch_end(self, trainer, *args):
+            trainer.should_stop = trainer.global_step == 3
+
+        def on_train_epoch_end(self, trainer, pl_module):
+            self.logged = float(trainer.callback_metrics["train_loss"])
+
+    torch.manual_seed(0)
+    module, losses, stops = RULES["st"](SpikingMLP(64, [16], 10)), [], Stops()
+    step = module.training_step
+    module.training_step = lambda *args: losses.append((found := step(*args)).detach()) or found
+    make_trainer(2, [stops]).fit(module, loader(30, 6))
+    assert len(losses) == 3
+    assert stops.logged == pytest.approx(float(sum(losses)) / 3, rel=1e-5)
+
+
+def test_what_an_epoch_has_lost_so_far_is_in_its_checkpoint():
+    module = RULES["st"](SpikingMLP(64, [16], 10))
+    for batch in loader(12, 6):
+        module.training_step(batch, 0)
+    checkpoint = {}
+    module.on_save_checkpoint(checkpoint)
+    twin = RULES["st"](SpikingMLP(64, [16], 10))
+    twin.on_load_checkpoint({**checkpoint, "state_dict": module.state_dict()})
+    assert (twin._sum_of_losses, twin._examples) == (float(module._sum_of_losses), 12)
+    assert twin._sum_of_losses > 0
+    for wrong in (None, [1.0], ["a", 2], "ab", {}):
+        checkpoint["snntorch_binary"]["losses"] = wrong
+        twin.on_load_checkpoint({**checkpoint, "state_dict": module.state_dict()})
+        assert twin._examples == 12
 
 
 @pytest.mark.parametrize("rule", RULES)

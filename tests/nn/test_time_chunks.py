@@ -91,3 +91,9 @@ def test_bad_networks_and_steps_are_named():
             nn.TimeChunks(torch_nn.Sequential(neuron), 4)
     with pytest.raises(ValueError, match="`steps` to be an integer of at least 1"):
         nn.TimeChunks(make(), 0)
+
+
+def test_a_state_to_go_on_from_is_no_view_of_a_sequence():
+    for neuron in (nn.Leaky(0.9, reset_delay=False), nn.Synaptic(0.8, 0.9, reset_mechanism="zero"), nn.Leaky(0.9)):
+        *_, last = neuron._resumed(torch.rand(20, 3, 5), None)
+        assert all(each.untyped_storage().nbytes() == 4 * 15 for each in last)

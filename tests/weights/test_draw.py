@@ -1,7 +1,9 @@
 """The draw in force: one network over T, and a new one exactly when the latent has changed."""
 
 import copy
+import gc
 import warnings
+import weakref
 
 import pytest
 import torch
@@ -412,3 +414,33 @@ def test_others_are_not(learns):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         stepped(net, optimizer)
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_layer_is_freed_with_its_last_reference(used):
+    """Not when the garbage collector comes: that of ten large networks may come late."""
+    layer = sb.nn.BinaryLinear(8, 4, weight=sb.Bernoulli())
+    if used:
+        layer(torch.ones(2, 8)).sum().backward()
+    layer.refresh()
+    watched = weakref.ref(layer.draw), weakref.ref(layer.latent), weakref.ref(layer.draw.value)
+    gc.collect()
+    gc.disable()
+    try:
+        del layer
+        assert [each() for each in watched] == [None] * 3
+    finally:
+        gc.enable()
+
+
+def test_no_node_is_made_that_nobody_asks_for():
+    layer = sb.nn.BinaryLinear(8, 4, weight=sb.Bernoulli())
+    optimizer = sb.optim.BayesBiSNN(layer.parameters())
+    layer(torch.ones(2, 8)).sum().backward()
+    optimizer.step()
+    layer.refresh()
+    assert layer.draw.held.node is None
+    with torch.inference_mode():
+        layer(torch.ones(2, 8))
+    layer(torch.ones(2, 8)).sum().backward()
+    assert layer.draw.held.node.requires_grad

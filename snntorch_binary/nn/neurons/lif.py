@@ -102,7 +102,7 @@ class LIF(Neuron):
     def _looped(self, x: Tensor, state: Any) -> tuple[Tensor, Any, Any]:
         """The same step by step."""
         spikes, states = self._loop(x, state)
-        return spikes, states, self.State(*(each[-1] if len(each) else each for each in states))
+        return spikes, states, self.State(*(each[-1].clone() if len(each) else each for each in states))
 
     def _load_from_state_dict(self, *args: Any) -> None:
         super()._load_from_state_dict(*args)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,6 +34,8 @@ def answer_all(comparison: Comparison, corruptions: Sequence[Corruption], jobs: 
         corruptions: the corruptions.
         jobs: how many runs answer at once, each in a process of its own.
 
+    Each answers with one thread on a processor, whose answers are those of every number of jobs.
+
     Raises:
         OSError: a file cannot be written.
         ProcessEndedError: a process was ended.
@@ -42,7 +45,8 @@ def answer_all(comparison: Comparison, corruptions: Sequence[Corruption], jobs: 
         files = files_of(comparison, run)
         missing = [one for one in corruptions if kept(files, run, one) is None]
         if missing:
-            todo.append((comparison.experiment, run, missing))
+            # Not the run itself: in another process each of its tensors is a file that stays open.
+            todo.append((comparison.experiment, (run.rule, run.seed, run.fold), run.folder, len(run.labels), missing))
     with comparison.console.status("") as status:
 
         def say(done: int) -> None:
@@ -59,16 +63,26 @@ def answer_all(comparison: Comparison, corruptions: Sequence[Corruption], jobs: 
                 say(number)
 
 
-def _answer(experiment: Experiment, run: Run, corruptions: Sequence[Corruption]) -> None:
-    """Have one run answer, and write what it does."""
-    source, files = experiment.data, run_files(run.folder, *experiment.run(run.rule, run.seed, run.fold))
+def _answer(
+    experiment: Experiment, place: tuple[str, int, int], folder: Path, count: int, corruptions: Sequence[Corruption]
+) -> None:
+    """Have one run answer, and write what it does.
+
+    Args:
+        experiment: what it is of.
+        place: its rule, seed and fold.
+        folder: its folder.
+        count: number of examples of its test part.
+        corruptions: of the test part.
+    """
+    source, files = experiment.data, run_files(folder, *experiment.run(*place))
     assert isinstance(source, ShippedData)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the order of sums is then that of every number of jobs
     try:
-        module, data = load_module(experiment, run.rule, run.seed, run.fold, run.folder)
+        module, data = load_module(experiment, *place, folder)
         assert data.splits is not None
-        test = DegradedTest(source, data.splits.test, run.fold)
+        test = DegradedTest(source, data.splits.test, place[2])
 
         def answer(x: Tensor) -> dict[str, Tensor]:
             return module.answers(x.to(module.device), final=True)
@@ -76,7 +90,7 @@ def _answer(experiment: Experiment, run: Run, corruptions: Sequence[Corruption])
         for one in corruptions:
             each = [answers(test.batches(one, strength), answer) for strength in one.strengths]
             found = {name: torch.stack([of[name] for of in each]) for name in module.predictions}
-            files.write_tensors(_file(one), {**_about(run, one), "probabilities": found})
+            files.write_tensors(_file(one), {**_about(count, one), "probabilities": found})
     finally:
         torch.set_num_threads(threads)
 
@@ -87,7 +101,8 @@ def kept(files: RunFolder, run: Run, corruption: Corruption) -> dict[str, Tensor
     A file that is damaged is said to be made anew; one of other strengths is not taken either.
     """
     found = files.read_tensors(_file(corruption))
-    if found is None or {name: found.get(name) for name in _about(run, corruption)} != _about(run, corruption):
+    about = _about(len(run.labels), corruption)
+    if found is None or {name: found.get(name) for name in about} != about:
         return None
     probabilities: dict[str, Tensor] = found["probabilities"]
     return probabilities
@@ -125,6 +140,6 @@ def _file(corruption: Corruption) -> str:
     return f"shift-{corruption.name}.pt"
 
 
-def _about(run: Run, corruption: Corruption) -> dict[str, Any]:
+def _about(count: int, corruption: Corruption) -> dict[str, Any]:
     strengths = [float(strength) for strength in corruption.strengths]
-    return {"format": FORMAT, "strengths": strengths, "num_examples": len(chosen(len(run.labels)))}
+    return {"format": FORMAT, "strengths": strengths, "num_examples": len(chosen(count))}

@@ -1,4 +1,4 @@
-"""The function that a graph is."""
+"""A graph as a program."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from torch import fx
 
 
-def function_of(graph: fx.Graph) -> Callable[..., Any]:
+def program_of(graph: fx.Graph) -> Callable[..., Any]:
     """Return a function of the module that a graph calls the parts of, and of what it takes."""
     code = graph.python_code("self")
     found: dict[str, Any] = dict(code.globals)

@@ -1,0 +1,73 @@
+"""Batch norms of maps that lie channels-last: as exact as torch's of contiguous ones, and the same in all else."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from snntorch_binary.kernels import use_engine
+from snntorch_binary.kernels.norm import normalized
+
+pytest.importorskip("numba")
+
+
+def maps(batch=64, channels=8, size=16):
+    """Sums of few spikes, all of one kind, which rounding has no mercy with."""
+    torch.manual_seed(0)
+    x = (torch.rand(batch, channels, size, size) < 0.1).float() * torch.randn(channels, 1, 1) + 0.3
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def test_they_are_exact():
+    x, norm = maps(), nn.BatchNorm2d(8)
+    expected = nn.functional.batch_norm(x.double(), None, None, training=True)
+    ours, torchs = normalized(norm, x), copy.deepcopy(norm)(x)
+    error, of_torch = (float((y - expected).detach().abs().max()) for y in (ours, torchs))
+    assert error < 3e-6 < of_torch / 3
+    assert ours.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("engine", ["numba", "torch"])
+@pytest.mark.parametrize("options", [{}, {"momentum": None}, {"track_running_stats": False}, {"affine": False}])
+def test_gradients_and_running_statistics_are_those_of_contiguous_maps(options, engine):
+    x, norm = maps(6, 5, 4), nn.BatchNorm2d(5, **options)
+    if norm.affine:
+        nn.init.uniform_(norm.weight), nn.init.uniform_(norm.bias)
+    twin, weights = copy.deepcopy(norm), torch.randn(6, 5, 4, 4)
+    found = []
+    with use_engine(engine):
+        for of, given in ((normalized, x), (lambda norm, x: norm(x), x.contiguous())):
+            net = norm if of is normalized else twin
+            given = given.detach().requires_grad_()
+            for _ in range(2):
+                y = of(net, given)
+            gradients = torch.autograd.grad((y * weights).sum(), [given, *net.parameters()])
+            found.append([y, *gradients, *net.buffers()])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_second_derivatives_and_who_looks_on():
+    x, norm, found = maps(3, 2, 3), nn.BatchNorm2d(2), []
+    for given in (x, x.contiguous()):
+        given = given.detach().requires_grad_()
+        (grad,) = torch.autograd.grad(normalized(norm, given).pow(3).sum(), given, create_graph=True)
+        found.append(torch.autograd.grad(grad.square().sum(), given)[0])
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-3)
+    seen = []
+    norm.register_forward_hook(lambda *_: seen.append(1))
+    normalized(norm, x)
+    assert seen == [1]
+
+
+def test_other_norms_are_called_as_they_are():
+    class Own(nn.BatchNorm2d):
+        def forward(self, x):
+            return super().forward(x) + 1
+
+    x = maps(3, 2, 3)
+    own, plain = Own(2), nn.BatchNorm2d(2)
+    torch.testing.assert_close(normalized(own, x), normalized(plain, x) + 1)
+    double = nn.BatchNorm2d(2).double()
+    torch.testing.assert_close(normalized(double, x.double()), normalized(plain, x).double(), rtol=1e-5, atol=1e-5)
