@@ -116,7 +116,8 @@ def held_sizes(built: Built) -> list[dict[int, int]]:
 
     The recordings have other numbers in the first two dimensions of the first input and those like it. Time may be in
     another, as in ``[B, C, T]``, or be made of one by a layer: a graph holds as many steps as there were then. So the
-    network is run on a smaller and a larger size, alone or together with equal ones, and the graph beside it.
+    network is run on a smaller and a larger size, alone or together with equal ones, of this input or of all, and the
+    graph beside it.
     """
     generator = torch.Generator().manual_seed(3)
     base = resized(built.args, built.sizes[0], generator)
@@ -127,22 +128,28 @@ def held_sizes(built: Built) -> list[dict[int, int]]:
     tensors = [leaf for leaf in leaves(built.args) if isinstance(leaf, Tensor)]
     found: list[dict[int, int]] = [{} for _ in tensors]
 
-    def follows(place: int, dims: list[int], size: int) -> bool | None:
+    def follows(dims: dict[int, list[int]], size: int) -> bool | None:
         others = (size // 2, 2 * size) if size > 1 else (2,)
-        inputs = (with_size(base, place, dims, other, generator) for other in others)
+        inputs = (with_size(base, dims, other, generator) for other in others)
         return _follows(built, (fresh(args, not real, generator) for args in inputs), count)
 
     for place, tensor in enumerate(tensors):
         for dim, size in enumerate(tensor.shape):
             if size == 0 or (dim < len(varied) and varied[dim] and size == own[dim]):
                 continue
-            right = follows(place, [dim], size)
-            if right is None:
-                equal = [other for other in range(2, tensor.dim()) if tensor.shape[other] == size]
-                right = follows(place, equal, size) if len(equal) > 1 else None
+            right = follows({place: [dim]}, size)
+            equal = [other for other in range(2, tensor.dim()) if tensor.shape[other] == size]
+            if right is None and len(equal) > 1:
+                right = follows({place: equal}, size)
+            if right is None and len(tensors) > 1:  # such as the batch of a sequence and of what goes with it
+                right = follows({at: _dims_of_size(size, one) for at, one in enumerate(tensors)}, size)
             if not right:
                 found[place][dim] = size
     return found
+
+
+def _dims_of_size(size: int, x: Tensor) -> list[int]:
+    return [dim for dim, own in enumerate(x.shape) if own == size]
 
 
 def _recorded(built: Built, args: Any) -> Recording:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -39,22 +40,21 @@ def resized(args: Any, sizes: tuple[int, ...], generator: torch.Generator) -> An
     return mapped(args, change)
 
 
-def with_size(args: Any, place: int, dims: list[int], size: int, generator: torch.Generator) -> Any:
-    """Return a sample one of whose tensors has another size in some dimensions, its entries drawn from those there are.
+def with_size(args: Any, dims: Mapping[int, Sequence[int]], size: int, generator: torch.Generator) -> Any:
+    """Return a sample whose tensors have another size in some dimensions, their entries drawn from those there are.
 
     Args:
         args: a tree of tensors.
-        place: of the tensor, among the tensors.
-        dims: the dimensions.
+        dims: the dimensions, by the place of a tensor among the tensors.
         size: their new size.
         generator: where the draws come from.
     """
     count = iter(range(len(leaves(args))))
 
     def change(leaf: Any) -> Any:
-        if not isinstance(leaf, Tensor) or next(count) != place:
+        if not isinstance(leaf, Tensor) or not (chosen := dims.get(next(count), ())):
             return leaf
-        shape = tuple(size if dim in dims else old for dim, old in enumerate(leaf.shape))
+        shape = tuple(size if dim in chosen else old for dim, old in enumerate(leaf.shape))
         flat = leaf.detach().flatten()
         if flat.numel() == 0:
             return leaf.detach()

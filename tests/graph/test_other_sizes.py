@@ -231,3 +231,38 @@ def test_a_lightning_module_takes_batches_of_other_lengths():
         answering, *_ = module.over_time.of(x)
         assert (answering is net) == (steps != LENGTH)
         assert torch.equal(answering(x), net(x))
+
+
+class WithContext(nn.Module):
+    """A sequence [T, B, 20], and what goes with each of its examples [B, 5]."""
+
+    def __init__(self, context_first=False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc, self.of_context, self.lif = nn.Linear(20, 12), nn.Linear(5, 12), snn.Leaky(beta=0.9, threshold=0.3)
+        self.context_first = context_first
+
+    def forward(self, x, context):
+        if self.context_first:
+            x, context = context, x
+        mem, out = self.lif.init_leaky(), []
+        for x_t in x:
+            spk, mem = self.lif(self.fc(x_t) + self.of_context(context), mem)
+            out.append(spk)
+        return torch.stack(out)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 4, 8])
+@pytest.mark.parametrize("context_first", [False, True])
+def test_the_batch_of_a_sequence_and_of_what_goes_with_it(batch, context_first):
+    def given(steps, batch):
+        found = (torch.rand(steps, batch, 20).round(), torch.rand(batch, 5))
+        return found[::-1] if context_first else found
+
+    net = WithContext(context_first)
+    fused = sb.fuse(net, given(6, batch))
+    for sizes in ((6, 2), (6, 32), (6, batch)):
+        args = given(*sizes)
+        expected = net(*args)
+        assert torch.equal(fused(*args), expected)
+        assert float(expected.detach().sum()) > 0

@@ -231,12 +231,11 @@ def test_a_fused_network():
     sb.binarize_(net, sb.Bernoulli(init_scale=0.8))
     fused = sb.fuse(net.eval(), (x, context))
     answers = [
-        sb.predict(each, (x, context), 3, time_dim=0, generator=torch.Generator().manual_seed(1)).samples
-        for each in (net, fused)
+        sb.predict(each, (x, context), 3, time_dim=dim, generator=torch.Generator().manual_seed(1)).samples
+        for each, dim in ((net, 0), (fused, 0), (fused, None))
     ]
-    torch.testing.assert_close(*answers)
-    with pytest.raises(ValueError, match="`time_dim` to be the dimension of time"):  # it takes the sample's batch only
-        sb.predict(fused, (x, context))
+    torch.testing.assert_close(answers[0], answers[1])
+    torch.testing.assert_close(answers[0], answers[2])
     image = Image()
     sb.binarize_(image, sb.Bernoulli(init_scale=0.8))
     fused = sb.fuse(image.eval(), (x[0], 5))
