@@ -151,7 +151,7 @@ class _Stretch:
         neurons = zip(self.scans, map(self.network.get_submodule, names), strict=True)
         if not names or not all(_goes_on(scan.target, neuron) for scan, neuron in neurons):
             return False
-        if any(_name(node) in _RANDOM for node in self.nodes):
+        if any(_name(node) in _RANDOM or _writes(node) for node in self.nodes):
             return False
         return bool(self.sequences or self.steps) and all(map(_is_sequence, self.gives))
 
@@ -232,6 +232,13 @@ def _name(node: fx.Node) -> str:
     return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "").removesuffix("_")
 
 
+def _writes(node: fx.Node) -> bool:
+    """Say whether an operation may write to its input."""
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    in_place = name.endswith("_") and not name.endswith("__") and node.op != "call_module"
+    return in_place or bool(node.kwargs.get("inplace")) or any(arg is True for arg in node.args)
+
+
 def _place_of_steps(node: fx.Node) -> int | None:
     place = _PLACE_OF_STEPS.get(node.target)
     return place if place is not None and len(node.args) > place else None
@@ -280,15 +287,17 @@ def _function(run: Callable[..., Any], size: _Size, neurons: Sequence[tuple[Any,
 def _may_be_cut(sequences: tuple[Tensor, ...], others: tuple[Any, ...], total: int) -> bool:
     """Say whether it changes nothing, as where nobody looks on, and is worth it: on a GPU fewer calls count for more.
 
-    Dropout would draw other numbers in chunks, which depend on the size of the batch and the number of threads.
+    Dropout would draw other numbers in chunks, which depend on the size of the batch and the number of threads. What
+    writes to its input may not be given a part of a sequence.
     """
     if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return False
     tensors = (*sequences, *(each for each in others if isinstance(each, Tensor)))
     if any(each.device.type != "cpu" for each in tensors) or any(len(each) != total for each in sequences):
         return False
-    parts = (part for each in others if isinstance(each, nn.Module) for part in each.modules())
-    return not any(is_watched(part) or (isinstance(part, _DropoutNd) and part.training and part.p) for part in parts)
+    parts = [part for each in others if isinstance(each, nn.Module) for part in each.modules()]
+    drops = any(isinstance(part, _DropoutNd) and part.training and part.p for part in parts)
+    return not drops and not any(is_watched(part) or getattr(part, "inplace", False) for part in parts)
 
 
 def _steps_at_once(total: int, bytes_a_step: float, others: tuple[Any, ...]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -111,13 +112,17 @@ def _longer(built: Built) -> Iterator[Any]:
                 yield resized(built.args, (*base[:dim], length, *base[dim + 1 :]), generator)
 
 
+_MOST_EQUAL = 4
+"""Dimensions of one size that are tried with another, in each way."""
+
+
 def held_sizes(built: Built) -> list[dict[int, int]]:
     """Return which sizes the inputs must have as in the sample, by dimension: of another the graph answers otherwise.
 
     The recordings have other numbers in the first two dimensions of the first input and those like it. Time may be in
     another, as in ``[B, C, T]``, or be made of one by a layer: a graph holds as many steps as there were then. So the
-    network is run on a smaller and a larger size, alone or together with equal ones, of this input or of all, and the
-    graph beside it.
+    network is run on a smaller and a larger size, alone and together with equal ones, of this input or of others, and
+    the graph beside it.
     """
     generator = torch.Generator().manual_seed(3)
     base = resized(built.args, built.sizes[0], generator)
@@ -129,23 +134,36 @@ def held_sizes(built: Built) -> list[dict[int, int]]:
     found: list[dict[int, int]] = [{} for _ in tensors]
 
     def follows(dims: dict[int, list[int]], size: int) -> bool | None:
-        others = (size // 2, 2 * size) if size > 1 else (2,)
-        inputs = (with_size(base, dims, other, generator) for other in others)
+        others = [size // 2, 2 * size] if size > 1 else [2]
+        if len(tensors) > 1:  # what is added to a sequence may be spread over its examples, or depend on equal sizes
+            others += [1, *(own for place in dims for own in tensors[place].shape)]
+        inputs = (with_size(base, dims, other, generator) for other in dict.fromkeys(others) if other != size)
         return _follows(built, (fresh(args, not real, generator) for args in inputs), count)
 
     for place, tensor in enumerate(tensors):
         for dim, size in enumerate(tensor.shape):
-            if size == 0 or (dim < len(varied) and varied[dim] and size == own[dim]):
+            shared = any(size in other.shape for other in tensors if other is not tensor)
+            known = dim < len(varied) and varied[dim] and size == own[dim]
+            if size == 0 or (known and not shared):
                 continue
-            right = follows({place: [dim]}, size)
-            equal = [other for other in range(2, tensor.dim()) if tensor.shape[other] == size]
-            if right is None and len(equal) > 1:
-                right = follows({place: equal}, size)
-            if right is None and len(tensors) > 1:  # such as the batch of a sequence and of what goes with it
-                right = follows({at: _dims_of_size(size, one) for at, one in enumerate(tensors)}, size)
-            if not right:
+            found_to = [follows(dims, size) for dims in _resized_with(place, dim, tensors)]
+            if False in found_to or True not in found_to:
                 found[place][dim] = size
     return found
+
+
+def _resized_with(place: int, dim: int, tensors: list[Tensor]) -> Iterator[dict[int, list[int]]]:
+    """Yield what may change its size with a dimension: it alone, and it with others of the same size, by tensor."""
+    size = tensors[place].shape[dim]
+    equal = [(at, other) for at, one in enumerate(tensors) for other in _dims_of_size(size, one)]
+    # The first two dimensions of a single input have been recorded at other sizes.
+    others = [each for each in equal if each != (place, dim) and (len(tensors) > 1 or each[1] > 1)][:_MOST_EQUAL]
+    for count in range(len(others) + 1):
+        for chosen in combinations(others, count):
+            dims: dict[int, list[int]] = {place: [dim]}
+            for at, other in chosen:
+                dims.setdefault(at, []).append(other)
+            yield dims
 
 
 def _dims_of_size(size: int, x: Tensor) -> list[int]:

@@ -18,6 +18,7 @@ from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.nn.neurons.base import Neuron
 from snntorch_binary.nn.time_first import TimeFirst
 
+_POINTWISE = (nn.Linear, nn.Identity, nn.Dropout, nn.ReLU, nn.Sigmoid, nn.Tanh)
 SHAPE = "shape"
 """Under which an input or a call that happens once says of which shape the first tensor is that it gives."""
 
@@ -77,9 +78,10 @@ def _keeps_time(node: fx.Node, network: nn.Module) -> bool:
     rank = len(node.meta[SHAPE])
     if type(layer) is nn.Flatten:
         return layer.start_dim > 0
-    if type(layer) is TimeFirst:
-        norms = any(isinstance(part, nn.modules.batchnorm._NormBase) for part in layer.modules())
-        return not norms and way_of_layer(layer.module, rank - 1) in ("all", "batch")
+    if any(getattr(part, "inplace", False) for part in layer.modules()):
+        return False
+    if type(layer) is TimeFirst:  # all steps as one batch
+        return type(layer.module) in _POINTWISE or way_of_layer(layer.module, rank - 1) == "batch"
     if isinstance(layer, BinaryLayer):
         return way_of_layer(layer, rank) == "all" and layer.latent.dim() <= rank
-    return type(layer) in (nn.Linear, nn.Identity, nn.Dropout, nn.ReLU)
+    return type(layer) in _POINTWISE

@@ -22,9 +22,11 @@ def normalized(norm: nn.Module, x: Tensor) -> Tensor:
     if x.is_contiguous():
         return norm(x)
     maps = x.movedim(1, -1)
-    learned = [each for each in (getattr(norm, "weight", None), getattr(norm, "bias", None)) if each is not None]
+    names = ("weight", "bias", "running_mean", "running_var")
+    tensors = [each for name in names if (each := getattr(norm, name, None)) is not None]
     plain = type(norm) is nn.BatchNorm2d and not is_watched(norm) and not torch.is_autocast_enabled(x.device.type)
-    if not plain or not maps.is_contiguous() or compiled("norm", maps, *learned) is None:
+    fits = plain and x.dim() == 4 and x.shape[1] == norm.num_features and x.numel() > x.shape[1]
+    if not fits or not maps.is_contiguous() or compiled("norm", maps, *tensors) is None:
         return norm(x.contiguous())
     assert isinstance(norm, nn.BatchNorm2d)
     y, mean, variance = _BatchNorm.apply(x, norm.weight, norm.bias, norm.eps)
@@ -35,7 +37,7 @@ def normalized(norm: nn.Module, x: Tensor) -> Tensor:
 @torch.no_grad()
 def _keep(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
     """Let running statistics go on, as torch does."""
-    if norm.running_mean is None or norm.running_var is None or not norm.training:
+    if norm.running_mean is None or norm.running_var is None or not (norm.training and norm.track_running_stats):
         return
     share = norm.momentum
     if norm.num_batches_tracked is not None:

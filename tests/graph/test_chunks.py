@@ -320,3 +320,40 @@ def test_the_gradient_of_the_input_takes_no_more_than_itself(cut):
     with Sizes():
         output.backward()
     assert sum(size == x.numel() for size in sizes) <= 3
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.ReLU(inplace=True), sb.nn.TimeFirst(nn.ReLU(inplace=True)), sb.nn.TimeFirst(nn.Softmax(-2)), nn.Softmax(0)],
+    ids=str,
+)
+def test_layers_that_write_to_their_input_or_look_along_time(layer, cut):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(12, 8), nn.LayerNorm(8), layer, sb.nn.Leaky(0.9, threshold=0.05), nn.Linear(8, 4))
+    fused, x = sb.fuse(net, torch.rand(4, 3, 12)), torch.rand(9, 3, 12)
+    cut(2)
+    found = []
+    for of in (fused, net):
+        net.zero_grad()
+        output = of(x)
+        output.sum().backward()
+        found.append([output.detach(), *(each.grad.clone() for each in net.parameters())])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+class WritesToItsInput(Loop):
+    def forward(self, x):
+        mem, out = self.neurons[0].init_leaky(), []
+        for x_t in x * 1:
+            spk, mem = self.neurons[0](self.layers[0](x_t.relu_()), mem)
+            out.append(spk)
+        return torch.stack(out)
+
+
+def test_an_operation_that_writes_to_its_input(cut):
+    net, x = WritesToItsInput((12, 8)), torch.rand(9, 3, 12)
+    fused = sb.fuse(net, x)
+    cut(2)
+    assert torch.equal(fused(x), net(x))
+    fused(x).sum().backward()

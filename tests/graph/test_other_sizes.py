@@ -266,3 +266,44 @@ def test_the_batch_of_a_sequence_and_of_what_goes_with_it(batch, context_first):
         expected = net(*args)
         assert torch.equal(fused(*args), expected)
         assert float(expected.detach().sum()) > 0
+
+
+class UsesSizes(WithContext):
+    """What is added depends on numbers of examples, of which some are equal in a sample."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x, context):
+        batch = x.shape[1]
+        added = {
+            "ratio": lambda: context.mean(1, keepdim=True) * (len(context) / context.shape[1]),
+            "of both": lambda: self.of_context(context) * len(context) / batch,
+            "mean": lambda: self.of_context(context.sum(0, keepdim=True) / len(context)),
+            "if equal": lambda: context.mean(1, keepdim=True) * (1.0 if len(context) == context.shape[1] else 3.0),
+        }[self.kind]()
+        mem, out = self.lif.init_leaky(), []
+        for x_t in x:
+            _, mem = self.lif(self.fc(x_t) + added, mem)
+            out.append(mem)
+        return torch.stack(out)
+
+
+@pytest.mark.parametrize("kind", ["ratio", "of both", "mean", "if equal"])
+@pytest.mark.parametrize("sample", [(6, 5), (5, 5), (6, 4)])
+def test_numbers_of_examples_are_right_or_refused(kind, sample):
+    net = UsesSizes(kind)
+    fused = sb.fuse(net, (torch.rand(*sample, 20), torch.rand(sample[1], 5)))
+    answered = 0
+    for steps in (sample[0], 5, 9):
+        for batch in (sample[1], 1, 5, 9):
+            for examples in sorted({batch, 1}):
+                args = torch.rand(steps, batch, 20), torch.rand(examples, 5)
+                try:
+                    found = fused(*args)
+                except ValueError:
+                    continue
+                torch.testing.assert_close(found, net(*args))
+                answered += 1
+    assert answered

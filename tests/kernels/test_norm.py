@@ -71,3 +71,28 @@ def test_other_norms_are_called_as_they_are():
     torch.testing.assert_close(normalized(own, x), normalized(plain, x) + 1)
     double = nn.BatchNorm2d(2).double()
     torch.testing.assert_close(normalized(double, x.double()), normalized(plain, x).double(), rtol=1e-5, atol=1e-5)
+
+
+def test_they_are_exact_far_from_zero():
+    torch.manual_seed(0)
+    x = (1e3 + 0.1 * torch.randn(16, 4, 8, 8)).contiguous(memory_format=torch.channels_last)
+    expected = nn.functional.batch_norm(x.double(), None, None, training=True)
+    plain = nn.BatchNorm2d(4)(x.contiguous())
+    errors = [float((y.detach() - expected).abs().max()) for y in (normalized(nn.BatchNorm2d(4), x), plain)]
+    assert errors[0] < 2 * errors[1]
+
+
+def test_statistics_that_are_not_to_go_on_do_not():
+    x, norm = maps(3, 2, 3), nn.BatchNorm2d(2)
+    norm.track_running_stats = False
+    normalized(norm, x)
+    assert int(norm.num_batches_tracked) == 0
+    assert bool((norm.running_mean == 0).all())
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 3), (1, 2, 1, 1), (3, 4, 3, 3)])
+def test_wrong_shapes_are_refused_as_torch_does(shape):
+    x = torch.rand(shape)
+    x = x.movedim(-3, -1).contiguous().movedim(-1, -3)
+    with pytest.raises((ValueError, RuntimeError)):
+        normalized(nn.BatchNorm2d(2), x)

@@ -13,16 +13,17 @@ _options = {"cache": True, "nogil": True, "error_model": "numpy"}
 @announced
 @njit(**_options)
 def statistics(x, mean, variance):
-    """Mean and biased variance of each column of x [M, C], summed in double precision."""
+    """Mean and biased variance of each column of x [M, C]: double precision sums of distances from the first row."""
     count, channels = x.shape
+    first = x[0].astype(np.float64)
     total, squares = np.zeros(channels, np.float64), np.zeros(channels, np.float64)
     for m in range(count):
         row = x[m]
         for c in range(channels):
-            value = np.float64(row[c])
-            total[c] += value
-            squares[c] += value * value
+            distance = np.float64(row[c]) - first[c]
+            total[c] += distance
+            squares[c] += distance * distance
     for c in range(channels):
         middle = total[c] / count
-        mean[c] = middle
+        mean[c] = first[c] + middle
         variance[c] = max(squares[c] / count - middle * middle, 0.0)
