@@ -142,9 +142,10 @@ def held_sizes(built: Built) -> list[dict[int, int]]:
 
     for place, tensor in enumerate(tensors):
         for dim, size in enumerate(tensor.shape):
-            shared = any(size in other.shape for other in tensors if other is not tensor)
+            # Those at one place have been recorded together; where others have that size, too, it is not known which.
+            elsewhere = len(tensors) > 1 and any(_dims_of_size(size, one) not in ([], [dim]) for one in tensors)
             known = dim < len(varied) and varied[dim] and size == own[dim]
-            if size == 0 or (known and not shared):
+            if size == 0 or (known and not elsewhere):
                 continue
             found_to = [follows(dims, size) for dims in _resized_with(place, dim, tensors)]
             if False in found_to or True not in found_to:
