@@ -358,7 +358,8 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         self._check_parameters()
         with_plain_numbers_(checkpoint)
         checkpoint["snntorch_binary"] = {"format": FORMAT, "version": snntorch_binary.__version__}
-        checkpoint["snntorch_binary"]["losses"] = [float(self._sum_of_losses), self._examples]
+        if self._examples:  # in the middle of an epoch
+            checkpoint["snntorch_binary"]["losses"] = [float(self._sum_of_losses), self._examples]
         if self._learns_scale:
             checkpoint["snntorch_binary"]["readout_scale"] = self.readout_scale
         if not isinstance(self.readout, str):
@@ -378,8 +379,9 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
             raise ValueError(expected("readout", "the function that it was trained with, as in the file", self.readout))
         self.take_scale(checkpoint)
         losses = said.get("losses") if isinstance(said, dict) else None
-        if isinstance(losses, list) and len(losses) == 2 and all(map(is_number, losses)):  # in the middle of an epoch
-            self._sum_of_losses, self._examples = float(losses[0]), int(losses[1])
+        if not isinstance(losses, list) or len(losses) != 2 or not all(map(is_number, losses)):
+            losses = [0.0, 0]
+        self._sum_of_losses, self._examples = float(losses[0]), int(losses[1])
         rules = [layer.rule for layer in binary_layers(self.net).values()]
         before = checkpoint.get("hyper_parameters") or {}
         if isinstance(before.get("rule"), dict):

@@ -198,6 +198,7 @@ INTERRUPTED = """
 import os, signal, sys, time
 from snntorch_binary import _processes
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what is begun in the background ignores it
 _processes.warm_up(2)
 time.sleep(0.3)
 try:
