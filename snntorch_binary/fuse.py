@@ -15,6 +15,7 @@ from snntorch_binary.graph.build import build
 from snntorch_binary.graph.each_step import EachStep as EachStep
 from snntorch_binary.graph.errors import LaterStepError, NotAGraphError
 from snntorch_binary.graph.network import GraphNetwork
+from snntorch_binary.graph.over_time import ANY_LEADING_DIMENSIONS
 from snntorch_binary.graph.prove import held_sizes, prove
 from snntorch_binary.graph.sequential import flattened as flattened
 from snntorch_binary.graph.sequential import is_chain as is_chain
@@ -29,8 +30,7 @@ from snntorch_binary.nn.neurons.known import takes_one_step
 from snntorch_binary.nn.subclasses import leaves_forward
 from snntorch_binary.nn.time_first import TimeFirst
 
-# Exact types: a subclass may do anything else.
-_ANY_LEADING_DIMENSIONS = (nn.Linear, nn.Identity, nn.Dropout, nn.ReLU, nn.Sigmoid, nn.Tanh)
+# Exact types, as there.
 _OF_EXAMPLES = (
     nn.Flatten,
     nn.Unflatten,
@@ -241,7 +241,7 @@ def _time_first(layer: nn.Module, is_last: bool) -> tuple[nn.Module, str]:
     """Return the time-first form of a layer and what to say of it."""
     kind = type(layer).__name__
     own_forward = isinstance(layer, BinaryLayer) and not leaves_forward(type(layer))
-    if (isinstance(layer, (BinaryLayer, TimeFirst)) and not own_forward) or type(layer) in _ANY_LEADING_DIMENSIONS:
+    if (isinstance(layer, (BinaryLayer, TimeFirst)) and not own_forward) or type(layer) in ANY_LEADING_DIMENSIONS:
         return layer, f"{kind}, as it is"
     description = description_of(layer)
     if description is not None and description.over_time is not None:

@@ -151,7 +151,7 @@ class _Stretch:
         neurons = zip(self.scans, map(self.network.get_submodule, names), strict=True)
         if not names or not all(_goes_on(scan.target, neuron) for scan, neuron in neurons):
             return False
-        if any(_name(node) in _RANDOM or _writes(node) for node in self.nodes):
+        if any(_draws(node) or _writes(node) for node in self.nodes):
             return False
         return bool(self.sequences or self.steps) and all(map(_is_sequence, self.gives))
 
@@ -229,12 +229,17 @@ _RANDOM = {"dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout", 
 
 
 def _name(node: fx.Node) -> str:
-    return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "").removesuffix("_")
+    return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+
+
+def _draws(node: fx.Node) -> bool:
+    """Say whether an operation may draw numbers."""
+    return _name(node).removesuffix("_") in _RANDOM
 
 
 def _writes(node: fx.Node) -> bool:
     """Say whether an operation may write to its input."""
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    name = _name(node)
     in_place = name.endswith("_") and not name.endswith("__") and node.op != "call_module"
     return in_place or bool(node.kwargs.get("inplace")) or any(arg is True for arg in node.args)
 

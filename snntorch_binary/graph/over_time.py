@@ -23,6 +23,8 @@ _POINTWISE_LAYERS = (
     *(nn.Identity, nn.Dropout, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish),
     *(nn.Sigmoid, nn.Tanh, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.Softplus, nn.Softsign, nn.LogSigmoid),
 )
+ANY_LEADING_DIMENSIONS = (nn.Linear, nn.Identity, nn.Dropout, nn.ReLU, nn.Sigmoid, nn.Tanh)
+"""Layers of sequences [T, B, ...] as well as of examples. Exact types: a subclass may do anything else."""
 _LAST_DIMENSIONS = (nn.Linear, nn.LayerNorm, nn.Embedding)
 _SPATIAL = {
     **dict.fromkeys((nn.Conv1d, nn.ConvTranspose1d, nn.MaxPool1d, nn.AvgPool1d, nn.LPPool1d), 1),

@@ -13,12 +13,11 @@ from typing import Any
 from torch import fx, nn
 
 from snntorch_binary.graph.chunks import ELEMENTS, LOCAL, time_first_scan
-from snntorch_binary.graph.over_time import way_of_layer
+from snntorch_binary.graph.over_time import ANY_LEADING_DIMENSIONS, way_of_layer
 from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.nn.neurons.base import Neuron
 from snntorch_binary.nn.time_first import TimeFirst
 
-_POINTWISE = (nn.Linear, nn.Identity, nn.Dropout, nn.ReLU, nn.Sigmoid, nn.Tanh)
 SHAPE = "shape"
 """Under which an input or a call that happens once says of which shape the first tensor is that it gives."""
 
@@ -81,7 +80,7 @@ def _keeps_time(node: fx.Node, network: nn.Module) -> bool:
     if any(getattr(part, "inplace", False) for part in layer.modules()):
         return False
     if type(layer) is TimeFirst:  # all steps as one batch
-        return type(layer.module) in _POINTWISE or way_of_layer(layer.module, rank - 1) == "batch"
+        return type(layer.module) in ANY_LEADING_DIMENSIONS or way_of_layer(layer.module, rank - 1) == "batch"
     if isinstance(layer, BinaryLayer):
         return way_of_layer(layer, rank) == "all" and layer.latent.dim() <= rank
-    return type(layer) in _POINTWISE
+    return type(layer) in ANY_LEADING_DIMENSIONS

@@ -32,9 +32,8 @@ def answer_all(comparison: Comparison, corruptions: Sequence[Corruption], jobs: 
     Args:
         comparison: the comparison.
         corruptions: the corruptions.
-        jobs: how many runs answer at once, each in a process of its own.
-
-    Each answers with one thread on a processor, whose answers are those of every number of jobs.
+        jobs: how many runs answer at once, each in a process of its own; with one thread on a processor, so that the
+            answers are those of every number of jobs.
 
     Raises:
         OSError: a file cannot be written.
