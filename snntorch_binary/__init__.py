@@ -21,6 +21,7 @@ from snntorch_binary.convert import to_spiking as to_spiking
 from snntorch_binary.convert import unbinarize_ as unbinarize_
 from snntorch_binary.fuse import fuse as fuse
 from snntorch_binary.inference import Ensemble as Ensemble
+from snntorch_binary.inference import Trajectory as Trajectory
 from snntorch_binary.inference import predict as predict
 from snntorch_binary.inference import refit_norms_ as refit_norms_
 from snntorch_binary.optim.priors import kl_divergence as kl_divergence

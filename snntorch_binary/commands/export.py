@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,13 +154,19 @@ def _packed(run: TrainedRun, options: argparse.Namespace) -> tuple[nn.Module, Te
             expected("--weights", f"mode or a seed for --to {options.to}", "mean, which is not two-valued")
         )
     if options.members is not None:
-        if options.members > 1 and not any(layer.rule.is_drawn for layer in binary_layers(net).values()):
+        drawn = any(layer.rule.is_drawn for layer in binary_layers(net).values())
+        if options.members > 1 and not drawn and run.passed is None:
             what = "left out for a network without a posterior (ST-BiSNN), which has one member"
             raise ValueError(expected("--members", what, options.members))
-        ensemble = Ensemble(net, num_members=options.members, seed=0, **reading)
+        names: Collection[int]
+        if drawn or run.passed is None:
+            ensemble, names = Ensemble(net, num_members=options.members, seed=0, **reading), range(options.members)
+        else:
+            passed = run.members(options.members)
+            ensemble, names = Ensemble.of(passed.values(), **reading), passed.keys()
         if run.norms is not None:
-            for member, one in enumerate(ensemble.members):
-                run.norms.put_(one, member)
+            for name, member in zip(names, ensemble.members, strict=True):
+                run.norms.put_(member, name)
         return pack(ensemble, sample), shown
     return pack(net if options.weights == "mode" else _frozen(net, options.weights), sample), shown
 

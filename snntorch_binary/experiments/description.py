@@ -22,6 +22,7 @@ from snntorch_binary.convert import binarize_
 from snntorch_binary.experiments.named import Named, make_network
 from snntorch_binary.inference.norms import NormsOfDraws
 from snntorch_binary.inference.training_scale import scale_in
+from snntorch_binary.inference.trajectory import Trajectory
 from snntorch_binary.models import symbol_network
 from snntorch_binary.nn import WTANetwork
 from snntorch_binary.weights import WeightRule, binary_layers
@@ -91,7 +92,32 @@ class TrainedRun:
     description: RunDescription
     path: Path
     norms: NormsOfDraws | None = None
-    """Statistics of its batch norms for the mode and each member, where weights are drawn."""
+    """Statistics of its batch norms for the mode and each member, where there are members."""
+    passed: Trajectory | None = None
+    """Networks that its training passed, which answer together, where its rule answers so."""
+    _members: dict[int, dict[int, nn.Module]] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def num_members(self) -> int:
+        """Members of its ensemble as it was tested."""
+        said = self.description.num_members
+        return said if self.passed is None else min(said, self.passed.num_held)
+
+    def members(self, count: int) -> dict[int, nn.Module]:
+        """Return so many networks that its training passed by their step, of those that were tested where these do.
+
+        Raises:
+            ValueError: there are not so many.
+        """
+        assert self.passed is not None
+        if count not in self._members:
+            tested = self.num_members
+            found = self.passed.networks(max(count, tested))
+            if count < tested:
+                chosen = [list(found)[tested * (index + 1) // count - 1] for index in range(count)]
+                found = {step: found[step] for step in chosen}
+            self._members[count] = found
+        return self._members[count]
 
 
 def has_numbers(x: Tensor) -> bool:
@@ -174,13 +200,31 @@ def load_run(path: str | Path, network: Any = None, folder: str | None = None) -
     if reading.get("readout_scale") is None:
         reading = {**reading, "readout_scale": scale_in(contents)}
     described_so = replace(description, network=named, reading=reading)
-    return TrainedRun(net.eval(), described_so, checkpoint, _norms(checkpoint, net))
+    passed = _passed(contents, net.eval(), checkpoint)
+    drawn = any(layer.rule.is_drawn for layer in binary_layers(net).values())
+    norms = _norms(checkpoint, net) if drawn or passed is not None else None
+    return TrainedRun(net, described_so, checkpoint, norms, passed)
+
+
+def _passed(contents: Mapping[str, Any], net: nn.Module, checkpoint: Path) -> Trajectory | None:
+    """Return the networks that a run's training passed, where its checkpoint has such."""
+    said = contents.get("snntorch_binary")
+    state = said.get("trajectory") if isinstance(said, Mapping) else None
+    if state is None:
+        return None
+    try:
+        found = Trajectory(net)
+        found.load_state_dict(state)
+    except (ValueError, TypeError) as error:
+        why = in_one_line(f"{error}", 200)
+        raise CheckpointError(f"{checkpoint} has members of another network, or is damaged: {why}") from None
+    return found if found.num_held else None
 
 
 def _norms(checkpoint: Path, net: nn.Module) -> NormsOfDraws | None:
     """Return the statistics of batch norms beside a checkpoint; the network gets those of the mode."""
     path = checkpoint.with_name(NORMS)
-    if not path.is_file() or not any(layer.rule.is_drawn for layer in binary_layers(net).values()):
+    if not path.is_file():
         return None
     try:
         found = NormsOfDraws.of_state(read_tensors(path), net)

@@ -30,8 +30,8 @@ _BATCH = 200
 def answers_of(run: TrainedRun, x: Tensor, num_members: int | None = None) -> dict[str, Tensor]:
     """Return each prediction of a run by name: class probabilities [B, C], or mean and standard deviation [B, 2].
 
-    ``"single"`` is that of a network in full precision or of ST-BiSNN; one with a posterior has a ``"mode"`` and an
-    ``"ensemble"``.
+    ``"single"`` is that of a network in full precision or of ST-BiSNN, which has an ``"ensemble"`` where its run holds
+    networks that its training passed; one with a posterior has a ``"mode"`` and an ``"ensemble"``.
 
     Args:
         run: the run.
@@ -46,15 +46,21 @@ def answers_of(run: TrainedRun, x: Tensor, num_members: int | None = None) -> di
     task = Regression() if described.num_classes is None else Classification(described.num_classes)
     reading: dict[str, Any] = dict(described.reading)
     layers = binary_layers(net).values()
+    count = run.num_members if num_members is None else num_members
     if not any(layer.rule.is_drawn for layer in layers):
+        words: Any = [reading.get(name) for name in READING]
         with torch.no_grad():
-            scores = class_scores(net, x, *(reading.get(name) for name in READING))  # type: ignore[arg-type]  # words of a description or a file, looked at there
-        found = {"single": scores[None]}
+            found = {"single": class_scores(net, x, *words)[None]}
+            members = {} if run.passed is None else run.members(count)
+            for step, member in members.items():
+                if run.norms is not None:
+                    run.norms.put_(member, step)
+            if members:
+                found["ensemble"] = torch.stack([class_scores(member, x, *words) for member in members.values()])
     else:
-        count = described.num_members if num_members is None else num_members
         generator = torch.Generator().manual_seed(0)  # the same members for every batch
-        mode, members = sample_scores(net, x, count, generator=generator, norms=run.norms, **reading)
-        found = {"mode": mode[None], "draw": members[:1], "ensemble": members}
+        mode, drawn = sample_scores(net, x, count, generator=generator, norms=run.norms, **reading)
+        found = {"mode": mode[None], "draw": drawn[:1], "ensemble": drawn}
     for scores in found.values():
         if isinstance(task, Regression):
             task.check(scores.shape[-1])  # what rows and tables have is one number an example
@@ -75,7 +81,7 @@ def evaluate_run(run: TrainedRun, data: LoadedData, name: str, num_members: int 
         else:
             scores = evaluate(values, labels)
         rule = next((layer.rule for layer in binary_layers(run.net).values()), None)
-        members = described.num_members if num_members is None else num_members
+        members = run.num_members if num_members is None else num_members
         bits = 32.0 if rule is None else float(rule.bits or 32) * (members if prediction == "ensemble" else 1)
         row = {"dataset": name, "rule": described.rule or "network", "credit": "", "prediction": prediction, "seed": 0}
         rows.append({**row, **vars(scores), "bits_per_weight": bits, "train_seconds": 0.0})

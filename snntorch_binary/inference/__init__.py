@@ -9,3 +9,4 @@ from snntorch_binary.inference.predictions import RealPrediction as RealPredicti
 from snntorch_binary.inference.readout import logits as logits
 from snntorch_binary.inference.run import run as run
 from snntorch_binary.inference.sample import sample_scores as sample_scores
+from snntorch_binary.inference.trajectory import Trajectory as Trajectory

@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from snntorch_binary._errors import expected
 from snntorch_binary.convert import freeze, reset
+from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.inference.arguments import check_input
 from snntorch_binary.inference.find_form import form_of, known_step
 from snntorch_binary.inference.mixture import members_of, networks_of
@@ -66,7 +68,12 @@ class Ensemble(nn.Module):
         super().__init__()
         own = answering(net, num_members, readout, readout_scale, step, time_dim, count="num_members")
         generator = torch.Generator().manual_seed(seed)
-        self._take([freeze(own.net, "binary", generator).eval() for _ in range(own.num_samples)], own, seed)
+        passed = {} if own.members is None else own.members(own.num_samples)
+        if own.members is not None and len(passed) < own.num_samples:
+            what = f"at most {len(passed)}, the networks that its training has passed"
+            raise ValueError(expected("num_members", what, own.num_samples))
+        drawn = (freeze(own.net, "binary", generator).eval() for _ in range(own.num_samples))
+        self._take(map(copy_model, passed.values()) if passed else drawn, own, seed)
         data = own.data if data is None else data
         if data is not None:
             refit_norms_(self, data, step=self.step)
@@ -113,12 +120,27 @@ class Ensemble(nn.Module):
         """
         networks = networks_of(nets, readout, readout_scale, step, time_dim)
         members = members_of(networks, num_members, seed)
-        ensemble = cls.__new__(cls)
-        nn.Module.__init__(ensemble)
-        ensemble._take([member for member, _ in members], networks[0], seed)
+        ensemble = cls.of_members([member for member, _ in members], networks[0], seed, data)
         for member, own in members if data is None else []:
             if own.data is not None:
                 refit_norms_(member, own.data, step=own.step)
+        return ensemble
+
+    @classmethod
+    def of_members(
+        cls, members: Iterable[nn.Module], own: Answering, seed: int, data: Tensor | Iterable[Any] | None
+    ) -> Ensemble:
+        """Return an ensemble of networks with fixed weights, in evaluation mode, which become its own.
+
+        Args:
+            members: the networks.
+            own: how they answer.
+            seed: that they were drawn with.
+            data: as the class takes it.
+        """
+        ensemble = cls.__new__(cls)
+        nn.Module.__init__(ensemble)
+        ensemble._take(members, own, seed)
         if data is not None:
             refit_norms_(ensemble, data, step=ensemble.step)
         return ensemble

@@ -66,13 +66,16 @@ def sample_scores(
     layers = require_binary_layers(net)
     count = own.num_samples if any(layer.rule.is_drawn for layer in layers.values()) else 1
 
-    def scores(key: str | int) -> Tensor:
+    def scores(key: str | int, net: nn.Module = net) -> Tensor:
         with nullcontext() if norms is None else norms.of(net, key):
             return class_scores(net, x, own.readout, own.readout_scale, own.step, own.time_dim)
 
     with taking_turns(net), evaluated(net), state_put_back(net):
         with sampled(net, "mode"):
             mode = scores("mode")
+        if own.members is not None:
+            passed = own.members(own.num_samples)
+            return mode, torch.stack([scores(step, member) for step, member in passed.items()] or [mode])
         samples = []
         for member in range(count):
             with sampled(net, "binary", generator):

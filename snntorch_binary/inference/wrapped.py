@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,8 @@ class Answering:
     task: Task | None
     data: Sequence[Tensor] | None
     """Inputs that the module takes statistics of batch norms from."""
+    members: Callable[[int], Mapping[int, nn.Module]] | None = None
+    """Returns so many networks with fixed weights that answer together, where the module has such and no posterior."""
 
 
 def answering(
@@ -77,4 +79,7 @@ def answering(
     if module is not None and hasattr(module, "task"):
         task = "real" if module.task.score == "rmse" else "classes"  # type: ignore[union-attr]  # a module's task
     data: Any = getattr(getattr(module, "norms", None), "inputs", None)
-    return Answering(net, num_samples, readout, readout_scale, step, check_time_dim(time_dim, step), task, data)
+    members: Any = getattr(module, "members", None)
+    return Answering(
+        net, num_samples, readout, readout_scale, step, check_time_dim(time_dim, step), task, data, members
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
 import lightning as L
@@ -377,7 +377,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         said = checkpoint.get("snntorch_binary")
         if isinstance(said, dict) and said.get("readout") == _A_FUNCTION and isinstance(self.readout, str):
             raise ValueError(expected("readout", "the function that it was trained with, as in the file", self.readout))
-        self.take_scale(checkpoint)
+        self.take_up(checkpoint)
         losses = said.get("losses") if isinstance(said, dict) else None
         if not isinstance(losses, list) or len(losses) != 2 or not all(map(is_number, losses)):
             losses = [0.0, 0]
@@ -406,7 +406,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
             if bool(wrong.any()):
                 raise ValueError(expected("checkpoint", "one of numbers", f"NaN or infinite values in {name}"))
 
-    def take_scale(self, checkpoint: dict[str, Any]) -> None:
+    def take_up(self, checkpoint: Mapping[str, Any]) -> None:
         """Read outputs as in the training that a checkpoint is of, where no ``readout_scale`` was given."""
         if self._learns_scale:
             self.readout_scale = scale_in(checkpoint)

@@ -78,7 +78,7 @@ def announce_(parameters: Iterable[Tensor]) -> None:
         if id(layer.latent) in moved:
             draw = layer.draw
             if id(draw) not in stale:
-                stale[id(draw)] = draw.moved()
+                stale[id(draw)] = draw.moved(layer.latent)
             if stale[id(draw)]:
                 layer.refresh()
 

@@ -8,11 +8,13 @@ Each network is trained by its own loop at its own learning rate and epochs: as 
 `sb.optim.BayesBiSNN` in place of Adam, or with `sb.BalancedBernoulli()` alone (mode, an ensemble of ten, and one of 32,
 which has the bits of the float network); networks of three layers and more also with "all but first and last". Where
 there are batch norms, the binary networks answer twice: as they are, and after `sb.refit_norms_` (of an ensemble each
-member). All go with all time steps at once (`sb.fuse`), which changes nothing but the time. Accuracy (of real targets
-root mean squared error) and negative log-likelihood, mean and spread over seeds. With `--tuning` a fifth of the
-training part stands for the test part, with `--tuning last` the last one, of digits other writers. Some rules of it:
-`--rules float,balanced`. With `--latent-lr 5e-3` latents that are real weights learn at that rate, by a second line,
-`sb.optim.parameter_groups(net, 5e-3)` in place of `net.parameters()`. About two hours on one core.
+member). Float and balanced networks are also followed by `sb.Trajectory`, whose ten networks answer together. All go
+with all time steps at once (`sb.fuse`), which changes nothing but the time. Accuracy (of real targets root mean squared
+error) and negative log-likelihood, mean and spread over seeds. With `--tuning` a fifth of the training part stands for
+the test part, with `--tuning last` the last one, of digits other writers. Some rules of it: `--rules float,balanced`.
+With `--latent-lr 5e-3` latents that are real weights learn at that rate, by a second line,
+`sb.optim.parameter_groups(net, 5e-3)` in place of `net.parameters()`; with `--constant-rates` the recipe that has a
+cosine goes without. About two hours on one core.
 """
 
 import argparse
@@ -21,6 +23,7 @@ import math
 import statistics
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -33,9 +36,9 @@ from tests.benchmarks.one_line_tasks import TASKS
 
 MEMBERS, NORMED = (10, 32), 1000
 ANSWERS = {
-    "float": ("float",),
+    "float": ("float", "float trajectory"),
     "st": ("st",),
-    "balanced": ("balanced",),
+    "balanced": ("balanced", "balanced trajectory"),
     "bayes": ("bayes mode", "bayes ensemble"),
     "balanced-bayes": ("balanced-bayes mode", "balanced-bayes ensemble"),
 }
@@ -45,12 +48,13 @@ WEIGHTS = {
     "bayes": sb.Bernoulli(),
     "balanced-bayes": sb.BalancedBernoulli(),
 }
+FOLLOWED = ("float", "balanced")
 ENDS_REAL = " ends-real"
 RULES = ("float", *WEIGHTS, *(rule + ENDS_REAL for rule in WEIGHTS))
 
 
 def train(task, learns_by, train_part, seed, latent_lr=None):
-    """Return a network that was trained by the recipe, with one line or two changed.
+    """Return a network that was trained by the recipe, with one line or two changed, and those that it passed.
 
     Args:
         task: the recipe.
@@ -69,9 +73,12 @@ def train(task, learns_by, train_part, seed, latent_lr=None):
     else:
         groups = net.parameters() if latent_lr is None else sb.optim.parameter_groups(net, latent_lr)
         optimizer = torch.optim.Adam(groups, lr=task.lr)
-    model = sb.fuse(net, batch(task, train_part[0][:3]))
+    trajectory = sb.Trajectory(net, optimizer)
+    sample = batch(task, train_part[0][:3])
+    model = sb.fuse(net, sample)
     learn(task, model, optimizer, train_part, seed)
-    return model.eval()
+    passed = [sb.fuse(member, sample).eval() for member in trajectory.ensemble().members] if rule in FOLLOWED else []
+    return model.eval(), passed
 
 
 def learn(task, model, optimizer, train_part, seed):
@@ -97,28 +104,35 @@ def batch(task, x):
 
 
 @torch.no_grad()
-def answers(task, model, x, rule, norms=None):
+def answers(task, model, passed, x, rule, norms=None):
     """Return the scores of the members of each answer by name, [K, B, C].
 
     Args:
         task: the task.
         model: its trained network.
+        passed: networks that its training has passed through, if that was looked at.
         x: inputs.
         rule: what it learned by.
-        norms: what gives batch norms statistics of their own for each network.
+        norms: inputs from which the batch norms of each network take statistics of its own, if they do.
     """
+    of_draws = None if norms is None else NormsOfDraws(norms)
 
-    def scores(key):
-        with nullcontext() if norms is None else norms.of(model, key):
-            found = [task.scores(model(batch(task, part))) for part in x.split(200)]
+    def scores(net, key=None):
+        with nullcontext() if norms is None or key is None else of_draws.of(net, key):
+            found = [task.scores(net(batch(task, part))) for part in x.split(200)]
         return torch.cat([each.transpose(0, 1) if task.real and task.time_first else each for each in found])
 
-    found = {ANSWERS[rule][0]: scores("mode")[None]}
-    if len(ANSWERS[rule]) > 1:
+    found = {ANSWERS[rule][0]: scores(model, "mode")[None]}
+    if passed:
+        if norms is not None:
+            for net in passed:
+                sb.refit_norms_(net, norms)
+        found[f"{ANSWERS[rule][1]} of {len(passed)}"] = torch.stack([scores(net) for net in passed])
+    elif rule not in FOLLOWED and len(ANSWERS[rule]) > 1:
         generator, members = torch.Generator().manual_seed(0), []
         for member in range(max(MEMBERS)):
             with sb.sampled(model, "binary", generator):
-                members.append(scores(member))
+                members.append(scores(model, member))
         for count in MEMBERS:
             found[f"{ANSWERS[rule][1]} of {count}"] = torch.stack(members[:count])
     return found
@@ -146,12 +160,13 @@ def main():
         "--tuning", nargs="?", const="random", choices=("random", "last"), help="test on a fifth of the training part"
     )
     parser.add_argument("--latent-lr", type=float, help="rate of latents that are real weights, by a second line")
+    parser.add_argument("--constant-rates", action="store_true", help="leave out the schedule of recipes that have one")
     parser.add_argument("--csv", type=Path, help="where rows are added")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
     for name in options.tasks.split(","):
-        task = TASKS[name]
+        task = replace(TASKS[name], cosine=TASKS[name].cosine and not options.constant_rates)
         learned_from, tested = task.split(options.data_dir, options.tuning)
         layers = sb.binarize_(task.make(), sb.Sign()).converted
         for rule in options.rules.split(","):
@@ -161,15 +176,16 @@ def main():
             latent_lr = options.latent_lr if real_latents else None
             found, begin = {}, time.perf_counter()
             for seed in map(int, options.seeds.split(",")):
-                model = train(task, rule, learned_from, seed, latent_lr)
+                model, passed = train(task, rule, learned_from, seed, latent_lr)
                 ways = {"": None}
-                if norms_of(model) and rule != "float":
-                    data = [batch(task, part) for part in learned_from[0][:NORMED].split(100)]
-                    ways[", norms refitted"] = NormsOfDraws(data)
+                if norms_of(model):
+                    ways[", norms refitted"] = [batch(task, part) for part in learned_from[0][:NORMED].split(100)]
                 for way, norms in ways.items():
                     ends = ENDS_REAL if rule.endswith(ENDS_REAL) else ""
                     rates = "" if latent_lr is None else f", latents at {latent_lr:g}"
-                    for answer, members in answers(task, model, tested[0], rule.removesuffix(ends), norms).items():
+                    rates += ", constant rates" if TASKS[name].cosine and not task.cosine else ""
+                    own = rule.removesuffix(ends)
+                    for answer, members in answers(task, model, passed, tested[0], own, norms).items():
                         found.setdefault(answer + ends + rates + way, []).append(measure(task, members, tested[1]))
             seconds = (time.perf_counter() - begin) / len(options.seeds.split(","))
             for answer, scores in found.items():

@@ -85,7 +85,7 @@ def main():
             found = []
             for seed in map(int, options.seeds.split(",")):
                 net = train(task, parts.split("+"), learned_from, seed)
-                found.append(measure(task, answers(task, net, x, "float")["float"], y))
+                found.append(measure(task, answers(task, net, [], x, "float")["float"], y))
             scores, nlls = zip(*found, strict=True)
             spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
             print(

@@ -84,7 +84,7 @@ KINDS = {
         {},
     ),
 }
-RULES = ["full-precision", "st", {"bayes": {"num_members": 2}}]
+RULES = ["full-precision", "st", {"bayes": {"num_members": 2}}, {"trajectory": {"num_members": 2}}]
 QUIET = Console(file=io.StringIO())
 
 
@@ -161,7 +161,7 @@ def test_what_a_description_says(comparison):
     assert said["data"] == {"class_path": f"{__name__}.images", "init_args": {}, "time": "none"}
     assert (said["num_classes"], said["input_shape"], said["num_steps"]) == (3, [1, 4, 4], None)
     assert (said["rule"], said["weights"]) == ("full-precision", None)
-    (_, run, _) = comparison("fully connected").runs
+    run = comparison("fully connected").runs[1]
     said = json.loads((run.folder / "description.json").read_text())
     assert said["weights"] == {"rule": sb.Sign().to_json(), "scale": "channel"}
     assert said["network"]["init_args"] == {"hidden_sizes": [9], "input_size": 64, "num_classes": 10}

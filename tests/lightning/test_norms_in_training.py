@@ -55,6 +55,22 @@ def test_mode_and_members_have_their_own(validate):
 
 
 @pytest.mark.slow
+def test_networks_that_a_training_passed_have_their_own():
+    module, data = trained("trajectory", validate=True)
+    x = next(iter(data))[0]
+    with torch.no_grad():
+        found = module.scores(x, final=True)
+    assert list(found) == ["single", "ensemble"]
+    fresh = copy.deepcopy(module.net)
+    sb.refit_norms_(fresh, inputs_of(data))
+    torch.testing.assert_close(found["single"][0], module(x))
+    torch.testing.assert_close(module.net.norm1.running_mean, fresh.norm1.running_mean, rtol=1e-3, atol=1e-4)
+    expected = module.trajectory.ensemble(len(found["ensemble"]), data=inputs_of(data))
+    torch.testing.assert_close(found["ensemble"], expected(x), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(sb.predict(module, x).samples, found["ensemble"].softmax(-1), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
 def test_the_functions_answer_as_the_module_does():
     module, data = trained("bayes", validate=True)
     x = next(iter(data))[0]

@@ -28,7 +28,7 @@ def assert_same(first, second):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rule", ["st", "bayes"])
+@pytest.mark.parametrize("rule", ["st", "bayes", "trajectory"])
 @pytest.mark.parametrize("step", [20, 27])
 def test_an_exception_and_a_resume_change_nothing(rule, step, unbroken, tmp_path):
     with pytest.raises(RuntimeError, match="stopped"):

@@ -12,13 +12,14 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
 
-from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule, SpikingModule, STBiSNN
+from snntorch_binary.lightning import BalancedTrajectory, BayesBiSNN, SpikeDataModule, SpikingModule, STBiSNN
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.models import LocalSpikingMLP, SpikingMLP
 
 RULES = {
     "full-precision": lambda net, **more: SpikingModule(net, 10, 1e-2, **more),
     "st": lambda net, **more: STBiSNN(net, 10, 1e-2, 2e-2, **more),
+    "trajectory": lambda net, **more: BalancedTrajectory(net, 10, 1e-2, 2e-2, **more),
     "bayes": lambda net, **more: BayesBiSNN(net, 10, 0.3, rho=0.0, base_lr=1e-2, **more),
 }
 

@@ -17,7 +17,8 @@ from snntorch_binary.experiments.data import Batches
 from snntorch_binary.experiments.experiment import Experiment
 from snntorch_binary.inference import run as run_network
 from snntorch_binary.inference import sample_scores
-from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
+from snntorch_binary.lightning.balanced_trajectory import BalancedTrajectory
+from snntorch_binary.lightning.draws import AnswersWithDraws
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.metrics import EarlyExit, Scores, anytime_scores, early_exit, running_probabilities
 from snntorch_binary.plots import anytime_curve
@@ -78,7 +79,10 @@ def _by_time(module: SpikingModule, batches: Batches) -> dict[str, Tensor]:
         return output[-1] if isinstance(output, tuple) else output
 
     def by_time(x: Tensor) -> dict[str, Tensor]:
-        if not isinstance(module, BayesBiSNN):
+        if isinstance(module, BalancedTrajectory):
+            single, members = sample_scores(module, x, readout=outputs, norms=module.norms)
+            found = {"single": single[None], "ensemble": members}
+        elif not isinstance(module, AnswersWithDraws):
             found = {"single": outputs(run_network(module.net, x, module.step))[None]}
         else:
             generator = torch.Generator().manual_seed(0)

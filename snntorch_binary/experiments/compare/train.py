@@ -134,7 +134,7 @@ def load_module(
     module = experiment.make_module(experiment.rule(name), data, seed, fold)
     checkpoint = read_checkpoint(folder / LAST)
     module.load_state_dict(checkpoint["state_dict"])
-    module.take_scale(checkpoint)
+    module.take_up(checkpoint)
     refit_norms(module.eval(), experiment, data, seed)
     return module, data
 

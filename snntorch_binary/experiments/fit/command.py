@@ -264,6 +264,7 @@ _RULES = {
     "STBiSNN": "st",
     "BayesBiSNN": "bayes",
     "BalancedBayes": "balanced-bayes",
+    "BalancedTrajectory": "trajectory",
 }
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from snntorch_binary._errors import expected
 from snntorch_binary.experiments.rules.rule import Rule, register_rule
 from snntorch_binary.lightning.balanced_bayes import BalancedBayes as BalancedBayesModule
+from snntorch_binary.lightning.balanced_trajectory import BalancedTrajectory
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.lightning.st_bisnn import STBiSNN
@@ -197,6 +198,37 @@ class BalancedBayes(Rule):
         rule = BalancedBernoulli(self.sharpness)
         return BalancedBayesModule(
             net, num_classes, self.lr, self.latent_lr, rule=rule, num_test_samples=self.num_members, **options
+        )
+
+    def bits(self, prediction: str) -> float:
+        """Return the bits a weight that a prediction needs; each member has weights of its own."""
+        return float(self.num_members if prediction == "ensemble" else 1)
+
+
+@register_rule
+@dataclass(frozen=True)
+class TrajectoryRule(Rule):
+    """Balanced ST at a rate that does not fall, whose networks of the last third of a training answer together.
+
+    Attributes:
+        latent_lr: Adam's learning rate of the latents.
+        lr: that of real parameters.
+        num_members: members of the ensemble whose test results are reported.
+    """
+
+    name: ClassVar[str] = "trajectory"
+    fits_any_network: ClassVar[bool] = True
+    title: ClassVar[str] = "balanced ST, trajectory"
+    predictions: ClassVar[tuple[str, ...]] = ("single", "ensemble")
+
+    latent_lr: float = 1e-2
+    lr: float = 1e-3
+    num_members: int = 10
+
+    def module(self, net: nn.Module, num_classes: int | None, **options: Any) -> SpikingModule:
+        """Return the LightningModule that trains a float network by this rule; see :meth:`Rule.module`."""
+        return BalancedTrajectory(
+            net, num_classes, self.lr, self.latent_lr, num_test_samples=self.num_members, **options
         )
 
     def bits(self, prediction: str) -> float:

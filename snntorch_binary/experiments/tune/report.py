@@ -58,7 +58,7 @@ def test_winner(tuning: Tuning, found: Population) -> Tested | None:
             return None
         checkpoint = read_checkpoint(found.checkpoint)
         module.load_state_dict(checkpoint["state_dict"])
-        module.take_scale(checkpoint)
+        module.take_up(checkpoint)
         module.eval()
         answered = answers(data.loaded.test(), lambda x: module.answers(x, final=True))
         labels = answered.pop("labels")
