@@ -4,7 +4,8 @@
 
 N-MNIST, digits 6 to 9, the network and constants of `compare nmnist`: each line adds to a network of full precision or
 to ST-BiSNN one thing that Bayes-BiSNN has beside its binary weights, noise on weights in training, gains, members; or
-one that is commonly used in its place, training on a noisy input or dropout. Of noise on weights, 0.5, 1 and 2 times
+one that is commonly used in its place, training on a noisy input or dropout; or centred weights; or learning rates that
+do not fall, so that signs go on flipping of which the data say little. Of noise on weights, 0.5, 1 and 2 times
 their mean size were tried on validation data (`--part validation --noise 2`). A line takes about a minute of one core
 for each seed.
 """
@@ -18,7 +19,7 @@ import torch
 
 import snntorch_binary as sb
 from snntorch_binary.data.corruptions import dead_pixels, noise_spikes, spikes_lost
-from snntorch_binary.lightning import BayesBiSNN, SpikeDataModule, SpikingModule, STBiSNN
+from snntorch_binary.lightning import BalancedTrajectory, BayesBiSNN, SpikeDataModule, SpikingModule, STBiSNN
 from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.metrics import evaluate
 from snntorch_binary.models import SpikingMLP
@@ -71,9 +72,14 @@ def full_precision():
     return SpikingModule(SpikingMLP(2312, [512], 4, drive=3.0), 4, lr=1e-3, readout_scale=5.0)
 
 
-def st(scale="channel"):
+def st(scale="channel", latent_lr=3e-3, cosine=True):
     net = SpikingMLP(2312, [512], 4, drive=6.0)
-    return STBiSNN(net, 4, lr=1e-3, latent_lr=3e-3, scale=scale, readout_scale=5.0)
+    return STBiSNN(net, 4, lr=1e-3, latent_lr=latent_lr, scale=scale, cosine=cosine, readout_scale=5.0)
+
+
+def balanced(latent_lr=3e-3, cosine=True):
+    net = SpikingMLP(2312, [512], 4, drive=3.0)
+    return BalancedTrajectory(net, 4, lr=1e-3, latent_lr=latent_lr, cosine=cosine, readout_scale=5.0)
 
 
 def bayes(scale="channel"):
@@ -92,6 +98,9 @@ LINES = {
     "ST, noise on latents": (st, NoisyWeights),
     "ST, noise spikes in training": (st, lambda: NoisyInput(SENSORS["5 % noise spikes"])),
     "ST, dropout of the input": (st, lambda: NoisyInput(partial(spikes_lost, strength=0.3))),
+    "ST, constant rates": (partial(st, "channel", 1e-2, False), None),
+    "balanced ST": (balanced, None),
+    "balanced ST, constant rates": (partial(balanced, 1e-2, False), None),
     "Bayes": (bayes, None),
     "Bayes without gains": (partial(bayes, "fan_in"), None),
 }
