@@ -51,8 +51,8 @@ def add_to(commands: Any) -> None:
         type=words,
         metavar="RULES",
         help="rules to compare (default: those of the experiment; of mnist, for one, full-precision,st,bayes, or "
-        "softlif,softlif-st,softlif-bayes; of nmnist also vowel-wta,vowel-binary; balanced, balanced-bayes and trajectory "
-        "go with each; split-mnist has full-precision-ewc and st-ewc, too)",
+        "softlif,softlif-st,softlif-bayes; of nmnist also vowel-wta,vowel-binary; balanced, balanced-bayes and "
+        "trajectory go with each; split-mnist has full-precision-ewc and st-ewc, too)",
     )
     parser.add_argument(
         "--hidden",

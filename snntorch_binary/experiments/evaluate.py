@@ -46,8 +46,11 @@ def answers_of(run: TrainedRun, x: Tensor, num_members: int | None = None) -> di
     task = Regression() if described.num_classes is None else Classification(described.num_classes)
     reading: dict[str, Any] = dict(described.reading)
     layers = binary_layers(net).values()
-    count = run.num_members if num_members is None else num_members
-    if not any(layer.rule.is_drawn for layer in layers):
+    count, drawn = run.num_members if num_members is None else num_members, any(each.rule.is_drawn for each in layers)
+    if not drawn and run.passed is None and num_members is not None and num_members > 1:
+        what = "left out for a run without a posterior, which has one member"
+        raise ValueError(expected("--members", what, num_members))
+    if not drawn:
         words: Any = [reading.get(name) for name in READING]
         with torch.no_grad():
             found = {"single": class_scores(net, x, *words)[None]}
@@ -59,8 +62,8 @@ def answers_of(run: TrainedRun, x: Tensor, num_members: int | None = None) -> di
                 found["ensemble"] = torch.stack([class_scores(member, x, *words) for member in members.values()])
     else:
         generator = torch.Generator().manual_seed(0)  # the same members for every batch
-        mode, drawn = sample_scores(net, x, count, generator=generator, norms=run.norms, **reading)
-        found = {"mode": mode[None], "draw": drawn[:1], "ensemble": drawn}
+        mode, samples = sample_scores(net, x, count, generator=generator, norms=run.norms, **reading)
+        found = {"mode": mode[None], "draw": samples[:1], "ensemble": samples}
     for scores in found.values():
         if isinstance(task, Regression):
             task.check(scores.shape[-1])  # what rows and tables have is one number an example

@@ -65,18 +65,32 @@ def members_of(nets: Sequence[Answering], num_members: int | None, seed: int) ->
     """
     count = _count(nets, num_members)
     generator = torch.Generator().manual_seed(seed)
+    passed = [_passed(of, len(range(index, count, len(nets)))) for index, of in enumerate(nets)]
     members = []
     for index in range(count):
-        of = nets[index % len(nets)]
-        member = freeze(of.net, "binary", generator) if binary_layers(of.net) else copy_model(of.net)
+        of, networks = nets[index % len(nets)], passed[index % len(nets)]
+        if networks:
+            member = copy_model(networks.pop(0))
+        elif binary_layers(of.net):
+            member = freeze(of.net, "binary", generator)
+        else:
+            member = copy_model(of.net)
         members.append((member.eval(), of))
     for member, _ in members[1 : len(nets)]:
         _check_same_architecture(members[0][0], member)
     return members
 
 
+def _passed(of: Answering, count: int) -> list[nn.Module]:
+    """Return so many networks that a training has passed, of a module that answers with such."""
+    found = [] if of.members is None else list(of.members(count).values())
+    if found and len(found) < count:
+        raise ValueError(expected("num_members", f"at most {len(found)} a network, which were passed", count))
+    return found
+
+
 def _count(nets: Sequence[Answering], num_members: int | None) -> int:
-    fixed = sum(not _is_drawn(of.net) for of in nets)
+    fixed = sum(not _is_drawn(of.net) and of.members is None for of in nets)
     if num_members is None:
         return len(nets) if fixed else max(len(nets), *(of.num_samples for of in nets))
     if isinstance(num_members, bool) or not isinstance(num_members, int) or num_members < len(nets):

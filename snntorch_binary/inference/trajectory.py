@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from snntorch_binary._errors import expected
 from snntorch_binary._numbers import is_number
@@ -17,6 +19,7 @@ from snntorch_binary.inference.passed import Passed
 from snntorch_binary.inference.readout import NUM_SAMPLES, Readout
 from snntorch_binary.inference.wrapped import answering
 from snntorch_binary.weights import binary_layers
+from snntorch_binary.weights.registry import announce_step
 
 
 class Trajectory:
@@ -30,24 +33,28 @@ class Trajectory:
         p(y | x) \approx \frac1K \sum_{k=1}^K \mathrm{softmax}(\mathrm{net}_{w_k}(x))_y, \qquad
         w_k = w(t_k), \quad \tfrac23 t < t_1 < \dots < t_K \le t
 
-    with :math:`w(s)` the weights after step s of t. It needs no number of steps beforehand: between K and 2K networks
-    of the last third so far are held, each at one bit a binary weight, with all else that the network holds.
+    with :math:`w(s)` the network as it is right after step s of t. It needs no number of steps beforehand: between K
+    and 2K networks of the last third so far are held, each at one bit a binary weight, with all else that the network
+    holds; of a training of less than 3K steps they are those of its last K.
 
     Args:
         net: a network, or a LightningModule of this package around one; it goes on learning. Its binary weights are
             taken as they are in force at a step, of a posterior one draw.
-        optimizer: of torch, by whose steps it goes by itself; without it call :meth:`step` after each.
+        optimizer: of torch, by whose steps it goes by itself, as long as there are both; without it call :meth:`step`
+            after each.
         num_members: members K of the ensemble, at least 1.
         share: last part of the training that they are from, above 0 and at most 1.
         seed: of the draws from a posterior.
 
     Attributes:
         num_steps: steps so far.
+        changes: how often this or what is held has changed, for those who keep what they have made of it.
 
     Raises:
         TypeError: the network is no module, the optimizer none of torch, or a binary layer is of a class of your own,
             whose plain form is unknown.
-        ValueError: a number is out of its range, or the optimizer learns nothing of the network.
+        ValueError: a number is out of its range, the optimizer learns nothing of the network, or a layer does not know
+            its sizes yet.
 
     Example:
         >>> import torch, snntorch_binary as sb
@@ -83,11 +90,17 @@ class Trajectory:
         own = answering(net, num_members, count="num_members")
         if not is_number(share) or not 0 < share <= 1:
             raise ValueError(expected("share", "above 0 and at most 1", share))
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise ValueError(expected("seed", "an integer", repr(seed)))
+        if any(map(is_lazy, own.net.parameters())):
+            raise ValueError(expected("net", "a network that knows its sizes: call it once", "one with lazy layers"))
         self._given, self._net = net, own.net
         self.num_members, self.share, self.seed = own.num_samples, float(share), seed
         self.num_steps, self._spacing = 0, 1
         self._held: dict[int, Passed] = {}
-        self._form()  # what cannot be taken is said before a training, not after it
+        self.changes = 0
+        self._followed: weakref.WeakSet[torch.optim.Optimizer] = weakref.WeakSet()
+        self._fixed()  # what cannot be taken is said before a training, not after it
         if optimizer is not None:
             self.follow(optimizer)
 
@@ -103,19 +116,50 @@ class Trajectory:
         learned = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
         if not any(id(parameter) in learned for parameter in self._net.parameters()):
             raise ValueError(expected("optimizer", "one of the network's parameters", "one of others"))
-        optimizer.register_step_post_hook(lambda *_: self.step())
+        if optimizer in self._followed:
+            return
+        self._followed.add(optimizer)
+        follower = weakref.ref(self)
+
+        def stepped(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+            trajectory = follower()
+            if trajectory is None:
+                hook.remove()
+            else:
+                announce_step(optimizer)
+                trajectory.step()
+
+        hook = optimizer.register_step_post_hook(stepped)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy goes by no optimizer: those of torch lose their hooks when they are copied.
+        return self.__dict__ | {"_followed": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state | {"_followed": weakref.WeakSet()}
+
+    def restart(self) -> None:
+        """Forget all steps so far, for a training that begins anew."""
+        self.num_steps, self._spacing, self._held = 0, 1, {}
+        self.changes += 1
 
     def step(self) -> None:
         """Count a step of the optimizer, and keep the network where it may become a member."""
         self.num_steps += 1
+        self.changes += 1
         if self.num_steps % self._spacing:
             return
-        self._held[self.num_steps] = Passed.of(self._fixed().state_dict())
-        first = self.num_steps * (1 - self.share)
-        self._held = {step: passed for step, passed in self._held.items() if step > first}
+        self._held[self.num_steps] = Passed.of(self._fixed())
+        self._held = {step: self._held[step] for step in self._current()}
         if len(self._held) > 2 * self.num_members:
             self._spacing *= 2
             self._held = {step: passed for step, passed in self._held.items() if step % self._spacing == 0}
+
+    def _current(self) -> list[int]:
+        """Return the steps of those that are of the last part, at least of the last K."""
+        steps = sorted(self._held)
+        last = [step for step in steps if step > self.num_steps * (1 - self.share)]
+        return max(last, steps[-self.num_members :], key=len)
 
     def ensemble(
         self,
@@ -140,15 +184,8 @@ class Trajectory:
         Raises:
             ValueError: an argument is out of its range, or there were too few steps for so many members.
         """
-        own = answering(
-            self._given,
-            self.num_members if num_members is None else num_members,
-            readout,
-            readout_scale,
-            step,
-            time_dim,
-            count="num_members",
-        )
+        count = self.num_members if num_members is None else num_members
+        own = answering(self._given, count, readout, readout_scale, step, time_dim, count="num_members")
         members = self.networks(own.num_samples).values()
         return Ensemble.of_members(members, own, self.seed, own.data if data is None else data)
 
@@ -159,24 +196,23 @@ class Trajectory:
             num_members: as in :meth:`ensemble`.
 
         Raises:
-            ValueError: there were too few steps for so many members.
+            ValueError: it is no integer of at least 1, or there were too few steps for so many members.
         """
-        steps, count = sorted(self._held), self.num_members if num_members is None else num_members
+        steps, count = self._current(), self.num_members if num_members is None else num_members
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ValueError(expected("num_members", "an integer of at least 1", count))
         if count > len(steps):
             got = f"{count}; a longer training or a larger share has more"
-            what = f"at most {len(steps)}, the networks of the last part of {self.num_steps} steps"
+            what = f"at most {len(steps)}, the networks held of {self.num_steps} steps"
             raise ValueError(expected("num_members", what, got))
-        found = {}
-        for index in range(count):
-            step = steps[len(steps) * (index + 1) // count - 1]
-            found[step] = self._fixed().eval()
-            found[step].load_state_dict(self._held[step].state(found[step].state_dict()))
-        return found
+        chosen = [steps[len(steps) * (index + 1) // count - 1] for index in range(count)]
+        with torch.inference_mode(False), torch.no_grad():  # to be used in any mode
+            return {step: self._held[step].network(self._fixed()).eval() for step in chosen}
 
     @property
     def num_held(self) -> int:
         """How many networks are held: members there can be now."""
-        return len(self._held)
+        return len(self._current())
 
     def _fixed(self) -> nn.Module:
         """Return a copy of the network as it is now, with fixed weights and at rest."""
@@ -188,13 +224,13 @@ class Trajectory:
         reset(fixed)
         return fixed
 
-    def _form(self) -> dict[str, Any]:
-        """Return the state of such a copy, whose names, shapes and kinds all have."""
-        return self._fixed().state_dict()
-
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint holds of it: numbers and tensors, for ``torch.load(..., weights_only=True)``."""
-        held = {str(step): passed.tensors for step, passed in self._held.items()}
+        """Return what a checkpoint holds of it: numbers and tensors, for ``torch.load(..., weights_only=True)``.
+
+        What a network has beside its own ``state_dict`` is not in it: of a checkpoint members have it as the network
+        has it then.
+        """
+        held = {str(step): dict(passed.tensors) for step, passed in self._held.items()}
         return {"num_steps": self.num_steps, "spacing": self._spacing, "held": held}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -205,23 +241,28 @@ class Trajectory:
         """
         if not isinstance(state, Mapping) or state.keys() != {"num_steps", "spacing", "held"}:
             raise ValueError(expected("state", "what `state_dict` of a trajectory returned", "something else"))
-        num_steps, spacing = _count(state, "num_steps", 0), _count(state, "spacing", 1)
+        num_steps = _count(state, "num_steps", 0, 2**62)
+        spacing = _count(state, "spacing", 1, max(1, num_steps))
         if not isinstance(state["held"], Mapping):
             raise ValueError(expected("state", "networks by the number of their step", type(state["held"]).__name__))
-        held, form = {}, self._form()
+        held: dict[int, Passed] = {}
+        fixed = self._fixed()
+        form, parameters = fixed.state_dict(), {name for name, _ in fixed.named_parameters(remove_duplicate=False)}
         for step, tensors in state["held"].items():
-            if not isinstance(step, str) or not step.isdecimal() or not int(step) <= num_steps:
+            known = isinstance(step, str) and len(step) < 20 and step.isdecimal() and 0 < int(step) <= num_steps
+            if not known:
                 raise ValueError(expected("state", "networks by the number of their step", repr(step)[:40]))
             passed = held[int(step)] = Passed(tensors)
-            passed.check(form)
+            passed.check(form, parameters)
         self.num_steps, self._spacing, self._held = num_steps, spacing, held
+        self.changes += 1
 
     def __repr__(self) -> str:
         return f"Trajectory({self.num_members} members, {self.num_steps} steps)"
 
 
-def _count(state: Mapping[str, Any], name: str, least: int) -> int:
+def _count(state: Mapping[str, Any], name: str, least: int, most: int) -> int:
     value = state[name]
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(expected("state", f"a {name} of at least {least}", repr(value)[:40]))
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise ValueError(expected("state", f"a {name} from {least} to {most}", repr(value)[:40]))
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from typing import Any, ClassVar, Literal
@@ -23,7 +24,8 @@ class BalancedTrajectory(STBiSNN):
     """ST-BiSNN with :class:`BalancedSign` at a rate that does not fall, answering with a :class:`Trajectory`.
 
     A float network becomes binary; its weights are where the latents start. The ensemble is of networks that the last
-    third of the training passes through, which a checkpoint holds at one bit a binary weight.
+    third of the training passes through, which a checkpoint holds at one bit a binary weight. A new ``fit`` begins a
+    new trajectory, one from a checkpoint goes on.
 
     Args:
         net: as in :class:`STBiSNN`.
@@ -97,19 +99,30 @@ class BalancedTrajectory(STBiSNN):
                 raise ValueError(expected(name, "an integer of at least 1", count))
         self.num_validation_samples, self.num_test_samples = num_validation_samples, num_test_samples
         self.trajectory = Trajectory(self.net, num_members=max(counts.values()))
-        self._members: tuple[tuple[int, int], dict[int, nn.Module]] | None = None
+        self._members: tuple[Any, dict[int, nn.Module]] | None = None
+        self._goes_on = False
+
+    def setup(self, stage: str) -> None:
+        """Begin anew, unless a checkpoint is taken up now; see :meth:`SpikingModule.setup`."""
+        super().setup(stage)
+        self._goes_on = False
 
     def configure_optimizer(self) -> torch.optim.Optimizer:
-        """Return Adam, whose steps the trajectory goes by."""
+        """Return Adam, whose steps the trajectory goes by, from the first or from those of a checkpoint on."""
         optimizer = super().configure_optimizer()
+        if not self._goes_on:
+            self.trajectory.restart()
+        self._goes_on = False
         self.trajectory.follow(optimizer)
         return optimizer
 
     def members(self, count: int) -> Mapping[int, nn.Module]:
         """Return networks that were passed by their step, so many if there are; none before the first step."""
-        state = (self.trajectory.num_steps, min(count, self.trajectory.num_held))
+        count = min(count, self.trajectory.num_held)
+        parameter = next(self.net.parameters())
+        state = (self.trajectory.changes, count, parameter.device, parameter.dtype)
         if self._members is None or self._members[0] != state:
-            self._members = (state, self.trajectory.networks(state[1]))
+            self._members = (state, self.trajectory.networks(count) if count else {})
         return self._members[1]
 
     def scores(self, x: Tensor, final: bool) -> dict[str, Tensor]:
@@ -135,12 +148,20 @@ class BalancedTrajectory(STBiSNN):
         checkpoint["snntorch_binary"]["trajectory"] = self.trajectory.state_dict()
 
     def take_up(self, checkpoint: Mapping[str, Any]) -> None:
-        """Take the networks that a checkpoint's training passed, if it has any.
+        """Take the networks that a checkpoint's training passed; a warning says where there are none.
 
         Raises:
             ValueError: they are of another network.
         """
         super().take_up(checkpoint)
         said = checkpoint.get("snntorch_binary")
-        if isinstance(said, Mapping) and "trajectory" in said:
-            self.trajectory.load_state_dict(said["trajectory"])
+        self._goes_on = isinstance(said, Mapping) and "trajectory" in said
+        if self._goes_on:
+            self.trajectory.load_state_dict(said["trajectory"])  # type: ignore[index]  # it is one
+            return
+        self.trajectory.restart()
+        warnings.warn(
+            "The checkpoint holds no networks that its training passed; the ensemble is its network alone.",
+            UserWarning,
+            stacklevel=2,
+        )

@@ -72,13 +72,12 @@ class Draw:
         self._held: Held | None = None  # outside `sampled`
         self._latent: Tensor | None = None
         self._content: Tensor | None = None  # what the latent was when it was looked at
-        self._counted: int | None = None  # torch's version of the latent that a look found changed
         self._looks = 0  # counts how often what is held has been dropped
         self._renewed = False  # by the kernel that has made the optimizer's step
 
     def __getstate__(self) -> dict[str, Any]:
         # The held weight is part of an autograd graph, which neither copies nor pickles; it is drawn again.
-        nothing = dict.fromkeys(("graph_value", "graph_derivative", "_held", "_latent", "_content", "_counted"))
+        nothing = dict.fromkeys(("graph_value", "graph_derivative", "_held", "_latent", "_content"))
         return self.__dict__ | nothing | {"_renewed": False}
 
     @property
@@ -138,7 +137,6 @@ class Draw:
             if self._latent is latent and not self._knows(latent):
                 self.counter += 1
                 self.forget()
-                self._counted = latent._version
             if self._latent is not latent:
                 self.forget()
                 with torch.inference_mode(False), torch.no_grad():
@@ -192,20 +190,15 @@ class Draw:
         self._hold((*held.key[:-1], self._looks), held.kind, held.value, held.derivative)
         self._renewed = True
 
-    def moved(self, latent: Tensor) -> bool:
+    def moved(self) -> bool:
         """Take notice that an optimizer has stepped: the next look at the weight is a new draw, if this is not.
-
-        A step counts once, also where a hook of the optimizer has looked at the weight before this is called.
-
-        Args:
-            latent: the latent.
 
         Returns:
             Whether the weight has to be looked at anew. Where a kernel has made this draw it has not: whether the
             latent has changed since is seen at the next look.
         """
         renewed, self._renewed = self._renewed, False
-        if not renewed and self._counted != latent._version:
+        if not renewed:
             self.advance()
         return not renewed
 

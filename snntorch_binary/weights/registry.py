@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.optim.optimizer import register_optimizer_step_post_hook
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from snntorch_binary.weights.draw import Draw
 from snntorch_binary.weights.rule import WeightRule
@@ -78,12 +78,28 @@ def announce_(parameters: Iterable[Tensor]) -> None:
         if id(layer.latent) in moved:
             draw = layer.draw
             if id(draw) not in stale:
-                stale[id(draw)] = draw.moved(layer.latent)
+                stale[id(draw)] = draw.moved()
             if stale[id(draw)]:
                 layer.refresh()
 
 
+def announce_step(optimizer: torch.optim.Optimizer) -> None:
+    """Renew the draws that a step of an optimizer makes stale, for a hook of its own, which torch calls first.
+
+    What looks at weights before that would be taken for a change by hand, and a draw be skipped.
+    """
+    if optimizer not in _announced:
+        _after_step(optimizer, (), {})
+        _announced.add(optimizer)
+
+
+_announced: weakref.WeakSet[torch.optim.Optimizer] = weakref.WeakSet()
+
+
 def _after_step(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+    if optimizer in _announced:
+        _announced.discard(optimizer)
+        return
     announce_(parameter for group in optimizer.param_groups for parameter in group["params"])
     if _layers and optimizer not in _looked_at:
         _looked_at.add(optimizer)
@@ -113,5 +129,10 @@ def _warn_of_strangers(optimizer: torch.optim.Optimizer) -> None:
         )
 
 
-# Version counters miss fused optimizers; every optimizer's step runs this hook.
+def _before_step(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+    _announced.discard(optimizer)  # of a step whose last hooks were not reached
+
+
+# Version counters miss fused optimizers; every optimizer's step runs these hooks.
+register_optimizer_step_pre_hook(_before_step)
 register_optimizer_step_post_hook(_after_step)

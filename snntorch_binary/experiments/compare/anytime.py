@@ -17,6 +17,7 @@ from snntorch_binary.experiments.data import Batches
 from snntorch_binary.experiments.experiment import Experiment
 from snntorch_binary.inference import run as run_network
 from snntorch_binary.inference import sample_scores
+from snntorch_binary.inference.structure import tensors_in_order
 from snntorch_binary.lightning.balanced_trajectory import BalancedTrajectory
 from snntorch_binary.lightning.draws import AnswersWithDraws
 from snntorch_binary.lightning.spiking_module import SpikingModule
@@ -76,7 +77,8 @@ def _by_time(module: SpikingModule, batches: Batches) -> dict[str, Tensor]:
     scale = 1.0 if module.readout_scale is None else module.readout_scale
 
     def outputs(output: Any) -> Tensor:
-        return output[-1] if isinstance(output, tuple) else output
+        read = tensors_in_order(output)[-1 if module.readout == "membrane" else 0]
+        return read.transpose(0, 1) if module.time_dim == 1 else read
 
     def by_time(x: Tensor) -> dict[str, Tensor]:
         if isinstance(module, BalancedTrajectory):
