@@ -193,6 +193,7 @@ def assert_one_sentence(error, *words):
         (["summary", "{out}"], ["`RUN`", "the folder of one run", "compared/runs"]),
         (["summary", "{bayes}", "--network", "os.system"], ["does not fit", "that system takes"]),
         (["evaluate", "{bayes}", "--members", "0"], ["`--members`", "0"]),
+        (["evaluate", "{st}", "--members", "5"], ["`--members`", "one member", "but got 5"]),
         (["evaluate", "{bayes}", "--data", "two-moons"], ["`data`", "10 classes"]),
         (["predict", "{bayes}", "pictures", "--data", "digits"], ["`FOLDER`", "--data"]),
     ],

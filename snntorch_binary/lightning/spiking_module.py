@@ -343,10 +343,12 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
     def on_validation_start(self) -> None:
         """Stop before a network with NaN weights is validated; have norms go by the weights in force."""
         self._check_parameters()
+        _begin(self.validation_metrics)
         self._refit_on_recent()
 
     def on_test_start(self) -> None:
         """Have norms go by the weights in force."""
+        _begin(self.test_metrics)
         self._refit_on_recent()
 
     def on_predict_start(self) -> None:
@@ -452,6 +454,13 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         if not isinstance(x, Tensor):
             raise TypeError(expected("batch", "inputs x, or (x, ...)", _described(batch)))
         return self.answers(x, final=True)
+
+
+def _begin(metrics: nn.ModuleDict) -> None:
+    """Begin with nothing counted, in tensors of no inference mode: `fit` after `validate` writes to them without it."""
+    with torch.inference_mode(False):
+        for collection in metrics.values():
+            collection.reset()  # type: ignore[operator]  # of torchmetrics
 
 
 def _pair(batch: Any) -> tuple[Tensor, Tensor]:

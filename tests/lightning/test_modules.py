@@ -10,6 +10,7 @@ from training import RULES, SnnTorchNet, checkpoint_in, init_hidden_net, make_tr
 import snntorch_binary as sb
 from snntorch_binary.inference import logits
 from snntorch_binary.lightning import BayesBiSNN, NonFiniteLossError, SpikeDataModule, SpikingModule, STBiSNN
+from snntorch_binary.lightning.quiet import quiet
 from snntorch_binary.metrics import evaluate
 from snntorch_binary.models import SpikingMLP
 from snntorch_binary.weights import binary_layers
@@ -521,3 +522,18 @@ def test_numbers_of_numpy_are_pythons_in_a_checkpoint(tmp_path):
     make_trainer(2).fit(found, loader(), ckpt_path=tmp_path / "numpy.ckpt", weights_only=True)
     sb.save_packed(sb.pack(sb.Ensemble(module)), tmp_path / "numpy.safetensors")
     assert sb.load_packed(tmp_path / "numpy.safetensors").readout_scale == 2
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_it_is_validated_before_it_is_trained(rule):
+    """To know where it begins: what is counted then, in inference mode, is not written to later."""
+    module = RULES[rule](SnnTorchNet(16), readout="membrane")
+    with quiet():
+        make_trainer().validate(module, loader())
+        make_trainer(1).fit(module, loader(), loader())
+        (found,) = make_trainer().validate(module, loader())
+    score = f"val_{module.predictions[0]}_accuracy"
+    module.eval()
+    answers = torch.cat([module.answers(x, final=False)[module.predictions[0]].argmax(-1) for x, _ in loader()])
+    labels = torch.cat([y for _, y in loader()])
+    assert found[score] == pytest.approx(float((answers == labels).float().mean()))
