@@ -31,6 +31,9 @@ FEW = ("spikes_lost", "noise_spikes", "dead_pixels", "occlusion")
 """Corruptions of a picture that an experiment names by ``pictures: [shift]``, where they have a meaning."""
 
 
+_MOST_CURVES = 8  # so many colours there are
+
+
 def few_corruptions(experiment: Experiment) -> tuple[Corruption, ...]:
     """Return the corruptions of a picture that an experiment names.
 
@@ -123,13 +126,19 @@ def _mean_over(means: Sequence[Mapping[Predictor, Mapping[str, Tensor]]]) -> dic
 
 
 def _panel(one: Corruption, clean: Scored, scored: Scored) -> ShiftPanel:
-    """Return what a picture shows of one corruption: what is not scaled, the clean input at strength 0."""
+    """Return what a picture shows of one corruption: what is not scaled, the clean input at strength 0.
+
+    Where these are more curves than can be told apart, networks of all seeds together are left to the tables.
+    """
+    shown = [predictor for predictor in scored.scores if not predictor.scaled]
+    if len(shown) > _MOST_CURVES:
+        shown = [predictor for predictor in shown if predictor.trainings == 1]
     curves = {
         predictor.label: {
             name: torch.cat([clean.scores[predictor][name], scores[name]], 1) for name in ("accuracy", "nll", "ece")
         }
         for predictor, scores in scored.scores.items()
-        if not predictor.scaled
+        if predictor in shown
     }
     return ShiftPanel(one.title, one.unit, (0.0, *one.strengths), curves)
 
