@@ -292,6 +292,9 @@ def test_st_latents_start_at_the_weights_and_stay_within_one():
     assert max(float(latent.abs().max()) for latent in latents) == 1
 
 
+RULE_NAMES = {"st": "sign", "bayes": "bernoulli", "trajectory": "balanced-sign"}
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_checkpoints_are_plain_and_give_the_same_answers(rule, tmp_path):
     torch.manual_seed(0)
@@ -301,7 +304,7 @@ def test_checkpoints_are_plain_and_give_the_same_answers(rule, tmp_path):
     stored = torch.load(path, weights_only=True)["hyper_parameters"]
     assert stored == dict(module.hparams)
     assert all(isinstance(value, (int, float, str, bool, tuple, dict, type(None))) for value in stored.values())
-    assert stored.get("rule", {"rule": "none"})["rule"] == {"st": "sign", "bayes": "bernoulli"}.get(rule, "none")
+    assert stored.get("rule", {"rule": "none"})["rule"] == RULE_NAMES.get(rule, "none")
     torch.manual_seed(1)
     loaded = type(module).load_from_checkpoint(path, net=SpikingMLP(64, [16], 10), weights_only=True)
     assert dict(loaded.hparams) == dict(module.hparams)

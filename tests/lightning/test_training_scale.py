@@ -81,7 +81,7 @@ def test_what_there_is_no_one_number_of_stays_as_it_is(steps, readout, options, 
 @pytest.mark.parametrize("said", ["12", -1.0, float("inf"), True, [3.0], None])
 def test_a_file_says_a_scale_or_nothing(said):
     module = SpikingModule(SpikingMLP(6, [16], 3), 3)
-    module.take_scale({"snntorch_binary": {"readout_scale": said}})
+    module.take_up({"snntorch_binary": {"readout_scale": said}})
     assert module.readout_scale is None
 
 

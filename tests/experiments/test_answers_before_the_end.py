@@ -41,4 +41,6 @@ def test_the_last_answer_is_the_tested_one(readout, tmp_path):
         found = _by_time(module, data.test())
         assert found.keys() == run.probabilities.keys()
         for name, probabilities in found.items():
-            torch.testing.assert_close(probabilities[-1].float(), run.probabilities[name], rtol=1e-4, atol=1e-5, msg=name)
+            torch.testing.assert_close(
+                probabilities[-1].float(), run.probabilities[name], rtol=1e-4, atol=1e-5, msg=name
+            )
