@@ -35,6 +35,7 @@ NAMES = [
     "bayes",
     "balanced",
     "balanced-bayes",
+    "trajectory",
     "vowel-wta",
     "vowel-binary",
     "softlif",

@@ -63,7 +63,7 @@ def test_digits_are_learned_but_not_leaked(rule):
     (tested,) = trainer.test(module, datamodule=data, verbose=False)
 
     assert losses.of_epoch[-1] < losses.of_epoch[0] / 3
-    names = ("mode", "draw", "ensemble") if rule == "bayes" else ("single",)
+    names = {"bayes": ("mode", "draw", "ensemble"), "trajectory": ("single", "ensemble")}.get(rule, ("single",))
     scores = ("accuracy", "ece", "nll")
     assert logged == {"train_loss"} | {f"val_{name}_{score}" for name in names for score in scores}
     assert tested.keys() == {f"test_{name}_{score}" for name in names for score in scores}
