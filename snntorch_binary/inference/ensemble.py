@@ -28,7 +28,8 @@ class Ensemble(nn.Module):
 
     Args:
         net: a network with binary layers, or a LightningModule of this package around one, whose readout, scale and
-            form are then taken where they are not given here; it is left as it was.
+            form are then taken where they are not given here; it is left as it was. Of a ``BalancedTrajectory`` the
+            members are networks that its training passed.
         num_members: number of networks K, at least 1; 10 by default.
         seed: of the draws; the same seed and posterior give the same members.
         readout: as in :func:`snntorch_binary.predict`.
@@ -120,29 +121,10 @@ class Ensemble(nn.Module):
         """
         networks = networks_of(nets, readout, readout_scale, step, time_dim)
         members = members_of(networks, num_members, seed)
-        ensemble = cls.of_members([member for member, _ in members], networks[0], seed, data)
+        ensemble = ensemble_of([member for member, _ in members], networks[0], seed, data, cls)
         for member, own in members if data is None else []:
             if own.data is not None:
                 refit_norms_(member, own.data, step=own.step)
-        return ensemble
-
-    @classmethod
-    def of_members(
-        cls, members: Iterable[nn.Module], own: Answering, seed: int, data: Tensor | Iterable[Any] | None
-    ) -> Ensemble:
-        """Return an ensemble of networks with fixed weights, in evaluation mode, which become its own.
-
-        Args:
-            members: the networks.
-            own: how they answer.
-            seed: that they were drawn with.
-            data: as the class takes it.
-        """
-        ensemble = cls.__new__(cls)
-        nn.Module.__init__(ensemble)
-        ensemble._take(members, own, seed)
-        if data is not None:
-            refit_norms_(ensemble, data, step=ensemble.step)
         return ensemble
 
     def _take(self, members: Iterable[nn.Module], own: Answering, seed: int) -> None:
@@ -179,3 +161,27 @@ class Ensemble(nn.Module):
             prediction = prediction_of(self.task if task is None else task, self(x), noise=noise)
             reset(self)
         return prediction
+
+
+def ensemble_of(
+    members: Iterable[nn.Module],
+    own: Answering,
+    seed: int,
+    data: Tensor | Iterable[Any] | None,
+    kind: type[Ensemble] = Ensemble,
+) -> Ensemble:
+    """Return an ensemble of networks with fixed weights, in evaluation mode, which become its own.
+
+    Args:
+        members: the networks.
+        own: how they answer.
+        seed: that they were drawn with.
+        data: as the class takes it.
+        kind: the class of the ensemble.
+    """
+    ensemble = kind.__new__(kind)
+    nn.Module.__init__(ensemble)
+    ensemble._take(members, own, seed)
+    if data is not None:
+        refit_norms_(ensemble, data, step=ensemble.step)
+    return ensemble

@@ -14,7 +14,7 @@ from snntorch_binary._errors import expected
 from snntorch_binary._numbers import is_number
 from snntorch_binary.convert import freeze, reset
 from snntorch_binary.convert.copies import copy_model
-from snntorch_binary.inference.ensemble import Ensemble
+from snntorch_binary.inference.ensemble import Ensemble, ensemble_of
 from snntorch_binary.inference.passed import Passed
 from snntorch_binary.inference.readout import NUM_SAMPLES, Readout
 from snntorch_binary.inference.wrapped import answering
@@ -187,7 +187,7 @@ class Trajectory:
         count = self.num_members if num_members is None else num_members
         own = answering(self._given, count, readout, readout_scale, step, time_dim, count="num_members")
         members = self.networks(own.num_samples).values()
-        return Ensemble.of_members(members, own, self.seed, own.data if data is None else data)
+        return ensemble_of(members, own, self.seed, own.data if data is None else data)
 
     def networks(self, num_members: int | None = None) -> dict[int, nn.Module]:
         """Return networks that were passed by their step, in evaluation mode, with fixed weights.
