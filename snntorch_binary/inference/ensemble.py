@@ -8,12 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snntorch_binary._errors import expected
 from snntorch_binary.convert import freeze, reset
 from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.inference.arguments import check_input
 from snntorch_binary.inference.find_form import form_of, known_step
-from snntorch_binary.inference.mixture import members_of, networks_of
+from snntorch_binary.inference.mixture import members_of, networks_of, passed_of
 from snntorch_binary.inference.norms import refit_norms_
 from snntorch_binary.inference.predictions import Task, prediction_of
 from snntorch_binary.inference.readout import Readout, scores_as
@@ -69,12 +68,9 @@ class Ensemble(nn.Module):
         super().__init__()
         own = answering(net, num_members, readout, readout_scale, step, time_dim, count="num_members")
         generator = torch.Generator().manual_seed(seed)
-        passed = {} if own.members is None else own.members(own.num_samples)
-        if own.members is not None and len(passed) < own.num_samples:
-            what = f"at most {len(passed)}, the networks that its training has passed"
-            raise ValueError(expected("num_members", what, own.num_samples))
+        passed = passed_of(own, own.num_samples)
         drawn = (freeze(own.net, "binary", generator).eval() for _ in range(own.num_samples))
-        self._take(map(copy_model, passed.values()) if passed else drawn, own, seed)
+        self._take(map(copy_model, passed) if passed else drawn, own, seed)
         data = own.data if data is None else data
         if data is not None:
             refit_norms_(self, data, step=self.step)

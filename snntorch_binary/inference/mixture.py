@@ -65,7 +65,7 @@ def members_of(nets: Sequence[Answering], num_members: int | None, seed: int) ->
     """
     count = _count(nets, num_members)
     generator = torch.Generator().manual_seed(seed)
-    passed = [_passed(of, len(range(index, count, len(nets)))) for index, of in enumerate(nets)]
+    passed = [passed_of(of, len(range(index, count, len(nets)))) for index, of in enumerate(nets)]
     members = []
     for index in range(count):
         of, networks = nets[index % len(nets)], passed[index % len(nets)]
@@ -81,11 +81,18 @@ def members_of(nets: Sequence[Answering], num_members: int | None, seed: int) ->
     return members
 
 
-def _passed(of: Answering, count: int) -> list[nn.Module]:
-    """Return so many networks that a training has passed, of a module that answers with such."""
-    found = [] if of.members is None else list(of.members(count).values())
-    if found and len(found) < count:
-        raise ValueError(expected("num_members", f"at most {len(found)} a network, which were passed", count))
+def passed_of(of: Answering, count: int) -> list[nn.Module]:
+    """Return so many networks that a training has passed, of a module that answers with such; of others none.
+
+    Raises:
+        ValueError: its training has not passed so many.
+    """
+    if of.members is None:
+        return []
+    found = list(of.members(count).values())
+    if len(found) < count:
+        what = f"at most {len(found)} of each training, which has passed no more"
+        raise ValueError(expected("num_members", what, count))
     return found
 
 

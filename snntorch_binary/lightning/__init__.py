@@ -7,7 +7,7 @@ for _package in ("torchmetrics", "lightning"):  # lightning imports torchmetrics
     require(_package, "lightning")
 
 from snntorch_binary.lightning.balanced_bayes import BalancedBayes as BalancedBayes  # noqa: E402  # after the check above
-from snntorch_binary.lightning.balanced_trajectory import BalancedTrajectory as BalancedTrajectory  # noqa: E402
+from snntorch_binary.lightning.balanced_trajectory import BalancedTrajectory as BalancedTrajectory  # noqa: E402  # after the check above
 from snntorch_binary.lightning.bayes_bisnn import BayesBiSNN as BayesBiSNN  # noqa: E402  # after the check above
 from snntorch_binary.lightning.data import SpikeDataModule as SpikeDataModule  # noqa: E402  # after the check above
 from snntorch_binary.lightning.learning_reports import LearningReports as LearningReports  # noqa: E402  # after the check above

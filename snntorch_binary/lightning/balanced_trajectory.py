@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from snntorch_binary._errors import expected
 from snntorch_binary.inference.norms import NormsOfDraws, norms_of
 from snntorch_binary.inference.readout import DEFAULT_READOUT, NUM_SAMPLES, Readout, class_scores
 from snntorch_binary.inference.trajectory import Trajectory
+from snntorch_binary.lightning.draws import check_counts
 from snntorch_binary.lightning.marks import Marks
 from snntorch_binary.lightning.spiking_module import Credit
 from snntorch_binary.lightning.st_bisnn import STBiSNN
@@ -93,12 +93,9 @@ class BalancedTrajectory(STBiSNN):
             time_dim=time_dim,
             fuse=fuse,
         )
-        counts = {"num_validation_samples": num_validation_samples, "num_test_samples": num_test_samples}
-        for name, count in counts.items():
-            if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-                raise ValueError(expected(name, "an integer of at least 1", count))
+        check_counts(num_validation_samples=num_validation_samples, num_test_samples=num_test_samples)
         self.num_validation_samples, self.num_test_samples = num_validation_samples, num_test_samples
-        self.trajectory = Trajectory(self.net, num_members=max(counts.values()))
+        self.trajectory = Trajectory(self.net, num_members=max(num_validation_samples, num_test_samples))
         self._members: tuple[Any, dict[int, nn.Module]] | None = None
         self._goes_on = False
 
@@ -138,7 +135,7 @@ class BalancedTrajectory(STBiSNN):
         if norms_of(self.net):
             norms = NormsOfDraws(data, self.step)
             with norms.of(self.net, "mode"):
-                pass
+                pass  # what is taken once is known: the files of a run hold it beside those of members
             norms.put_(self.net, "mode")
             self._norms = (norms, Marks.of(self.net))
 

@@ -11,6 +11,17 @@ from snntorch_binary.inference.readout import NUM_SAMPLES
 from snntorch_binary.lightning.spiking_module import SpikingModule
 
 
+def check_counts(**counts: int) -> None:
+    """Raise the house sentence unless numbers of members are such.
+
+    Raises:
+        ValueError: one is no integer of at least 1.
+    """
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ValueError(expected(name, "an integer of at least 1", count))
+
+
 class AnswersWithDraws(SpikingModule):
     """A module whose network has a posterior, and answers with its mode, one draw of it, and an ensemble.
 
@@ -24,11 +35,8 @@ class AnswersWithDraws(SpikingModule):
     num_test_samples: int = NUM_SAMPLES
 
     def _answer_with(self, num_validation_samples: int, num_test_samples: int) -> None:
-        counts = {"num_validation_samples": num_validation_samples, "num_test_samples": num_test_samples}
-        for name, count in counts.items():
-            if not isinstance(count, int) or count < 1:
-                raise ValueError(expected(name, "an integer of at least 1", count))
-            setattr(self, name, count)
+        check_counts(num_validation_samples=num_validation_samples, num_test_samples=num_test_samples)
+        self.num_validation_samples, self.num_test_samples = num_validation_samples, num_test_samples
 
     def scores(self, x: Tensor, final: bool) -> dict[str, Tensor]:
         """Return the scores of the mode and of one draw, [1, B, C] each, and of the ensemble's members, [K, B, C]."""

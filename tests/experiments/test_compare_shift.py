@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,7 +21,8 @@ from snntorch_binary.experiments.compare.predictors import Predictor
 from snntorch_binary.experiments.compare.shift import check_shift, inputs, report_shift
 from snntorch_binary.experiments.compare.shift.answers import answer_all, kept
 from snntorch_binary.experiments.compare.shift.inputs import DegradedTest, chosen, with_one_symbol
-from snntorch_binary.experiments.compare.shift.rows import leads, score
+from snntorch_binary.experiments.compare.shift.report import _panel
+from snntorch_binary.experiments.compare.shift.rows import Scored, leads, score
 from snntorch_binary.experiments.data import ShippedData
 from snntorch_binary.lightning.spiking_module import SpikingModule
 from snntorch_binary.metrics import apply_temperature, evaluate, fit_temperature
@@ -353,3 +355,15 @@ def test_only_a_posterior_leads_and_the_ensemble_of_another_rule_is_an_opponent(
         ("bayes", "vowel-wta", "behind"),
         ("bayes", "vowel-wta", "behind"),
     ]
+
+
+def test_a_picture_of_many_rules_leaves_networks_of_all_seeds_to_the_tables():
+    def scored(trainings):
+        predictors = [Predictor("st", f"p{index}", trained) for index in range(5) for trained in trainings]
+        values = {"accuracy": torch.rand(2, 2), "nll": torch.rand(2, 2), "ece": torch.rand(2, 2)}
+        clean = {name: value[:, :1] for name, value in values.items()}
+        return [Scored((), scores=dict.fromkeys(predictors, each)) for each in (clean, values)]
+
+    one = SimpleNamespace(title="noise", unit="share", strengths=(0.1, 0.2))
+    assert list(_panel(one, *scored((1, 3))).curves) == [f"st p{index}" for index in range(5)]
+    assert len(_panel(one, *scored((3,))).curves) == 5
