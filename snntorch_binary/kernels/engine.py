@@ -87,8 +87,7 @@ def _are_plain(tensors: tuple[Tensor, ...], device: str) -> bool:
     return all(
         type(tensor) in (Tensor, nn.Parameter)
         and tensor.dtype == torch.float32
-        and tensor.device.type == device
-        and tensor.device == tensors[0].device
+        and (tensor.is_cpu if device == "cpu" else tensor.device.type == device and tensor.device == tensors[0].device)
         and tensor.is_contiguous()
         for tensor in tensors
     )
@@ -101,13 +100,14 @@ def _device_of_triton() -> str:
 
 def array(tensor: Tensor) -> Any:
     """Return a tensor as kernels take it: a NumPy array of its memory, or itself without its graph on a GPU."""
-    tensor = tensor.detach()
-    return tensor.numpy() if tensor.device.type == "cpu" else tensor
+    if tensor.requires_grad:
+        tensor = tensor.detach()
+    return tensor.numpy() if tensor.is_cpu else tensor
 
 
 def flat(tensor: Tensor) -> Any:
     """Return a contiguous tensor as kernels take it, with one dimension."""
-    return array(tensor).reshape(-1)
+    return array(tensor).reshape(-1) if tensor.dim() != 1 else array(tensor)
 
 
 @cache

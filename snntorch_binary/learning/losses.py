@@ -61,6 +61,26 @@ def loss_value(loss: Loss) -> Callable[[Tensor, Tensor], Tensor]:
     return _VALUES[loss]
 
 
+def kernel_targets(loss: Loss, targets: Tensor, readout: Tensor) -> tuple[str, Tensor, Tensor] | None:
+    """Return how a compiled kernel takes a loss: its name there, labels [B] and targets [B, C], of which one is empty.
+
+    ``None`` where it cannot: the loss is a function of the user's, or the targets are such that the loss itself says
+    what is wrong with them.
+    """
+    if not isinstance(loss, str):
+        return None
+    nothing = readout.new_empty(0)
+    if loss != "cross-entropy":
+        if targets.numel() != readout.numel():
+            return None
+        return loss.replace("-", "_").upper(), nothing.long(), _as_outputs(readout, targets).contiguous()
+    if targets.dtype != torch.int64 or targets.shape != readout.shape[:1]:
+        return None
+    if bool(((targets < 0) | (targets >= readout.shape[1])).any()):
+        return None
+    return "CROSS_ENTROPY", targets.contiguous(), nothing.view(0, 0)
+
+
 def loss_error(loss: Loss) -> Callable[[Tensor, Tensor], Tensor]:
     """Return dL/dr [B, C] of the mean loss L as a function of readouts r [B, C] and targets.
 

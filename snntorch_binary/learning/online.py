@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
-from snntorch_binary.kernels.engine import compiled, flat
+from snntorch_binary.kernels.engine import array, compiled, flat
 from snntorch_binary.kernels.surrogates import kernel_form
 from snntorch_binary.learning.activity import ActivityRegularizer
 from snntorch_binary.learning.local import LocalNetwork
-from snntorch_binary.learning.losses import Loss, loss_error, loss_value
+from snntorch_binary.learning.losses import Loss, kernel_targets, loss_error, loss_value
 from snntorch_binary.nn.binary import BinaryLinear
 from snntorch_binary.nn.neurons.refractory import Refractory
 from snntorch_binary.nn.neurons.synaptic_trace import SynapticTrace
@@ -126,24 +127,36 @@ def _explicit(
             parts = _parts(module)
             assert parts is not None
             blocks.append(_Block(*parts, net.readout_gain(index) * net.readout(index).to(x.dtype), x))
+        if activity is None:
+            for block in blocks:
+                block.expect(loss, targets)
     for t, x_t in enumerate(x.flatten(2).unbind(0)):
         # Not around the yield, which hands control to the caller.
-        with torch.no_grad(), torch.autocast(device, enabled=False):
-            total = x.new_zeros(())
+        with torch.no_grad(), torch.autocast(device, enabled=False) if _casts(device) else nullcontext():
+            total: float | Tensor = 0.0
             for block in blocks:
                 block.advance(x_t)
                 x_t = block.spikes
                 if t < net.burn_in:
                     continue
                 readouts = block.spikes @ block.readout.T
-                total += value(readouts, targets)
+                if block.expected is not None:
+                    total = total + block.learn(readouts)
+                    continue
+                total = total + value(readouts, targets)
                 learning_signal = error(readouts, targets) @ block.readout
                 if activity is not None:
-                    total += activity(block.spikes)
+                    total = total + activity(block.spikes)
                     learning_signal = learning_signal + activity.error(block.spikes)
-                block.three_factors(learning_signal)
+                post = learning_signal * block.slope
+                block.three_factors(post, post * block.scale)
         if t >= net.burn_in:
-            yield total
+            yield total if isinstance(total, Tensor) else x.new_tensor(total)
+
+
+def _casts(device: str) -> bool:
+    """Say whether autocast is on, whose context takes longer than looking."""
+    return torch.is_autocast_enabled(device)
 
 
 class _Block:
@@ -170,6 +183,29 @@ class _Block:
             self.states = tuple(state.numpy() for state in (self.refractory, self.spikes, self.slope))
             self.sums = self.product.numpy()
             self.nothing, self.number = flat(x.new_empty(0)), flat(x.new_empty(1))
+        self.expected: tuple[Any, ...] | None = None
+
+    def expect(self, loss: Loss, targets: Tensor) -> None:
+        """Have a kernel compute the loss and its post-synaptic factors, where one can."""
+        if self.kernels is None or compiled("online", self.readout) is None:
+            return
+        known = kernel_targets(loss, targets, self.p.new_empty(len(self.p), len(self.readout)))
+        if known is None:
+            return
+        name, labels, wanted = known
+        self.post, self.scaled = torch.empty_like(self.slope), torch.empty_like(self.slope)
+        self.expected = getattr(self.kernels, name), array(labels), array(wanted), array(self.readout)
+        self.factors = self.states[2], array(self.post), array(self.scaled)
+
+    def learn(self, readouts: Tensor) -> float:
+        """Add the gradients of the block's parameters from its readouts [B, C]; return the loss."""
+        assert self.expected is not None
+        assert self.kernels is not None
+        loss, labels, wanted, readout = self.expected
+        slope, post, scaled = self.factors
+        value = self.kernels.learn(loss, array(readouts), labels, wanted, readout, slope, self._scales(), post, scaled)
+        self.three_factors(self.post, self.scaled)
+        return float(value)
 
     def advance(self, x: Tensor) -> None:
         """Take traces and neurons one time step on."""
@@ -183,8 +219,9 @@ class _Block:
             self.q = torch.add(self.trace.gain * x, self.q, alpha=beta)
         if isinstance(layer, BinaryLinear):
             layer.refresh()
-            assert layer.draw.value is not None
-            weight, self.scale = layer.draw.value, layer._scale()
+            value = layer.draw.value
+            assert value is not None
+            weight, self.scale = value, layer._scale()
         else:
             weight = layer.weight
         torch.mm(self.p, weight.T, out=self.product)
@@ -214,14 +251,14 @@ class _Block:
         self.number[0] = self.scale
         return self.number
 
-    def three_factors(self, learning_signal: Tensor) -> None:
-        """Add the gradients of the block's parameters from its learning signal [B, N]."""
+    def three_factors(self, post: Tensor, scaled: Tensor) -> None:
+        """Add the gradients of the block's parameters from its post-synaptic factors [B, N], also times the scale."""
         layer = self.layer
-        post = learning_signal * self.slope
-        weight = (post * self.scale).T @ self.p
+        weight = scaled.T @ self.p
         if isinstance(layer, BinaryLinear):
-            if layer.draw.derivative is not None:
-                weight.mul_(layer.draw.derivative)
+            derivative = layer.draw.derivative
+            if derivative is not None:
+                weight.mul_(derivative)
             _add(layer.latent, weight)
             if layer.gain is not None:
                 _add(layer.gain, (post * self.product).sum(0) / math.sqrt(layer.fan_in))

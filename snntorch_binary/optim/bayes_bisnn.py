@@ -275,23 +275,27 @@ class BayesBiSNN(torch.optim.Optimizer):
         if kernels is None or seed is None or not rule.has_kernel:
             return False
         state = self._moments(latent, group)
-        none = latent.new_empty(0)
+        none = flat(latent.new_empty(0))
         first, second, how, decays, count = none, none, kernels.PLAIN, (0.0, 0.0), 1.0
         if group["paper_exact"]:
             how = kernels.PAPER
         elif group["betas"] is not None:
             state["step"] += 1
-            first, second, how = state["exp_avg"], state["exp_avg_sq"], kernels.ADAM
+            first, second, how = flat(state["exp_avg"]), flat(state["exp_avg_sq"]), kernels.ADAM
             decays, count = group["betas"], float(state["step"])
         elif group["momentum"]:
-            first, how, decays = state["momentum_buffer"], kernels.MOMENTUM, (group["momentum"], 0.0)
+            first, how, decays = flat(state["momentum_buffer"]), kernels.MOMENTUM, (group["momentum"], 0.0)
         variance = draw.held_variance(latent, known=True)
-        assert draw.value is not None
-        assert draw.derivative is not None
-        held = (draw.value, draw.derivative)  # overwritten: memory that is not new costs no page faults
-        tensors = (latent, grad, none if variance is None else variance, prior, first, second, *held)
+        in_force = draw.held
+        assert in_force is not None
         kernels.step_and_draw(
-            *map(flat, tensors),
+            flat(latent),
+            flat(grad),
+            none if variance is None else flat(variance),
+            flat(prior),
+            first,
+            second,
+            *in_force.arrays(),  # overwritten: memory that is not new costs no page faults
             how,
             float(group["lr"]),
             float(group["rho"]),

@@ -99,12 +99,14 @@ class Draw:
     @property
     def value(self) -> Tensor | None:
         """The weight in force, outside any graph."""
-        return None if self.held is None else self.held.value
+        held = self.held
+        return None if held is None else held.value
 
     @property
     def derivative(self) -> Tensor | None:
         """The derivative of the weight in force; ``None`` stands for one."""
-        return None if self.held is None else self.held.derivative
+        held = self.held
+        return None if held is None else held.derivative
 
     def kind(self, training: bool) -> Kind:
         """Return which weights are in force."""
@@ -187,7 +189,7 @@ class Draw:
                 torch.autograd.graph.increment_version(changed)
         content.copy_(latent.detach())
         self._looks += 1
-        self._hold((*held.key[:-1], self._looks), held.kind, held.value, held.derivative)
+        self._held = held.again((*held.key[:-1], self._looks))
         self._renewed = True
 
     def moved(self) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from snntorch_binary.kernels.engine import flat
 from snntorch_binary.weights.rule import Kind, noise_like
 
 if TYPE_CHECKING:
@@ -130,6 +131,18 @@ class Held:
     derivative: Tensor | None
     node: Tensor | None = None
     gradient: Tensor | None = None
+    _arrays: tuple[Any, Any] | None = None
+
+    def arrays(self) -> tuple[Any, Any]:
+        """Return value and derivative as kernels take them, made once: a step of the online rule is short."""
+        if self._arrays is None:
+            assert self.derivative is not None
+            self._arrays = flat(self.value), flat(self.derivative)
+        return self._arrays
+
+    def again(self, key: tuple[Any, ...]) -> Held:
+        """Return what is held in the same memory for something else."""
+        return Held(key, self.kind, self.value, self.derivative, _arrays=self._arrays)
 
 
 @dataclass(eq=False)

@@ -47,11 +47,13 @@ RULES = {
 @pytest.mark.parametrize("name", RULES)
 @pytest.mark.parametrize("scale", ["fan_in", "channel"])
 @pytest.mark.parametrize("loss", ["cross-entropy", "binary-cross-entropy", "squared-error", F.multi_margin_loss])
-def test_the_three_factor_product_is_the_gradient(name: str, scale: str, loss: object) -> None:
+@pytest.mark.parametrize("activity", [None, ActivityRegularizer(0.3, 0.1, 0.4)], ids=["", "activity"])
+def test_the_three_factor_product_is_the_gradient(
+    name: str, scale: str, loss: object, activity: ActivityRegularizer | None
+) -> None:
     net, x = network(RULES[name], scale), spikes(12, 5, 6)
     labels = torch.tensor([0, 1, 2, 0, 1])
     targets = F.one_hot(labels, 3).float() if loss in ("binary-cross-entropy", "squared-error") else labels
-    activity = ActivityRegularizer(0.3, 0.1, 0.4)
     found = {}
     for explicit in (False, True):
         net.zero_grad()
@@ -64,6 +66,32 @@ def test_the_three_factor_product_is_the_gradient(name: str, scale: str, loss: o
     for key, gradient in found[True][1].items():
         assert gradient.abs().max() > 0, key
         torch.testing.assert_close(gradient, found[False][1][key], rtol=1e-4, atol=1e-7, msg=key)
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "binary-cross-entropy", "squared-error"])
+def test_a_kernel_learns_what_torch_learns_of_large_and_wrong_readouts(loss: str) -> None:
+    labels = torch.tensor([0, 1, 2, 0, 1])
+    targets = labels if loss == "cross-entropy" else torch.randn(5, 3)
+    found = []
+    for engine in ("numba", "torch"):
+        net = network(None)
+        net.readout_scale = 2000.0  # far beyond what exp can take
+        with sb.kernels.use_engine(engine):
+            losses = list(online_gradients(net, spikes(12, 5, 6), targets, loss))  # type: ignore[arg-type]
+        found.append((torch.stack(losses), [parameter.grad for parameter in net.parameters()]))
+    assert found[0][0].isfinite().all()
+    assert found[0][0].max() > 100
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-3)
+
+
+def test_labels_that_are_no_classes_are_refused_as_by_torch() -> None:
+    for labels, error in (
+        (torch.tensor([0, 3]), IndexError),
+        (torch.tensor([0, -2]), IndexError),
+        (torch.tensor([0]), ValueError),
+    ):
+        with pytest.raises(error):
+            list(online_gradients(network(None), spikes(8, 2, 6), labels))
 
 
 @pytest.mark.filterwarnings("ignore:In the first 30 steps")

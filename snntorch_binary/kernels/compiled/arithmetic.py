@@ -14,7 +14,6 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 _f = np.float32
-_u = np.uint32
 _LOG2E = _f(1.4426950408889634)
 _LN2_HIGH = _f(0.693145751953125)  # 16 bits, so that its product with an exponent is exact
 _LN2_LOW = _f(1.42860677e-06)
@@ -52,17 +51,30 @@ def fma(context: Any, a: Any, b: Any, c: Any) -> Any:
     return types.float32(types.float32, types.float32, types.float32), generate
 
 
+# In 32 bits throughout: numba computes with uint32 in 64, of which a vector register holds half as many.
+@intrinsic
+def _hashed(context: Any, position: Any, first: Any, second: Any) -> Any:
+    """The upper 23 bits of the hash of a position under two keys."""
+
+    def generate(_: Any, builder: Any, signature: Any, args: Any) -> Any:
+        word = ir.IntType(32)
+        position, first, second = (builder.trunc(number, word) for number in args)
+
+        def mixed(x: Any, bits: int, factor: int) -> Any:
+            return builder.mul(builder.xor(x, builder.lshr(x, word(bits))), word(factor))
+
+        x = builder.add(mixed(builder.xor(position, first), 16, 0x21F0AAAD), second)
+        for bits, factor in ((17, 0xED5AD4BB), (11, 0xAC4C1B51), (15, 0x31848BAB)):
+            x = mixed(x, bits, factor)
+        return builder.lshr(builder.xor(x, builder.lshr(x, word(14))), word(9))
+
+    return types.int32(types.int64, types.int64, types.int64), generate
+
+
 @njit(inline="always")
 def uniform_at(position: int, first: int, second: int) -> float:
     """One number of :func:`snntorch_binary.kernels.noise.uniform`."""
-    x = _u(_u(position) ^ _u(first))
-    x = _u(_u(x ^ _u(x >> _u(16))) * _u(0x21F0AAAD))
-    x = _u(x + _u(second))
-    x = _u(_u(x ^ _u(x >> _u(17))) * _u(0xED5AD4BB))
-    x = _u(_u(x ^ _u(x >> _u(11))) * _u(0xAC4C1B51))
-    x = _u(_u(x ^ _u(x >> _u(15))) * _u(0x31848BAB))
-    x = _u(x ^ _u(x >> _u(14)))
-    return (_f(np.int32(x >> _u(9))) + _f(0.5)) * _f(2.0**-23)
+    return (_f(_hashed(position, first, second)) + _f(0.5)) * _f(2.0**-23)
 
 
 @njit(inline="always")

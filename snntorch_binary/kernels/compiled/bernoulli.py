@@ -5,7 +5,7 @@ What is computed is said in plain torch by :mod:`snntorch_binary.optim.bayes_bis
 weights stays in the cache from the gradient to the draw.
 """
 
-# arithmetic.py: a4c56f99
+# arithmetic.py: 830defd3
 from __future__ import annotations
 
 import numpy as np
@@ -43,13 +43,18 @@ def _draw(latent, value, slope, start, kind, tau, first, second):
             slope[i] = _f(4.0) * e * likely * likely
         return
     per_tau = one / tau
+    # Short loops, of which a processor has several turns under way at a time.
     for i in range(latent.shape[0]):
-        u = uniform_at(start + i, first, second)
-        x = (latent[i] + half * log(u / (one - u))) * per_tau
-        e = exp(-two * abs(x))
+        value[i] = uniform_at(start + i, first, second)
+    for i in range(latent.shape[0]):
+        value[i] = (latent[i] + half * log(value[i] / (one - value[i]))) * per_tau
+    for i in range(latent.shape[0]):
+        slope[i] = exp(-two * abs(value[i]))
+    for i in range(latent.shape[0]):
+        e = slope[i]
         likely = one / (one + e)
         w = one - two * e * likely
-        value[i] = w if x >= 0 else -w
+        value[i] = w if value[i] >= 0 else -w
         if kind == RELAXED:
             slope[i] = _f(4.0) * e * likely * likely * per_tau
         else:

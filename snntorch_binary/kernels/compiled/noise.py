@@ -1,6 +1,6 @@
 """Noise by key and position, see :mod:`snntorch_binary.kernels.noise`."""
 
-# arithmetic.py: a4c56f99
+# arithmetic.py: 830defd3
 from __future__ import annotations
 
 import numpy as np

@@ -5,7 +5,7 @@ log(1 + 1/j) = k log 2 + 2 artanh(s) with a power of two 2^k near 1 + 1/j. Neith
 small. The polynomials are Chebyshev fits, with errors below 3e-8.
 """
 
-# arithmetic.py: a4c56f99
+# arithmetic.py: 830defd3
 from __future__ import annotations
 
 import numpy as np

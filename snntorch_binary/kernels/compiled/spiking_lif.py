@@ -3,7 +3,7 @@
 A block of neurons goes through all of time before the next one, so that its state stays in the cache.
 """
 
-# arithmetic.py: a4c56f99
+# arithmetic.py: 830defd3
 from __future__ import annotations
 
 import numpy as np
