@@ -605,3 +605,19 @@ def test_layers_by_their_place(position, converted):
 def test_a_place_that_is_none():
     with pytest.raises(ValueError, match="Expected argument `filter_fn` to be a function or one of all but first"):
         sb.binarize_(nn.Linear(2, 2), sb.Sign(), "inner")
+
+
+@pytest.mark.parametrize("finish", [sb.freeze, sb.pack, sb.unbinarize_])
+def test_a_layer_whose_bias_was_pruned_stays_so(finish) -> None:
+    layer = nn.Linear(8, 6)
+    net = nn.Sequential(layer)
+    sb.binarize_(net, sb.Sign())
+    nn.utils.prune.l1_unstructured(layer, "bias", 3)
+    x = torch.rand(4, 8)
+    expected = net(x)
+    weight, pruned = layer.latent.detach().clone(), layer.bias.detach().clone()
+    assert (pruned == 0).sum() == 3
+    plain = finish(net) or net
+    if finish is sb.unbinarize_:
+        expected = nn.functional.linear(x, weight, pruned)
+    torch.testing.assert_close(plain(x), expected)

@@ -28,15 +28,15 @@ def plain_class_of(layer: Any) -> type[nn.Module]:
 
 def become_plain(layer: Any) -> None:
     """Make a binary layer torch's own again; its ``weight`` is the Parameter its latent was."""
-    latent, bias = layer.latent, layer.bias
+    latent = layer.latent
     unregister(layer)
     plain = plain_class_of(layer)
-    for name in ("gain", "weight", "bias"):
-        layer._parameters.pop(name, None)
+    others = {name: value for name, value in layer._parameters.items() if name not in ("gain", "weight")}
+    layer._parameters.clear()
     layer._buffers.pop("prior_latent", None)
     layer._non_persistent_buffers_set.discard("prior_latent")
     for name in ("draw", "scale"):
         del layer.__dict__[name]
     layer.__class__ = plain
     layer.register_parameter("weight", latent)
-    layer.register_parameter("bias", bias)
+    layer._parameters.update(others)  # behind it, as in torch's layers; no bias where one is pruned
