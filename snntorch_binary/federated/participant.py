@@ -30,6 +30,7 @@ from lightning import LightningModule  # noqa: E402  # after the check above
 
 from snntorch_binary.federated.label_shift import label_shares  # noqa: E402  # after the check above
 from snntorch_binary.inference import logits  # noqa: E402  # after the check above
+from snntorch_binary.inference.arguments import Inputs, arguments_of  # noqa: E402  # after the check above
 from snntorch_binary.inference.find_form import form_of  # noqa: E402  # after the check above
 from snntorch_binary.inference.run import run_as  # noqa: E402  # after the check above
 from snntorch_binary.lightning import BayesBiSNN, NonFiniteLossError, SpikingModule  # noqa: E402  # after the check above
@@ -41,9 +42,9 @@ class PlainModule(SpikingModule):
     Its output is class scores [B, C], or what SpikingModule takes.
     """
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Inputs) -> Tensor:
         """Return scores [B, C]."""
-        args = (x,)  # one, whatever a loader makes
+        args = arguments_of(x)
         form = form_of(self.net, args, self.step, self.time_dim)
         output = run_as(form, self.net, args)
         if isinstance(output, Tensor) and output.dim() == 2:

@@ -8,6 +8,9 @@ from torch import Tensor
 
 from snntorch_binary._errors import expected
 
+Inputs = Tensor | tuple[Any, ...]
+"""One input, or a tuple of a network's arguments."""
+
 
 def arguments_of(x: Any) -> tuple[Any, ...]:
     """Return the arguments of a call: those in a tuple, or the only one."""

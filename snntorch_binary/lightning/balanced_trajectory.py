@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from snntorch_binary.inference.arguments import Inputs
 from snntorch_binary.inference.norms import NormsOfDraws, norms_of
 from snntorch_binary.inference.readout import DEFAULT_READOUT, NUM_SAMPLES, Readout, class_scores
 from snntorch_binary.inference.trajectory import Trajectory
@@ -122,7 +123,7 @@ class BalancedTrajectory(STBiSNN):
             self._members = (state, self.trajectory.networks(count) if count else {})
         return self._members[1]
 
-    def scores(self, x: Tensor, final: bool) -> dict[str, Tensor]:
+    def scores(self, x: Inputs, final: bool) -> dict[str, Tensor]:
         """Return the scores of the last network, [1, B, C], and of those that were passed, [K, B, C]."""
         norms, single, members = self.norms, self(x), []
         for step, net in self.members(self.num_test_samples if final else self.num_validation_samples).items():

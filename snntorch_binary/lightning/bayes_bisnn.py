@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
+from snntorch_binary.inference.arguments import Inputs
 from snntorch_binary.inference.readout import DEFAULT_READOUT, NUM_SAMPLES, Readout
 from snntorch_binary.lightning.draws import AnswersWithDraws
 from snntorch_binary.lightning.hyperparameters import Group, Hyperparameter, of_posterior
@@ -141,7 +142,7 @@ class BayesBiSNN(AnswersWithDraws):
         posterior = of_posterior(self.net, self.learning_rates(optimizer)["lr"])
         return {**super().hyperparameters(optimizer), **posterior}
 
-    def loss(self, x: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, x: Inputs, targets: Tensor) -> Tensor:
         """Return the mean loss over the draws; the KL term is the optimizer's."""
         loss = self._loss_of_draw(x, targets)
         for _ in range(self.num_train_samples - 1):
@@ -149,7 +150,7 @@ class BayesBiSNN(AnswersWithDraws):
             loss = loss + self._loss_of_draw(x, targets)
         return loss / self.num_train_samples
 
-    def _loss_of_draw(self, x: Tensor, targets: Tensor) -> Tensor:
+    def _loss_of_draw(self, x: Inputs, targets: Tensor) -> Tensor:
         layers = binary_layers(self.net).values()
         if any(layer.rule.is_antithetic for layer in layers):
             return disarm_loss(self.net, lambda: SpikingModule.loss(self, x, targets))

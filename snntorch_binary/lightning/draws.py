@@ -7,6 +7,7 @@ from torch import Tensor
 
 from snntorch_binary._errors import expected
 from snntorch_binary.inference import sample_scores
+from snntorch_binary.inference.arguments import Inputs
 from snntorch_binary.inference.readout import NUM_SAMPLES
 from snntorch_binary.lightning.spiking_module import SpikingModule
 
@@ -38,7 +39,7 @@ class AnswersWithDraws(SpikingModule):
         check_counts(num_validation_samples=num_validation_samples, num_test_samples=num_test_samples)
         self.num_validation_samples, self.num_test_samples = num_validation_samples, num_test_samples
 
-    def scores(self, x: Tensor, final: bool) -> dict[str, Tensor]:
+    def scores(self, x: Inputs, final: bool) -> dict[str, Tensor]:
         """Return the scores of the mode and of one draw, [1, B, C] each, and of the ensemble's members, [K, B, C]."""
         net, step, time_dim = self.answering(x)
         mode, members = sample_scores(

@@ -8,8 +8,8 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_info
-from torch import Tensor
 
+from snntorch_binary.inference.arguments import Inputs
 from snntorch_binary.metrics.learning_report import LearningReport, blocked_gradients, learning_report
 from snntorch_binary.plots.learning_report import learning_reports
 
@@ -36,7 +36,7 @@ class LearningReports(L.Callback):
     def __init__(self, path: str | Path | None = None) -> None:
         self.path = path
         self.reports: dict[int, LearningReport] = {}
-        self._x: Tensor | None = None
+        self._x: Inputs | None = None
         self._blocked: dict[str, float] = {}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -53,7 +53,8 @@ class LearningReports(L.Callback):
     ) -> None:
         """Keep the last input of an epoch."""
         if trainer.is_last_batch:
-            self._x = batch[0] if isinstance(batch, (tuple, list)) else batch
+            x = batch[0] if isinstance(batch, (tuple, list)) else batch
+            self._x = tuple(x) if isinstance(x, list) else x  # several arguments, of which a loader makes a list
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take the report of an epoch."""

@@ -13,6 +13,7 @@ from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.fuse import as_graph
 from snntorch_binary.graph.errors import NotAGraphError
 from snntorch_binary.graph.network import GraphNetwork
+from snntorch_binary.inference.arguments import Inputs
 from snntorch_binary.inference.find_form import form_of, known_step
 from snntorch_binary.inference.form import Form
 from snntorch_binary.inference.kept_state import tensors_of
@@ -41,7 +42,7 @@ class OverTime:
     def __getstate__(self) -> dict[str, Any]:  # a copy records its own network
         return {**self.__dict__, "_graph": None, "_made_for": None}
 
-    def of(self, x: Tensor) -> tuple[nn.Module, bool | None, int | None]:
+    def of(self, x: Inputs) -> tuple[nn.Module, bool | None, int | None]:
         """Return what answers an input: a module, and its ``step`` and ``time_dim``."""
         if not isinstance(x, Tensor):
             return self.net, self.step, self.time_dim
@@ -55,12 +56,12 @@ class OverTime:
         form = form_of(self.net, x, self.step, self.time_dim)
         return self._graph, False, None if form.scored else form.time_dim
 
-    def measure(self, x: Tensor) -> bool:
+    def measure(self, x: Inputs) -> bool:
         """Compare, once, how long a step takes on a batch with and without the graph; return whether this was it."""
         if self._measured:
             return False
         self._measured = True
-        if self.of(x)[0] is self.net:
+        if not isinstance(x, Tensor) or self.of(x)[0] is self.net:
             return bool(self.said)
         self.said = "All time steps are trained at once."
         try:

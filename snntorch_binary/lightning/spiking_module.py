@@ -19,6 +19,7 @@ from snntorch_binary._errors import expected, in_one_line
 from snntorch_binary._numbers import is_number
 from snntorch_binary.checkpoint import FORMAT
 from snntorch_binary.convert import reset
+from snntorch_binary.inference.arguments import Inputs, arguments_of
 from snntorch_binary.inference.find_form import form_of
 from snntorch_binary.inference.norms import NormsOfDraws, norms_of, refit_on
 from snntorch_binary.inference.readout import (
@@ -143,7 +144,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         self._sum_of_losses: Tensor | float = 0.0  # of an epoch's examples
         self._examples = 0
         refits = norms_of(net) and binary_layers(net)
-        self._recent: deque[Tensor] = deque(maxlen=NORM_BATCHES if refits else 0)
+        self._recent: deque[Inputs] = deque(maxlen=NORM_BATCHES if refits else 0)
         self.validation_metrics = nn.ModuleDict({name: self.task.metrics(f"val_{name}_") for name in self.predictions})
         self.test_metrics = nn.ModuleDict({name: self.task.metrics(f"test_{name}_") for name in self.predictions})
 
@@ -162,27 +163,28 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         rates = {name: learning_rate(groups) for name, groups in self.learning_rates(optimizer).items() if groups}
         return {**rates, **of_network(self.net)}
 
-    def loss(self, x: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, x: Inputs, targets: Tensor) -> Tensor:
         """Return the mean loss of one training batch; local losses are summed over layers."""
         if self.credit == "local":
             assert isinstance(self.net, LocalNetwork)
+            assert isinstance(x, Tensor)
             return self.net.local_loss(x, self.task.targets(targets), self.task.loss_name(self.net.num_outputs))
         return self.task.loss(self(x), targets)
 
-    def scores(self, x: Tensor, final: bool) -> dict[str, Tensor]:
+    def scores(self, x: Inputs, final: bool) -> dict[str, Tensor]:
         """Return the scores of the members of each prediction, [K, B, C]; ``final`` asks for the full ensemble."""
         return {"single": self(x)[None]}
 
     # ---- what they share -----------------------------------------------------------------------------------
 
-    def answers(self, x: Tensor, final: bool) -> dict[str, Tensor]:
+    def answers(self, x: Inputs, final: bool) -> dict[str, Tensor]:
         """Return each prediction's answer: class probabilities [B, C], or mean and standard deviation [B, 2]."""
         found = self.scores(x, final)
         for scores in found.values():
             self.task.check_scores(scores[0])
         return {name: self.task.answer(scores) for name, scores in found.items()}
 
-    def answering(self, x: Tensor) -> tuple[nn.Module, bool | None, int | None]:
+    def answering(self, x: Inputs) -> tuple[nn.Module, bool | None, int | None]:
         """Return what answers an input, the network or what it is fused to, and its ``step`` and ``time_dim``."""
         state = None if self._trainer is None else self._trainer.state
         is_fitting = state is not None and state.fn == TrainerFn.FITTING and state.status == TrainerStatus.RUNNING
@@ -225,19 +227,19 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
 
     def _refit_on_recent(self) -> None:
         if self._recent and self.norms is None:
-            self.refit_norms([x.to(self.device) for x in self._recent])
+            self.refit_norms([(_moved(x, self.device),) for x in self._recent])
 
-    def _remember(self, x: Tensor) -> None:
+    def _remember(self, x: Inputs) -> None:
         """Keep what the network is shown in training, which a user's own step may have made of a batch."""
         if not self._recent or self._recent[-1] is not x:  # of several draws once
             self._recent.append(x)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Inputs) -> Tensor:
         """Return scores [B, C] for a new sequence, with the weights in force."""
         net, step, time_dim = self.answering(x)
         if self.training:
             self._remember(x)
-        args = (x,)  # one, whatever a loader makes
+        args = arguments_of(x)
         form = form_of(net, args, step, time_dim)
         output = run_as(form, net, args)
         scale = self.readout_scale
@@ -281,19 +283,23 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         """Let all processes of a distributed run go on from the same draws; their ranks tell these apart."""
         share_draws_(self.trainer, self.net)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: tuple[Inputs, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of one batch.
 
         Raises:
             NonFiniteLossError: the loss is NaN or infinite.
             TypeError: the batch is no pair of inputs and targets.
         """
-        x, labels = _pair(batch)
+        x, labels = self._pair(batch)
         if self.credit != "through-time":  # which does not call `forward`
             self._remember(x)
         if self.over_time is not None and self.over_time.measure(x):
             rank_zero_info(self.over_time.said)
-        loss = self._learn_online(x, self.task.targets(labels)) if self.credit == "online" else self.loss(x, labels)
+        if self.credit == "online":
+            assert isinstance(x, Tensor)
+            loss = self._learn_online(x, self.task.targets(labels))
+        else:
+            loss = self.loss(x, labels)
         if not torch.isfinite(loss):
             raise NonFiniteLossError(
                 f"The loss became {loss.item()} at step {self.global_step} (epoch {self.current_epoch}, "
@@ -426,8 +432,8 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         """Drop membrane potentials, which hold the last batch's autograd graph."""
         reset(self.net)
 
-    def _evaluate(self, batch: tuple[Tensor, Tensor], metrics: nn.ModuleDict, final: bool) -> None:
-        x, targets = _pair(batch)
+    def _evaluate(self, batch: tuple[Inputs, Tensor], metrics: nn.ModuleDict, final: bool) -> None:
+        x, targets = self._pair(batch)
         for name, answer in self.answers(x, final).items():
             collection = metrics[name]
             assert isinstance(collection, MetricCollection)
@@ -436,24 +442,41 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
                 show = key.endswith(self.task.score)
                 self.log(key, metric, prog_bar=show, on_epoch=True, batch_size=len(targets))
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: tuple[Inputs, Tensor], batch_idx: int) -> None:
         """Log the scores of every prediction on validation data."""
         self._evaluate(batch, self.validation_metrics, final=False)
 
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def test_step(self, batch: tuple[Inputs, Tensor], batch_idx: int) -> None:
         """Log the scores of every prediction on test data."""
         self._evaluate(batch, self.test_metrics, final=True)
 
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
-        """Return the answer of every prediction by name, for ``x`` or ``(x, ...)``.
+        """Return the answer of every prediction by name, for ``x`` or ``(x, ...)``; several arguments are a tuple x.
 
         Raises:
             TypeError: the batch is neither.
         """
-        x = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
-        if not isinstance(x, Tensor):
+        x = _inputs(batch[0] if isinstance(batch, (tuple, list)) and batch else batch)
+        if x is None or not (isinstance(x, Tensor) or self._takes_several):
             raise TypeError(expected("batch", "inputs x, or (x, ...)", _described(batch)))
         return self.answers(x, final=True)
+
+    @property
+    def _takes_several(self) -> bool:
+        """Whether the network may take several arguments: layers that learn by themselves take one."""
+        return self.credit == "through-time"
+
+    def _pair(self, batch: Any) -> tuple[Inputs, Tensor]:
+        """Return the inputs and targets of a batch, or say what a batch is."""
+        if isinstance(batch, (tuple, list)) and len(batch) == 2 and isinstance(batch[1], Tensor):
+            x = _inputs(batch[0])
+            if isinstance(x, Tensor) or (x is not None and self._takes_several):
+                return x, batch[1]
+        what = "a pair (x, targets) of tensors"
+        if self._takes_several:
+            what += ", or ((x, ...), targets) where the network takes several arguments"
+        what += "; make it of what the loader gives in a `collate_fn`"
+        raise TypeError(expected("batch", what, _described(batch)))
 
 
 def _begin(metrics: nn.ModuleDict) -> None:
@@ -463,12 +486,19 @@ def _begin(metrics: nn.ModuleDict) -> None:
             collection.reset()  # type: ignore[operator]  # of torchmetrics
 
 
-def _pair(batch: Any) -> tuple[Tensor, Tensor]:
-    """Return the inputs and targets of a batch, or say what a batch is."""
-    if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not all(isinstance(part, Tensor) for part in batch):
-        what = "a pair (x, targets) of tensors; make it of what the loader gives in a `collate_fn`"
-        raise TypeError(expected("batch", what, _described(batch)))
-    return batch[0], batch[1]
+def _inputs(x: Any) -> Inputs | None:
+    """Return a network's input, or its arguments in a tuple, of which a loader makes a list."""
+    if isinstance(x, list):
+        x = tuple(x)
+    first = x[0] if isinstance(x, tuple) and x else x
+    return x if isinstance(first, Tensor) else None
+
+
+def _moved(x: Inputs, device: torch.device) -> Inputs:
+    """Return inputs on a device."""
+    if isinstance(x, Tensor):
+        return x.to(device)
+    return tuple(value.to(device) if isinstance(value, Tensor) else value for value in x)
 
 
 def _described(batch: Any) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 from snntorch_binary._errors import expected
 from snntorch_binary.data import class_symbols, signed_symbols, unsigned_symbols
 from snntorch_binary.inference import logits
+from snntorch_binary.inference.arguments import Inputs, arguments_of, check_single
 from snntorch_binary.inference.readout import NUM_SAMPLES
 from snntorch_binary.kernels.noise import mix
 from snntorch_binary.learning.vowel import VOWEL as VOWELRule
@@ -160,18 +161,20 @@ class VOWEL(SpikingModule):
         bayesian = [group for group in optimizer.param_groups if group.get("bayesian")]
         return {**found, **of_posterior(self.net, bayesian)}
 
-    def symbols(self, x: Tensor) -> Tensor:
+    def symbols(self, x: Inputs) -> Tensor:
         """Return a batch of spikes [T, B, ...] as input symbols [T, B, N_in, C]."""
+        check_single(x)
+        (spikes,) = arguments_of(x)
         if self.rule.net.num_symbols == 2:
-            return signed_symbols(x)
-        return unsigned_symbols(x, self.polarities)
+            return signed_symbols(spikes)
+        return unsigned_symbols(spikes, self.polarities)
 
-    def forward(self, x: Tensor, sample: int = 0) -> Tensor:
+    def forward(self, x: Inputs, sample: int = 0) -> Tensor:
         """Return scores [B, C] of one free run with the weights in force; ``sample`` says which."""
         return logits(self.net(self.symbols(x), mix(sample)), self.readout, self.readout_scale)
 
     @torch.no_grad()
-    def scores(self, x: Tensor, final: bool) -> dict[str, Tensor]:
+    def scores(self, x: Inputs, final: bool) -> dict[str, Tensor]:
         """Return the scores of one run, [1, B, C], and of several, [K, B, C]."""
         generator = torch.Generator().manual_seed(0)
         members = []

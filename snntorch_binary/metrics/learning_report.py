@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary._text import table
+from snntorch_binary.inference.arguments import Inputs, arguments_of, check_input
 from snntorch_binary.inference.evaluated import evaluated
 from snntorch_binary.inference.find_form import form_of
 from snntorch_binary.inference.kept_state import state_put_back
@@ -112,18 +113,22 @@ class LearningReport:
 
 
 def learning_report(
-    net: nn.Module, x: Tensor | None = None, since: LearningReport | None = None, step: bool | None = None
+    net: nn.Module,
+    x: Inputs | None = None,
+    since: LearningReport | None = None,
+    step: bool | None = None,
 ) -> LearningReport:
     """Report how a network with binary layers learns; it is left as it was.
 
     Args:
         net: the network.
-        x: a batch of its inputs; for it neurons are counted, in evaluation mode. ``None`` leaves them out.
+        x: a batch of its inputs, or a tuple of the network's arguments; for it neurons are counted, in evaluation mode.
+            ``None`` leaves them out.
         since: an earlier report, since which flips are counted.
         step: whether the network takes one time step a call; found out by default, see :func:`snntorch_binary.predict`.
 
     Raises:
-        TypeError: ``since`` is no report.
+        TypeError: ``since`` is no report, or ``x`` is nothing that :func:`snntorch_binary.predict` takes.
         ValueError: there are no binary layers, or the earlier report is of other ones.
 
     Example:
@@ -191,7 +196,8 @@ def _entropy(natural: Tensor | None) -> float | None:
     return float(entropy.mean()) / math.log(2)
 
 
-def _neurons(net: nn.Module, x: Tensor, step: bool | None) -> tuple[NeuronReport, ...]:
+def _neurons(net: nn.Module, x: Inputs, step: bool | None) -> tuple[NeuronReport, ...]:
+    check_input(x)
     form = form_of(net, x, step, None if step is None else 0)  # found out by other runs, which are not counted
     counted: dict[str, list[Any]] = {}
     handles = []
@@ -200,7 +206,8 @@ def _neurons(net: nn.Module, x: Tensor, step: bool | None) -> tuple[NeuronReport
             takes_one_step(child) is not None for child in module.modules() if child is not module
         ):
             handles.append(module.register_forward_hook(_counting(counted.setdefault(name or "network", []))))
-    devices = [x.device.index] if x.device.type == "cuda" else []
+    device = arguments_of(x)[0].device
+    devices = [device.index] if device.type == "cuda" else []
     try:
         with evaluated(net), state_put_back(net), torch.no_grad(), torch.random.fork_rng(devices):
             run_as(form, net, x)

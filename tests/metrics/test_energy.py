@@ -412,3 +412,26 @@ def test_energy_by_spike_rates_refuses_what_it_cannot_tell():
         spike_rate_energy(counted, 0)
     silent = energy(nn.Sequential(nn.Linear(3, 4)), torch.zeros(5, 2, 3))
     assert spike_rate_energy(silent, 5).ratio == float("inf")
+
+
+def test_a_network_of_two_inputs_counts_each_layer_that_it_calls():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.neuron = nn.Linear(8, 16), nn.Linear(4, 16), snn.Leaky(0.9)
+
+        def forward(self, x, context):
+            membrane, found = self.neuron.reset_mem(), []
+            for x_t in x:
+                spikes, membrane = self.neuron(self.a(x_t) + self.b(context), membrane)
+                found.append(spikes)
+            return torch.stack(found)
+
+    x = (torch.zeros(7, 5, 8), torch.ones(5, 4))
+    x[0][0, :, :2] = 1
+    counted = {row.name: row for row in energy(Net(), x).rows}
+    assert counted["a"].synaptic_operations == 2 * 16
+    assert counted["b"].synaptic_operations == 7 * 4 * 16
+    for wrong in ((), ("x", x[0]), "x"):
+        with pytest.raises(TypeError, match="Expected argument `x` to be a tensor or SpikeBits, or a tuple"):
+            energy(Net(), wrong)

@@ -137,3 +137,18 @@ def test_bad_input():
         learning_report(net, since=learning_report(other))
     with pytest.raises(TypeError, match="Expected argument `since` to be a report"):
         learning_report(net, since=3)
+
+
+def test_neurons_of_a_network_of_two_inputs_are_counted():
+    class Gated(Loop):
+        def forward(self, x, gate):
+            return super().forward(x * gate)
+
+    net, x = Gated(snn.Leaky(beta=0.0, reset_mechanism="none")), torch.ones(5, 2, 4)
+    with torch.no_grad():
+        net.fc.latent.fill_(0.5)
+        net.fc.bias.zero_()
+    assert learning_report(net, (x, torch.ones(4))).neurons[0].silent == 0
+    assert learning_report(net, (x, torch.zeros(4))).neurons[0].silent == 1
+    with pytest.raises(TypeError, match="Expected argument `x` to be a floating-point tensor, or a tuple"):
+        learning_report(net, [x])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from snntorch_binary._errors import expected
+from snntorch_binary.inference.arguments import Inputs, arguments_of
 from snntorch_binary.inference.ensemble import Ensemble
 from snntorch_binary.inference.find_form import form_of
 from snntorch_binary.inference.run import run, state_put_back
@@ -20,7 +21,13 @@ from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.packed import PackedEnsemble, SpikeBits
 
 
-def energy(net: nn.Module, x: Tensor | SpikeBits, *, step: bool | None = None, batch_size: int | None = None) -> Energy:
+def energy(
+    net: nn.Module,
+    x: Inputs | SpikeBits,
+    *,
+    step: bool | None = None,
+    batch_size: int | None = None,
+) -> Energy:
     """Count the operations, spikes and bytes of one inference, and estimate its energy in a 45 nm process.
 
     The network runs once, in evaluation mode, and is left as it was. Counted are Linear and Conv layers (torch's,
@@ -44,7 +51,7 @@ def energy(net: nn.Module, x: Tensor | SpikeBits, *, step: bool | None = None, b
 
     Args:
         net: a network of snnTorch's or our neurons, an :class:`snntorch_binary.Ensemble`, or a packed one of either.
-        x: a batch of its input, such as spikes [T, B, ...].
+        x: a batch of its input, such as spikes [T, B, ...], or a tuple of its arguments, of which that is the first.
         step: whether the network takes one time step at a time; implied by ``init_hidden=True``.
         batch_size: number of examples in ``x``; by default dimension 1 of the output [T, B, ...].
 
@@ -52,7 +59,7 @@ def energy(net: nn.Module, x: Tensor | SpikeBits, *, step: bool | None = None, b
         Numbers for one example and all of its time steps, layer by layer and in total; print it.
 
     Raises:
-        TypeError: ``x`` is neither a tensor nor :class:`snntorch_binary.packed.SpikeBits`.
+        TypeError: ``x``, or the first of a tuple, is neither a tensor nor :class:`snntorch_binary.packed.SpikeBits`.
         ValueError: ``batch_size`` has to be given, is not positive, or no layer was called.
 
     Example:
@@ -65,20 +72,22 @@ def energy(net: nn.Module, x: Tensor | SpikeBits, *, step: bool | None = None, b
         >>> counted.rows[0].dense_macs, counted.rows[0].synaptic_operations, counted.weight_bytes
         (160000.0, 8000.0, 880)
     """
-    if not isinstance(x, (Tensor, SpikeBits)):
-        raise TypeError(expected("x", "a tensor or SpikeBits", type(x).__name__))
+    first = arguments_of(x)[0] if arguments_of(x) else None
+    if not isinstance(first, (Tensor, SpikeBits)):
+        what = "a tensor or SpikeBits, or a tuple of arguments that begins with one"
+        raise TypeError(expected("x", what, type(x if x is first else first).__name__))
     step = _step(net, x, step)
     meter = Meter(net)
     with _evaluated(net), state_put_back(net), meter.attached(), torch.no_grad():
         output = run(net, x, step)
     if not any(tally.weights for tally in meter.tallies.values()):
         raise ValueError(expected("net", "a network that calls Linear or Conv layers", type(net).__name__))
-    size = _batch_size(x, output, batch_size)
+    size = _batch_size(first, output, batch_size)
     rows = tuple(tally.row(size) for tally in meter.tallies.values())
     return Energy(rows, size, (*unseen(net), *meter.unknown))
 
 
-def _step(net: nn.Module, x: Tensor | SpikeBits, step: bool | None) -> bool:
+def _step(net: nn.Module, x: Inputs | SpikeBits, step: bool | None) -> bool:
     """Say whether a network takes one time step a call; runs that tell it are made before anything is counted."""
     if isinstance(net, PackedEnsemble):
         form_of(net.net[0], x, net.step, net.time_dim)
