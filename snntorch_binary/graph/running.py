@@ -72,7 +72,7 @@ def norm_over_time(norm: nn.Module, x: Tensor, steps: int | None = None) -> Tens
     """
     uses_batch = norm.training or norm.running_mean is None
     if uses_batch:
-        return torch.stack([normalized(norm, x_t) for x_t in (x.unbind(0) if steps is None else [x] * steps)])
+        return normalized(norm, x if steps is None else at_every_step(x, steps))
     return as_steps(norm(as_batch(x)), x) if steps is None else at_every_step(norm(x), steps)
 
 

@@ -18,6 +18,7 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 
 from snntorch_binary.kernels.engine import compiled, flat
 from snntorch_binary.kernels.events import MAX_DENSITY, Events
+from snntorch_binary.kernels.memory import empty
 from snntorch_binary.kernels.product import is_plain, kept_as
 
 _LEAST_WORK = 1 << 20  # below, a list of spikes gains nothing
@@ -110,7 +111,7 @@ class Images:
         table = flat((weight.permute(1, 2, 3, 0)[:, :, order] if by_spike else weight.permute(2, 3, 1, 0)).contiguous())
 
         def of(begin: int, end: int) -> Tensor:
-            out, start = torch.empty(end - begin, *self.outputs), self.events.start[begin : end + 1].numpy()
+            out, start = empty(end - begin, *self.outputs), self.events.start[begin : end + 1].numpy()
             if by_spike:
                 lines = (rows, columns, table, self.kernel, self.stride[0])
                 kernels.scatter(index, start, self.size, *lines, self.outputs, flat(out))
@@ -141,7 +142,7 @@ class Images:
         sample = grad[:: max(1, len(grad) // 8)]
         if int(torch.count_nonzero(sample)) > MAX_SHARE_OF_GRADIENTS * sample.numel():
             return _plain_to_input(self, grad.movedim(-1, 1), weight)
-        found = torch.empty(len(grad), *self.size)
+        found = empty(len(grad), *self.size)
         table = flat(weight.permute(0, 2, 3, 1).contiguous())
         geometry = (self.kernel, self.stride, self.padding, self.size)
         kernels.spread(flat(grad), len(grad), self.outputs, table, *geometry, flat(found))

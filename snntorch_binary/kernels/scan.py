@@ -17,6 +17,7 @@ from torch import Tensor
 
 from snntorch_binary.kernels.channels_last import channels_last, lie_channels_last
 from snntorch_binary.kernels.engine import array, compiled, flat
+from snntorch_binary.kernels.memory import empty_like
 from snntorch_binary.kernels.surrogates import Surrogate, kernel_form
 
 __all__ = ["exponential_filter", "leaky_scan", "refractory_trace", "srm_scan"]
@@ -76,7 +77,7 @@ def refractory_trace(x: Tensor, gamma: float, threshold: float, surrogate: Surro
     x = x.contiguous()
     kernels = compiled("scan", x)
     if kernels is not None:
-        traces = torch.empty_like(x)
+        traces = empty_like(x)
         kernels.refractory_trace(_by_time(x), gamma, threshold, surrogate.fires_at_threshold, _by_time(traces))
         return traces
     r = spikes = torch.zeros_like(x[0])
@@ -119,7 +120,7 @@ class _ExponentialFilter(torch.autograd.Function):
     def forward(x: Tensor, decay: Tensor, initial: Tensor) -> tuple[Tensor, Tensor]:
         kernels = compiled("scan", x, initial) if decay.dtype == x.dtype else None
         if kernels is not None:
-            filtered = torch.empty_like(x)
+            filtered = empty_like(x)
             kernels.filter_forward(_by_time(x), _of_each(decay, initial), flat(initial), _by_time(filtered))
             return filtered, (filtered[-1] if len(filtered) else initial).clone()
         y = initial
@@ -141,7 +142,7 @@ class _ExponentialFilter(torch.autograd.Function):
         grad = torch.zeros_like(y) if grad is None else grad
         kernels = None if torch.is_grad_enabled() else compiled("scan", y, initial)
         if kernels is not None and decay.dtype == y.dtype:
-            dx, to_initial = torch.empty_like(y), _carried(grad_last, initial)
+            dx, to_initial = empty_like(y), _carried(grad_last, initial)
             by_decay = _zeros_like_if(ctx.needs_input_grad[1], initial)
             arrays = (_of_each(decay, initial), flat(initial), _by_time(y), _by_time(dx), flat(to_initial))
             kernels.filter_backward(_by_time(grad.contiguous()), *arrays, flat(by_decay))
@@ -168,7 +169,7 @@ class _Leaky(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         kernels = _kernels(x, mem, beta, threshold)
         if kernels is not None:
-            spikes, potentials = torch.empty_like(x), torch.empty_like(x)
+            spikes, potentials = empty_like(x), empty_like(x)
             kernels.leaky_forward(
                 _by_time(x),
                 flat(mem),
@@ -211,7 +212,7 @@ class _Leaky(torch.autograd.Function):
         form = kernel_form(ctx.surrogate)
         kernels = None if form is None or torch.is_grad_enabled() else _kernels(mem, initial, beta, threshold)
         if kernels is not None:
-            dx, to_initial = torch.empty_like(mem), _carried(grad_last, initial)
+            dx, to_initial = empty_like(mem), _carried(grad_last, initial)
             learn = ctx.needs_input_grad[2:4]
             sums = [_zeros_like_if(wanted, initial) for wanted in learn]
             kernels.leaky_backward(
@@ -273,7 +274,7 @@ class _SRM(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         kernels = compiled("scan", x)
         if kernels is not None:
-            spikes, potentials = torch.empty_like(x), torch.empty_like(x)
+            spikes, potentials = empty_like(x), empty_like(x)
             outputs = (_by_time(spikes), _by_time(potentials))
             kernels.srm_forward(_by_time(x), decays, threshold, surrogate.fires_at_threshold, *outputs)
             return spikes, potentials
@@ -302,7 +303,7 @@ class _SRM(torch.autograd.Function):
         kernels = None if form is None or torch.is_grad_enabled() else compiled("scan", ctx.saved_tensors[0])
         if kernels is not None:
             (mem,) = ctx.saved_tensors
-            dx = torch.empty_like(mem)
+            dx = empty_like(mem)
             grads = (_by_time(None if grad is None else grad.contiguous()) for grad in (grad_spikes, grad_mem))
             kernels.srm_backward(_by_time(mem), ctx.decays, ctx.threshold, form, ctx.detach, *grads, _by_time(dx))
             return dx, None, None, None, None

@@ -7,9 +7,14 @@ import torch
 from torch import nn
 
 from snntorch_binary.kernels import use_engine
-from snntorch_binary.kernels.norm import normalized
+from snntorch_binary.kernels.norm import normalized as normalized_over_time
 
 pytest.importorskip("numba")
+
+
+def normalized(norm, x):
+    """One step of a sequence of one."""
+    return normalized_over_time(norm, x[None])[0]
 
 
 def maps(batch=64, channels=8, size=16):
@@ -46,6 +51,26 @@ def test_gradients_and_running_statistics_are_those_of_contiguous_maps(options, 
             found.append([y, *gradients, *net.buffers()])
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("order", ["channels-last", "contiguous", "repeated"])
+def test_every_step_has_statistics_of_its_own(order):
+    x = torch.stack([(t + 1) * maps(6, 5, 4).contiguous() + t for t in range(3)])
+    if order == "channels-last":
+        x = x.movedim(2, -1).contiguous().movedim(-1, 2)
+    if order == "repeated":
+        x = x[:1].expand(3, -1, -1, -1, -1)
+    norm = nn.BatchNorm2d(5)
+    nn.init.uniform_(norm.weight)
+    twin, found = copy.deepcopy(norm), []
+    weights = torch.randn(x.shape)
+    for net, of in ((norm, normalized_over_time), (twin, lambda net, x: torch.stack([net(x_t) for x_t in x]))):
+        given = (x if net is norm else x.contiguous()).detach().requires_grad_()
+        y = of(net, given)
+        found.append([y, *torch.autograd.grad((y * weights).sum(), [given, *net.parameters()]), *net.buffers()])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    assert int(norm.num_batches_tracked) == 3
 
 
 def test_second_derivatives_and_who_looks_on():
