@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, overload
 
@@ -81,6 +82,8 @@ def fuse(net: nn.Module | Iterable[nn.Module], sample: Any = None, *, step: bool
       feed back into earlier ones, go step by step, and the rest is fused all the same.
     * A batch norm takes its statistics from each step by itself in training, as it did; in evaluation it is one call.
     * Every call starts at rest.
+    * What ``forward`` keeps on the network, such as ``self.rate = ...``, is not kept; a warning says so. Numbers that
+      it reads there are what they were; parameters, buffers and what neurons are set to are followed.
 
     Without a sample, ``net`` is layers in their order, as in an ``nn.Sequential`` of neurons with ``init_hidden=True``;
     the result is a sequence of layers over time, which ``pack`` and the export take too. A batch norm then takes its
@@ -129,7 +132,15 @@ def fuse(net: nn.Module | Iterable[nn.Module], sample: Any = None, *, step: bool
         (torch.Size([25, 8, 10]), True)
     """
     if sample is not None:
-        return as_graph(net, sample, step)
+        found = as_graph(net, sample, step)
+        if found._not_kept:
+            names = ", ".join(found._not_kept)
+            warnings.warn(
+                f"{type(net).__name__} keeps what it computes on itself ({names}); what is fused does not: return it, "
+                "or go through the network as it is where it is read.",
+                stacklevel=2,
+            )
+        return found
     if isinstance(net, nn.Module) and not is_chain(net):
         what = "an nn.Sequential, an nn.ModuleList, or layers in their order, where there is no sample"
         raise TypeError(expected("net", what, f"a {type(net).__name__}, whose forward says more than its layers"))
@@ -211,7 +222,7 @@ def _proved(
     except LaterStepError:  # of a few steps it cannot be told what a loop does later
         built = build(net, args, built.step, whole, learns, at_length=True)
         proof = prove(built)
-    built.graph.held_sizes = held_sizes(built)
+    built.graph.held_sizes, built.graph._not_kept = held_sizes(built), built.first.kept
     built.graph.proof, built.graph.stepped = proof, built.step or longest(built.first) > 1
     return built.graph
 

@@ -11,12 +11,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from snntorch_binary.convert.copies import copy_model
-from snntorch_binary.graph.constants import Constants, formulas_of
+from snntorch_binary.graph.constants import Constants, Setting, formulas_of
 from snntorch_binary.graph.errors import NotAGraphError, Place
 from snntorch_binary.graph.events import Recording
 from snntorch_binary.graph.fold import Fold
 from snntorch_binary.graph.network import GraphNetwork, same_device
 from snntorch_binary.graph.runs import loops, recorded, recordings_of
+from snntorch_binary.graph.samples import sizes_of
 from snntorch_binary.graph.tree import leaves
 from snntorch_binary.graph.whole import is_whole
 from snntorch_binary.graph.writer import Writer
@@ -50,19 +51,27 @@ class Built:
     whole: Callable[[nn.Module], bool]
     learns: bool
 
-    def again(self, twin: nn.Module, args: tuple[Any, ...], training: bool) -> tuple[Recording, GraphNetwork]:
-        """Record a copy of the network once more, and return what it did and the graph that it gives.
+    def recorded(self, twin: nn.Module, args: Any, training: bool) -> Recording:
+        """Record a copy of the network once more."""
+        return recorded(twin, args, self.step, training, whole=self.whole, learns=self.learns)
+
+    def of(self, recording: Recording, args: Any, training: bool) -> GraphNetwork:
+        """Return the graph that another recording gives.
 
         Raises:
             NotAGraphError: it is another graph.
         """
-        recording = recorded(twin, args, self.step, training, whole=self.whole)
-        with _deep_calls():
-            writer = Writer(Fold(recording), Constants(formulas=self.formulas), self.learns)
-        found = GraphNetwork(twin, writer.graph, writer.parts, writer.tensors, (args, {}))
+        constants = Constants(formulas=self.formulas)
+        try:
+            with _deep_calls():
+                writer = Writer(Fold(recording), constants, self.learns)
+        except IndexError as error:  # it has more numbers in it
+            raise NotAGraphError(_CHANGES) from error
+        constants.check(Setting(sizes_of(args), training))
+        found = GraphNetwork(recording.network, writer.graph, writer.parts, writer.tensors, (args, {}))
         if found.code() != self.graph.code():
             raise NotAGraphError(_CHANGES)
-        return recording, found
+        return found
 
 
 _CHANGES = "what it does depends on the size of its input, or on training mode"
@@ -93,7 +102,7 @@ def build(
     twin = copy_model(network)
     if callable(step):
         step = not loops(twin, args) and step()
-    recordings, settings = recordings_of(twin, args, step, whole, at_length)
+    recordings, settings = recordings_of(twin, args, step, whole, at_length, learns)
     with _deep_calls():
         folds = [Fold(recording) for recording in recordings]
         writers = [Writer(fold, Constants(), learns) for fold in folds]

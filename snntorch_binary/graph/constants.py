@@ -58,6 +58,20 @@ class Constants:
         formula = self.formulas[len(self.seen) - 1]
         return formula.write(self) if isinstance(formula, Formula) else formula
 
+    def check(self, setting: Setting) -> None:
+        """Refuse numbers that are others than the formulas say in a setting.
+
+        Raises:
+            NotAGraphError: one is.
+        """
+        for number, formula, place in zip(self.seen, self.formulas or self.seen, self.places, strict=True):
+            if isinstance(formula, Formula) and formula.what == "device":
+                continue
+            wanted = formula.of(setting) if isinstance(formula, Formula) else formula
+            if number is not wanted and number != wanted and number == number:
+                shown = f"{str(wanted)[:20]}, {str(number)[:20]}"
+                raise NotAGraphError(f"a number is another one in some calls ({shown})", place)
+
     def made(self, key: Any, *how: Any) -> fx.Node:
         """Return a node of the graph that computes something from the sizes of the input."""
         assert self._graph is not None

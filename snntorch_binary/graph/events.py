@@ -119,6 +119,8 @@ class Recording:
         events: what happened, in order.
         constants: tensors from elsewhere.
         steps: whether the network was called once for each time step; then ``output`` and ``answer`` are lists.
+        values: the tensors, by where they came from.
+        kept: names of what it has kept on itself, or on modules of the user's in it, of what it computed.
     """
 
     network: nn.Module
@@ -129,3 +131,4 @@ class Recording:
     answer: Any = None
     steps: bool = False
     values: dict[Result, Tensor] = field(default_factory=dict)
+    kept: tuple[str, ...] = ()

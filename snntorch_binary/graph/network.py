@@ -18,7 +18,7 @@ from snntorch_binary.graph.samples import are_spikes
 from snntorch_binary.graph.time_first import with_time_first_layers
 from snntorch_binary.graph.tree import form, leaves
 
-_OF_SAMPLE = ("report", "proof", "stepped", "spikes", "name", "held_sizes", "_form", "_fixed", "_tensors")
+_OF_SAMPLE = ("report", "proof", "stepped", "spikes", "name", "held_sizes", "_not_kept", "_form", "_fixed", "_tensors")
 _OWN = (*_OF_SAMPLE, "graph", "_added", "_run")
 
 
@@ -67,6 +67,7 @@ class GraphNetwork(nn.Module):
         self._added = (tuple(parts), tuple(tensors))
         self.graph, self.name = graph, type(network).__name__
         self.report, self.proof, self.stepped = {}, "", True
+        self._not_kept: tuple[str, ...] = ()  # names of what the network keeps on itself
         self.spikes = are_spikes(args)
         self.held_sizes = [{} for _ in self.spikes]
         self._form = form(args)

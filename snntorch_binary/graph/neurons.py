@@ -72,6 +72,8 @@ def _scan_of_ours(neuron: Neuron, x: Tensor, initial: tuple[Tensor | None, ...])
 
 
 def _scan(neuron: Any, x: Tensor, initial: tuple[Tensor | None, ...]) -> tuple[Any, tuple[Tensor, ...]]:
+    if x.dtype in (torch.float16, torch.bfloat16) and torch.is_autocast_enabled(x.device.type):
+        x = x.float()  # as step by step, where states at rest are float32
     rest = torch.zeros_like(x[0])
     *synapse, mem = (rest if state is None or state.shape != rest.shape else state for state in initial)
     surrogate = surrogate_of(neuron.spike_grad)

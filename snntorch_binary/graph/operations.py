@@ -16,6 +16,7 @@ READS = {"__bool__", "item", "__int__", "__float__", "__index__", "__complex__",
 READS |= {"is_nonzero", "equal", "allclose", "__contains__"}
 
 # They say how a tensor is handled and give it back.
+DETACHES = {"detach", "detach_"}
 SILENT = {"requires_grad_", "retain_grad", "register_hook", "backward", "share_memory_", "pin_memory"}
 
 _SAME = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -17,7 +17,7 @@ from snntorch_binary.graph.build import Built
 from snntorch_binary.graph.errors import LaterStepError, NotAGraphError
 from snntorch_binary.graph.events import Recording
 from snntorch_binary.graph.network import GraphNetwork
-from snntorch_binary.graph.runs import calling, put_to_rest, recorded
+from snntorch_binary.graph.runs import calling, put_to_rest
 from snntorch_binary.graph.samples import fresh, resized, sizes_of, with_size
 from snntorch_binary.graph.tree import filled, leaves, mapped
 from snntorch_binary.graph.writer import DRAWN
@@ -30,7 +30,8 @@ def prove(built: Built) -> str:
     They get the sample's entries in another order, and spikes where these are real numbers or real numbers where they
     are spikes, at other sizes than those recorded, in evaluation and in training mode. Random numbers that the network
     drew are given to the graph. Then, in evaluation mode, they get inputs as long as the sample, and longer ones: a
-    graph is made of a few time steps, and a loop may do something else at a later one. Where sums over all steps are
+    graph is made of a few time steps, and a loop may do something else at a later one. What the network does there has
+    to give the same graph: silent neurons answer the same whatever it does. Where sums over all steps are
     rounded otherwise, and neurons fire or not by that, the two are compared once more with weights and inputs whose
     sums need no rounding.
 
@@ -43,15 +44,19 @@ def prove(built: Built) -> str:
     inputs = list(_inputs(built))
     longer = list(_longer(built))
     differences = [_compared(built, built.twin, args, training) for args, training in inputs]
-    differences += filter(None, (_at_length(built, built.twin, args) for args in longer))
+    differences += filter(None, (compare(built, built.twin, args) for compare, args in longer))
+    if built.learns:
+        for compare, args in longer:
+            if compare is _at_length:
+                _check_training(built, args)
     checked = f"compared on {len(inputs)} fresh inputs"
     if not all(difference.close for difference in differences):
         exact = _without_rounding(built.twin)
         for args, training in inputs:
             if not _compared(built, exact, [_coarse(each) for each in args], training).close:
                 raise NotAGraphError("its graph over time gives other answers than the network does")
-        for args in longer:
-            found = _at_length(built, exact, _coarse(args))
+        for compare, args in longer:
+            found = compare(built, exact, _coarse(args))
             if found is not None and not found.close:
                 raise LaterStepError(_OTHERWISE)
         flips, count = (sum(getattr(each, what) for each in differences) for what in ("flips", "count"))
@@ -68,6 +73,7 @@ _OTHERWISE = (
     "what it does at a later time step is not what it does in the first ones; where it waits for a burn-in, or reads "
     "the last steps only, a sample with as many time steps as it is shown shows that"
 )
+_MOST_HELD = 2**28  # bytes of tensors in a recording of many steps
 _LENGTH = 32  # what a loop does at later steps than that, and than those of the sample, is not seen
 
 
@@ -102,14 +108,22 @@ def _inputs(built: Built) -> Iterator[tuple[list[Any], bool]]:
         yield [fresh(args, not real, generator) for args in both] if training else both, training
 
 
-def _longer(built: Built) -> Iterator[Any]:
-    """Yield inputs that are as long as the sample, and longer ones, along each dimension that may have other sizes."""
+def _longer(built: Built) -> Iterator[tuple[Callable[..., Difference | None], Any]]:
+    """Yield inputs that are as long as the sample, and longer ones, along each dimension that may have other sizes.
+
+    With each comes how to compare: what a network does at every step, and by its answers alone where that takes too
+    much memory.
+    """
     generator = torch.Generator().manual_seed(2)
     own, base = sizes_of(built.args), built.sizes[0]
+    held = sum(value.numel() * value.element_size() for value in built.first.values.values())
     for dim, size in enumerate(base):
         if len({sizes[dim] for sizes in built.sizes}) > 1:
+            most = max(_LENGTH, _MOST_HELD * size // max(held, 1))
             for length in dict.fromkeys((own[dim], max(own[dim], size, _LENGTH))):
-                yield resized(built.args, (*base[:dim], length, *base[dim + 1 :]), generator)
+                for at in dict.fromkeys((min(length, most), length)):
+                    args = resized(built.args, (*base[:dim], at, *base[dim + 1 :]), generator)
+                    yield (_at_length if at <= most else _by_answers), args
 
 
 _MOST_EQUAL = 4
@@ -172,7 +186,7 @@ def _dims_of_size(size: int, x: Tensor) -> list[int]:
 
 
 def _recorded(built: Built, args: Any) -> Recording:
-    return recorded(built.twin, args, built.step, False, whole=built.whole)
+    return built.recorded(built.twin, args, False)
 
 
 def _follows(built: Built, inputs: Iterator[Any], count: int) -> bool | None:
@@ -201,7 +215,50 @@ def _follows(built: Built, inputs: Iterator[Any], count: int) -> bool | None:
 
 
 def _at_length(built: Built, twin: nn.Module, args: Any) -> Difference | None:
-    """Compare the graph with the network, in evaluation mode; ``None`` of what the network does not take."""
+    """Compare the graph with the network and the graph that it gives, in evaluation mode.
+
+    Returns:
+        How they differ; ``None`` of what the network does not take.
+    """
+    torch.manual_seed(0)
+    try:
+        recording = built.recorded(twin, args, False)
+    except NotAGraphError as error:
+        raise LaterStepError(_OTHERWISE) from error
+    except Exception:  # such as of a network that has something for each step
+        return None
+    try:
+        graph = built.of(recording, args, False)
+    except NotAGraphError as error:
+        raise LaterStepError(_OTHERWISE) from error
+    torch.manual_seed(0)
+    with torch.no_grad():
+        try:
+            after = _Replayed(graph, graph.graph).run(*(leaf for leaf in leaves(args) if isinstance(leaf, Tensor)))
+        except Exception as error:  # of the graph, where the network has none
+            raise LaterStepError(_OTHERWISE) from error
+    return _of_answers(_answer(recording), after)
+
+
+def _check_training(built: Built, args: Any) -> None:
+    """Refuse a network that does something else at a later step while it trains."""
+    torch.manual_seed(0)
+    try:
+        recording = built.recorded(built.twin, args, True)
+    except NotAGraphError as error:
+        raise LaterStepError(_OTHERWISE) from error
+    except Exception:  # such as of a network that has something for each step
+        return
+    try:
+        built.of(recording, args, True)
+    except NotAGraphError as error:
+        raise LaterStepError(_OTHERWISE) from error
+
+
+def _by_answers(built: Built, twin: nn.Module, args: Any) -> Difference | None:
+    """Compare what the graph and the network answer, and nothing of how."""
+    if any(event.random for event in built.first.events):
+        return None
     put_to_rest(twin.eval())
     with torch.no_grad():
         try:
@@ -209,15 +266,15 @@ def _at_length(built: Built, twin: nn.Module, args: Any) -> Difference | None:
         except Exception:  # such as of a network that has something for each step
             return None
         try:
-            if any(event.random for event in built.first.events):  # the graph has to be given what it drew
-                return _compared(built, twin, [args], False)
-            given = [leaf for leaf in leaves(args) if isinstance(leaf, Tensor)]
-            after = built.graph.of(twin).graph_answer(*given)
+            after = built.graph.of(twin).graph_answer(*(leaf for leaf in leaves(args) if isinstance(leaf, Tensor)))
         except Exception as error:  # of the graph, where the network has none
             raise LaterStepError(_OTHERWISE) from error
-    one, other = leaves(_stacked(before) if built.step else before), leaves(after)
+    return _of_answers(_stacked(before) if built.step else before, after)
+
+
+def _of_answers(before: Any, after: Any) -> Difference:
     try:
-        found = [_difference(*pair) for pair in zip(one, other, strict=True)]
+        found = [_difference(*pair) for pair in zip(leaves(before), leaves(after), strict=True)]
     except ValueError:  # there are more of them, or they have other shapes
         raise LaterStepError(_OTHERWISE) from None
     return _together(found)
@@ -233,13 +290,14 @@ def _compared(built: Built, twin: nn.Module, inputs: list[Any], training: bool) 
     torch.manual_seed(0)
     earlier = _statistics(twin) if training and built.learns else {}
     try:
-        recording, graph = built.again(twin, args, training)
+        recording = built.recorded(twin, args, training)
     except NotAGraphError:
         raise
     except Exception:  # such as of a network that has a layer for each step
         if not others:
             raise
         return _compared(built, twin, others, training)
+    graph = built.of(recording, args, training)
     given = [leaf for leaf in leaves(args) if isinstance(leaf, Tensor)]
     torch.manual_seed(0)
     of_network = _statistics(twin) if earlier else {}

@@ -9,7 +9,8 @@ from __future__ import annotations
 import inspect
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -25,16 +26,20 @@ from torch.overrides import TorchFunctionMode
 from snntorch_binary.graph.errors import NotAGraphError, Place
 from snntorch_binary.graph.events import STATE, Constant, Event, Given, Kept, Operation, Recording, Result
 from snntorch_binary.graph.function_of import bound
-from snntorch_binary.graph.operations import READS, SILENT, in_order, of_method, operation_of, without_writing
+from snntorch_binary.graph.operations import DETACHES, READS, SILENT, in_order, of_method, operation_of, without_writing
 from snntorch_binary.graph.tree import leaves, mapped, named_leaves
-from snntorch_binary.graph.whole import LIBRARIES, is_whole
+from snntorch_binary.graph.whole import LIBRARIES, is_of_library, is_whole
 from snntorch_binary.nn.neurons.known import takes_one_step
 
 _OF_EVERY_MODULE = frozenset(nn.Module().__dict__)
 
 
 def record(
-    network: nn.Module, args: Any, run: Callable[[Any], Any], whole: Callable[[nn.Module], bool] = is_whole
+    network: nn.Module,
+    args: Any,
+    run: Callable[[Any], Any],
+    whole: Callable[[nn.Module], bool] = is_whole,
+    learns: bool = True,
 ) -> Recording:
     """Run a network once and return what it did.
 
@@ -43,15 +48,17 @@ def record(
         args: a tree with its inputs.
         run: what calls the network with such a tree.
         whole: says which modules are one thing in the graph.
+        learns: whether it matters where gradients end.
 
     Raises:
         NotAGraphError: it does what cannot be followed, such as to decide by the numbers in a tensor.
     """
-    recorder = _Recorder(network, args, whole)
+    recorder, before = _Recorder(network, args, whole, learns), _attributes(network)
     with _hooks(recorder), _autograd(recorder), recorder:
         answer = run(args)
     if recorder.refused is not None:  # also where the network caught it
         raise recorder.refused
+    recorder.recording.kept = recorder.kept_since(before)
     recorder.recording.answer = answer
     recorder.recording.output = mapped(answer, recorder.reference)
     return recorder.recording
@@ -77,9 +84,9 @@ class _Call:
 
 
 class _Recorder(TorchFunctionMode):
-    def __init__(self, network: nn.Module, args: Any, whole: Callable[[nn.Module], bool]) -> None:
+    def __init__(self, network: nn.Module, args: Any, whole: Callable[[nn.Module], bool], learns: bool) -> None:
         super().__init__()
-        self.whole = whole
+        self.whole, self.learns = whole, learns
         self.recording = Recording(network, leaves(args))
         self.names = {id(module): name for name, module in network.named_modules()}
         self.sources: dict[int, Any] = {}
@@ -88,6 +95,7 @@ class _Recorder(TorchFunctionMode):
         self.calls: list[_Call] = []  # those of modules that are under way
         self.inside = 0  # how many of what is one thing in the graph are under way
         self.left: dict[nn.Module, tuple[int, dict[str, Any]]] = {}
+        self.times: Counter[nn.Module] = Counter()  # how often each was called
         self.refused: NotAGraphError | None = None
         self.grad = torch.is_grad_enabled()
         self.top = sys._getframe(2)
@@ -136,6 +144,9 @@ class _Recorder(TorchFunctionMode):
             del kwargs["out"]
         if name == "__setitem__":
             out = args[0]
+        if name in DETACHES and not self.learns:  # the same numbers
+            self._remember(out, self.reference(args[0]))
+            return out
         if name in SILENT or not any(isinstance(leaf, Tensor) for leaf in leaves(out)):
             return out
         written = [tensor for tensor, version in zip(tensors, versions, strict=True) if tensor._version != version]
@@ -214,6 +225,7 @@ class _Recorder(TorchFunctionMode):
         """Take note that a module is called."""
         if threading.get_ident() != self.thread:
             return
+        self.times[module] += 1
         call = _Call(module, bool(self.names.get(id(module))) and not self.inside and self.whole(module))
         self.calls.append(call)
         if call.whole:
@@ -245,7 +257,7 @@ class _Recorder(TorchFunctionMode):
         if not after:
             return
         last, left = self.left.get(module, (-1, {}))
-        if left and all(before.get(key) is value for key, value in left.items()):
+        if left and all(self._is_same(before.get(key), value) for key, value in left.items()):
             event.before = last
         else:
             event.rest = not any(tensor.any() for key in after for tensor in _tensors(before.get(key)))
@@ -256,6 +268,21 @@ class _Recorder(TorchFunctionMode):
             for path, leaf in named_leaves(value):
                 if isinstance(leaf, Tensor) and id(leaf) not in given:
                     self._note(event, (STATE, key, *path), leaf)
+
+    def kept_since(self, before: Mapping[tuple[nn.Module, str], Any]) -> tuple[str, ...]:
+        """Return the names under which modules of the user's, called once for all steps, keep what they computed."""
+        found = []
+        for (module, key), values in _attributes(self.recording.network).items():
+            changed = self.times[module] == 1 and list(map(id, values)) != list(map(id, before.get((module, key), ())))
+            if changed and any(isinstance(self.sources.get(id(value)), Result) for value in values):
+                name = self.names.get(id(module), "")
+                found.append(f"{name}.{key}" if name else key)
+        return tuple(found)
+
+    def _is_same(self, one: Any, other: Any) -> bool:
+        """Say whether a state is what it was, or the same but for its gradient where that does not matter."""
+        sources = self.sources.get(id(one)), self.sources.get(id(other))
+        return one is other or (not self.learns and sources[0] is not None and sources[0] == sources[1])
 
     # ---- where in the user's program -------------------------------------------------------------------------
 
@@ -277,6 +304,12 @@ class _Recorder(TorchFunctionMode):
 
 def _tensors(value: Any) -> list[Tensor]:
     return [leaf for leaf in leaves(value) if isinstance(leaf, Tensor)]
+
+
+def _attributes(network: nn.Module) -> dict[tuple[nn.Module, str], list[Any]]:
+    """Return what modules of the user's keep beside their parameters, also in lists."""
+    users = (module for module in network.modules() if not is_of_library(module))
+    return {(module, key): leaves(value) for module in users for key, value in _kept(module).items()}
 
 
 def _kept(module: nn.Module) -> dict[str, Any]:

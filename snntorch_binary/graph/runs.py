@@ -35,6 +35,7 @@ def recordings_of(
     step: bool,
     whole: Callable[[nn.Module], bool] = is_whole,
     at_length: bool = False,
+    learns: bool = True,
 ) -> tuple[list[Recording], list[Setting]]:
     """Record a network on inputs of several sizes, the smallest that still show what repeats.
 
@@ -44,6 +45,7 @@ def recordings_of(
         step: whether it takes one time step a call.
         whole: says which modules are one thing in the graph.
         at_length: whether to record as many time steps as the sample has, in place of a few.
+        learns: whether it matters where gradients end.
 
     Returns:
         What it did, first in evaluation mode and with gradients; and how each was made.
@@ -51,7 +53,7 @@ def recordings_of(
     Raises:
         NotAGraphError: it does what cannot be followed.
     """
-    runs = _Runs(twin, args, step, whole)
+    runs = _Runs(twin, args, step, whole, learns)
     found, sizes = runs.smallest()
     base = _base(sizes, longest(found), runs.own if at_length else (4, 4))
     first = None if base == sizes else runs.tried(base, grad=True)
@@ -80,18 +82,24 @@ class _Runs:
     """Runs of a network on inputs like a sample."""
 
     def __init__(
-        self, twin: nn.Module, args: tuple[Any, ...], step: bool, whole: Callable[[nn.Module], bool] = is_whole
+        self,
+        twin: nn.Module,
+        args: tuple[Any, ...],
+        step: bool,
+        whole: Callable[[nn.Module], bool] = is_whole,
+        learns: bool = True,
     ) -> None:
-        self.twin, self.args, self.step, self.own, self.whole = twin, args, step, sizes_of(args), whole
+        self.twin, self.args, self.step, self.own = twin, args, step, sizes_of(args)
+        self.whole, self.learns = whole, learns
         self.generator = torch.Generator().manual_seed(0)
 
     def tried(self, sizes: tuple[int, ...], training: bool = False, grad: bool = False) -> Recording | None:
         """Record the network with an input of some sizes; ``None`` where it takes none of these."""
         if sizes == self.own:
-            return recorded(self.twin, self.args, self.step, training, grad, self.whole)
+            return recorded(self.twin, self.args, self.step, training, grad, self.whole, self.learns)
         try:
             inputs = resized(self.args, sizes, self.generator)
-            return recorded(self.twin, inputs, self.step, training, grad, self.whole)
+            return recorded(self.twin, inputs, self.step, training, grad, self.whole, self.learns)
         except NotAGraphError:
             raise
         except Exception:  # whatever a network makes of an input that is not its
@@ -113,6 +121,7 @@ def recorded(
     training: bool,
     grad: bool = False,
     whole: Callable[[nn.Module], bool] = is_whole,
+    learns: bool = True,
 ) -> Recording:
     """Record a network once, from rest."""
     put_to_rest(twin.train(training))
@@ -122,7 +131,7 @@ def recorded(
         for parameter in learned:
             parameter.requires_grad_(False)
         with torch.enable_grad():
-            recording = record(twin, args, calling(twin, step), whole)
+            recording = record(twin, args, calling(twin, step), whole, learns)
     finally:
         for parameter in learned:
             parameter.requires_grad_(True)

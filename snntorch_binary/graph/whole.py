@@ -21,15 +21,15 @@ def is_whole(module: nn.Module) -> bool:
     A module of the user's own, and a container, is what its parts do; so is what another library puts around a binary
     layer, as Norse's ``Lift``.
     """
-    if not _is_of_library(module) or type(module).forward in (nn.Sequential.forward, nn.Module.forward):
+    if not is_of_library(module) or type(module).forward in (nn.Sequential.forward, nn.Module.forward):
         return False
     inner = [part for part in module.modules() if part is not module]
     if takes_one_step(module) is None and _origin(module) in _OTHERS and any(isinstance(i, BinaryLayer) for i in inner):
         return False
-    return all(_is_of_library(part) and takes_one_step(part) is None for part in inner)
+    return all(is_of_library(part) and takes_one_step(part) is None for part in inner)
 
 
-def _is_of_library(module: nn.Module) -> bool:
+def is_of_library(module: nn.Module) -> bool:
     """Say whether a library wrote what a module does when it is called."""
     if isinstance(module, BinaryLayer):
         return True

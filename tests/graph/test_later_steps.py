@@ -70,6 +70,58 @@ class StopsLater(Loop):
         return torch.stack([spk for t, spk, _ in self.steps(x) if t < FROM])
 
 
+class DetachesLater(Loop):
+    def after(self, t, mem):
+        return mem.detach() if t % FROM == FROM - 1 else mem
+
+
+class DetachesLaterInTraining(DetachesLater):
+    def after(self, t, mem):
+        return super().after(t, mem) if self.training else mem
+
+
+class DetachesWhatNeuronsKeep(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc, self.lif = nn.Linear(12, 6), snn.Leaky(beta=0.9, threshold=0.2, init_hidden=True)
+
+    def forward(self, x):
+        self.lif.reset_mem()
+        found = []
+        for t, x_t in enumerate(x):
+            found.append(self.lif(self.fc(x_t)))
+            if t % FROM == FROM - 1:
+                self.lif.mem = self.lif.mem.detach()
+        return torch.stack(found)
+
+
+class SilentAndResetLater(Loop):
+    """Answers nothing whatever it does, as many a network before it has learned."""
+
+    def current(self, t, current):
+        return current - 100
+
+    def after(self, t, mem):
+        return self.lif.init_leaky() if t % FROM == FROM - 1 else mem
+
+
+class SilentAndLouderLater(SilentAndResetLater):
+    def current(self, t, current):
+        return current * (2 if t >= FROM else 1) - 100
+
+    def after(self, t, mem):
+        return mem
+
+
+class SilentAndLouderWhereLong(SilentAndLouderLater):
+    def steps(self, x):
+        self.factor = 2 if len(x) > FROM else 1
+        return super().steps(x)
+
+    def current(self, t, current):
+        return current * self.factor - 100
+
+
 def network(kind, **options):
     torch.manual_seed(0)
     net = kind(**options)
@@ -111,6 +163,31 @@ def test_what_a_sample_does_not_show_is_refused(kind, steps, make):
     with pytest.raises(ValueError, match="does not fold over time") as raised:
         make(network(kind), shown(steps))
     assert steps > 3 or "a sample with as many time steps" in str(raised.value)
+
+
+@pytest.mark.parametrize("make", [sb.fuse, sb.pack])
+@pytest.mark.parametrize("steps", [6, STEPS])
+@pytest.mark.parametrize(
+    "kind",
+    [DetachesLater, DetachesWhatNeuronsKeep, SilentAndResetLater, SilentAndLouderLater],
+)
+def test_what_answers_do_not_show_is_refused(kind, steps, make):
+    if make is sb.pack and kind in (DetachesLater, DetachesWhatNeuronsKeep):
+        net = network(kind)  # which learns nothing: the numbers are the same
+        assert torch.equal(make(net, shown(steps))(shown(3 * STEPS)), net(shown(3 * STEPS)))
+        return
+    with pytest.raises(ValueError, match="does not fold over time"):
+        make(network(kind), shown(steps))
+
+
+def test_a_number_that_depends_on_the_length_is_refused_of_silent_neurons():
+    with pytest.raises(ValueError, match="does not fold over time"):
+        sb.fuse(network(SilentAndLouderWhereLong), shown(6))
+
+
+def test_what_is_done_in_training_alone_is_refused():
+    with pytest.raises(ValueError, match="does not fold over time"):
+        sb.fuse(network(DetachesLaterInTraining), shown(6))
 
 
 def test_training_goes_on_after_a_burn_in():

@@ -207,3 +207,27 @@ def test_running_statistics_of_one_norm_at_two_places():
         sb.fuse(net, x)
     net(x)
     torch.testing.assert_close(sb.pack(net.eval(), x)(x), net(x))
+
+
+class KeepsOnItself(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc, self.lif, self.log = nn.Linear(6, 4), snn.Leaky(beta=0.9), []
+
+    def forward(self, x):
+        mem, found = self.lif.init_leaky(), []
+        for x_t in x:
+            spikes, mem = self.lif(self.fc(x_t), mem)
+            found.append(spikes)
+        self.last, self.rate, self.steps = mem.detach(), torch.stack(found).mean(), len(x)
+        self.log.append(self.rate)
+        return torch.stack(found)
+
+
+def test_what_a_network_keeps_on_itself_is_said():
+    x = torch.rand(6, 3, 6)
+    with pytest.warns(
+        UserWarning, match=r"keeps what it computes on itself \(log, last, rate\); what is fused does not"
+    ):
+        fused = sb.fuse(KeepsOnItself(), x)
+    assert fused(x).shape == (6, 3, 4)

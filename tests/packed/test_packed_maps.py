@@ -14,7 +14,7 @@ from snntorch import utils
 from torch import nn
 
 import snntorch_binary as sb
-from snntorch_binary.kernels import memory, use_engine
+from snntorch_binary.kernels import use_engine
 from snntorch_binary.metrics import energy
 from snntorch_binary.packed import PackedLayer, SpikeBits, chains, firing, layout
 from snntorch_binary.packed.geometry import Geometry
@@ -312,19 +312,3 @@ def test_spikes_come_back_channel_by_channel(channels):
     found = SpikeBits.of(x, 2).unpack()
     assert torch.equal(found, x)
     assert found.is_contiguous()
-
-
-def test_large_results_are_memory_like_any_other(monkeypatch):
-    monkeypatch.setattr(memory, "_LARGE", 1000)
-    made = []
-    monkeypatch.setattr(memory.mmap, "mmap", lambda *given, _of=memory.mmap.mmap: made.append(given) or _of(*given))
-    found = memory.empty(10, 30, 7)
-    assert [size for _, size, *_ in made] == [8400] if hasattr(memory.mmap, "MADV_HUGEPAGE") else not made
-    found.copy_(torch.arange(2100.0).view(10, 30, 7))
-    kept = found[3]
-    del found
-    assert torch.equal(kept.flatten(), torch.arange(630.0, 840.0))
-    assert memory.empty(0, 3).shape == (0, 3)
-    layer = sb.nn.BinaryConv2d(3, 8, 3).eval()
-    x = spikes(2, 3, 9, 9)
-    assert torch.equal(sb.pack(layer)(x), layer(x))
