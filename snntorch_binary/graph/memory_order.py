@@ -11,14 +11,14 @@ from torch.nn import functional as F
 
 from snntorch_binary.graph import running
 from snntorch_binary.graph.neurons import scan_over_time
-from snntorch_binary.graph.pooling import convolved, convolved_and_pooled
+from snntorch_binary.graph.pooling import averaged, convolved, convolved_and_pooled
 from snntorch_binary.nn.binary import BinaryConv1d, BinaryConv2d
 from snntorch_binary.nn.subclasses import leaves_forward
 
 _LAYERS = (nn.MaxPool2d, nn.AvgPool2d, nn.Conv2d, nn.BatchNorm2d, nn.Dropout, nn.Identity, nn.ReLU)
 _FUNCTIONS = (
     *(running.as_batch, running.as_steps, running.norm_over_time, scan_over_time),
-    *(convolved, convolved_and_pooled),
+    *(averaged, convolved, convolved_and_pooled),
     *(F.max_pool2d, torch.max_pool2d, F.avg_pool2d, operator.add),
 )
 
@@ -43,12 +43,22 @@ def with_free_order(graph: fx.Graph, network: nn.Module) -> None:
                 node.op, node.target, node.args = "call_function", convolved, (module, *node.args)
             elif node in free and node.target is scan_over_time:
                 node.kwargs = {**node.kwargs, "any_order": True}
+    for node in free:
+        if node.target is scan_over_time and _reaches_convolution(node, free):
+            node.kwargs = {**node.kwargs, "to_convolution": True}
     for node in list(graph.nodes):
         if node not in free or node.op == "output":
             with graph.inserting_before(node):
                 for source in node.all_input_nodes:
                     if source in free:
                         node.replace_input_with(source, graph.call_function(contiguous, (source,)))
+
+
+def _reaches_convolution(node: fx.Node, free: set[fx.Node]) -> bool:
+    """Say whether a binary convolution takes what a node gives, or what is made of it in the same order."""
+    found = [user for user in node.users if user in free]
+    answers = (convolved, convolved_and_pooled)
+    return any(user.target in answers or _reaches_convolution(user, free) for user in found)
 
 
 def contiguous(x: Any) -> Any:

@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from snntorch_binary._errors import expected
 from snntorch_binary.graph.chunks import with_chunks
 from snntorch_binary.graph.memory_order import with_free_order
-from snntorch_binary.graph.pooling import with_pooled_convolutions
+from snntorch_binary.graph.pooling import with_averages, with_pooled_convolutions
 from snntorch_binary.graph.program import program_of
 from snntorch_binary.graph.recurrence import with_recurrent_scans
 from snntorch_binary.graph.samples import are_spikes
@@ -160,6 +160,7 @@ def _for_running(graph: fx.Graph, network: nn.Module) -> fx.Graph:
     copied = fx.Graph()
     copied.output(copied.graph_copy(graph, {}))
     with_pooled_convolutions(copied, network)
+    with_averages(copied, network)
     with_free_order(copied, network)
     with_recurrent_scans(copied, network)
     with_time_first_layers(copied, network)

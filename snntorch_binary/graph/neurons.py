@@ -23,7 +23,12 @@ _RESETS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 
 
 def scan_over_time(
-    neuron: Any, x: Tensor, initial: tuple[Tensor | None, ...], steps: int | None = None, any_order: bool = False
+    neuron: Any,
+    x: Tensor,
+    initial: tuple[Tensor | None, ...],
+    steps: int | None = None,
+    any_order: bool = False,
+    to_convolution: bool = False,
 ) -> Any:
     """Return spikes and states [T, B, ...] of neurons that take one time step a call.
 
@@ -33,21 +38,34 @@ def scan_over_time(
         initial: the states to start from, ``None`` or another shape than [B, ...] for those at rest.
         steps: number of steps.
         any_order: whether maps that lie channels-last in memory may stay so.
+        to_convolution: whether spikes go to a binary convolution, which takes them channels-last.
     """
-    return scan_and_last(neuron, x, initial, steps, any_order)[0]
+    return scan_and_last(neuron, x, initial, steps, any_order, to_convolution)[0]
 
 
 def scan_and_last(
-    neuron: Any, x: Tensor, initial: tuple[Tensor | None, ...], steps: int | None = None, any_order: bool = False
+    neuron: Any,
+    x: Tensor,
+    initial: tuple[Tensor | None, ...],
+    steps: int | None = None,
+    any_order: bool = False,
+    to_convolution: bool = False,
 ) -> tuple[Any, tuple[Tensor, ...]]:
     """Return the same, and the states to go on from, [B, ...]; none where :func:`goes_on_from_a_state` says no."""
+    if steps is None and len(x) > 1 and x.stride(0) == 0:  # as a norm of what is the same at every step gives it
+        x, steps = x[0], len(x)
+    plain = not isinstance(neuron, Neuron) and snntorch_kind(neuron) is not None
+    if steps is not None and plain and len(initial) == 1 and not neuron._forward_hooks:
+        maps = to_convolution and x.dim() == 4  # ordered once, in place of at every step
+        x = x.contiguous(memory_format=torch.channels_last if maps else torch.contiguous_format)
+        return _scan(neuron, x, initial, steps)
     if steps is not None:
         x = x.unsqueeze(0).expand(steps, *x.shape)
     x = dense(x) if any_order else x.contiguous()
     last: tuple[Tensor, ...] = ()
     if isinstance(neuron, Neuron):
         found, last = _scan_of_ours(neuron, x, initial)
-    elif snntorch_kind(neuron) is not None:
+    elif plain:
         found, last = _scan(neuron, x, initial)
     else:
         ours = _ours_over_time(neuron, True)
@@ -71,10 +89,12 @@ def _scan_of_ours(neuron: Neuron, x: Tensor, initial: tuple[Tensor | None, ...])
     return twin(x, *(given or ())), ()
 
 
-def _scan(neuron: Any, x: Tensor, initial: tuple[Tensor | None, ...]) -> tuple[Any, tuple[Tensor, ...]]:
+def _scan(
+    neuron: Any, x: Tensor, initial: tuple[Tensor | None, ...], steps: int | None = None
+) -> tuple[Any, tuple[Tensor, ...]]:
     if x.dtype in (torch.float16, torch.bfloat16) and torch.is_autocast_enabled(x.device.type):
         x = x.float()  # as step by step, where states at rest are float32
-    rest = torch.zeros_like(x[0])
+    rest = torch.zeros_like(x[0] if steps is None else x)
     *synapse, mem = (rest if state is None or state.shape != rest.shape else state for state in initial)
     surrogate = surrogate_of(neuron.spike_grad)
     assert isinstance(surrogate, Surrogate)
@@ -83,7 +103,7 @@ def _scan(neuron: Any, x: Tensor, initial: tuple[Tensor | None, ...]) -> tuple[A
         currents, synapse[0] = exponential_filter_and_last(x, neuron.alpha.to(x.dtype).clamp(0, 1), synapse[0])
     beta, threshold = neuron.beta.to(x.dtype).clamp(0, 1), neuron.threshold.to(x.dtype)
     reset = _RESETS[neuron.state_function.__name__]
-    spikes, mem, last_mem = leaky_scan_and_last(currents, mem, beta, threshold, reset, surrogate)
+    spikes, mem, last_mem = leaky_scan_and_last(currents, mem, beta, threshold, reset, surrogate, steps)
     factor = neuron.graded_spikes_factor
     unknown = torch.compiler.is_compiling() or isinstance(factor, nn.Parameter) or factor.device.type != "cpu"
     if unknown or bool((factor != 1).any()):

@@ -1,4 +1,4 @@
-"""Max pooling behind a binary convolution in a graph: both in one call, without the maps in between."""
+"""Pooling in a graph: of a binary convolution both in one call, without the maps in between; means by themselves."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from snntorch_binary.graph import running
+from snntorch_binary.kernels.average import averages
 from snntorch_binary.nn.binary import BinaryConv1d, BinaryConv2d
 from snntorch_binary.nn.hooks import is_watched
 from snntorch_binary.nn.subclasses import leaves_forward
@@ -34,6 +35,28 @@ def with_pooled_convolutions(graph: fx.Graph, network: nn.Module) -> None:
             last.replace_all_uses_with(pooled)
             for each in (*nodes[::-1], node):
                 graph.erase_node(each)
+
+
+def with_averages(graph: fx.Graph, network: nn.Module) -> None:
+    """Let average poolings of a graph be done by :func:`averaged`."""
+    for node in list(graph.nodes):
+        if node.op != "call_module" or len(node.args) != 1 or node.kwargs:
+            continue
+        if type(network.get_submodule(node.target)) is nn.AvgPool2d:
+            with graph.inserting_before(node):
+                module = graph.get_attr(str(node.target))
+            node.op, node.target, node.args = "call_function", averaged, (module, *node.args)
+
+
+def averaged(pool: nn.Module, x: Tensor) -> Tensor:
+    """Return what an average pooling makes of [N, C, H, W]; whatever stands there by now is called as it is."""
+    if type(pool) is nn.AvgPool2d and not is_watched(pool) and pool.divisor_override is None:
+        geometry = _geometry(pool.kernel_size, pool.stride, pool.padding, 1, pool.ceil_mode)
+        if geometry is not None and geometry[0] == geometry[1]:
+            found = averages(x, geometry[0])
+            if found is not None:
+                return found
+    return pool(x)
 
 
 def convolved(layer: nn.Module, x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snntorch_binary.kernels.norm import normalized
+from snntorch_binary.kernels.norm import normalized, normalized_and_repeated
 from snntorch_binary.nn.neurons.known import to_rest
 
 
@@ -72,7 +72,7 @@ def norm_over_time(norm: nn.Module, x: Tensor, steps: int | None = None) -> Tens
     """
     uses_batch = norm.training or norm.running_mean is None
     if uses_batch:
-        return normalized(norm, x if steps is None else at_every_step(x, steps))
+        return normalized(norm, x) if steps is None else normalized_and_repeated(norm, x, steps)
     return as_steps(norm(as_batch(x)), x) if steps is None else at_every_step(norm(x), steps)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm as _BatchNormOfTorch
 
 from snntorch_binary.kernels.again import gradients
 from snntorch_binary.kernels.channels_last import lie_channels_last
@@ -30,6 +31,20 @@ def normalized(norm: nn.Module, x: Tensor) -> Tensor:
     return y
 
 
+def normalized_and_repeated(norm: nn.Module, x: Tensor, steps: int) -> Tensor:
+    """Apply such a norm to x [B, ...] that is the same at every step; return it at every step [T, B, ...]."""
+    kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+    plain = type(norm) in kinds and not is_watched(norm) and x.dtype in (torch.float32, torch.float64)
+    if not plain or x.dim() < 2 or x.numel() <= x.shape[1]:
+        return normalized(norm, x.expand(steps, *x.shape))
+    assert isinstance(norm, _BatchNormOfTorch)
+    norm._check_input_dim(x)
+    y, mean, inverse = torch.native_batch_norm(x.contiguous(), norm.weight, norm.bias, None, None, True, 0.0, norm.eps)
+    variance = inverse.detach().double().pow(-2).sub(norm.eps).clamp(min=0).to(x.dtype)
+    _keep(norm, mean.detach().expand(steps, -1), variance.expand(steps, -1), x.numel() // x.shape[1])
+    return y.expand(steps, *y.shape)
+
+
 def _has_kernels(norm: nn.Module, x: Tensor) -> bool:
     if type(norm) is not nn.BatchNorm2d or is_watched(norm) or torch.is_autocast_enabled(x.device.type):
         return False
@@ -40,7 +55,7 @@ def _has_kernels(norm: nn.Module, x: Tensor) -> bool:
 
 
 @torch.no_grad()
-def _keep(norm: nn.BatchNorm2d, means: Tensor, variances: Tensor, count: int) -> None:
+def _keep(norm: _BatchNormOfTorch, means: Tensor, variances: Tensor, count: int) -> None:
     """Let running statistics go on step by step, as torch does."""
     if norm.running_mean is None or norm.running_var is None or not (norm.training and norm.track_running_stats):
         return

@@ -9,6 +9,7 @@ Where compiled kernels can take the tensors, and nobody differentiates twice, th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from snntorch_binary.kernels.channels_last import channels_last, lie_channels_last
 from snntorch_binary.kernels.engine import array, compiled, flat
-from snntorch_binary.kernels.memory import empty_like
+from snntorch_binary.kernels.memory import empty, empty_like
 from snntorch_binary.kernels.surrogates import Surrogate, kernel_form
 
 __all__ = ["exponential_filter", "leaky_scan", "refractory_trace", "srm_scan"]
@@ -51,15 +52,26 @@ def leaky_scan(
 
 
 def leaky_scan_and_last(
-    x: Tensor, mem: Tensor, beta: Tensor, threshold: Tensor, reset_mechanism: str, surrogate: Surrogate
+    x: Tensor,
+    mem: Tensor,
+    beta: Tensor,
+    threshold: Tensor,
+    reset_mechanism: str,
+    surrogate: Surrogate,
+    steps: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The same, and the potential of the last step [B, ...]: to go on from, it has a gradient that is no sequence."""
-    if lie_channels_last(x):
-        mem, beta, threshold = (channels_last(each, x.dim() - 3) for each in (mem, beta, threshold))
-        of_neurons = (mem.contiguous(), beta, threshold, reset_mechanism, surrogate)
-        spikes, potentials, last = _Leaky.apply(x.movedim(2, -1), *of_neurons)
-        return spikes.movedim(-1, 2), potentials.movedim(-1, 2), last.movedim(-1, 1)
-    return _Leaky.apply(x, mem.contiguous(), beta, threshold, reset_mechanism, surrogate)
+    """The same, and the potential of the last step [B, ...]: to go on from, it has a gradient that is no sequence.
+
+    With ``steps``, ``x`` [B, ...] is the same at every one of them.
+    """
+    if steps is not None:
+        x = x.unsqueeze(0)
+    if not lie_channels_last(x):
+        return _Leaky.apply(x, mem.contiguous(), beta, threshold, reset_mechanism, surrogate, steps)
+    mem, beta, threshold = (channels_last(each, x.dim() - 3) for each in (mem, beta, threshold))
+    rest = (mem.contiguous(), beta, threshold, reset_mechanism, surrogate, steps)
+    spikes, potentials, last = _Leaky.apply(x.movedim(2, -1), *rest)
+    return spikes.movedim(-1, 2), potentials.movedim(-1, 2), last.movedim(-1, 1)
 
 
 def srm_scan(
@@ -102,6 +114,16 @@ _NOTHING = torch.empty(0)
 def _of_each(value: Tensor, neurons: Tensor) -> Any:
     """Return a value of each neuron [M], from what broadcasts to ``neurons`` [B, ...]."""
     return flat(value.detach().expand_as(neurons).contiguous())
+
+
+def _takes_repeated(kernels: ModuleType | None) -> bool:
+    """Say whether kernels take an input that is the same at every step as one row."""
+    return getattr(kernels, "TAKES_REPEATED", False)
+
+
+def _empty(size: Sequence[int], like: Tensor) -> Tensor:
+    """Return what is yet to be written, of a size, where another tensor is."""
+    return empty(*size) if like.is_cpu else like.new_empty(size)
 
 
 def _carried(gradient: Tensor | None, like: Tensor) -> Tensor:
@@ -165,11 +187,20 @@ class _Leaky(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        x: Tensor, mem: Tensor, beta: Tensor, threshold: Tensor, reset_mechanism: str, surrogate: Surrogate
+        x: Tensor,
+        mem: Tensor,
+        beta: Tensor,
+        threshold: Tensor,
+        reset_mechanism: str,
+        surrogate: Surrogate,
+        steps: int | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         kernels = _kernels(x, mem, beta, threshold)
+        if steps is not None and not _takes_repeated(kernels):
+            x = x.expand(steps, *x.shape[1:]).contiguous()
         if kernels is not None:
-            spikes, potentials = empty_like(x), empty_like(x)
+            size = x.shape if steps is None else (steps, *x.shape[1:])
+            spikes, potentials = _empty(size, x), _empty(size, x)
             kernels.leaky_forward(
                 _by_time(x),
                 flat(mem),
@@ -200,7 +231,7 @@ class _Leaky(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-        _, initial, beta, threshold, ctx.reset_mechanism, ctx.surrogate = inputs
+        _, initial, beta, threshold, ctx.reset_mechanism, ctx.surrogate, ctx.steps = inputs
         ctx.save_for_backward(initial, beta, threshold, output[1])
         ctx.set_materialize_grads(False)
 
@@ -212,7 +243,9 @@ class _Leaky(torch.autograd.Function):
         form = kernel_form(ctx.surrogate)
         kernels = None if form is None or torch.is_grad_enabled() else _kernels(mem, initial, beta, threshold)
         if kernels is not None:
-            dx, to_initial = empty_like(mem), _carried(grad_last, initial)
+            repeated = ctx.steps is not None and _takes_repeated(kernels)
+            dx = torch.zeros_like(mem[:1]) if repeated else empty_like(mem)
+            to_initial = _carried(grad_last, initial)
             learn = ctx.needs_input_grad[2:4]
             sums = [_zeros_like_if(wanted, initial) for wanted in learn]
             kernels.leaky_backward(
@@ -233,7 +266,8 @@ class _Leaky(torch.autograd.Function):
                 total.sum_to_size(of.shape) if wanted else None
                 for total, of, wanted in zip(sums, (beta, threshold), learn, strict=True)
             )
-            return dx, to_initial, to_beta, to_threshold, None, None
+            dx = dx.sum(0, keepdim=True) if ctx.steps is not None and not repeated else dx
+            return dx, to_initial, to_beta, to_threshold, None, None, None
         subtract, zero = ctx.reset_mechanism == "subtract", ctx.reset_mechanism == "zero"
         _, _, learn_beta, learn_threshold, *_ = ctx.needs_input_grad
         mems = (initial, *mem.unbind(0))
@@ -262,7 +296,8 @@ class _Leaky(torch.autograd.Function):
                 to_beta = to_beta + kept * mems[t]
             d = beta * kept
         dx = torch.stack(ds[::-1])
-        return dx, d, to_beta.sum_to_size(beta.shape), to_threshold.sum_to_size(threshold.shape), None, None
+        dx = dx if ctx.steps is None else dx.sum(0, keepdim=True)
+        return dx, d, to_beta.sum_to_size(beta.shape), to_threshold.sum_to_size(threshold.shape), None, None, None
 
 
 class _SRM(torch.autograd.Function):

@@ -142,3 +142,32 @@ def test_of_no_step_at_all_the_first_state_is_the_last():
     assert torch.equal(last, state)
     assert torch.equal(after, state)
     assert all(each.shape == (0, 2, 3) for each in (*found, filtered))
+
+
+@pytest.mark.parametrize("reset", ["subtract", "zero", "none"])
+@pytest.mark.parametrize("order", ["contiguous", "channels-last"])
+@pytest.mark.parametrize("steps", [1, 6])
+def test_what_is_the_same_at_every_step_comes_once(reset, order, steps):
+    def run(once):
+        x = 2 * torch.rand(3, 4, 5, 2, generator=torch.Generator().manual_seed(0))
+        if order == "channels-last":
+            x = x.contiguous(memory_format=torch.channels_last)
+        x.requires_grad_()
+        beta, threshold = (torch.full((4, 1, 1), value, requires_grad=True) for value in (0.8, 1.1))
+        given = (torch.zeros_like(x), beta, threshold, reset, surrogate.ArcTan())
+        if once:
+            found = scan.leaky_scan_and_last(x, *given, steps)
+        else:
+            repeated = torch.stack([x] * steps)
+            if order == "channels-last":
+                repeated = repeated.movedim(2, -1).contiguous().movedim(-1, 2)
+            found = scan.leaky_scan_and_last(repeated, *given)
+        weights = torch.randn(found[0].shape, generator=torch.Generator().manual_seed(1))
+        loss = (found[0] * weights).sum() + (found[1] * weights).square().sum() + found[2].sum()
+        return [*found, *torch.autograd.grad(loss, [x, beta, threshold])]
+
+    expected = run(False)
+    for found in both(lambda: run(True)):
+        for one, other in zip(found[:3], expected[:3], strict=True):
+            assert torch.equal(one, other)
+        torch.testing.assert_close(found[3:], expected[3:])

@@ -8,6 +8,7 @@ from torch import nn
 
 from snntorch_binary.kernels import use_engine
 from snntorch_binary.kernels.norm import normalized as normalized_over_time
+from snntorch_binary.kernels.norm import normalized_and_repeated
 
 pytest.importorskip("numba")
 
@@ -71,6 +72,24 @@ def test_every_step_has_statistics_of_its_own(order):
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
     assert int(norm.num_batches_tracked) == 3
+
+
+@pytest.mark.parametrize("options", [{}, {"momentum": None}, {"track_running_stats": False}, {"affine": False}])
+@pytest.mark.parametrize(("kind", "shape"), [(nn.BatchNorm1d, (6, 5)), (nn.BatchNorm2d, (6, 5, 4, 4))])
+def test_what_is_the_same_at_every_step_is_normalized_once(kind, shape, options):
+    torch.manual_seed(0)
+    x, norm = 3 * torch.rand(shape) + 1, kind(5, **options)
+    twin, weights, found = copy.deepcopy(norm), torch.randn(3, *shape), []
+    for net, of in ((norm, normalized_and_repeated), (twin, lambda net, x, steps: torch.stack([net(x)] * steps))):
+        given = x.clone().requires_grad_()
+        for _ in range(3 if net is twin else 1):
+            y = of(net, given, 3)
+        assert y.shape == (3, *shape)
+        found.append([y, *torch.autograd.grad((y * weights).sum(), [given, *net.parameters()]), *net.buffers()])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match=r"Expected more than 1 value per channel|expected"):
+        normalized_and_repeated(norm, x[:1, :, :1, :1] if x.dim() == 4 else x[:1], 3)
 
 
 def test_second_derivatives_and_who_looks_on():

@@ -23,6 +23,9 @@ _BLOCK = 1024
 SUBTRACT, ZERO, NONE, SUBTRACT_FIRST = 0, 1, 2, 3
 """Reset mechanisms; the last one subtracts before the decay."""
 
+TAKES_REPEATED = True
+"""An input that is the same at every step comes as one row."""
+
 # No contraction to fused multiply-adds: spikes are the twin's bit for bit.
 _options = {"cache": True, "nogil": True, "error_model": "numpy"}
 
@@ -79,15 +82,15 @@ def filter_backward(grad, decay, initial, y, dx, to_initial, to_decay, begin, en
 @announced
 @njit(**_options)
 def leaky_forward(x, initial, beta, threshold, reset, at_threshold, spikes, mem, begin, end):
-    """A leaky neuron with delayed reset."""
+    """A leaky neuron with delayed reset; one row of x is the same at every step."""
     for start in range(begin, end, _BLOCK):
         b = slice(start, min(start + _BLOCK, end))
         a, theta, u = beta[b], threshold[b], initial[b].copy()
         s = np.empty_like(u)
         for i in range(u.shape[0]):
             s[i] = fire(at_threshold, u[i] - theta[i])
-        for t in range(x.shape[0]):
-            x_t, spikes_t, mem_t = x[t, b], spikes[t, b], mem[t, b]
+        for t in range(mem.shape[0]):
+            x_t, spikes_t, mem_t = x[t if x.shape[0] > 1 else 0, b], spikes[t, b], mem[t, b]
             for i in range(u.shape[0]):
                 v = u[i]
                 if reset == ZERO:
@@ -126,15 +129,17 @@ def leaky_backward(
     """From the gradients of spikes and potentials to those of x, of the initial potential, beta and threshold.
 
     A gradient that there is not, or that nobody asks for, is an empty array. ``carry``, which the one of the initial
-    potential is put into, comes with that of the last potential that does not pass through ``grad_mem``.
+    potential is put into, comes with that of the last potential that does not pass through ``grad_mem``. Where x is the
+    same at every step, ``dx`` is one row of zeros, and gets the sum.
     """
     kind, size, height = surrogate
+    repeated = dx.shape[0] < mem.shape[0]
     for start in range(begin, end, _BLOCK):
         b = slice(start, min(start + _BLOCK, end))
         a, theta, d = beta[b], threshold[b], carry[b]
         by_beta, by_threshold = to_beta[b], to_threshold[b]
         for t in range(mem.shape[0] - 1, -1, -1):
-            mem_t, dx_t = mem[t, b], dx[t, b]
+            mem_t, dx_t = mem[t, b], dx[0 if repeated else t, b]
             before = mem[t - 1, b] if t > 0 else initial[b]
             if grad_mem.shape[0]:
                 grad_t = grad_mem[t, b]
@@ -147,7 +152,11 @@ def leaky_backward(
                 if by_threshold.shape[0]:
                     for i in range(d.shape[0]):
                         by_threshold[i] -= grad_t[i] * derivative(kind, size, height, mem_t[i] - theta[i])
-            dx_t[:] = d
+            if repeated:
+                for i in range(d.shape[0]):
+                    dx_t[i] += d[i]
+            else:
+                dx_t[:] = d
             if by_threshold.shape[0] and reset == SUBTRACT:
                 for i in range(d.shape[0]):
                     by_threshold[i] -= d[i] * fire(at_threshold, before[i] - theta[i])
