@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice, product
 from typing import Any
@@ -364,9 +364,8 @@ def _counted(net: nn.Module, calls: Counter[nn.Module]) -> Iterator[None]:
     def count(module: nn.Module, _: Any) -> None:
         calls[module] += 1
 
-    handles = [module.register_forward_pre_hook(count) for module in net.modules() if module is not net]
-    try:
+    with ExitStack() as hooks:
+        for module in net.modules():
+            if module is not net:
+                hooks.enter_context(module.register_forward_pre_hook(count))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()

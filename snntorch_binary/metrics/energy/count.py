@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,12 +10,12 @@ from torch import Tensor, nn
 from snntorch_binary._errors import expected
 from snntorch_binary.inference.arguments import Inputs, arguments_of
 from snntorch_binary.inference.ensemble import Ensemble
+from snntorch_binary.inference.evaluated import evaluated
 from snntorch_binary.inference.find_form import form_of
 from snntorch_binary.inference.run import run, state_put_back
 from snntorch_binary.metrics.energy.meter import Meter
 from snntorch_binary.metrics.energy.operations import unseen
 from snntorch_binary.metrics.energy.table import Energy
-from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.packed import PackedEnsemble, SpikeBits
 
 
@@ -78,7 +76,7 @@ def energy(
         raise TypeError(expected("x", what, type(x if x is first else first).__name__))
     step = _step(net, x, step)
     meter = Meter(net)
-    with _evaluated(net), state_put_back(net), meter.attached(), torch.no_grad():
+    with evaluated(net), state_put_back(net), meter.attached(), torch.no_grad():
         output = run(net, x, step)
     if not any(tally.weights for tally in meter.tallies.values()):
         raise ValueError(expected("net", "a network that calls Linear or Conv layers", type(net).__name__))
@@ -108,18 +106,3 @@ def _batch_size(x: Tensor | SpikeBits, output: Any, given: int | None) -> int:
     if not isinstance(given, int) or given < 1:
         raise ValueError(expected("batch_size", "a positive integer", given))
     return given
-
-
-@contextmanager
-def _evaluated(net: nn.Module) -> Iterator[None]:
-    """Have a network in evaluation mode, and as it was afterwards."""
-    training = [(module, module.training) for module in net.modules()]
-    net.eval()
-    try:
-        yield
-    finally:
-        for module, was_training in training:
-            module.training = was_training
-        for module, _ in training:
-            if isinstance(module, BinaryLayer):
-                module.refresh()
