@@ -20,7 +20,8 @@ def freeze(model: Model, kind: Kind = "mode", generator: torch.Generator | None 
 
     The copy needs nothing of this package: it can be traced, exported, or handed to another library. The scale is part
     of the weight, so a sum may be rounded differently than in the binary layer, which scales after the product. Plain
-    convolutions do not take [T, B, C, ...]: put :class:`snntorch_binary.nn.TimeFirst` around those that get it.
+    convolutions do not take [T, B, C, ...]: put :class:`snntorch_binary.nn.TimeFirst` around those that get it; what
+    :func:`snntorch_binary.fuse` made with a sample gives them all steps as one batch.
 
     Args:
         model: a model with binary layers; it is left as it was.
