@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from torch import nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.convert.copies import Model, copy_model
 from snntorch_binary.convert.foreign import taken_apart
-from snntorch_binary.convert.plain import become_plain, plain_class_of, plain_weight
+from snntorch_binary.convert.plain import become_fixed, plain_class_of, plain_weight
 from snntorch_binary.weights import binary_layers, require_binary_layers, sampled
 from snntorch_binary.weights.rule import KINDS, Kind
 
@@ -20,7 +17,8 @@ def freeze(model: Model, kind: Kind = "mode", generator: torch.Generator | None 
 
     The copy needs nothing of this package: it can be traced, exported, or handed to another library. The scale is part
     of the weight, so a sum may be rounded differently than in the binary layer, which scales after the product. Plain
-    convolutions do not take [T, B, C, ...]: put :class:`snntorch_binary.nn.TimeFirst` around those that get it.
+    convolutions do not take [T, B, C, ...]: put :class:`snntorch_binary.nn.TimeFirst` around those that get it; what
+    :func:`snntorch_binary.fuse` made with a sample gives them all steps as one batch.
 
     Args:
         model: a model with binary layers; it is left as it was.
@@ -50,7 +48,5 @@ def freeze(model: Model, kind: Kind = "mode", generator: torch.Generator | None 
         weights = {name: plain_weight(layer.weight) for name, layer in binary_layers(frozen).items()}
     with taken_apart(frozen):
         for name, weight in weights.items():
-            layer: Any = frozen.get_submodule(name)
-            become_plain(layer)
-            layer.weight = nn.Parameter(weight, requires_grad=False)
+            become_fixed(frozen.get_submodule(name), weight)
     return frozen

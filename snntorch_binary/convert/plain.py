@@ -40,3 +40,9 @@ def become_plain(layer: Any) -> None:
     layer.__class__ = plain
     layer.register_parameter("weight", latent)
     layer._parameters.update(others)  # behind it, as in torch's layers; no bias where one is pruned
+
+
+def become_fixed(layer: Any, weight: Tensor) -> None:
+    """Make a binary layer torch's own, with a weight that does not learn."""
+    become_plain(layer)
+    layer.weight = nn.Parameter(weight, requires_grad=False)

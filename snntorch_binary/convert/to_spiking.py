@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -64,12 +64,11 @@ def _each_called_once(net: nn.Module) -> Iterator[None]:
             raise ValueError("One SoftLIF is called in several places; neurons with a state need one for each of them.")
         called.add(neurons)
 
-    handles = [module.register_forward_pre_hook(note) for module in net.modules() if isinstance(module, SpikingLIF)]
-    try:
+    with ExitStack() as hooks:
+        for module in net.modules():
+            if isinstance(module, SpikingLIF):
+                hooks.enter_context(module.register_forward_pre_hook(note))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def to_spiking(

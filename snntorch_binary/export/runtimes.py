@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from snntorch_binary._errors import in_one_line, require
 from snntorch_binary._files import replacing
 from snntorch_binary.convert.copies import copy_model
-from snntorch_binary.convert.plain import become_plain, plain_class_of, plain_weight
+from snntorch_binary.convert.foreign import Apart, taken_apart
+from snntorch_binary.convert.plain import become_fixed, plain_class_of, plain_weight
 from snntorch_binary.export.to_nir import weights_of_kind
 from snntorch_binary.fuse import as_graph
 from snntorch_binary.graph.network import GraphNetwork
@@ -185,10 +186,17 @@ def plain_graph(net: nn.Module, sample: Any, weights: Literal["mode", "mean"] | 
     inputs = _tensors(sample)
     with sampled(graph, kind, generator) if layers else nullcontext(), torch.no_grad():
         answer = _seeded(graph.graph_answer, inputs)
-        plain = {name: PlainLayer(layer) for name, layer in layers.items()}
+        of_cells = {
+            layer for cell in graph.modules() if isinstance(cell, Apart) for layer in binary_layers(cell).values()
+        }
+        weights_of_cells = {layer: plain_weight(layer.weight) for layer in of_cells}
+        plain = {name: PlainLayer(layer) for name, layer in layers.items() if layer not in of_cells}
     for name, module in plain.items():
         parent, _, last = name.rpartition(".")
         graph.get_submodule(parent).add_module(last, module)
+    with taken_apart(graph):
+        for layer, weight in weights_of_cells.items():
+            become_fixed(layer, weight)
     with torch.no_grad():
         _compare(answer, _seeded(graph.graph_answer, inputs))
     return graph
@@ -210,8 +218,8 @@ class PlainLayer(nn.Module):
         self.spatial = len(layer.kernel_size) if hasattr(layer, "kernel_size") else 0
         by_channel = (-1, *(1,) * self.spatial)
         bias = layer.bias
-        become_plain(layer)
-        layer.weight, layer.bias = nn.Parameter(weight, requires_grad=False), None
+        become_fixed(layer, weight)
+        layer.bias = None
         self.layer = layer
         self.register_buffer("scale", torch.as_tensor(scale, dtype=weight.dtype).detach().clone().reshape(by_channel))
         self.register_buffer("bias", None if bias is None else bias.detach().clone().reshape(by_channel))

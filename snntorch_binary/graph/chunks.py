@@ -20,16 +20,12 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
 
 from snntorch_binary.graph import running
+from snntorch_binary.graph.marks import ELEMENTS, LOCAL
 from snntorch_binary.graph.memory_order import contiguous
 from snntorch_binary.graph.neurons import goes_on_from_a_state, scan_and_last, scan_over_time
 from snntorch_binary.graph.program import program_of
 from snntorch_binary.nn.hooks import is_watched
 from snntorch_binary.nn.neurons.base import Neuron
-
-ELEMENTS = "elements"
-"""Under which a node says that it is a sequence, and how many elements a time step of it had in the recording."""
-LOCAL = "local"
-"""Under which a node says that it gives at a time step what it makes of that one; scans of neurons do so, too."""
 
 _LEAST_STEPS = 8
 _LEAST_BYTES, _LEAST_BYTES_OF_MAPS = 4 << 20, 12 << 20

@@ -10,8 +10,9 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from snntorch_binary.graph import running
+from snntorch_binary.graph.convolution import convolved
 from snntorch_binary.graph.neurons import scan_over_time
-from snntorch_binary.graph.pooling import averaged, convolved, convolved_and_pooled
+from snntorch_binary.graph.pooling import averaged, convolved_and_pooled
 from snntorch_binary.nn.binary import BinaryConv1d, BinaryConv2d
 from snntorch_binary.nn.subclasses import leaves_forward
 

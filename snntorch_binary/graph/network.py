@@ -10,6 +10,7 @@ from torch import Tensor, fx, nn
 
 from snntorch_binary._errors import expected
 from snntorch_binary.graph.chunks import with_chunks
+from snntorch_binary.graph.convolution import with_any_convolutions, with_batches
 from snntorch_binary.graph.memory_order import with_free_order
 from snntorch_binary.graph.pooling import with_averages, with_pooled_convolutions
 from snntorch_binary.graph.program import program_of
@@ -19,7 +20,7 @@ from snntorch_binary.graph.time_first import with_time_first_layers
 from snntorch_binary.graph.tree import form, leaves
 
 _OF_SAMPLE = ("report", "proof", "stepped", "spikes", "name", "held_sizes", "_not_kept", "_form", "_fixed", "_tensors")
-_OWN = (*_OF_SAMPLE, "graph", "_added", "_run")
+_OWN = (*_OF_SAMPLE, "_graph", "_added", "_run")
 
 
 class GraphNetwork(nn.Module):
@@ -29,7 +30,6 @@ class GraphNetwork(nn.Module):
     of one loads into the other. Every call starts at rest.
 
     Attributes:
-        graph: a ``torch.fx.Graph`` of calls over whole sequences [T, ...]; ``print(network.graph)`` shows it.
         report: for each layer, by its name in the network before, what has become of it.
         proof: what the comparison with the network has shown.
         stepped: whether the network goes step by step, its neurons one time step a call.
@@ -65,7 +65,7 @@ class GraphNetwork(nn.Module):
         for name, tensor in tensors.items():
             self.register_buffer(name, tensor, persistent=False)
         self._added = (tuple(parts), tuple(tensors))
-        self.graph, self.name = graph, type(network).__name__
+        self._graph, self.name = graph, type(network).__name__
         self.report, self.proof, self.stepped = {}, "", True
         self._not_kept: tuple[str, ...] = ()  # names of what the network keeps on itself
         self.spikes = are_spikes(args)
@@ -96,6 +96,12 @@ class GraphNetwork(nn.Module):
         for value, sizes in zip(given_tensors, self.held_sizes, strict=True):
             check_sizes(value, sizes)
         return self.graph_answer(*given_tensors)
+
+    @property
+    def graph(self) -> fx.Graph:
+        """A ``torch.fx.Graph`` of calls over whole sequences [T, ...] of the layers that stand there now; print it."""
+        with_batches(self._graph, self)
+        return self._graph
 
     def takes(self, x: Tensor) -> bool:
         """Say whether an input has the sizes that it must have."""
@@ -162,6 +168,7 @@ def _for_running(graph: fx.Graph, network: nn.Module) -> fx.Graph:
     with_pooled_convolutions(copied, network)
     with_averages(copied, network)
     with_free_order(copied, network)
+    with_any_convolutions(copied, network)
     with_recurrent_scans(copied, network)
     with_time_first_layers(copied, network)
     found = with_chunks(copied, network)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from snntorch_binary._errors import expected
 from snntorch_binary.kernels.channels_last import dense
 from snntorch_binary.kernels.scan import exponential_filter_and_last, leaky_scan_and_last
 from snntorch_binary.kernels.surrogates import Surrogate
@@ -39,6 +40,9 @@ def scan_over_time(
         steps: number of steps.
         any_order: whether maps that lie channels-last in memory may stay so.
         to_convolution: whether spikes go to a binary convolution, which takes them channels-last.
+
+    Raises:
+        ValueError: the neurons have changed since, so that :func:`why_no_scan` says something by now.
     """
     return scan_and_last(neuron, x, initial, steps, any_order, to_convolution)[0]
 
@@ -56,6 +60,7 @@ def scan_and_last(
         x, steps = x[0], len(x)
     plain = not isinstance(neuron, Neuron) and snntorch_kind(neuron) is not None
     if steps is not None and plain and len(initial) == 1 and not neuron._forward_hooks:
+        _check_unchanged(neuron, why_no_scan(neuron))
         maps = to_convolution and x.dim() == 4  # ordered once, in place of at every step
         x = x.contiguous(memory_format=torch.channels_last if maps else torch.contiguous_format)
         return _scan(neuron, x, initial, steps)
@@ -66,15 +71,27 @@ def scan_and_last(
     if isinstance(neuron, Neuron):
         found, last = _scan_of_ours(neuron, x, initial)
     elif plain:
+        _check_unchanged(neuron, why_no_scan(neuron))
         found, last = _scan(neuron, x, initial)
     else:
         ours = _ours_over_time(neuron, True)
-        ours = _ours_over_time(neuron, False) if isinstance(ours, str) else ours
-        assert isinstance(ours, Neuron)
-        found = ours(x)
+        ours = _ours_over_time(neuron, False) if isinstance(ours, str) and not _learns(neuron, x) else ours
+        _check_unchanged(neuron, ours if isinstance(ours, str) else None)
+        found = ours(x)  # type: ignore[operator]  # a reason has been refused
     for key, hook in neuron._forward_hooks.items():  # such as of what counts operations
         hook(neuron, (x,), *([{}] if key in neuron._forward_hooks_with_kwargs else []), found)
     return found, last
+
+
+def _learns(neuron: nn.Module, x: Tensor) -> bool:
+    return torch.is_grad_enabled() and (x.requires_grad or any(each.requires_grad for each in neuron.parameters()))
+
+
+def _check_unchanged(neuron: nn.Module, reason: str | None) -> None:
+    """Refuse neurons that went through a scan when their network was fused and no longer do, for a reason."""
+    if reason is not None:
+        got = f"{type(neuron).__name__} neurons that have changed since ({reason}): fuse it again"
+        raise ValueError(expected("net", "a network whose neurons are as they were when it was fused", got))
 
 
 def _scan_of_ours(neuron: Neuron, x: Tensor, initial: tuple[Tensor | None, ...]) -> tuple[Any, tuple[Tensor, ...]]:

@@ -9,10 +9,10 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from snntorch_binary.graph import running
+from snntorch_binary.graph.convolution import convolved, is_ours
 from snntorch_binary.kernels.average import averages
-from snntorch_binary.nn.binary import BinaryConv1d, BinaryConv2d
+from snntorch_binary.nn.binary import BinaryConv2d
 from snntorch_binary.nn.hooks import is_watched
-from snntorch_binary.nn.subclasses import leaves_forward
 
 
 def with_pooled_convolutions(graph: fx.Graph, network: nn.Module) -> None:
@@ -21,7 +21,7 @@ def with_pooled_convolutions(graph: fx.Graph, network: nn.Module) -> None:
         if node.op != "call_module" or len(node.args) != 1:
             continue
         layer = network.get_submodule(node.target)
-        if not isinstance(layer, BinaryConv2d) or not _is_ours(layer):
+        if not isinstance(layer, BinaryConv2d) or not is_ours(layer):
             continue
         found = _pooling_behind(node, network)
         if found is not None:
@@ -59,14 +59,6 @@ def averaged(pool: nn.Module, x: Tensor) -> Tensor:
     return pool(x)
 
 
-def convolved(layer: nn.Module, x: Tensor) -> Tensor:
-    """Return what a layer makes of its input; a binary convolution in whatever order it is faster.
-
-    Whatever stands there by now, such as what has been frozen, is called as it is.
-    """
-    return layer(x, any_order=True) if _is_ours(layer) else layer(x)
-
-
 def convolved_and_pooled(layer: Any, *rest: Any) -> Tensor:
     """Return the max pooling [T, B, C, ...] of a binary convolution of [T, B, ...].
 
@@ -79,17 +71,13 @@ def convolved_and_pooled(layer: Any, *rest: Any) -> Tensor:
     if pool is not None:
         geometry = _geometry_of(pool) if type(pool) is nn.MaxPool2d else None
     watched = is_watched(layer) or (pool is not None and is_watched(pool))
-    if geometry is not None and not watched and _is_ours(layer):
+    if geometry is not None and not watched and is_ours(layer):
         found: Tensor | None = layer.pooled(x, *geometry)
         if found is not None:
             return found
     maps = convolved(layer, x)
     batch = running.as_batch(maps)
     return running.as_steps(torch.max_pool2d(batch, *geometry) if pool is None else pool(batch), maps)
-
-
-def _is_ours(layer: nn.Module) -> bool:
-    return isinstance(layer, (BinaryConv1d, BinaryConv2d)) and leaves_forward(type(layer))
 
 
 def _pooling_behind(node: fx.Node, network: nn.Module) -> list[fx.Node] | None:

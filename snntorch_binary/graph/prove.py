@@ -16,11 +16,11 @@ from snntorch_binary.convert.copies import copy_model
 from snntorch_binary.graph.build import Built
 from snntorch_binary.graph.errors import LaterStepError, NotAGraphError
 from snntorch_binary.graph.events import Recording
+from snntorch_binary.graph.marks import DRAWN
 from snntorch_binary.graph.network import GraphNetwork
 from snntorch_binary.graph.runs import calling, put_to_rest
 from snntorch_binary.graph.samples import fresh, resized, sizes_of, with_size
 from snntorch_binary.graph.tree import filled, leaves, mapped
-from snntorch_binary.graph.writer import DRAWN
 from snntorch_binary.weights import binary_layers
 
 

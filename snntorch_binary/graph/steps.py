@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torch import fx, nn
 
 from snntorch_binary.graph import running
-from snntorch_binary.graph.chunks import LOCAL
 from snntorch_binary.graph.errors import NotAGraphError
 from snntorch_binary.graph.events import STATE, Constant, Given, Kept, Operation
+from snntorch_binary.graph.marks import LOCAL
 from snntorch_binary.graph.tree import leaves, mapped
 from snntorch_binary.graph.values import Earlier, Node, Of, Value, is_sequence, nodes_of
 

@@ -12,14 +12,12 @@ from typing import Any
 
 from torch import fx, nn
 
-from snntorch_binary.graph.chunks import ELEMENTS, LOCAL, time_first_scan
+from snntorch_binary.graph.chunks import time_first_scan
+from snntorch_binary.graph.marks import ELEMENTS, LOCAL, SHAPE
 from snntorch_binary.graph.over_time import ANY_LEADING_DIMENSIONS, way_of_layer
 from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.nn.neurons.base import Neuron
 from snntorch_binary.nn.time_first import TimeFirst
-
-SHAPE = "shape"
-"""Under which an input or a call that happens once says of which shape the first tensor is that it gives."""
 
 
 def with_time_first_layers(graph: fx.Graph, network: nn.Module) -> None:

@@ -12,23 +12,18 @@ import torch
 from torch import fx, nn
 
 from snntorch_binary.graph import running
-from snntorch_binary.graph.chunks import ELEMENTS, LOCAL
 from snntorch_binary.graph.constants import Constants
 from snntorch_binary.graph.errors import NotAGraphError, Place
 from snntorch_binary.graph.events import STATE, Constant, Given, Kept, Operation, Result
 from snntorch_binary.graph.fold import Fold
 from snntorch_binary.graph.function_of import FunctionOf
+from snntorch_binary.graph.marks import DRAWN, ELEMENTS, LOCAL, RANK, SHAPE
 from snntorch_binary.graph.neurons import scan_over_time, states_of, why_no_scan
 from snntorch_binary.graph.order import groups_of
 from snntorch_binary.graph.over_time import way_of_layer, way_of_operation
 from snntorch_binary.graph.steps import StepWriter
-from snntorch_binary.graph.time_first import SHAPE
 from snntorch_binary.graph.tree import leaves, mapped
 from snntorch_binary.graph.values import At, Backward, Each, Earlier, Joined, Listed, Node, Of, Part, Value, is_sequence
-
-DRAWN = "drawn"
-RANK = "rank"
-"""Under which the call of a layer says how many dimensions the sequence has that it gets."""
 
 
 class Writer:

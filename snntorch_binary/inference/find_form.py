@@ -17,6 +17,7 @@ from snntorch_binary.graph.each_step import EachStep
 from snntorch_binary.graph.sequential import flattened, is_chain
 from snntorch_binary.inference.arguments import arguments_of
 from snntorch_binary.inference.form import Form, unsure_resets
+from snntorch_binary.inference.kept_state import tensors_of
 from snntorch_binary.inference.probe import Probe
 from snntorch_binary.nn.neurons.known import takes_one_step
 
@@ -54,6 +55,25 @@ def form_of(net: nn.Module, x: Any, step: bool | None = None, time_dim: int | No
         found[key] = Probe(net, args).form(step)
     form = found[key]
     return form if time_dim is None else Form(form.step, time_dim, form.resets, form.scored)
+
+
+def examples_in(net: nn.Module, x: Any, output: Any, step: bool) -> int | None:
+    """Return the number of examples in the input of a network; ``None`` where it cannot be told.
+
+    Args:
+        net: the network.
+        x: its input, or a tuple of its arguments.
+        output: what the network returns for it, of single time steps stacked over time.
+        step: whether a call is one time step.
+    """
+    net = getattr(net, "_orig_mod", net)  # of a compiled network
+    args = arguments_of(x)
+    time_first = step or (known_step(net) is not None and not getattr(net, "as_recorded", False))
+    if not time_first and isinstance(args[0], Tensor):
+        return Probe(net, args).examples()
+    first = next(iter(tensors_of(output)), None)
+    size = first.shape[1] if first is not None and first.dim() > 2 else None
+    return size if size in args[0].shape[:2] else None
 
 
 _FOUND: WeakKeyDictionary[nn.Module, dict[Any, Any]] = WeakKeyDictionary()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice, product
 from typing import Any
@@ -38,12 +38,14 @@ class _Run:
     Attributes:
         outputs: the tensors returned.
         calls: how often each module was called.
+        steps: the number of time steps that neurons were given which take them all at once.
         kept: tensors that modules keep afterwards and did not before, by module.
         error: what was raised.
     """
 
     outputs: list[Tensor] = field(default_factory=list)
     calls: Counter[nn.Module] = field(default_factory=Counter)
+    steps: dict[nn.Module, int] = field(default_factory=dict)
     kept: dict[str, list[Tensor]] = field(default_factory=dict)
     error: Exception | None = None
 
@@ -90,7 +92,7 @@ class Probe:
         state = KeptState(self.net)
         try:
             for prepare in (self.rest, again) if again else (self.rest,):
-                with torch.random.fork_rng(devices), _counted(self.net, found.calls):  # every call draws the same
+                with torch.random.fork_rng(devices), _noted(self.net, found):  # every call draws the same
                     prepare()
                     before = KeptState(self.net)
                     found.outputs = tensors_of(self.net(*args))
@@ -130,6 +132,16 @@ class Probe:
             reset_state = to_rest(module)
             if reset_state is not None and takes_one_step(module) is not None:
                 reset_state()
+
+    def examples(self) -> int | None:
+        """Return the number of examples in the input; ``None`` where it cannot be told which dimension that is."""
+        with evaluated(self.net), torch.no_grad():
+            self.whole = self.run(self.args)
+            self._find_resets(self.whole)
+            if self.whole.error is not None:
+                raise self.whole.error
+            found = [dim for dim in _first(self.x)[:2] if self._are_examples(dim)]
+        return self.x.shape[found[0]] if len(found) == 1 else None
 
     # ---- state that nobody knows -----------------------------------------------------------------------------
 
@@ -290,6 +302,28 @@ class Probe:
         one, other = (_output(found, 0) for found in self._with_another_first(dim))
         return one is not None and other is not None and _equal(one[1:], other[1:])
 
+    # ---- which of the input's dimensions is that of examples -------------------------------------------------
+
+    def _are_examples(self, dim: int) -> bool:
+        """Say whether each entry along a dimension of the input has one of its own in the first output."""
+        more, _ = self.more(dim)
+        output = _output(more, 0)
+        if output is None or self.whole.grown(more):
+            return False
+        if any(more.steps.get(neurons, 0) > steps for neurons, steps in self.whole.steps.items()):
+            return False
+        along = _grown_dims(self.whole.outputs[0], output)
+        return len(along) == 1 and self._are_apart(dim, along[0])
+
+    def _are_apart(self, dim: int, along: int) -> bool:
+        """Say whether the first entry along a dimension of the input changes no other along one of the first output."""
+        one, other = (_output(found, 0) for found in self._with_another_first(dim))
+        if one is None or other is None:
+            return False
+        size = one.shape[along] - 1  # of which sums may be rounded in another way, as of other numbers of spikes
+        before, after = (output.double().narrow(along, 1, size) for output in (one, other))
+        return torch.allclose(before, after, rtol=1e-4, atol=1e-5)
+
 
 def _cannot_tell() -> ValueError:
     what = "True (one time step a call) or False (a whole sequence), as a run of the network does not tell which"
@@ -358,15 +392,21 @@ def _keeps_parameters(module: nn.Module) -> bool:
 
 
 @contextmanager
-def _counted(net: nn.Module, calls: Counter[nn.Module]) -> Iterator[None]:
-    """Count the calls of a network's modules."""
+def _noted(net: nn.Module, found: _Run) -> Iterator[None]:
+    """Take note of the calls of a network's modules."""
 
     def count(module: nn.Module, _: Any) -> None:
-        calls[module] += 1
+        found.calls[module] += 1
 
-    handles = [module.register_forward_pre_hook(count) for module in net.modules() if module is not net]
-    try:
+    def look(neurons: nn.Module, args: Any, _: Any) -> None:
+        one_step = takes_one_step(neurons) and neurons in found.calls  # those of a fused network are not called
+        if not one_step and args and isinstance(args[0], Tensor) and args[0].dim() > 0:
+            found.steps[neurons] = len(args[0])
+
+    with ExitStack() as hooks:
+        for module in net.modules():
+            if module is not net:
+                hooks.enter_context(module.register_forward_pre_hook(count))
+            if takes_one_step(module) is not None:
+                hooks.enter_context(module.register_forward_hook(look))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -200,20 +201,17 @@ def _neurons(net: nn.Module, x: Inputs, step: bool | None) -> tuple[NeuronReport
     check_input(x)
     form = form_of(net, x, step, None if step is None else 0)  # found out by other runs, which are not counted
     counted: dict[str, list[Any]] = {}
-    handles = []
-    for name, module in net.named_modules():
-        if takes_one_step(module) is not None and not any(
-            takes_one_step(child) is not None for child in module.modules() if child is not module
-        ):
-            handles.append(module.register_forward_hook(_counting(counted.setdefault(name or "network", []))))
     device = arguments_of(x)[0].device
     devices = [device.index] if device.type == "cuda" else []
-    try:
+    with ExitStack() as hooks:
+        for name, module in net.named_modules():
+            if takes_one_step(module) is not None and not any(
+                takes_one_step(child) is not None for child in module.modules() if child is not module
+            ):
+                count = _counting(counted.setdefault(name or "network", []))
+                hooks.enter_context(module.register_forward_hook(count))
         with evaluated(net), state_put_back(net), torch.no_grad(), torch.random.fork_rng(devices):
             run_as(form, net, x)
-    finally:
-        for handle in handles:
-            handle.remove()
     return tuple(_report(name, calls) for name, calls in counted.items() if calls and None not in calls)
 
 

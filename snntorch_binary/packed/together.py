@@ -12,8 +12,8 @@ import torch
 from torch import fx, nn
 
 from snntorch_binary.graph import running
+from snntorch_binary.graph.marks import RANK
 from snntorch_binary.graph.neurons import scan_over_time, twin_in_inference
-from snntorch_binary.graph.writer import RANK
 from snntorch_binary.nn.neurons.base import Neuron
 from snntorch_binary.nn.subclasses import computes_as
 from snntorch_binary.nn.time_first import TimeFirst

@@ -367,7 +367,7 @@ def test_numbers_are_means_over_the_batch():
 def test_bad_arguments():
     layer = sb.nn.BinaryLinear(8, 6)
     x = spikes(5, 8)
-    with pytest.raises(ValueError, match="`batch_size` to be given where the network does not return"):
+    with pytest.raises(ValueError, match="`batch_size` to be given where neither the network nor a few runs"):
         energy(layer, x)
     assert energy(layer, x, batch_size=5).rows[0].dense_macs == 48
     for size in (0, 2.0):

@@ -152,3 +152,15 @@ def test_neurons_of_a_network_of_two_inputs_are_counted():
     assert learning_report(net, (x, torch.zeros(4))).neurons[0].silent == 1
     with pytest.raises(TypeError, match="Expected argument `x` to be a floating-point tensor, or a tuple"):
         learning_report(net, [x])
+
+
+def test_neurons_that_cannot_be_watched_leave_no_hook_on_the_others():
+    class Unwatched(snn.Leaky):
+        def register_forward_hook(self, *_, **__):
+            raise RuntimeError("not these")
+
+    net = nn.ModuleDict({"loop": Loop(snn.Leaky(beta=0.5)), "other": Unwatched(beta=0.5)})
+    net.forward = net["loop"].forward
+    with pytest.raises(RuntimeError, match="not these"):
+        learning_report(net, torch.ones(5, 2, 4))
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -74,12 +75,9 @@ def _draw_example(net: nn.Module, given: Presentation, x: Tensor, out: Path) -> 
 
 def _outputs(net: nn.Module, kind: type[nn.Module], x: Tensor) -> list[Tensor]:
     found: list[Tensor] = []
-    hooks = [
-        module.register_forward_hook(lambda module, inputs, y: found.append(y))
-        for module in net.modules()
-        if isinstance(module, kind)
-    ]
-    net(x)
-    for hook in hooks:
-        hook.remove()
+    with ExitStack() as hooks:
+        for module in net.modules():
+            if isinstance(module, kind):
+                hooks.enter_context(module.register_forward_hook(lambda module, inputs, y: found.append(y)))
+        net(x)
     return found

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,12 +10,12 @@ from torch import Tensor, nn
 from snntorch_binary._errors import expected
 from snntorch_binary.inference.arguments import Inputs, arguments_of
 from snntorch_binary.inference.ensemble import Ensemble
-from snntorch_binary.inference.find_form import form_of
+from snntorch_binary.inference.evaluated import evaluated
+from snntorch_binary.inference.find_form import examples_in, form_of
 from snntorch_binary.inference.run import run, state_put_back
 from snntorch_binary.metrics.energy.meter import Meter
 from snntorch_binary.metrics.energy.operations import unseen
 from snntorch_binary.metrics.energy.table import Energy
-from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.packed import PackedEnsemble, SpikeBits
 
 
@@ -53,14 +51,14 @@ def energy(
         net: a network of snnTorch's or our neurons, an :class:`snntorch_binary.Ensemble`, or a packed one of either.
         x: a batch of its input, such as spikes [T, B, ...], or a tuple of its arguments, of which that is the first.
         step: whether the network takes one time step at a time; implied by ``init_hidden=True``.
-        batch_size: number of examples in ``x``; by default dimension 1 of the output [T, B, ...].
+        batch_size: number of examples in ``x``; by default what the network's layers or a few runs of it tell.
 
     Returns:
         Numbers for one example and all of its time steps, layer by layer and in total; print it.
 
     Raises:
         TypeError: ``x``, or the first of a tuple, is neither a tensor nor :class:`snntorch_binary.packed.SpikeBits`.
-        ValueError: ``batch_size`` has to be given, is not positive, or no layer was called.
+        ValueError: ``batch_size`` has to be given, as it cannot be told, is not positive, or no layer was called.
 
     Example:
         >>> import torch, snntorch_binary as sb
@@ -78,11 +76,11 @@ def energy(
         raise TypeError(expected("x", what, type(x if x is first else first).__name__))
     step = _step(net, x, step)
     meter = Meter(net)
-    with _evaluated(net), state_put_back(net), meter.attached(), torch.no_grad():
+    with evaluated(net), state_put_back(net), meter.attached(), torch.no_grad():
         output = run(net, x, step)
     if not any(tally.weights for tally in meter.tallies.values()):
         raise ValueError(expected("net", "a network that calls Linear or Conv layers", type(net).__name__))
-    size = _batch_size(first, output, batch_size)
+    size = _batch_size(net, x, output, step, batch_size)
     rows = tuple(tally.row(size) for tally in meter.tallies.values())
     return Energy(rows, size, (*unseen(net), *meter.unknown))
 
@@ -98,28 +96,12 @@ def _step(net: nn.Module, x: Inputs | SpikeBits, step: bool | None) -> bool:
     return form_of(net, x, step).step
 
 
-def _batch_size(x: Tensor | SpikeBits, output: Any, given: int | None) -> int:
+def _batch_size(net: nn.Module, x: Inputs | SpikeBits, output: Any, step: bool, given: int | None) -> int:
     if given is None:
-        first = output[0] if isinstance(output, (tuple, list)) else output
-        given = first.shape[1] if isinstance(first, Tensor) and first.dim() > 2 else -1
-        if given not in x.shape[:2]:
-            what = "given where the network does not return [T, B, ...]"
-            raise ValueError(expected("batch_size", what, "none"))
+        given = len(output[0]) if isinstance(net, (Ensemble, PackedEnsemble)) else examples_in(net, x, output, step)
+        if given is None:
+            what = "given where neither the network nor a few runs of it tell it"
+            raise ValueError(expected("batch_size", what, None))
     if not isinstance(given, int) or given < 1:
         raise ValueError(expected("batch_size", "a positive integer", given))
     return given
-
-
-@contextmanager
-def _evaluated(net: nn.Module) -> Iterator[None]:
-    """Have a network in evaluation mode, and as it was afterwards."""
-    training = [(module, module.training) for module in net.modules()]
-    net.eval()
-    try:
-        yield
-    finally:
-        for module, was_training in training:
-            module.training = was_training
-        for module, _ in training:
-            if isinstance(module, BinaryLayer):
-                module.refresh()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,17 +114,13 @@ class Meter:
     @contextmanager
     def attached(self) -> Iterator[None]:
         """Count as long as the context lasts."""
-        handles = []
-        for module in self._names:
-            if is_layer(module):
-                handles.append(module.register_forward_hook(self._layer, with_kwargs=True))
-            elif is_neuron(module) and module not in self._inside:
-                handles.append(module.register_forward_hook(self._neuron, with_kwargs=True))
-        try:
+        with ExitStack() as hooks:
+            for module in self._names:
+                if is_layer(module):
+                    hooks.enter_context(module.register_forward_hook(self._layer, with_kwargs=True))
+                elif is_neuron(module) and module not in self._inside:
+                    hooks.enter_context(module.register_forward_hook(self._neuron, with_kwargs=True))
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def _tally(self, module: nn.Module) -> Tally:
         name = self._names[module]

@@ -1,0 +1,12 @@
+"""What the nodes of a graph say of themselves: the keys of their ``meta``."""
+
+DRAWN = "drawn"
+"""Under which a node that draws random numbers says what it gave in the recording."""
+ELEMENTS = "elements"
+"""Under which a node says that it is a sequence, and how many elements a time step of it had in the recording."""
+LOCAL = "local"
+"""Under which a node says that it gives at a time step what it makes of that one; scans of neurons do so, too."""
+RANK = "rank"
+"""Under which the call of a layer says how many dimensions the sequence has that it gets."""
+SHAPE = "shape"
+"""Under which an input or a call that happens once says of which shape the first tensor is that it gives."""
