@@ -30,7 +30,10 @@ from snntorch_binary.graph.operations import DETACHES, READS, SILENT, in_order, 
 from snntorch_binary.graph.tree import leaves, mapped, named_leaves
 from snntorch_binary.graph.whole import LIBRARIES, is_of_library, is_whole
 from snntorch_binary.nn.neurons.known import takes_one_step
+from snntorch_binary.nn.view import WeightView
+from snntorch_binary.weights import binary_layers
 
+_WEIGHT = "it takes the weight of a binary layer in place of calling the layer, and a graph calls layers"
 _OF_EVERY_MODULE = frozenset(nn.Module().__dict__)
 
 
@@ -100,6 +103,9 @@ class _Recorder(TorchFunctionMode):
         self.grad = torch.is_grad_enabled()
         self.top = sys._getframe(2)
         self.thread = threading.get_ident()
+        layers: Mapping[str, Any] = binary_layers(network)
+        for layer in layers.values():
+            layer.in_force()  # drawn by now, and not while somebody looks on
         for index, value in enumerate(self.recording.inputs):
             if isinstance(value, Tensor):
                 self._remember(value, Given(index))
@@ -149,6 +155,8 @@ class _Recorder(TorchFunctionMode):
             return out
         if name in SILENT or not any(isinstance(leaf, Tensor) for leaf in leaves(out)):
             return out
+        if any(isinstance(tensor, WeightView) for tensor in tensors):
+            raise self._refuse(_WEIGHT)
         written = [tensor for tensor, version in zip(tensors, versions, strict=True) if tensor._version != version]
         operation = operation_of(func, bool(written), len(args) <= 2 and not kwargs)
         if operation is None or "out" in kwargs or any(tensor is not tensors[0] for tensor in written):

@@ -231,3 +231,27 @@ def test_what_a_network_keeps_on_itself_is_said():
     ):
         fused = sb.fuse(KeepsOnItself(), x)
     assert fused(x).shape == (6, 3, 4)
+
+
+class TakesTheWeight(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc, self.lif = nn.Linear(6, 4), snn.Leaky(beta=0.9)
+
+    def forward(self, x):
+        mem, found = self.lif.init_leaky(), []
+        for x_t in x:
+            spikes, mem = self.lif(nn.functional.linear(x_t, self.fc.weight), mem)
+            found.append(spikes @ self.fc.weight)
+        return torch.stack(found)
+
+
+@pytest.mark.parametrize("rule", [sb.Sign(), sb.BalancedSign(), sb.Bernoulli()])
+@pytest.mark.parametrize("make", [sb.fuse, sb.pack])
+def test_a_weight_taken_out_of_its_layer_is_named(make, rule):
+    x = torch.rand(6, 3, 6).round()
+    assert sb.fuse(TakesTheWeight(), x)(x).shape == (6, 3, 6)
+    net = TakesTheWeight()
+    sb.binarize_(net, rule)
+    with pytest.raises(NotAGraphError, match=r"takes the weight of a binary layer in place of calling .* line \d+"):
+        make(net, x)
