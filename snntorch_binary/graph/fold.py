@@ -15,10 +15,24 @@ from typing import Any
 from snntorch_binary.graph.errors import NotAGraphError
 from snntorch_binary.graph.events import Event, Recording, Result, is_reference
 from snntorch_binary.graph.indexing import appended, entries, written
+from snntorch_binary.graph.over_time import takes_counts
 from snntorch_binary.graph.repetitions import Repetitions
 from snntorch_binary.graph.states import Chain, chains_of
 from snntorch_binary.graph.tree import filled, form, leaves, mapped
-from snntorch_binary.graph.values import At, Backward, Earlier, Joined, Listed, Node, Of, Value, at, is_sequence, part
+from snntorch_binary.graph.values import (
+    At,
+    Backward,
+    Counted,
+    Earlier,
+    Joined,
+    Listed,
+    Node,
+    Of,
+    Value,
+    at,
+    is_sequence,
+    part,
+)
 from snntorch_binary.graph.whole import differs_at_every_step
 
 _ANYTHING = object()
@@ -288,6 +302,9 @@ class Fold:
         for row in zip(*map(leaves, trees), strict=True):
             plain = [raw for raw in row if not is_reference(raw)]
             if len(plain) == len(row) and not all(_equal(raw, row[0]) for raw in row):
+                if _counts(row) and takes_counts(events[0]):
+                    made.append(Counted(row[0], len(row)))
+                    continue
                 shown = " and ".join(map(repr, dict.fromkeys(map(str, row))))[:60]
                 raise NotAGraphError(f"{events[0].name} takes another number at every step ({shown})", events[0].place)
             made.append(self.over(row))
@@ -345,6 +362,10 @@ class Fold:
             node.args, node.kwargs = self._rows(chain.events, [chain.without_states(event) for event in chain.events])
             node.initial = mapped(chain.states(first), self.once)
         return node
+
+
+def _counts(row: tuple[Any, ...]) -> bool:
+    return all(type(number) is int and number == row[0] + step for step, number in enumerate(row))
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from snntorch_binary.graph.events import Operation
+from snntorch_binary.graph.events import Event, Operation
 from snntorch_binary.nn.binary import BinaryLayer
 from snntorch_binary.nn.subclasses import computes_as, leaves_forward
 
@@ -66,6 +66,14 @@ _MAPPED = _words("""
 
 KNOWN_OPERATIONS = _POINTWISE | set(_EXAMPLES) | _MAPPED | {"linear"}
 """Operations that can be done at all steps together, by name."""
+
+
+_COUNTING = _words("gt ge lt le eq ne greater less greater_equal less_equal not_equal __gt__ __ge__ __lt__ __le__")
+
+
+def takes_counts(event: Event) -> bool:
+    """Say whether an operation may take the number of the step, as a mask of padded sequences does: ``t < lengths``."""
+    return isinstance(event.target, Operation) and event.name in _COUNTING
 
 
 def way_of_layer(layer: nn.Module, rank: int) -> Way:

@@ -23,6 +23,11 @@ def at_every_step(x: Tensor, steps: int) -> Tensor:
     return x.unsqueeze(0).expand(steps, *x.shape)
 
 
+def step_numbers(start: int, steps: int, device: torch.device) -> Tensor:
+    """Return the numbers of the steps [T]."""
+    return torch.arange(start, start + steps, device=device)
+
+
 def one_step_later(x: Tensor, initial: Any, steps: int) -> Tensor:
     """Return a sequence one step later, with something else at the first step."""
     return torch.cat([_like(initial, x[:1]), x])[:steps]

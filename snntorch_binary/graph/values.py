@@ -95,6 +95,19 @@ class Each(Value):
 
 
 @dataclass(frozen=True)
+class Counted(Value):
+    """A number that counts the steps: ``start`` at the first, and one more at each."""
+
+    sequence = True
+    start: int
+    steps: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # noqa: D102  # the class says it
+        return ()
+
+
+@dataclass(frozen=True)
 class Part(Value):
     """Some steps of a sequence, one after the other."""
 

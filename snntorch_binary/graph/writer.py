@@ -23,7 +23,20 @@ from snntorch_binary.graph.order import groups_of
 from snntorch_binary.graph.over_time import way_of_layer, way_of_operation
 from snntorch_binary.graph.steps import StepWriter
 from snntorch_binary.graph.tree import leaves, mapped
-from snntorch_binary.graph.values import At, Backward, Each, Earlier, Joined, Listed, Node, Of, Part, Value, is_sequence
+from snntorch_binary.graph.values import (
+    At,
+    Backward,
+    Counted,
+    Each,
+    Earlier,
+    Joined,
+    Listed,
+    Node,
+    Of,
+    Part,
+    Value,
+    is_sequence,
+)
 
 
 class Writer:
@@ -105,6 +118,9 @@ class Writer:
             start = number(value.start)
             stop = number(value.start + value.steps)
             return call(operator.getitem, (self.value(value.value), slice(start, stop)))
+        if isinstance(value, Counted):
+            device = self.constants.made("device", "call_function", getattr, (self.constants.x, "device"))
+            return call(running.step_numbers, (number(value.start), number(value.steps), device))
         if isinstance(value, Earlier):
             return call(
                 running.one_step_later, (self.value(value.value), self.value(value.initial), number(value.steps))

@@ -42,6 +42,12 @@ def _made(name: str) -> Callable[..., Any]:
     return made
 
 
+def _step_numbers(start: int, steps: int, device: torch.device) -> Tensor:
+    if abs(steps) > MOST_NUMBERS:
+        raise ValueError(f"step_numbers asks for more than {MOST_NUMBERS} numbers.")
+    return running.step_numbers(start, steps, device)
+
+
 def _attribute(x: Any, name: str) -> Any:
     if name not in _ATTRIBUTES:
         known = ", ".join(_ATTRIBUTES)
@@ -72,6 +78,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{function.__name__: function for function in _OF_SEQUENCES},
     **{name: _arithmetic(name) for name in ("add", "sub")},
     **{name: getattr(operator, name) for name in ("mul", "truediv", "getitem")},
+    "step_numbers": _step_numbers,
     "attribute": _attribute,
     "getattr": _attribute,
 }
