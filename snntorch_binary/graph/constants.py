@@ -12,6 +12,8 @@ from torch import fx
 
 from snntorch_binary.graph.errors import NotAGraphError, Place
 
+CHANGES = "what it does depends on the size of its input, on which step it is, or on training mode"
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -55,6 +57,8 @@ class Constants:
         self.places.append(self.place)
         if self.formulas is None:
             return value
+        if len(self.seen) > len(self.formulas):
+            raise NotAGraphError(CHANGES, self.place)
         formula = self.formulas[len(self.seen) - 1]
         return formula.write(self) if isinstance(formula, Formula) else formula
 

@@ -17,7 +17,7 @@ from snntorch_binary.graph.program import program_of
 from snntorch_binary.graph.recurrence import with_recurrent_scans
 from snntorch_binary.graph.samples import are_spikes
 from snntorch_binary.graph.time_first import with_time_first_layers
-from snntorch_binary.graph.tree import form, leaves
+from snntorch_binary.graph.tree import form, leaves, mapped
 
 _OF_SAMPLE = ("report", "proof", "stepped", "spikes", "name", "held_sizes", "_not_kept", "_form", "_fixed", "_tensors")
 _OWN = (*_OF_SAMPLE, "_graph", "_added", "_run")
@@ -114,7 +114,7 @@ class GraphNetwork(nn.Module):
 
     def graph_answer(self, *tensors: Tensor) -> Any:
         """Run the graph on the tensors among the arguments."""
-        return self._run(self, *tensors)
+        return mapped(self._run(self, *tensors), _with_memory_of_its_own)
 
     def of(self, network: nn.Module) -> GraphNetwork:
         """Return the same graph with the modules of another copy of the network that it was made of."""
@@ -159,6 +159,15 @@ class GraphNetwork(nn.Module):
         memo[id(self)] = twin
         twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
         return twin
+
+
+def _with_memory_of_its_own(leaf: Any) -> Any:
+    """Return what is the same at every step so that each step may be written to, as those of the network."""
+    if isinstance(leaf, Tensor) and any(
+        step == 0 and size > 1 for step, size in zip(leaf.stride(), leaf.shape, strict=True)
+    ):
+        return leaf.contiguous()
+    return leaf
 
 
 def _for_running(graph: fx.Graph, network: nn.Module) -> fx.Graph:

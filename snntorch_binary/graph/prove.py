@@ -20,6 +20,7 @@ from snntorch_binary.graph.marks import DRAWN
 from snntorch_binary.graph.network import GraphNetwork
 from snntorch_binary.graph.runs import calling, put_to_rest
 from snntorch_binary.graph.samples import fresh, resized, sizes_of, with_size
+from snntorch_binary.graph.states import longest
 from snntorch_binary.graph.tree import filled, leaves, mapped
 from snntorch_binary.weights import binary_layers
 
@@ -117,13 +118,16 @@ def _longer(built: Built) -> Iterator[tuple[Callable[..., Difference | None], An
     generator = torch.Generator().manual_seed(2)
     own, base = sizes_of(built.args), built.sizes[0]
     held = sum(value.numel() * value.element_size() for value in built.first.values.values())
+    steps = longest(built.first)
     for dim, size in enumerate(base):
-        if len({sizes[dim] for sizes in built.sizes}) > 1:
-            most = max(_LENGTH, _MOST_HELD * size // max(held, 1))
-            for length in dict.fromkeys((own[dim], max(own[dim], size, _LENGTH))):
-                for at in dict.fromkeys((min(length, most), length)):
-                    args = resized(built.args, (*base[:dim], at, *base[dim + 1 :]), generator)
-                    yield (_at_length if at <= most else _by_answers), args
+        if len({sizes[dim] for sizes in built.sizes}) == 1:
+            continue
+        # What there is of another number of examples is the same; neurons go through as many steps as the other has.
+        most = max(_LENGTH, _MOST_HELD * size // max(held, 1)) if steps in (1, size) else 0
+        long = max(own[dim], size, _LENGTH)
+        for length in dict.fromkeys((own[dim], min(long, most) or long, long)):
+            args = resized(built.args, (*base[:dim], length, *base[dim + 1 :]), generator)
+            yield (_at_length if length == min(long, most) else _by_answers), args
 
 
 _MOST_EQUAL = 4

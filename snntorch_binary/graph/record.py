@@ -282,10 +282,13 @@ class _Recorder(TorchFunctionMode):
         found = []
         for (module, key), values in _attributes(self.recording.network).items():
             changed = self.times[module] == 1 and list(map(id, values)) != list(map(id, before.get((module, key), ())))
-            if changed and any(isinstance(self.sources.get(id(value)), Result) for value in values):
+            if changed and any(self._is_computed(self.sources.get(id(value))) for value in values):
                 name = self.names.get(id(module), "")
                 found.append(f"{name}.{key}" if name else key)
         return tuple(found)
+
+    def _is_computed(self, source: Any) -> bool:
+        return isinstance(source, Result) and source.event in self.from_data
 
     def _is_same(self, one: Any, other: Any) -> bool:
         """Say whether a state is what it was, or the same but for its gradient where that does not matter."""

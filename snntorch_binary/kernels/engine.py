@@ -83,6 +83,11 @@ def compiled(name: str, *tensors: Tensor) -> ModuleType | None:
     return _load("compiled", name) if _numba_is_installed() and _are_plain(tensors, "cpu") else None
 
 
+def is_batched(gradient: Tensor) -> bool:
+    """Say whether a gradient is many at once, as of ``torch.autograd.functional.jacobian(..., vectorize=True)``."""
+    return torch._C._functorch.is_legacy_batchedtensor(gradient)
+
+
 def _are_plain(tensors: tuple[Tensor, ...], device: str) -> bool:
     return all(
         type(tensor) in (Tensor, nn.Parameter)

@@ -1,6 +1,7 @@
-"""Batch norms in training of maps that lie channels-last: as exact as of others.
+"""Batch norms in training over time: each step has statistics of its own, and what is the same at every step once.
 
-torch sums them one after the other in single precision there, a thousand times less exactly than elsewhere.
+Of maps that lie channels-last they are as exact as of others; torch sums those one after the other in single
+precision, a thousand times less exactly.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm as _BatchNormOfTorch
 
 from snntorch_binary.kernels.again import gradients
 from snntorch_binary.kernels.channels_last import lie_channels_last
-from snntorch_binary.kernels.engine import array, compiled
+from snntorch_binary.kernels.engine import array, compiled, is_batched
 from snntorch_binary.kernels.memory import empty_like
 from snntorch_binary.kernels.threads import in_threads, parts
 from snntorch_binary.nn.hooks import is_watched
@@ -41,6 +42,8 @@ def normalized_and_repeated(norm: nn.Module, x: Tensor, steps: int) -> Tensor:
     norm._check_input_dim(x)
     y, mean, inverse = torch.native_batch_norm(x.contiguous(), norm.weight, norm.bias, None, None, True, 0.0, norm.eps)
     variance = inverse.detach().double().pow(-2).sub(norm.eps).clamp(min=0).to(x.dtype)
+    if bool((variance < norm.eps).any()):  # of which little is left in the inverse
+        variance = x.detach().var([dim for dim in range(x.dim()) if dim != 1], correction=0)
     _keep(norm, mean.detach().expand(steps, -1), variance.expand(steps, -1), x.numel() // x.shape[1])
     return y.expand(steps, *y.shape)
 
@@ -99,7 +102,8 @@ class _BatchNorm(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         x, weight, bias, mean, variance = ctx.saved_tensors
         needed = ctx.needs_input_grad[:3]
-        kernels = None if torch.is_grad_enabled() else compiled("norm", x.movedim(2, -1))
+        in_torch = torch.is_grad_enabled() or is_batched(grad)
+        kernels = None if in_torch else compiled("norm", x.movedim(2, -1))
         if kernels is None:
             return (*gradients(partial(_by_torch, ctx.eps), (x, weight, bias), needed, (grad,)), None)
         dx, to_weight, to_bias = empty_like(x), torch.empty_like(mean), torch.empty_like(mean)

@@ -300,3 +300,32 @@ def test_names_with_underscores_and_surrogates_as_arguments():
     other = Underscored()
     assert torch.equal(fused.of(other)(x), other(x))
     assert not torch.equal(fused(x), other(x))
+
+
+class ShownTheSame(nn.Module):
+    """A normalized image at every step, which it returns as well."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.lif = nn.BatchNorm1d(6), snn.Leaky(beta=0.9)
+
+    def forward(self, x):
+        mem, spikes, currents = self.lif.init_leaky(), [], []
+        for _ in range(4):
+            current = self.norm(x)
+            spk, mem = self.lif(current, mem)
+            spikes.append(spk)
+            currents.append(current)
+        return torch.stack(spikes), torch.stack(currents)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_each_step_of_what_is_the_same_has_memory_of_its_own(training):
+    net, x = ShownTheSame().train(training), torch.rand(5, 6)
+    found = []
+    for each in (net, sb.fuse(net, x)):
+        currents = each(x)[1].detach()
+        currents[0] = 0
+        found.append(currents)
+    torch.testing.assert_close(*found)
+    assert float(found[1][1:].abs().min()) > 0

@@ -30,11 +30,21 @@ def test_it_is_torchs(window, order, large, monkeypatch):
     torch.testing.assert_close(found[0][1:], found[1][1:])
 
 
+def test_many_gradients_at_once():
+    x = torch.rand(2, 3, 4, 4)
+    one, all_at_once = (
+        torch.autograd.functional.jacobian(lambda x: averages(x, (2, 2)), x, vectorize=vectorize)
+        for vectorize in (False, True)
+    )
+    torch.testing.assert_close(one, all_at_once)
+
+
 def test_others_are_left_to_torch():
     x = torch.rand(3, 5, 6, 4, requires_grad=True)
     assert averages(x, (4, 2)) is None
     assert averages(x[0], (2, 2)) is None
     assert averages(x.double(), (2, 2)) is None
     assert averages(x[:, :, :0], (2, 2)) is None
+    assert averages(x, (0, 2)) is None
     with torch.no_grad():
         assert averages(x, (2, 2)) is None

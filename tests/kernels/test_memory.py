@@ -5,6 +5,8 @@ import gc
 import pytest
 import torch
 
+import snntorch_binary as sb
+
 pytest.importorskip("numba")
 memory = pytest.importorskip("snntorch_binary.kernels.memory")
 
@@ -64,7 +66,7 @@ def test_no_more_is_kept_than_was_used_at_once():
         del held
     gc.collect()
     memory.empty(2**20)
-    kept = sum(size * len(blocks) for size, blocks in memory._kept._idle.items())
+    kept = sum(map(len, memory._kept._idle))
     assert 0 < kept <= memory._kept._most == 11 * 2**22
 
 
@@ -75,3 +77,50 @@ def test_where_the_system_gives_none_torch_allocates(monkeypatch):
     monkeypatch.setattr(memory.mmap, "mmap", refuse)
     assert memory.empty(LARGE).shape == (LARGE,)
     assert memory.empty_like(torch.empty(3, 2**20).T).stride() == (1, 2**20)
+
+
+def test_results_are_no_views_and_may_be_written_to():
+    for size in (4, 400):  # below and above what is kept
+        x = torch.rand(20, size, 256, requires_grad=True)
+        spikes = sb.nn.Leaky(beta=0.9)(x)
+        assert not spikes._is_view()
+        spikes[:, 0] = 0
+        spikes.sum().backward()
+        assert x.grad is not None
+    assert not memory.empty(LARGE)._is_view()
+    assert not memory.empty_like(torch.empty(3, 2**20).T)._is_view()
+
+
+def test_they_are_float32_on_the_cpu_whatever_the_defaults():
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            for size in (10, LARGE):
+                found = memory.empty(size)
+                assert (found.dtype, found.device.type) == (torch.float32, "cpu")
+                assert memory.empty_like(found).device.type == "cpu"
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_sizes_that_nobody_asks_for_any_more_are_let_go():
+    for size in (24, 20):
+        for _ in range(5):
+            held = [memory.empty(size * 2**18) for _ in range(4)]
+            del held
+    memory.empty(20 * 2**18)
+    assert {len(block) >> 20 for block in memory._kept._idle} == {20}
+
+
+def test_memory_that_the_system_cannot_take_back_is_not_kept(monkeypatch):
+    class Locked(memory.mmap.mmap):
+        def madvise(self, option, *rest):
+            if option == memory.mmap.MADV_FREE:
+                raise OSError(22, "Invalid argument")
+            return super().madvise(option, *rest)
+
+    monkeypatch.setattr(memory.mmap, "mmap", Locked)
+    for _ in range(3):
+        assert memory.empty(LARGE).shape == (LARGE,)
+    assert memory._kept._idle == []
+    assert memory._kept._used == LARGE * 4

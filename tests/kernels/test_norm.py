@@ -105,6 +105,15 @@ def test_second_derivatives_and_who_looks_on():
     assert seen == [1]
 
 
+def test_many_gradients_at_once():
+    x, norm = maps(3, 2, 2), nn.BatchNorm2d(2)
+    found = [
+        torch.autograd.functional.jacobian(lambda x: normalized(norm, x), x, vectorize=vectorize)
+        for vectorize in (False, True)
+    ]
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
+
+
 def test_other_norms_are_called_as_they_are():
     class Own(nn.BatchNorm2d):
         def forward(self, x):

@@ -31,10 +31,11 @@ _options = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
 def over_neurons(kernel):
-    """Let a kernel, whose first array is [T, M], take all neurons, in several threads where they are many."""
+    """Let a kernel, whose first array is [T, M] or [1, M], take all neurons, in several threads where they are many."""
 
     def take_all(first, *others):
-        in_threads(partial(kernel, first, *others), parts(first.shape[1], first.size, _BLOCK))
+        numbers = max(each.size for each in (first, *others) if isinstance(each, np.ndarray))
+        in_threads(partial(kernel, first, *others), parts(first.shape[1], numbers, _BLOCK))
 
     return take_all
 
