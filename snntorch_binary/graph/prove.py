@@ -49,7 +49,7 @@ def prove(built: Built) -> str:
     if built.learns:
         for compare, args in longer:
             if compare is _at_length:
-                _check_training(built, args)
+                _graph_at(built, built.twin, args, True)  # what is done in training alone
     checked = f"compared on {len(inputs)} fresh inputs"
     if not all(difference.close for difference in differences):
         exact = _without_rounding(built.twin)
@@ -145,7 +145,7 @@ def held_sizes(built: Built) -> list[dict[int, int]]:
     generator = torch.Generator().manual_seed(3)
     base = resized(built.args, built.sizes[0], generator)
     real = not all(_is_whole(leaf) for leaf in leaves(built.args))
-    count = len(_recorded(built, base).events)
+    count = len(built.recorded(built.twin, base, False).events)
     varied = [len({sizes[dim] for sizes in built.sizes}) > 1 for dim in range(len(built.sizes[0]))]
     own = sizes_of(built.args)
     tensors = [leaf for leaf in leaves(built.args) if isinstance(leaf, Tensor)]
@@ -189,10 +189,6 @@ def _dims_of_size(size: int, x: Tensor) -> list[int]:
     return [dim for dim, own in enumerate(x.shape) if own == size]
 
 
-def _recorded(built: Built, args: Any) -> Recording:
-    return built.recorded(built.twin, args, False)
-
-
 def _follows(built: Built, inputs: Iterator[Any], count: int) -> bool | None:
     """Say whether the graph is that of the network on some inputs, as far as it takes them; ``None`` if it takes none.
 
@@ -201,9 +197,7 @@ def _follows(built: Built, inputs: Iterator[Any], count: int) -> bool | None:
     taken = None
     for args in inputs:
         try:
-            if len(_recorded(built, args).events) != count:
-                return False
-            difference = _at_length(built, built.twin, args)
+            difference = _at_length(built, built.twin, args, count)
             if difference is not None and not difference.close:
                 difference = _at_length(built, _without_rounding(built.twin), _coarse(args))
         except (LaterStepError, NotAGraphError):
@@ -218,23 +212,24 @@ def _follows(built: Built, inputs: Iterator[Any], count: int) -> bool | None:
     return taken
 
 
-def _at_length(built: Built, twin: nn.Module, args: Any) -> Difference | None:
+def _at_length(built: Built, twin: nn.Module, args: Any, count: int | None = None) -> Difference | None:
     """Compare the graph with the network and the graph that it gives, in evaluation mode.
+
+    Args:
+        built: the graph.
+        twin: the network.
+        args: its arguments.
+        count: how many things it has to do, where that is known.
 
     Returns:
         How they differ; ``None`` of what the network does not take.
     """
-    torch.manual_seed(0)
-    try:
-        recording = built.recorded(twin, args, False)
-    except NotAGraphError as error:
-        raise LaterStepError(_OTHERWISE) from error
-    except Exception:  # such as of a network that has something for each step
+    found = _graph_at(built, twin, args, False)
+    if found is None:
         return None
-    try:
-        graph = built.of(recording, args, False)
-    except NotAGraphError as error:
-        raise LaterStepError(_OTHERWISE) from error
+    recording, graph = found
+    if count is not None and len(recording.events) != count:
+        raise LaterStepError(_OTHERWISE)
     torch.manual_seed(0)
     with torch.no_grad():
         try:
@@ -244,17 +239,21 @@ def _at_length(built: Built, twin: nn.Module, args: Any) -> Difference | None:
     return _of_answers(_answer(recording), after)
 
 
-def _check_training(built: Built, args: Any) -> None:
-    """Refuse a network that does something else at a later step while it trains."""
+def _graph_at(built: Built, twin: nn.Module, args: Any, training: bool) -> tuple[Recording, GraphNetwork] | None:
+    """Return what the network does with some arguments and the graph that this gives; ``None`` if it takes them not.
+
+    Raises:
+        LaterStepError: it is another graph, or none.
+    """
     torch.manual_seed(0)
     try:
-        recording = built.recorded(built.twin, args, True)
+        recording = built.recorded(twin, args, training)
     except NotAGraphError as error:
         raise LaterStepError(_OTHERWISE) from error
     except Exception:  # such as of a network that has something for each step
-        return
+        return None
     try:
-        built.of(recording, args, True)
+        return recording, built.of(recording, args, training)
     except NotAGraphError as error:
         raise LaterStepError(_OTHERWISE) from error
 

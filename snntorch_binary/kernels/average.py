@@ -9,6 +9,7 @@ from torch import Tensor
 
 from snntorch_binary.kernels.engine import is_batched
 from snntorch_binary.kernels.memory import empty
+from snntorch_binary.kernels.product import is_plain
 
 Pair = tuple[int, int]
 
@@ -18,9 +19,7 @@ def averages(x: Tensor, window: Pair) -> Tensor | None:
     height, width = x.shape[2:] if x.dim() == 4 else (0, 0)
     if min(height, width, *window) < 1 or height % window[0] or width % window[1] or not torch.is_grad_enabled():
         return None
-    if type(x) is not Tensor or x.dtype != torch.float32 or not x.is_cpu or torch.compiler.is_compiling():
-        return None
-    if torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad.unpack_dual(x).tangent is not None:
+    if x.dtype != torch.float32 or not x.is_cpu or not is_plain(x, x):
         return None
     return _Averages.apply(x, window)
 

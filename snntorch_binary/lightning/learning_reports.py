@@ -10,6 +10,7 @@ import lightning as L
 from lightning.pytorch.utilities import rank_zero_info
 
 from snntorch_binary.inference.arguments import Inputs
+from snntorch_binary.lightning.batches import inputs_of
 from snntorch_binary.metrics.learning_report import LearningReport, blocked_gradients, learning_report
 from snntorch_binary.plots.learning_report import learning_reports
 
@@ -53,8 +54,7 @@ class LearningReports(L.Callback):
     ) -> None:
         """Keep the last input of an epoch."""
         if trainer.is_last_batch:
-            x = batch[0] if isinstance(batch, (tuple, list)) else batch
-            self._x = tuple(x) if isinstance(x, list) else x  # several arguments, of which a loader makes a list
+            self._x = inputs_of(batch[0] if isinstance(batch, (tuple, list)) else batch)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take the report of an epoch."""

@@ -34,6 +34,7 @@ from snntorch_binary.inference.readout import (
 from snntorch_binary.inference.run import run_as
 from snntorch_binary.inference.training_scale import TrainingScales, scale_in
 from snntorch_binary.learning import LocalNetwork, online_gradients
+from snntorch_binary.lightning.batches import described, inputs_of, on_device, pair
 from snntorch_binary.lightning.hyperparameters import Group, Hyperparameter, learning_rate, of_network
 from snntorch_binary.lightning.marks import Marks
 from snntorch_binary.lightning.over_time import OverTime
@@ -227,7 +228,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
 
     def _refit_on_recent(self) -> None:
         if self._recent and self.norms is None:
-            self.refit_norms([(_moved(x, self.device),) for x in self._recent])
+            self.refit_norms([(on_device(x, self.device),) for x in self._recent])
 
     def _remember(self, x: Inputs) -> None:
         """Keep what the network is shown in training, which a user's own step may have made of a batch."""
@@ -290,7 +291,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
             NonFiniteLossError: the loss is NaN or infinite.
             TypeError: the batch is no pair of inputs and targets.
         """
-        x, labels = self._pair(batch)
+        x, labels = pair(batch, self._takes_several)
         if self.credit != "through-time":  # which does not call `forward`
             self._remember(x)
         if self.over_time is not None and self.over_time.measure(x):
@@ -433,7 +434,7 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         reset(self.net)
 
     def _evaluate(self, batch: tuple[Inputs, Tensor], metrics: nn.ModuleDict, final: bool) -> None:
-        x, targets = self._pair(batch)
+        x, targets = pair(batch, self._takes_several)
         for name, answer in self.answers(x, final).items():
             collection = metrics[name]
             assert isinstance(collection, MetricCollection)
@@ -456,9 +457,9 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         Raises:
             TypeError: the batch is neither.
         """
-        x = _inputs(batch[0] if isinstance(batch, (tuple, list)) and batch else batch)
+        x = inputs_of(batch[0] if isinstance(batch, (tuple, list)) and batch else batch)
         if x is None or not (isinstance(x, Tensor) or self._takes_several):
-            raise TypeError(expected("batch", "inputs x, or (x, ...)", _described(batch)))
+            raise TypeError(expected("batch", "inputs x, or (x, ...)", described(batch)))
         return self.answers(x, final=True)
 
     @property
@@ -466,43 +467,9 @@ class SpikingModule(LoadsPlainly, L.LightningModule):
         """Whether the network may take several arguments: layers that learn by themselves take one."""
         return self.credit == "through-time"
 
-    def _pair(self, batch: Any) -> tuple[Inputs, Tensor]:
-        """Return the inputs and targets of a batch, or say what a batch is."""
-        if isinstance(batch, (tuple, list)) and len(batch) == 2 and isinstance(batch[1], Tensor):
-            x = _inputs(batch[0])
-            if isinstance(x, Tensor) or (x is not None and self._takes_several):
-                return x, batch[1]
-        what = "a pair (x, targets) of tensors"
-        if self._takes_several:
-            what += ", or ((x, ...), targets) where the network takes several arguments"
-        what += "; make it of what the loader gives in a `collate_fn`"
-        raise TypeError(expected("batch", what, _described(batch)))
-
 
 def _begin(metrics: nn.ModuleDict) -> None:
     """Begin with nothing counted, in tensors of no inference mode: `fit` after `validate` writes to them without it."""
     with torch.inference_mode(False):
         for collection in metrics.values():
             collection.reset()  # type: ignore[operator]  # of torchmetrics
-
-
-def _inputs(x: Any) -> Inputs | None:
-    """Return a network's input, or its arguments in a tuple, of which a loader makes a list."""
-    if isinstance(x, list):
-        x = tuple(x)
-    first = x[0] if isinstance(x, tuple) and x else x
-    return x if isinstance(first, Tensor) else None
-
-
-def _moved(x: Inputs, device: torch.device) -> Inputs:
-    """Return inputs on a device."""
-    if isinstance(x, Tensor):
-        return x.to(device)
-    return tuple(value.to(device) if isinstance(value, Tensor) else value for value in x)
-
-
-def _described(batch: Any) -> str:
-    """Return what a batch is made of."""
-    if isinstance(batch, (tuple, list)):
-        return f"a {type(batch).__name__} of {', '.join(type(part).__name__ for part in batch) or 'nothing'}"
-    return f"a {type(batch).__name__}"

@@ -7,6 +7,7 @@ from snntorch import utils
 from torch import nn
 
 import snntorch_binary as sb
+from snntorch_binary.graph import neurons, pooling, running
 from snntorch_binary.graph.memory_order import contiguous
 from snntorch_binary.kernels import convolution
 
@@ -94,3 +95,44 @@ def test_tuples_stay_what_they_are():
     assert contiguous(state).mem.is_contiguous()
     assert type(contiguous(state)) is type(state)
     assert all(each.is_contiguous() for each in contiguous((x, x)))
+
+
+def test_an_image_is_normalized_and_read_once_and_its_spikes_lie_as_convolutions_take_them(monkeypatch):
+    class Shown(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.parts = nn.Sequential(
+                *(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), snn.Leaky(beta=0.9, init_hidden=True), nn.AvgPool2d(2)),
+                *(nn.Conv2d(8, 4, 3), snn.Leaky(beta=0.9, init_hidden=True, output=True)),
+            )
+
+        def forward(self, x):
+            for part in self.parts:
+                if isinstance(part, snn.Leaky):
+                    part.reset_mem()
+            return torch.stack([self.parts(x)[0] for _ in range(5)])
+
+    pytest.importorskip("numba")
+    net, x = Shown(), torch.rand(6, 3, 12, 12)
+    sb.binarize_(net, sb.Sign())
+    fused, seen = sb.fuse(net, x), []
+    for module, name in ((running, "normalized_and_repeated"), (neurons, "leaky_scan_and_last"), (pooling, "averages")):
+        of = getattr(module, name)
+
+        def noted(*given, of=of, name=name):
+            found = of(*given)
+            seen.append((name, given, found))
+            return found
+
+        monkeypatch.setattr(module, name, noted)
+    fused(x).sum().backward()
+    (_, (_, image, steps), _), (_, (current, *_, times), (spikes, *_)), (_, (pooled, _), means), _ = seen
+    assert [name for name, *_ in seen] == [
+        *("normalized_and_repeated", "leaky_scan_and_last", "averages", "leaky_scan_and_last")
+    ]
+    assert (image.shape, steps, times) == ((6, 8, 10, 10), 5, 5)
+    assert current.shape == image.shape
+    assert current.is_contiguous(memory_format=torch.channels_last)
+    assert spikes.movedim(2, -1).is_contiguous()
+    assert pooled.shape == (30, 8, 10, 10)
+    assert means is not None
