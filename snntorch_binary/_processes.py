@@ -62,6 +62,7 @@ def in_processes(
     begin: Callable[..., None] | None = None,
     given: tuple[Any, ...] = (),
     meanwhile: Callable[[], None] = lambda: None,
+    then: Callable[[Key], tuple[Any, ...] | None] = lambda _: None,
 ) -> Iterator[tuple[Key, Any]]:
     """Call functions in processes of their own; yield what each returns as it is done.
 
@@ -71,19 +72,26 @@ def in_processes(
         begin: called in each process before anything else.
         given: its arguments.
         meanwhile: called here several times a second.
+        then: returns what is to be called once a key's work is done, a function and its arguments, if anything is. It
+            is called when no other work waits; nobody gets what it returns.
 
     Raises:
         ProcessEndedError: a process was ended. An error in a process is the same here; the others are ended.
     """
     pool = ProcessPoolExecutor(jobs, context(), _begin, (list(sys.path), dict(os.environ), begin, given))
-    waiting: dict[Future[Any], Key] = {}
+    waiting: dict[Future[Any], Key | None] = {}
     try:
         waiting = {pool.submit(*call): key for key, call in work.items()}
         while waiting:
             done, _ = wait(waiting, timeout=0.2, return_when="FIRST_COMPLETED")
             meanwhile()
             for future in done:
-                yield waiting.pop(future), future.result()
+                key, result = waiting.pop(future), future.result()
+                if key is None:
+                    continue
+                if (call := then(key)) is not None:
+                    waiting[pool.submit(*call)] = None  # behind all work, which was handed in before
+                yield key, result
             # The pool itself does not watch the process it started last until another has a result.
             if waiting and not all(process.is_alive() for process in _processes(pool)):
                 raise BrokenProcessPool

@@ -68,7 +68,10 @@ class RunsProgress:
         return Sender(name, self.take)
 
     def take(self, name: str, what: str, value: Any) -> None:
-        """Take what a run says: ``"step"``, ``"say"`` or ``"note"``, and the value."""
+        """Take what a run says: ``"step"``, ``"say"``, ``"note"`` or ``"rest"``, and the value."""
+        if what == "rest":
+            self._under_way.pop(name, None)
+            return
         epochs, text = self._under_way.get(name, (0.0, name))
         if what == "note":
             self.note(value)
@@ -121,3 +124,7 @@ class Sender:
     def note(self, text: str) -> None:
         """Leave a line."""
         self._send(self._name, "note", text)
+
+    def rest(self) -> None:
+        """Say no more of what was done after the run."""
+        self._send(self._name, "rest", None)

@@ -40,6 +40,8 @@ class PlannedRun:
         train: makes the result.
         result: the file of the result, which is there when the run is done.
         has: the names of the values in the result.
+        afterwards: what else is made of a run once it is done, while others are still being trained; nothing depends
+            on it, and whoever needs what it makes looks whether it is there. Sent to another process, it is pickled.
     """
 
     name: str
@@ -47,6 +49,7 @@ class PlannedRun:
     train: Train
     result: str
     has: frozenset[str]
+    afterwards: Callable[[], None] | None = None
 
     def folder(self, out: Path, say: Callable[[str], None] = lambda _: None) -> RunFolder:
         """Return its folder."""
@@ -142,7 +145,12 @@ def _several(todo: Sequence[PlannedRun], out: Path, progress: RunsProgress, jobs
     try:
         work = {run.name: (_in_process, run, out) for run in todo}
         by_name = {run.name: run for run in todo}
-        for name, result in in_processes(work, jobs, _keep, (queue,), lambda: _listen(queue, progress)):
+
+        def then(name: str) -> tuple[Any, ...] | None:
+            afterwards = by_name[name].afterwards
+            return None if afterwards is None else (_afterwards, name, afterwards)
+
+        for name, result in in_processes(work, jobs, _keep, (queue,), lambda: _listen(queue, progress), then):
             yield by_name[name], result
     finally:
         manager.shutdown()
@@ -156,6 +164,13 @@ def _keep(queue: Any) -> None:
 def _in_process(run: PlannedRun, out: Path) -> dict[str, Any]:
     sender = Sender(run.name, lambda *said: _queue.put(said))
     return _one(run, run.folder(out, sender.note), sender)
+
+
+def _afterwards(name: str, make: Callable[[], None]) -> None:
+    sender = Sender(name, lambda *said: _queue.put(said))
+    sender.say(f"{name}: what else is asked of it")
+    make()
+    sender.rest()
 
 
 def _listen(queue: Any, progress: RunsProgress) -> None:

@@ -1,9 +1,11 @@
-"""What a user waits for: the import, the first call of compiled kernels, and what a second thread gives."""
+"""What a user waits for: the import, the first call of compiled kernels, a whole command, and what a thread more gives."""
 
 import os
 import statistics
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +40,25 @@ for _ in range(11):
         times[threads].append(1e3 * (time.perf_counter() - begin))
 one, two = (statistics.median(found[1:]) for found in times.values())
 print(f"{one:.1f} {two:.1f} {min(times[2]):.1f}..{max(times[2][1:]):.1f}")
+"""
+
+IMPORTS = """
+import time; begin = time.perf_counter()
+import lightning, matplotlib.pyplot, rich, sklearn.datasets, torchmetrics
+print(time.perf_counter() - begin)
+"""
+
+PRODUCTS = """
+import time, torch
+from torch.nn.functional import linear
+torch.set_num_threads(1)
+x = (torch.rand(10, 50, 64) < 0.3).float()
+first, second = torch.randn(256, 64, requires_grad=True), torch.randn(10, 256, requires_grad=True)
+for step in range(1660):  # 60 epochs, and some before them
+    if step == 100:
+        begin = time.perf_counter()
+    linear(linear(x, first), second).sum().backward()
+print(time.perf_counter() - begin)
 """
 
 
@@ -88,4 +109,30 @@ def test_two_threads(benchmark, batch, idle):
         end="",
     )
     print(f" {ratio:.2f}x (least 1.7x)")
+    benchmark.pedantic(lambda: None, rounds=1)
+
+
+def test_compare_digits(benchmark, tmp_path):
+    """Elapsed time of the whole command: three rules, three seeds, tables, degraded inputs, pictures.
+
+    Beside that of another checkout of this repository, where SNNTORCH_BINARY_EARLIER names its folder.
+    """
+    earlier = os.environ.get("SNNTORCH_BINARY_EARLIER")
+    folders = [str(Path(__file__).parents[2]), *([earlier] if earlier else [])]
+    times = {folder: [] for folder in folders}
+    for number in range(3):
+        for folder, found in times.items():
+            command = [sys.executable, "-m", "snntorch_binary", "compare", "digits"]
+            command += ["--out", str(tmp_path / f"{folders.index(folder)}-{number}")]
+            environment = os.environ | {"PYTHONPATH": folder}
+            environment.pop("OMP_NUM_THREADS", None)
+            begin = time.perf_counter()
+            subprocess.run(command, stdout=subprocess.DEVNULL, check=True, env=environment, cwd=tmp_path)
+            found.append(time.perf_counter() - begin)
+    ours, *theirs = (statistics.median(found) for found in times.values())
+    floor = seconds_of(IMPORTS, 3)[0] + 9 / 2 * seconds_of(PRODUCTS, 3)[0]
+    spread = f"{min(times[folders[0]]):.0f}..{max(times[folders[0]]):.0f} s"
+    benchmark.extra_info.update(row="compare digits", least=1.8, ours=ours, earlier=theirs, floor=floor)
+    beside = f", {theirs[0]:.0f} s there: {theirs[0] / ours:.2f}x (least 1.8x)" if theirs else ""
+    print(f"\ncompare digits {ours:.0f} s [{spread}]{beside}; imports and dense products on two cores {floor:.0f} s")
     benchmark.pedantic(lambda: None, rounds=1)

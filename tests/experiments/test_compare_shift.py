@@ -143,6 +143,26 @@ class TestAgain:
                 torch.testing.assert_close(found[1][name], value, rtol=1e-5, atol=1e-6)  # of another number of threads
             assert not any(each.is_shared() for each in (other.labels, *other.probabilities.values()))
 
+    def test_those_that_are_trained_answer_while_others_train(self, tmp_path, monkeypatch):
+        monkeypatch.setitem(answer_all.__globals__, "in_processes", None)
+        network = {"class_path": "snntorch_binary.models.SpikingMLP", "init_args": {"hidden_sizes": [16]}}
+        data, settings = {"name": "digits", "limit_per_class": 12}, {"epochs": 1, "seeds": (0,), "jobs": 2}
+        shown = io.StringIO()
+        found = compare(
+            network,
+            data,
+            ["st", "balanced"],
+            out=tmp_path,
+            shift=["dead_pixels"],
+            console=Console(file=shown),
+            **settings,
+        )
+        (corruption,) = check_shift(found.experiment, ["dead_pixels"])
+        for run in found.runs:
+            answers = kept(files_of(found, run), run, corruption)["single"]
+            assert answers.shape == (len(corruption.strengths), len(run.labels), 10)
+        assert "what else" not in shown.getvalue()
+
     def test_more_corruptions_are_answered_alone(self, done):
         comparison, _, _ = done
         first = comparison.runs[0].folder / "shift-dead_pixels.pt"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from snntorch_binary.experiments.compare.comparison import Comparison, Run, trai
 from snntorch_binary.experiments.compare.out_of_distribution import check_ood, report_ood
 from snntorch_binary.experiments.compare.regression import report_regression
 from snntorch_binary.experiments.compare.report import report
-from snntorch_binary.experiments.compare.shift import Shift, check_shift, few_corruptions, report_shift
+from snntorch_binary.experiments.compare.shift import Shift, answer_under, check_shift, few_corruptions, report_shift
 from snntorch_binary.experiments.compare.spikes import draw_spikes
 from snntorch_binary.experiments.compare.surface import check_surface, draw_surface
 from snntorch_binary.experiments.data import ShippedData
@@ -94,7 +95,8 @@ def run(
         check_anytime(experiment)
     pictured = shift is False and SHIFT in experiment.pictures
     corruptions = few_corruptions(experiment) if pictured else () if shift is False else check_shift(experiment, shift)
-    comparison = train_all(experiment, out, console, jobs)
+    answer = partial(answer_under, experiment, corruptions) if corruptions else None
+    comparison = train_all(experiment, out, console, jobs, answer)
     (report_regression if comparison.regression else report)(comparison)
     for name in experiment.pictures:
         if name != SHIFT:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 from pathlib import Path
@@ -100,7 +100,13 @@ def files_of(comparison: Comparison, run: Run) -> RunFolder:
     return run_files(comparison.out / "runs" / name, name, key, say)
 
 
-def train_all(experiment: Experiment, out: Path, console: Console | None = None, jobs: int = 1) -> Comparison:
+def train_all(
+    experiment: Experiment,
+    out: Path,
+    console: Console | None = None,
+    jobs: int = 1,
+    afterwards: Callable[[Path, tuple[str, int, int]], None] | None = None,
+) -> Comparison:
     """Train and test every rule, seed and fold that has not been already.
 
     Args:
@@ -108,6 +114,8 @@ def train_all(experiment: Experiment, out: Path, console: Console | None = None,
         out: the folder of results.
         console: where progress is shown.
         jobs: how many runs are trained at once.
+        afterwards: takes the folder of a run and its rule, seed and fold; what else is made of it where a process has
+            nothing to train while others do.
 
     Raises:
         ValueError: network and data do not fit each other, or the data cannot be read.
@@ -117,10 +125,14 @@ def train_all(experiment: Experiment, out: Path, console: Console | None = None,
     console = Console() if console is None else console
     has = frozenset(of.name for of in fields(Run)) - {"rule", "seed", "fold", "folder"}
     settings, places = experiment.settings(), experiment.places()
-    plan = [
-        PlannedRun(*experiment.run(**place), partial(train_one, experiment=experiment, **place), RESULT, has)
-        for place in places
-    ]
+
+    def planned(place: dict[str, Any]) -> PlannedRun:
+        name, key = experiment.run(**place)
+        train = partial(train_one, experiment=experiment, **place)
+        after = None if afterwards is None else partial(afterwards, out / "runs" / name, tuple(place.values()))
+        return PlannedRun(name, key, train, RESULT, has, after)
+
+    plan = [planned(place) for place in places]
 
     def try_out(todo: Sequence[PlannedRun]) -> None:
         experiment.try_out()

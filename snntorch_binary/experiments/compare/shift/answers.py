@@ -45,7 +45,7 @@ def answer_all(comparison: Comparison, corruptions: Sequence[Corruption], jobs: 
         missing = [one for one in corruptions if kept(files, run, one) is None]
         if missing:
             # Not the run itself: in another process each of its tensors is a file that stays open.
-            todo.append((comparison.experiment, (run.rule, run.seed, run.fold), run.folder, len(run.labels), missing))
+            todo.append((comparison.experiment, missing, run.folder, (run.rule, run.seed, run.fold)))
     with comparison.console.status("") as status:
 
         def say(done: int) -> None:
@@ -54,25 +54,27 @@ def answer_all(comparison: Comparison, corruptions: Sequence[Corruption], jobs: 
         say(0)
         if jobs == 1 or len(todo) < 2:
             for number, given in enumerate(todo, 1):
-                _answer(*given)
+                answer_under(*given)
                 say(number)
         else:
-            work = {number: (_answer, *given) for number, given in enumerate(todo)}
+            work = {number: (answer_under, *given) for number, given in enumerate(todo)}
             for number, _ in enumerate(in_processes(work, min(jobs, len(todo))), 1):
                 say(number)
 
 
-def _answer(
-    experiment: Experiment, place: tuple[str, int, int], folder: Path, count: int, corruptions: Sequence[Corruption]
+def answer_under(
+    experiment: Experiment, corruptions: Sequence[Corruption], folder: Path, place: tuple[str, int, int]
 ) -> None:
-    """Have one run answer, and write what it does.
+    """Have one run answer the test part under each corruption, and write what it does.
 
     Args:
         experiment: what it is of.
-        place: its rule, seed and fold.
-        folder: its folder.
-        count: number of examples of its test part.
         corruptions: of the test part.
+        folder: its folder.
+        place: its rule, seed and fold.
+
+    Raises:
+        OSError: a file cannot be written.
     """
     source, files = experiment.data, run_files(folder, *experiment.run(*place))
     assert isinstance(source, ShippedData)
@@ -81,7 +83,8 @@ def _answer(
     try:
         module, data = load_module(experiment, *place, folder)
         assert data.splits is not None
-        test = DegradedTest(source, data.splits.test, place[2])
+        examples = data.splits.test
+        test = DegradedTest(source, examples, place[2])
 
         def answer(x: Tensor) -> dict[str, Tensor]:
             return module.answers(x.to(module.device), final=True)
@@ -89,7 +92,7 @@ def _answer(
         for one in corruptions:
             each = [answers(test.batches(one, strength), answer) for strength in one.strengths]
             found = {name: torch.stack([of[name] for of in each]) for name in module.predictions}
-            files.write_tensors(_file(one), {**_about(count, one), "probabilities": found})
+            files.write_tensors(_file(one), {**_about(len(examples), one), "probabilities": found})
     finally:
         torch.set_num_threads(threads)
 
