@@ -1,4 +1,4 @@
-"""What a user waits for: the import, the first call of compiled kernels, a whole command, and what a thread more gives."""
+"""What a user waits for: the import, the first call of compiled kernels, a whole command; what a thread more gives."""
 
 import os
 import statistics
