@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import os
 import pickle
+import sys
 from pathlib import Path
 
 import figures
@@ -66,6 +67,21 @@ def compile_in_silence():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "print", lambda *said, **options: None, raising=False)
         yield
+
+
+@pytest.fixture(autouse=True)
+def forget_neurons():
+    """snnTorch keeps all neurons for good, and resets them all: each test would be slower than the last."""
+    yield
+    if "snntorch" in sys.modules:
+        kept = sys.modules["snntorch"].SpikingNeuron.instances
+        kept[:] = [neuron for neuron in kept if _is_used(neuron)]
+
+
+def _is_used(neuron):
+    """Say whether anybody but snnTorch's list and the neuron's own methods holds a neuron."""
+    own = sum(getattr(value, "__self__", None) is neuron for value in vars(neuron).values())
+    return sys.getrefcount(neuron) > own + 4  # the list, the loop, this call and that of getrefcount
 
 
 @pytest.fixture(autouse=True, scope="session")
