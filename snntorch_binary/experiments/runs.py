@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from multiprocessing.managers import SyncManager
@@ -41,7 +42,8 @@ class PlannedRun:
         result: the file of the result, which is there when the run is done.
         has: the names of the values in the result.
         afterwards: what else is made of a run once it is done, while others are still being trained; nothing depends
-            on it, and whoever needs what it makes looks whether it is there. Sent to another process, it is pickled.
+            on it or on its errors, and whoever needs what it makes looks whether it is there. Sent to another process,
+            it is pickled.
     """
 
     name: str
@@ -169,7 +171,8 @@ def _in_process(run: PlannedRun, out: Path) -> dict[str, Any]:
 def _afterwards(name: str, make: Callable[[], None]) -> None:
     sender = Sender(name, lambda *said: _queue.put(said))
     sender.say(f"{name}: what else is asked of it")
-    make()
+    with suppress(Exception):  # it is made again by whoever needs it, when all are trained, and what is wrong said then
+        make()
     sender.rest()
 
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from rich.console import Console
 
 from snntorch_binary._processes import default_jobs
 from snntorch_binary.cli import main
-from snntorch_binary.experiments import compare
+from snntorch_binary.experiments import compare, runs
+from snntorch_binary.experiments.progress import RunsProgress
 from snntorch_binary.experiments.runs import check_jobs
 from snntorch_binary.lightning import NonFiniteLossError
 
@@ -103,6 +105,22 @@ def test_two_at_once_are_the_same_as_one_after_another(here):
     assert [line[:5] for line in lines] == ["[1/2]", "[2/2]"]
     assert sorted(line.split()[1] for line in lines) == ["bayes-seed0", "st-seed0"]
     assert torch.get_num_threads() >= 1
+
+
+def test_what_is_made_of_a_finished_run_stops_no_other(monkeypatch):
+    said = queue.SimpleQueue()
+    monkeypatch.setattr(runs, "_queue", said)
+    shown = RunsProgress(Console(file=io.StringIO()), 1, 3)
+
+    def fails():
+        raise RuntimeError("of a network that takes no other length")
+
+    runs._afterwards("st-seed0", fails)
+    shown.take(*said.get())
+    assert list(shown._under_way) == ["st-seed0"]
+    shown.take(*said.get())
+    assert not shown._under_way
+    assert said.empty()
 
 
 def test_a_killed_process_is_one_sentence_and_its_run_continues(here, capsys):
