@@ -74,12 +74,20 @@ def seconds_of(code, repeats=5, **environment):
 
 
 def test_import(benchmark):
-    code = "import time; begin = time.process_time(); import {}; print(time.process_time() - begin)"
+    """Of the package beside its torch; also of another checkout, as in `test_compare_digits`."""
+    code = "import time, torch; begin = time.process_time(); import {}; print(time.process_time() - begin)"
     ours, spread = seconds_of(code.format("snntorch_binary"))
-    floor, _ = seconds_of(code.format("torch"))
     beside, _ = seconds_of(code.format("snntorch"))
+    floor, _ = seconds_of("import time; begin = time.process_time(); import torch; print(time.process_time() - begin)")
     benchmark.extra_info.update(row="import", ours=ours, torch=floor, snntorch=beside)
-    print(f"\nimport snntorch_binary {ours:.2f} s [{spread}], of which torch {floor:.2f} s; snntorch {beside:.2f} s")
+    print(
+        f"\nimport snntorch_binary {ours:.3f} s [{spread}] after torch's {floor:.2f} s; snntorch {beside:.3f} s", end=""
+    )
+    if earlier := os.environ.get("SNNTORCH_BINARY_EARLIER"):
+        there = f"import sys; sys.path.insert(0, {earlier!r}); " + code.format("snntorch_binary")
+        theirs, _ = seconds_of(there)
+        print(f"; {theirs:.3f} s there: {theirs / ours:.2f}x (least 2x)", end="")
+    print()
     benchmark.pedantic(seconds_of, (code.format("snntorch_binary"), 1), rounds=1)
 
 
